@@ -1,0 +1,107 @@
+# Makefile of amend. GNU make; out of tree: everything made lies in build/.
+#
+#   make            the three programs: build/amendd, build/amend-worker, build/amend
+#   make demo       a tour: real models in, merge, unlearn, edit, lineage out (KEEP=1 leaves the service running)
+#   make check      all tests, at most 6 minutes on 2 cores
+#   make deps       what a bare Debian 12 with git and make lacks, by apt (asks first; YES=1 or CI=true do not)
+#   make lint fuzz install uninstall clean
+#
+# VARIANT=asan builds with AddressSanitizer and UBSan under build/asan/.
+
+VERSION := 0.1.0
+VARIANT ?= release
+ifeq ($(VARIANT),release)
+B := build
+else
+B := build/$(VARIANT)
+endif
+O := build/obj/$(VARIANT)
+
+prefix ?= /usr/local
+bindir ?= $(prefix)/bin
+libexecdir ?= $(prefix)/libexec
+sysconfdir ?= /etc
+unitdir ?= $(prefix)/lib/systemd/system
+sysusersdir ?= $(prefix)/lib/sysusers.d
+tmpfilesdir ?= $(prefix)/lib/tmpfiles.d
+docdir ?= $(prefix)/share/doc/amend
+
+CC = gcc
+OPT ?= -O2
+WARN := -Wall -Wextra -Wshadow -Wconversion -Wvla -Wstrict-prototypes -Wmissing-prototypes -Wundef -Werror
+HARDEN := -fstack-protector-strong -fstack-clash-protection -fPIE
+SAN :=
+ifeq ($(VARIANT),asan)
+SAN := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+OPT := -O1
+else
+HARDEN += -D_FORTIFY_SOURCE=2
+endif
+CFLAGS ?= -g
+ALL_CFLAGS = -std=gnu17 -D_GNU_SOURCE -DAM_VERSION='"$(VERSION)"' -I. -I$(O) $(OPT) $(CFLAGS) $(WARN) $(HARDEN) $(SAN) -ffp-contract=off \
+             -ffile-prefix-map=$(CURDIR)=. -include core/base/banned.h -MMD -MP
+ALL_LDFLAGS = -pie -Wl,-z,relro,-z,now $(SAN) $(LDFLAGS)
+
+# Libraries of a room, asked of pkg-config when a program of it is linked.
+pc = $(shell pkg-config --libs $(1))
+
+src = $(sort $(wildcard $(addsuffix /*.c,$(1))))
+obj = $(patsubst %.c,$(O)/%.o,$(1))
+
+BASE := $(filter-out core/base/pool.c,$(call src,core/base))
+POOL := core/base/pool.c
+TENSOR := $(call src,core/tensor)
+METHODS := $(call src,core/methods)
+FAMILIES := core/merge core/unlearn core/edit
+FAMILY := $(call src,$(FAMILIES))
+TABLE := $(call src,core/table)
+STORAGE := $(call src,storage)
+SERVER := $(call src,server server/api)
+WORKER := $(call src,worker)
+CLI := $(call src,cli)
+
+PROGRAMS := $(B)/amendd $(B)/amend-worker $(B)/amend
+.PHONY: all deps demo check lint fuzz fuzz-check install uninstall clean docs
+.DELETE_ON_ERROR:
+.SECONDARY:
+all: $(PROGRAMS)
+
+$(O)/%.o: %.c | deps-present
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -c $< -o $@
+$(O)/%.o: $(O)/%.c
+	$(CC) $(ALL_CFLAGS) -c $< -o $@
+
+# The registry of methods is found by name: one exported am_method_<type>_<stem> in each file of a family.
+$(O)/methods_table.c: $(FAMILY) tools/gen-methods
+	@mkdir -p $(@D)
+	tools/gen-methods $(sort $(wildcard $(addsuffix /[a-z]*.c,$(FAMILIES)))) > $@
+$(O)/migrations.c: $(sort $(wildcard migrations/[0-9]*.sql)) tools/embed-sql
+	@mkdir -p $(@D)
+	tools/embed-sql $(sort $(wildcard migrations/[0-9]*.sql)) > $@
+
+CORE_OBJ := $(call obj,$(BASE) $(POOL) $(TENSOR) $(METHODS) $(FAMILY) $(TABLE)) $(O)/methods_table.o
+$(B)/amend-worker: $(call obj,$(WORKER)) $(CORE_OBJ)
+	@mkdir -p $(@D)
+	$(CC) $(ALL_LDFLAGS) $^ -o $@ $(call pc,jansson libcrypto libuv) -lm
+
+# What the worker says of its methods is embedded in the daemon and the client.
+$(O)/registry.json: $(B)/amend-worker
+	$(B)/amend-worker describe > $@
+$(O)/registry.c: $(O)/registry.json tools/embed-bytes
+	tools/embed-bytes am_registry_json $< > $@
+
+$(B)/amendd: $(call obj,$(SERVER) $(STORAGE) $(TABLE) $(BASE)) $(O)/migrations.o $(O)/registry.o
+	@mkdir -p $(@D)
+	$(CC) $(ALL_LDFLAGS) $^ -o $@ $(call pc,libmicrohttpd jansson sqlite3 libuv libcrypto) -lm
+$(B)/amend: $(call obj,$(CLI) $(BASE) $(TABLE))
+	@mkdir -p $(@D)
+	$(CC) $(ALL_LDFLAGS) $^ -o $@ $(call pc,libcurl jansson libcrypto) -lm
+
+-include $(shell test -d $(O) && find $(O) -name '*.d')
+
+include tools/deps.mk
+include tests/tests.mk
+
+clean:
+	rm -rf build

@@ -1,0 +1,14 @@
+/*
+ * clock.h - the time, and how it is written. Nothing else in the house reads a clock.
+ */
+#ifndef AM_BASE_CLOCK_H
+#define AM_BASE_CLOCK_H
+
+#include <stdint.h>
+
+int64_t am_now_ms(void);  /* wall clock, milliseconds since 1970 UTC */
+int64_t am_mono_ms(void); /* monotonic */
+#define AM_TIME_TEXT 32
+void am_time_text(int64_t ms, char out[AM_TIME_TEXT]); /* RFC 3339 UTC with milliseconds: 2026-11-23T01:48:10.123Z */
+
+#endif

@@ -1,0 +1,63 @@
+/*
+ * output.h - the weight files of a result: laid out before any arithmetic, written by windows at fixed places, hashed in file order.
+ * Writes model.safetensors, or model-00001-of-0000N.safetensors and model.safetensors.index.json when shard_bytes is passed.
+ * Files are staged under plain names in one folder ("f0", "f1", ...); nothing is renamed here.
+ * Ownership: am_output owns its descriptors and tables until am_output_done().
+ */
+#ifndef AM_TENSOR_OUTPUT_H
+#define AM_TENSOR_OUTPUT_H
+
+#include "core/base/hash.h"
+#include "core/tensor/safetensors.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct am_out_file {
+    char path[64];   /* in the version: "model-00001-of-00003.safetensors" */
+    char staged[16]; /* in the staging folder */
+    char sha256[65]; /* after am_output_finish */
+    uint64_t bytes;
+    int fd;
+    struct am_hash *hash;
+    uint64_t hashed; /* bytes hashed so far */
+    size_t first, n; /* its tensors: am_output.t[first .. first + n) */
+};
+
+struct am_out_tensor {
+    struct am_st_out st; /* begin/end: bytes in its file */
+    uint32_t file;
+    void *user; /* the caller's */
+};
+
+struct am_output {
+    struct am_out_tensor *t; /* in the order of files and of bytes in them: the order to write in */
+    size_t tensors;
+    struct am_out_file *file;
+    size_t files;
+    uint64_t data_bytes;
+    int dir;
+};
+
+/* What goes in, in the donor's order (which decides the shard); `user` comes back in am_out_tensor. Names and shapes are borrowed. */
+struct am_out_want {
+    const char *name;
+    const uint64_t *shape;
+    uint8_t dtype, rank;
+    void *user;
+};
+
+/* Lays out, creates and fallocates the files in folder `dir`, writes and hashes the headers. shard_bytes 0: one file.
+   `first_number`: the n of the first staged name "f<n>". */
+int am_output_open(struct am_output *ret, int dir, unsigned first_number, const struct am_out_want *want, size_t n, uint64_t shard_bytes);
+/* Writes n bytes of tensor t at `off` in it. Thread-safe for disjoint ranges. */
+int am_output_write(const struct am_output *o, const struct am_out_tensor *t, const void *bytes, size_t n, uint64_t off);
+/* Takes the bytes into the file's hash; must be called in file order, once for every byte of data. */
+int am_output_hash(struct am_output *o, const struct am_out_tensor *t, const void *bytes, size_t n);
+/* fsync and close every file; fills in sha256. -AM_E_INTERNAL when a file was not hashed to its end (a bug). */
+int am_output_finish(struct am_output *o);
+/* The bytes of model.safetensors.index.json for free(), or NULL when there is one file. */
+char *am_output_index_json(const struct am_output *o);
+void am_output_done(struct am_output *o);
+
+#endif

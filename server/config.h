@@ -1,0 +1,35 @@
+/*
+ * config.h - the settings of the daemon: one table of keys (config.c) is the source of flags, environment names, --help and api.md.
+ * Flags (--store.path=x) win over environment (AMENDD_STORE__PATH), which wins over the built-in value.
+ * Ownership: am_config owns its strings until am_config_done().
+ */
+#ifndef AM_SERVER_CONFIG_H
+#define AM_SERVER_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+struct am_config {
+    char *listen;        /* "127.0.0.1:8420"; port 0 = any free one */
+    char *public_url;    /* or empty */
+    char *allowed_hosts; /* further Host names, comma-separated */
+    char *data_dir;
+    char *auth_mode;     /* "none" */
+    char *log_level;
+    char *import_roots;  /* colon-separated absolute paths */
+    char *worker;        /* path of amend-worker; empty = beside amendd */
+    uint64_t http_threads, workers_count, workers_threads, workers_helpers, workers_memory_max;
+    uint64_t min_free;   /* bytes; 0 = max(1 GiB, 5 %) */
+    uint64_t body_bytes, queue_max, connections, header_bytes, tensors, request_seconds;
+    uint64_t jobs_max_restarts, cancel_grace_ms;
+};
+
+/* 0, or a negative error with a sentence in `why` (unknown keys with the nearest known name). */
+int am_config_load(struct am_config *ret, int argc, char **argv, char *why, size_t why_cap);
+void am_config_help(FILE *out);     /* for --help */
+void am_config_markdown(FILE *out); /* the table of api.md */
+void am_config_done(struct am_config *c);
+
+#endif

@@ -1,0 +1,40 @@
+/*
+ * engine.h - the job engine: takes queued jobs from the store, runs them in worker processes, publishes what they made.
+ * Lives on the main libuv loop; claims, preparation and publication run on libuv's thread pool.
+ * Not a queue (storage/jobs.h is) and not HTTP.
+ * Ownership: am_engine_new() gives an object for am_engine_free(), called after am_engine_stop() has called back.
+ * Functions marked (any thread) may be called from HTTP threads.
+ */
+#ifndef AM_SERVER_ENGINE_H
+#define AM_SERVER_ENGINE_H
+
+#include "server/config.h"
+#include "storage/store.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <uv.h>
+
+struct am_progress {
+    char phase[32], unit[16];
+    uint64_t done, total, bytes_done, bytes_total;
+    double bytes_per_second; /* over the last seconds; 0 = not known yet */
+    int64_t eta_seconds;     /* -1 = not known yet */
+    int64_t updated_at;      /* ms; 0 = nothing reported yet */
+};
+
+struct am_engine;
+
+struct am_engine *am_engine_new(uv_loop_t *loop, struct am_store *store, const struct am_config *cfg, const char *registry_sha256);
+void am_engine_wake(struct am_engine *e);                                             /* (any thread) something was queued */
+void am_engine_cancel(struct am_engine *e, const char *uid);                          /* (any thread) the row says cancelling: stop its worker */
+bool am_engine_progress(struct am_engine *e, const char *uid, struct am_progress *ret); /* (any thread) false: not running here */
+/* (any thread) Blocks until the job has ended or the time is over: true = ended. */
+bool am_engine_wait(struct am_engine *e, const char *uid, int64_t timeout_ms);
+unsigned am_engine_running(struct am_engine *e);                                      /* (any thread) */
+/* Starts nothing new, asks workers to stop (their jobs go back to the queue at the next start), kills them after grace_ms, then calls
+   `stopped` on the loop. */
+void am_engine_stop(struct am_engine *e, int64_t grace_ms, void (*stopped)(void *arg), void *arg);
+void am_engine_free(struct am_engine *e);
+
+#endif

@@ -1,0 +1,74 @@
+/*
+ * jobs.h - the queue: jobs and tasks as rows, and the one table of allowed moves between states. Every move writes a job_event in
+ * the same transaction. A task (type "task", method "import") is work of the store and shares everything.
+ */
+#ifndef AM_STORAGE_JOBS_H
+#define AM_STORAGE_JOBS_H
+
+#include "core/base/err.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct am_db;
+
+enum am_job_state { AM_QUEUED, AM_RUNNING, AM_CANCELLING, AM_SUCCEEDED, AM_FAILED, AM_CANCELLED_, AM_STATES };
+const char *am_state_name(enum am_job_state s);
+int am_state_parse(const char *name); /* or -1 */
+bool am_state_terminal(enum am_job_state s);
+bool am_state_may(enum am_job_state from, enum am_job_state to); /* the table of engineering.md 7.7 */
+
+struct am_job_row {
+    int64_t id;
+    const char *uid, *type, *method, *created_by;
+    enum am_job_state state;
+    int priority, attempt, failures, max_attempts, restarts;
+    int64_t created_at, started_at, finished_at; /* 0: not yet */
+    const char *spec, *resolved, *plan, *metadata, *publish; /* JSON text */
+    const char *result, *error, *warnings;                   /* JSON text or NULL */
+    const char *spec_sha256;                                 /* hex */
+    int64_t rev;
+    int64_t queue_position; /* of a queued job among jobs of its kind, from 1; else 0 */
+};
+
+struct am_job_new {
+    const char *uid, *type, *method, *created_by;
+    const char *spec, *resolved, *plan, *metadata, *publish, *warnings;
+    const char *spec_sha256; /* hex */
+    int priority;
+    int64_t now;
+    int64_t queue_limit; /* -AM_E_QUEUE_FULL when that many are queued */
+};
+int am_job_insert(struct am_db *db, const struct am_job_new *j);
+
+int am_job_get(struct am_db *db, const char *uid, int (*row)(void *, const struct am_job_row *), void *ctx); /* -NOT_FOUND */
+struct am_job_filter {
+    const char *type, *method, *created_by, *model; /* model: the one published to; NULL = any */
+    int state;                                      /* -1 = any */
+    const char *after;                              /* uid; newest first, so the page goes to older ones */
+    int limit;
+};
+/* Tasks are left out unless type is "task". */
+int am_job_list(struct am_db *db, const struct am_job_filter *f, int (*row)(void *, const struct am_job_row *), void *ctx);
+int am_job_counts(struct am_db *db, int64_t ret[AM_STATES]); /* of jobs, without tasks */
+
+/* Takes the next queued job (task = true: task) by priority and age; the row is as after the move. 1 = one taken, 0 = none. */
+int am_job_claim(struct am_db *db, bool task, int64_t now, int (*row)(void *, const struct am_job_row *), void *ctx);
+/* Asks for the end of a job: queued -> cancelled, running -> cancelling; cancelling stays. *ret: the state after.
+   -AM_E_JOB_TERMINAL, -AM_E_NOT_FOUND. */
+int am_job_cancel(struct am_db *db, const char *uid, int64_t now, const char *by, enum am_job_state *ret);
+/* Moves `uid` from any state the table allows. -AM_E_CONFLICT when the table forbids it (the caller's transaction then rolls back).
+   result, error, warnings, resolved: JSON text to store, NULL = leave. */
+int am_job_finish(struct am_db *db, const char *uid, enum am_job_state to, int64_t now, const char *result, const char *error,
+                  const char *warnings);
+/* After a start: running -> queued with restarts + 1 (or failed attempts-exhausted beyond max_restarts), cancelling -> cancelled.
+   *ret_n: how many rows moved. */
+int am_job_recover(struct am_db *db, int64_t now, int max_restarts, int64_t *ret_n);
+
+/* One row of the event table beyond those written by moves. data: JSON text. */
+int am_event_add(struct am_db *db, const char *job_uid, int64_t now, const char *type, const char *data);
+int am_event_list(struct am_db *db, const char *job_uid, int64_t after_seq, int limit,
+                  int (*row)(void *, int64_t seq, int64_t at, const char *type, const char *data), void *ctx);
+
+#endif

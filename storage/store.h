@@ -1,0 +1,44 @@
+/*
+ * store.h - the durable state: one folder with LOCK, amendd.db, blobs/, staging/ and logs/.
+ *
+ * One writer thread owns the only connection that writes and checkpoints; am_store_write() hands it a function and waits for the
+ * commit (synchronous=FULL). Functions that wait at the same time share one transaction, each in a savepoint of its own.
+ * Readers get a read-only connection of their own for each thread. LOCK is taken before the database is opened.
+ *
+ * Ownership: am_store_open() gives an object for am_store_close(). Thread-safe unless said.
+ */
+#ifndef AM_STORAGE_STORE_H
+#define AM_STORAGE_STORE_H
+
+#include "core/base/err.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct am_store;
+struct am_db;
+
+/* Creates the folder's contents when missing, takes LOCK, migrates, starts the writer. On failure NULL and a sentence in `why`
+   ("/var/lib/amendd is in use by amendd with pid 4711 on host x since ..."). */
+struct am_store *am_store_open(const char *data_dir, char *why, size_t why_cap);
+/* Waits for the queue, TRUNCATE checkpoint, closes readers, writer, LOCK. */
+void am_store_close(struct am_store *s);
+
+int am_store_dirfd(const struct am_store *s);   /* of data_dir */
+int am_store_staging(const struct am_store *s); /* directory descriptors */
+int am_store_logs(const struct am_store *s);
+const char *am_store_path(const struct am_store *s);
+
+/* Runs fn(db, arg) on the writer inside a savepoint and returns after COMMIT: fn's result, or the commit's error.
+   A negative result of fn rolls back its savepoint only. */
+int am_store_write(struct am_store *s, int (*fn)(struct am_db *db, void *arg), void *arg);
+/* This thread's read-only connection (opened on first use). NULL: the database cannot be opened. */
+struct am_db *am_store_read(struct am_store *s);
+
+/* Is the writer alive and the database writable? 0 or a negative error. */
+int am_store_check(struct am_store *s);
+const char *am_store_sqlite_version(void);
+bool am_store_sqlite_wal_reset_bug(void); /* linked SQLite in 3.7.0 .. 3.51.2 (fixed also in 3.44.6 and 3.50.7) */
+
+#endif
