@@ -6,7 +6,7 @@
 #   make deps       what a bare Debian 12 with git and make lacks, by apt (asks first; YES=1 or CI=true do not)
 #   make lint fuzz install uninstall clean
 #
-# VARIANT=asan builds with AddressSanitizer and UBSan under build/asan/.
+# VARIANT=asan builds with AddressSanitizer and UBSan under build/asan/; fuzz and planted are for the fuzz targets.
 
 VERSION := 0.1.0
 VARIANT ?= release
@@ -34,12 +34,18 @@ SAN :=
 ifeq ($(VARIANT),asan)
 SAN := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 OPT := -O1
+else ifneq ($(filter fuzz planted,$(VARIANT)),)
+# libFuzzer is clang's; `planted` builds a known bug in, to prove that the fuzzer finds it.
+CC := clang
+SAN := -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined $(if $(filter planted,$(VARIANT)),-DAM_PLANTED_BUG)
+HARDEN := -fPIE
+OPT := -O1
 else
 HARDEN += -D_FORTIFY_SOURCE=2
 endif
 CFLAGS ?= -g
 ALL_CFLAGS = -std=gnu17 -D_GNU_SOURCE -DAM_VERSION='"$(VERSION)"' -I. -I$(O) $(OPT) $(CFLAGS) $(WARN) $(HARDEN) $(SAN) -ffp-contract=off \
-             -ffile-prefix-map=$(CURDIR)=. -include core/base/banned.h -MMD -MP
+             -ffile-prefix-map=$(CURDIR)=. -MMD -MP
 ALL_LDFLAGS = -pie -Wl,-z,relro,-z,now $(SAN) $(LDFLAGS)
 
 # Libraries of a room, asked of pkg-config when a program of it is linked.
@@ -61,7 +67,8 @@ WORKER := $(call src,worker)
 CLI := $(call src,cli)
 
 PROGRAMS := $(B)/amendd $(B)/amend-worker $(B)/amend
-.PHONY: all deps demo check lint fuzz fuzz-check install uninstall clean docs
+always:
+.PHONY: all always deps demo check lint fuzz fuzz-check install uninstall clean docs
 .DELETE_ON_ERROR:
 .SECONDARY:
 all: $(PROGRAMS)
@@ -73,9 +80,13 @@ $(O)/%.o: $(O)/%.c
 	$(CC) $(ALL_CFLAGS) -c $< -o $@
 
 # The registry of methods is found by name: one exported am_method_<type>_<stem> in each file of a family.
-$(O)/methods_table.c: $(FAMILY) tools/gen-methods
+# methods.list changes when a file comes or goes, so that a removed method is gone at the next make.
+METHOD_FILES := $(sort $(wildcard $(addsuffix /[a-z]*.c,$(FAMILIES))))
+$(O)/methods.list: always
 	@mkdir -p $(@D)
-	tools/gen-methods $(sort $(wildcard $(addsuffix /[a-z]*.c,$(FAMILIES)))) > $@
+	@echo '$(METHOD_FILES)' | cmp -s - $@ || echo '$(METHOD_FILES)' > $@
+$(O)/methods_table.c: $(O)/methods.list $(METHOD_FILES) tools/gen-methods
+	tools/gen-methods $(METHOD_FILES) > $@
 $(O)/migrations.c: $(sort $(wildcard migrations/[0-9]*.sql)) tools/embed-sql
 	@mkdir -p $(@D)
 	tools/embed-sql $(sort $(wildcard migrations/[0-9]*.sql)) > $@
@@ -102,6 +113,28 @@ $(B)/amend: $(call obj,$(CLI) $(BASE) $(TABLE))
 
 include tools/deps.mk
 include tests/tests.mk
+
+demo: deps
+	@$(MAKE) -s -j2 all
+	@BUILD=$(B) tools/demo
+
+# The generated blocks of api.md.
+docs: $(B)/amendd
+	tools/update-docs $<
+
+install: all
+	install -d $(addprefix $(DESTDIR),$(bindir) $(libexecdir) $(unitdir) $(sysusersdir) $(tmpfilesdir) $(sysconfdir)/amendd $(docdir))
+	install -m 755 $(B)/amendd $(B)/amend $(DESTDIR)$(bindir)
+	install -m 755 $(B)/amend-worker $(DESTDIR)$(libexecdir)
+	sed 's|/usr/local/bin|$(bindir)|' systemd/amendd.service > $(DESTDIR)$(unitdir)/amendd.service
+	install -m 644 systemd/amendd.sysusers $(DESTDIR)$(sysusersdir)/amendd.conf
+	install -m 644 systemd/amendd.tmpfiles $(DESTDIR)$(tmpfilesdir)/amendd.conf
+	test -e $(DESTDIR)$(sysconfdir)/amendd/amendd.env || install -m 640 systemd/amendd.env $(DESTDIR)$(sysconfdir)/amendd/amendd.env
+	install -m 644 README.md ARCHITECTURE.md api.md LICENSE $(DESTDIR)$(docdir)
+uninstall:
+	rm -f $(addprefix $(DESTDIR)$(bindir)/,amendd amend) $(DESTDIR)$(libexecdir)/amend-worker $(DESTDIR)$(unitdir)/amendd.service \
+	    $(DESTDIR)$(sysusersdir)/amendd.conf $(DESTDIR)$(tmpfilesdir)/amendd.conf
+	rm -rf $(DESTDIR)$(docdir)
 
 clean:
 	rm -rf build

@@ -1,6 +1,6 @@
 /*
- * config.h - the settings of the daemon: one table of keys (config.c) is the source of flags, environment names, --help and api.md.
- * Flags (--store.path=x) win over environment (AMENDD_STORE__PATH), which wins over the built-in value.
+ * config.h - the settings of the daemon: one table of keys (config.c) is the source of flags, environment names, --help
+ * and api.md. Flags (--store.path=x) win over environment (AMENDD_STORE__PATH), which wins over the built-in value.
  * Ownership: am_config owns its strings until am_config_done().
  */
 #ifndef AM_SERVER_CONFIG_H
@@ -16,12 +16,12 @@ struct am_config {
     char *public_url;    /* or empty */
     char *allowed_hosts; /* further Host names, comma-separated */
     char *data_dir;
-    char *auth_mode;     /* "none" */
+    char *auth_mode; /* "none" */
     char *log_level;
-    char *import_roots;  /* colon-separated absolute paths */
-    char *worker;        /* path of amend-worker; empty = beside amendd */
+    char *import_roots; /* colon-separated absolute paths */
+    char *worker;       /* path of amend-worker; empty = beside amendd */
     uint64_t http_threads, workers_count, workers_threads, workers_helpers, workers_memory_max;
-    uint64_t min_free;   /* bytes; 0 = max(1 GiB, 5 %) */
+    uint64_t min_free; /* bytes; 0 = max(1 GiB, 5 %) */
     uint64_t body_bytes, queue_max, connections, header_bytes, tensors, request_seconds;
     uint64_t jobs_max_restarts, cancel_grace_ms;
 };

@@ -25,15 +25,17 @@ struct am_progress {
 
 struct am_engine;
 
-struct am_engine *am_engine_new(uv_loop_t *loop, struct am_store *store, const struct am_config *cfg, const char *registry_sha256);
-void am_engine_wake(struct am_engine *e);                                             /* (any thread) something was queued */
-void am_engine_cancel(struct am_engine *e, const char *uid);                          /* (any thread) the row says cancelling: stop its worker */
-bool am_engine_progress(struct am_engine *e, const char *uid, struct am_progress *ret); /* (any thread) false: not running here */
+struct am_engine *am_engine_new(uv_loop_t *loop, struct am_store *store, const struct am_config *cfg,
+                                const char *registry_sha256);
+void am_engine_wake(struct am_engine *e);                    /* (any thread) something was queued */
+void am_engine_cancel(struct am_engine *e, const char *uid); /* (any thread) the row says cancelling: stop its worker */
+bool am_engine_progress(struct am_engine *e, const char *uid,
+                        struct am_progress *ret); /* (any thread) false: not running here */
 /* (any thread) Blocks until the job has ended or the time is over: true = ended. */
 bool am_engine_wait(struct am_engine *e, const char *uid, int64_t timeout_ms);
-unsigned am_engine_running(struct am_engine *e);                                      /* (any thread) */
-/* Starts nothing new, asks workers to stop (their jobs go back to the queue at the next start), kills them after grace_ms, then calls
-   `stopped` on the loop. */
+unsigned am_engine_running(struct am_engine *e); /* (any thread) */
+/* Starts nothing new, asks workers to stop (their jobs go back to the queue at the next start), kills them after
+   grace_ms, then calls `stopped` on the loop. */
 void am_engine_stop(struct am_engine *e, int64_t grace_ms, void (*stopped)(void *arg), void *arg);
 void am_engine_free(struct am_engine *e);
 

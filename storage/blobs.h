@@ -1,7 +1,8 @@
 /*
  * blobs.h - immutable files named by their SHA-256 under blobs/ab/, and the way from staging into the store.
- * Publishing: files are already written, hashed and fsynced in staging; here they are checked (regular, inside staging, size),
- * renamed to blobs/ab/<sha256> (mode 0440; an existing name is the same bytes) and the folders are fsynced. The row comes after.
+ * Publishing: files are already written, hashed and fsynced in staging; here they are checked (regular, inside staging,
+ * size), renamed to blobs/ab/<sha256> (mode 0440; an existing name is the same bytes) and the folders are fsynced. The
+ * row comes after.
  */
 #ifndef AM_STORAGE_BLOBS_H
 #define AM_STORAGE_BLOBS_H
@@ -22,7 +23,8 @@ struct am_blob_move {
     bool was_there; /* set on return: the blob existed */
 };
 /* All moves, then one fsync of each distinct folder (and of blobs/ when a folder is new). */
-int am_blobs_publish(struct am_store *s, int staging_dir, struct am_blob_move *move, size_t n, char *why, size_t why_cap);
+int am_blobs_publish(struct am_store *s, int staging_dir, struct am_blob_move *move, size_t n, char *why,
+                     size_t why_cap);
 /* Start-up: removes every folder under staging/. */
 int am_staging_clear(struct am_store *s);
 /* Creates staging/<name>, returns its directory descriptor. */

@@ -1,7 +1,9 @@
 /*
  * db.h - SQLite as storage/ uses it: one statement at a time, values bound by a format, always reset on scope exit.
  * Private to storage/. Not a pool (store.h) and not a query builder.
- * Ownership: a statement belongs to its connection's cache; am_st_resetp() gives it back.
+ * Ownership: a statement belongs to its connection's cache; am_stmt_resetp() gives it back. A text whose statement is
+ * being stepped gets a second statement, so walks may nest; between am_db_bind() and the first am_db_row() nothing else
+ * is prepared.
  */
 #ifndef AM_STORAGE_DB_H
 #define AM_STORAGE_DB_H
@@ -10,13 +12,18 @@
 
 #include <sqlite3.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct am_db; /* one connection with its statement cache; used by one thread at a time */
 
-struct am_db *am_db_open(const char *path, bool writable); /* NULL: logged by the caller; see am_db_why */
+/* A reader ends a statement that runs longer than this. */
+#define AM_DB_READ_MS 2000
+
+struct am_db *am_db_open(const char *path, bool writable, char *why, size_t why_cap); /* NULL: the reason is in `why` */
 void am_db_close(struct am_db *db);
 const char *am_db_why(struct am_db *db);
+int am_db_err(struct am_db *db);                     /* the last error as -AM_E_..., 0 when there is none */
 int am_db_script(struct am_db *db, const char *sql); /* several statements */
 
 /*
@@ -24,10 +31,23 @@ int am_db_script(struct am_db *db, const char *sql); /* several statements */
  * b = const void *, size_t; n = NULL (takes no argument). NULL result: error already noted in the connection.
  */
 sqlite3_stmt *am_db_bind(struct am_db *db, const char *sql, const char *types, ...);
-int am_db_row(sqlite3_stmt *st);  /* 1 = a row, 0 = done, negative = error (SQLITE_FULL -> -AM_E_DISK, constraint -> -AM_E_CONFLICT) */
+int am_db_row(sqlite3_stmt *st); /* 1 = a row, 0 = done, negative = error (SQLITE_FULL -> -AM_E_DISK, constraint ->
+                                    -AM_E_CONFLICT) */
 void am_stmt_resetp(sqlite3_stmt **st);
+#define AM_STMT AM_CLEANUP(am_stmt_resetp) sqlite3_stmt *
 int am_db_exec(struct am_db *db, const char *sql, const char *types, ...); /* bind, run to the end, reset */
+/* The first column of the first row as a number; *ret is left alone and 0 returned when there is no row, else 1. */
+int am_db_int(struct am_db *db, int64_t *ret, const char *sql, const char *types, ...);
 int64_t am_db_last_id(struct am_db *db);
 int64_t am_db_changes(struct am_db *db);
+
+const char *am_col_text(sqlite3_stmt *st, int col); /* borrowed until the next step; NULL stays NULL */
+bool am_db_in_transaction(struct am_db *db);
+bool am_db_is_writable(struct am_db *db);
+
+/* The log of the writer's connection. */
+int am_db_wal_frames(const struct am_db *db);          /* as of the last commit */
+int am_db_checkpoint(struct am_db *db, bool truncate); /* -AM_E_CONFLICT: a reader is in the way, nothing lost */
+int am_db_copy(struct am_db *db, const char *path);    /* online copy of the whole database into a new file */
 
 #endif

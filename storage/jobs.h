@@ -1,6 +1,6 @@
 /*
- * jobs.h - the queue: jobs and tasks as rows, and the one table of allowed moves between states. Every move writes a job_event in
- * the same transaction. A task (type "task", method "import") is work of the store and shares everything.
+ * jobs.h - the queue: jobs and tasks as rows, and the one table of allowed moves between states. Every move writes a
+ * job_event in the same transaction. A task (type "task", method "import") is work of the store and shares everything.
  */
 #ifndef AM_STORAGE_JOBS_H
 #define AM_STORAGE_JOBS_H
@@ -24,7 +24,7 @@ struct am_job_row {
     const char *uid, *type, *method, *created_by;
     enum am_job_state state;
     int priority, attempt, failures, max_attempts, restarts;
-    int64_t created_at, started_at, finished_at; /* 0: not yet */
+    int64_t created_at, started_at, finished_at;             /* 0: not yet */
     const char *spec, *resolved, *plan, *metadata, *publish; /* JSON text */
     const char *result, *error, *warnings;                   /* JSON text or NULL */
     const char *spec_sha256;                                 /* hex */
@@ -42,7 +42,8 @@ struct am_job_new {
 };
 int am_job_insert(struct am_db *db, const struct am_job_new *j);
 
-int am_job_get(struct am_db *db, const char *uid, int (*row)(void *, const struct am_job_row *), void *ctx); /* -NOT_FOUND */
+int am_job_get(struct am_db *db, const char *uid, int (*row)(void *, const struct am_job_row *),
+               void *ctx); /* -NOT_FOUND */
 struct am_job_filter {
     const char *type, *method, *created_by, *model; /* model: the one published to; NULL = any */
     int state;                                      /* -1 = any */
@@ -50,20 +51,23 @@ struct am_job_filter {
     int limit;
 };
 /* Tasks are left out unless type is "task". */
-int am_job_list(struct am_db *db, const struct am_job_filter *f, int (*row)(void *, const struct am_job_row *), void *ctx);
+int am_job_list(struct am_db *db, const struct am_job_filter *f, int (*row)(void *, const struct am_job_row *),
+                void *ctx);
 int am_job_counts(struct am_db *db, int64_t ret[AM_STATES]); /* of jobs, without tasks */
 
-/* Takes the next queued job (task = true: task) by priority and age; the row is as after the move. 1 = one taken, 0 = none. */
+/* Takes the next queued job (task = true: task) by priority and age; the row is as after the move. 1 = one taken, 0 =
+ * none. */
 int am_job_claim(struct am_db *db, bool task, int64_t now, int (*row)(void *, const struct am_job_row *), void *ctx);
 /* Asks for the end of a job: queued -> cancelled, running -> cancelling; cancelling stays. *ret: the state after.
    -AM_E_JOB_TERMINAL, -AM_E_NOT_FOUND. */
 int am_job_cancel(struct am_db *db, const char *uid, int64_t now, const char *by, enum am_job_state *ret);
-/* Moves `uid` from any state the table allows. -AM_E_CONFLICT when the table forbids it (the caller's transaction then rolls back).
-   result, error, warnings, resolved: JSON text to store, NULL = leave. */
-int am_job_finish(struct am_db *db, const char *uid, enum am_job_state to, int64_t now, const char *result, const char *error,
-                  const char *warnings);
-/* After a start: running -> queued with restarts + 1 (or failed attempts-exhausted beyond max_restarts), cancelling -> cancelled.
-   *ret_n: how many rows moved. */
+/* Moves `uid` from any state the table allows. -AM_E_CONFLICT when the table forbids it (the caller's transaction then
+   rolls back). result, error, warnings: JSON text to store, NULL = leave. From running to queued counts a failure:
+   -AM_E_ATTEMPTS and nothing changed when it would be the last of max_attempts (finish it as failed then). */
+int am_job_finish(struct am_db *db, const char *uid, enum am_job_state to, int64_t now, const char *result,
+                  const char *error, const char *warnings);
+/* After a start: running -> queued with restarts + 1 (or failed attempts-exhausted beyond max_restarts), cancelling ->
+ *cancelled. ret_n: how many rows moved. */
 int am_job_recover(struct am_db *db, int64_t now, int max_restarts, int64_t *ret_n);
 
 /* One row of the event table beyond those written by moves. data: JSON text. */

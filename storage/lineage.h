@@ -19,8 +19,10 @@ struct am_lineage_edge {
 };
 enum am_lineage_way { AM_UP = 1, AM_DOWN = 2 }; /* or both */
 
-/* Nodes first (the root among them), then the edges between them. depth -1: full closure. At most `cap` nodes; *ret_truncated. */
-int am_lineage_walk(struct am_db *db, int64_t root, unsigned ways, int depth, int cap, int (*node)(void *, const struct am_lineage_node *),
+/* Nodes first (the root among them), then the edges between them. depth -1: full closure. At most `cap` nodes;
+ * *ret_truncated. */
+int am_lineage_walk(struct am_db *db, int64_t root, unsigned ways, int depth, int cap,
+                    int (*node)(void *, const struct am_lineage_node *),
                     int (*edge)(void *, const struct am_lineage_edge *), void *ctx, bool *ret_truncated);
 
 #endif

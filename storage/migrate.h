@@ -1,6 +1,6 @@
 /*
- * migrate.h - numbered SQL applied in order, each in one IMMEDIATE transaction that also sets user_version. A database of a newer
- * version is refused. Before an existing database changes, a copy is made beside it (amendd.db.v<N>.backup).
+ * migrate.h - numbered SQL applied in order, each in one IMMEDIATE transaction that also sets user_version. A database
+ * of a newer version is refused. Before an existing database changes, a copy is made beside it (amendd.db.v<N>.backup).
  */
 #ifndef AM_STORAGE_MIGRATE_H
 #define AM_STORAGE_MIGRATE_H

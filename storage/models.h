@@ -1,7 +1,7 @@
 /*
- * models.h - models, versions, files, tensors and refs: rows in and out. Knows nothing of HTTP or JSON beyond stored text.
- * Write functions run inside am_store_write(); read functions take a read connection. Callbacks get borrowed rows; a negative
- * return of a callback ends the walk and is passed on.
+ * models.h - models, versions, files, tensors and refs: rows in and out. Knows nothing of HTTP or JSON beyond stored
+ * text. Write functions run inside am_store_write(); read functions take a read connection. Callbacks get borrowed
+ * rows; a negative return of a callback ends the walk and is passed on.
  */
 #ifndef AM_STORAGE_MODELS_H
 #define AM_STORAGE_MODELS_H
@@ -21,17 +21,20 @@ struct am_model_row {
     const char *name, *description, *labels; /* labels: JSON object text */
     const char *created_by;
     bool is_private;
-    int64_t head;           /* version id of main */
+    int64_t head; /* version id of main */
     const char *head_commit;
-    int64_t head_number, versions, branches, tags, aliases;
-    int64_t logical_bytes, physical_bytes;
-    int64_t rev; /* grows with every change: the ETag */
+    int64_t head_number, versions /* without v0 */, branches, tags, aliases;
+    int64_t logical_bytes;  /* file sizes of all versions */
+    int64_t physical_bytes; /* of the distinct blobs it names; one shared with another model counts in full for both */
+    int64_t rev;            /* grows with every change: the ETag */
 };
 
 struct am_version_row {
     int64_t id, model, created_at, number; /* number -1: not on main */
-    const char *model_name, *commit, *parent /* or NULL */, *created_by, *message, *job /* uid or NULL */, *type, *method /* or NULL */;
-    const char *manifest_sha256, *recipe /* JSON or NULL */, *warnings /* JSON array */, *refs /* JSON array of names */;
+    const char *model_name, *commit, *parent /* or NULL */, *created_by, *message, *job /* uid or NULL */, *type,
+        *method /* or NULL */;
+    const char *manifest_sha256, *recipe /* JSON or NULL */, *warnings /* JSON array */,
+        *refs /* JSON array of names */;
     const char *architecture /* or NULL */, *parameters /* JSON {"F32":n} */;
     int64_t files, bytes, new_bytes, tensors;
 };
@@ -54,21 +57,28 @@ struct am_ref_row {
 };
 
 /* ---- reading ---- */
-int am_model_get(struct am_db *db, const char *name, int (*row)(void *, const struct am_model_row *), void *ctx); /* -NOT_FOUND */
-int am_model_list(struct am_db *db, const char *after /* name or NULL */, int limit, const char *search /* substring or NULL */,
-                  int (*row)(void *, const struct am_model_row *), void *ctx);
+int am_model_get(struct am_db *db, const char *name, int (*row)(void *, const struct am_model_row *),
+                 void *ctx); /* -NOT_FOUND */
+int am_model_list(struct am_db *db, const char *after /* name or NULL */, int limit,
+                  const char *search /* substring or NULL */, int (*row)(void *, const struct am_model_row *),
+                  void *ctx);
 /* Resolves `rev` by hub.md 2.4 (commit, refs/heads|tags|aliases/x, ref, v<N>, unique prefix of >= 8 hex digits).
-   *ret_version; *ret_fixed (may be NULL) is true when rev was a full commit id. -NOT_FOUND: model; -REVISION_NOT_FOUND. */
+ *ret_version; *ret_fixed (may be NULL) is true when rev was a full commit id. -NOT_FOUND: model; -REVISION_NOT_FOUND.
+ */
 int am_rev_resolve(struct am_db *db, const char *model, const char *rev, int64_t *ret_version, bool *ret_fixed);
 /* Names of revisions of a model for "did you mean" (refs, then v<N> of the last ten). */
 int am_rev_names(struct am_db *db, const char *model, int (*name)(void *, const char *), void *ctx);
 int am_version_get(struct am_db *db, int64_t version, int (*row)(void *, const struct am_version_row *), void *ctx);
 int am_version_list(struct am_db *db, const char *model, int64_t before /* version id or 0 */, int limit,
                     int (*row)(void *, const struct am_version_row *), void *ctx); /* newest first */
-int am_file_list(struct am_db *db, int64_t version, int (*row)(void *, const struct am_file_row *), void *ctx); /* by path */
-int am_file_get(struct am_db *db, int64_t version, const char *path, int (*row)(void *, const struct am_file_row *), void *ctx);
-int am_span_list(struct am_db *db, int64_t layout, int (*row)(void *, int64_t at, const char *blob_hex, int64_t offset, int64_t bytes), void *ctx);
-int am_tensor_list(struct am_db *db, int64_t version, int (*row)(void *, const struct am_tensor_row *), void *ctx); /* by name */
+int am_file_list(struct am_db *db, int64_t version, int (*row)(void *, const struct am_file_row *),
+                 void *ctx); /* by path */
+int am_file_get(struct am_db *db, int64_t version, const char *path, int (*row)(void *, const struct am_file_row *),
+                void *ctx);
+int am_span_list(struct am_db *db, int64_t layout,
+                 int (*row)(void *, int64_t at, const char *blob_hex, int64_t offset, int64_t bytes), void *ctx);
+int am_tensor_list(struct am_db *db, int64_t version, int (*row)(void *, const struct am_tensor_row *),
+                   void *ctx); /* by name */
 /* A cursor over the same, for plans: next() 1/0/negative; close() always. Uses a statement of its own. */
 struct am_tensor_cursor;
 struct am_tensor_cursor *am_tensor_open(struct am_db *db, int64_t version);
@@ -82,7 +92,8 @@ struct am_model_new {
     bool is_private;
     int64_t now;
 };
-/* With the empty commit v0 and `main` on it. -AM_E_CONFLICT: exists; -AM_E_NAME_TAKEN: differs only in case (*ret_other: that name). */
+/* With the empty commit v0 and `main` on it. -AM_E_CONFLICT: exists; -AM_E_NAME_TAKEN: differs only in case
+ * (*ret_other: that name). */
 int am_model_create(struct am_db *db, const struct am_model_new *m, int64_t *ret_id, char ret_other[200]);
 
 struct am_tensor_new {
@@ -93,7 +104,8 @@ struct am_file_new {
     const char *path, *sha256, *git_sha1; /* git_sha1 NULL: class lfs */
     int64_t bytes;
     bool weights;
-    int64_t layout; /* > 0: an existing layout is reused; 0: made from one span over blob sha256 (an empty file has none) */
+    int64_t
+        layout; /* > 0: an existing layout is reused; 0: made from one span over blob sha256 (an empty file has none) */
 };
 struct am_edge_new {
     int64_t parent;
@@ -104,23 +116,27 @@ struct am_version_new {
     int64_t model;
     const char *created_by, *message, *job, *type, *method, *recipe, *warnings, *architecture;
     int64_t now;
-    const char *branch;      /* the ref that moves to it; NULL: detached */
+    const char *branch; /* the ref that moves to it; NULL: detached */
     const struct am_file_new *file;
     size_t files;
     const struct am_edge_new *edge;
     size_t edges; /* the `commit` edge to the branch's old head is added here, unless that is v0 */
 };
 /*
- * Inserts blob rows (when missing), layouts, spans, version, files, edges; computes manifest_sha256 and the commit id (hub.md 2.2,
- * parent = head of the branch, or of main when detached); moves the branch and writes its history; numbers it when branch is main.
- * Everything else about refs (tags) is am_ref_set. ret_commit has room for 41 bytes.
+ * Inserts blob rows (when missing), layouts, spans, version, files, edges; computes manifest_sha256 and the commit id
+ * (hub.md 2.2, parent = head of the branch, or of main when detached); moves the branch and writes its history; numbers
+ * it when branch is main. A branch that does not exist is made on top of main's head; a name that is a tag or alias is
+ * -AM_E_CONFLICT. An input given twice in one role is one edge with the sum of the weights. Everything else about refs
+ * (tags) is am_ref_set. ret_commit has room for 41 bytes. -AM_E_INVALID_REQUEST: a path, hash or size that cannot be;
+ * one path twice. -AM_E_CONFLICT: one hash, two sizes.
  */
 int am_version_insert(struct am_db *db, const struct am_version_new *v, int64_t *ret_id, char *ret_commit);
-/* Tensor rows belong to a layout: once for each content. Skips a layout that has rows already (*ret_known). */
 int am_layout_find(struct am_db *db, const char *sha256, int64_t *ret_layout); /* 0 when none */
+/* Tensor rows belong to a layout, which must exist; nothing is done when they are known already. */
 int am_tensors_insert(struct am_db *db, const char *sha256, const struct am_tensor_new *t, size_t n);
-int am_ref_set(struct am_db *db, int64_t model, const char *name, const char *kind, int64_t version, int64_t now, const char *by,
-               const char *reason, const char *job);
+/* Makes or moves; the same target again is no move. -AM_E_CONFLICT: the name is of another kind. (A tag moves too.) */
+int am_ref_set(struct am_db *db, int64_t model, const char *name, const char *kind, int64_t version, int64_t now,
+               const char *by, const char *reason, const char *job);
 int am_ref_target(struct am_db *db, int64_t model, const char *name, int64_t *ret_version); /* 0 when there is none */
 
 #endif

@@ -1,9 +1,10 @@
 /*
  * store.h - the durable state: one folder with LOCK, amendd.db, blobs/, staging/ and logs/.
  *
- * One writer thread owns the only connection that writes and checkpoints; am_store_write() hands it a function and waits for the
- * commit (synchronous=FULL). Functions that wait at the same time share one transaction, each in a savepoint of its own.
- * Readers get a read-only connection of their own for each thread. LOCK is taken before the database is opened.
+ * One writer thread owns the only connection that writes and checkpoints; am_store_write() hands it a function and
+ * waits for the commit (synchronous=FULL). Functions that wait at the same time share one transaction, each in a
+ * savepoint of its own. Readers get a read-only connection of their own for each thread. LOCK is taken before the
+ * database is opened.
  *
  * Ownership: am_store_open() gives an object for am_store_close(). Thread-safe unless said.
  */
@@ -19,7 +20,8 @@
 struct am_store;
 struct am_db;
 
-/* Creates the folder's contents when missing, takes LOCK, migrates, starts the writer. On failure NULL and a sentence in `why`
+/* Creates the folder's contents when missing, takes LOCK, migrates, starts the writer. On failure NULL and a sentence
+   in `why`
    ("/var/lib/amendd is in use by amendd with pid 4711 on host x since ..."). */
 struct am_store *am_store_open(const char *data_dir, char *why, size_t why_cap);
 /* Waits for the queue, TRUNCATE checkpoint, closes readers, writer, LOCK. */

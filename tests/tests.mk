@@ -1,15 +1,53 @@
 # tests.mk - how the tests are built and run. Included by the Makefile.
+#
+# make check closes with one line: N passed, 0 failed, S skipped. Its parts:
+#   lint      tools/check-*: rooms, links, documents, format
+#   unit      one cmocka program for each tests/unit/test_*.c, linked with all of core and storage
+#   sanitize  the same under AddressSanitizer and UBSan
+#   fuzz      each target of tests/fuzz for 10 s
+#   service   pytest against the real daemon over HTTP (tests/service)
 
-# One program for each tests/unit/test_*.c, linked with everything but main()s; cmocka.
+AMEND_DATA ?= $(abspath ../shared/data)
+export AMEND_DATA
+
 UNIT := $(sort $(wildcard tests/unit/test_*.c))
 UNIT_BIN := $(patsubst tests/unit/%.c,$(B)/unit/%,$(UNIT))
-UNIT_LIB := $(call obj,$(BASE) $(POOL) $(TENSOR) $(METHODS) $(FAMILY) $(TABLE) $(STORAGE)) $(O)/methods_table.o $(O)/migrations.o
+UNIT_SERVER := server/records.c server/result.c server/range.c
+UNIT_LIB := $(call obj,$(BASE) $(POOL) $(TENSOR) $(METHODS) $(FAMILY) $(TABLE) $(STORAGE) $(UNIT_SERVER)) $(O)/methods_table.o $(O)/migrations.o
 
 $(O)/libunit.a: $(UNIT_LIB)
 	rm -f $@ && ar rcsD $@ $^
 $(B)/unit/%: $(O)/tests/unit/%.o $(O)/libunit.a
 	@mkdir -p $(@D)
 	$(CC) $(ALL_LDFLAGS) $< $(O)/libunit.a -o $@ $(call pc,cmocka jansson sqlite3 libuv libcrypto) -lm -lpthread
-.PHONY: unit
-unit: $(UNIT_BIN)
-	@for t in $(UNIT_BIN); do $$t || exit 1; done
+
+# Fuzz targets (VARIANT=fuzz or planted): clang's libFuzzer with the sanitizers over the parsers of untrusted bytes.
+FUZZ_SECONDS ?= 600
+FUZZ := $(patsubst tests/fuzz/fuzz_%.c,%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
+$(O)/libfuzz.a: $(call obj,$(BASE) $(TENSOR) $(TABLE) $(UNIT_SERVER))
+	rm -f $@ && ar rcsD $@ $^
+$(B)/fuzz_%: $(O)/tests/fuzz/fuzz_%.o $(O)/libfuzz.a
+	@mkdir -p $(@D)
+	$(CC) $(SAN) -fsanitize=fuzzer -pie $< $(O)/libfuzz.a -o $@ $(call pc,jansson libcrypto) -lm
+
+VENV := build/venv
+$(VENV)/ok: tests/requirements.txt
+	python3 -m venv --clear $(VENV)
+	$(VENV)/bin/pip install -q --disable-pip-version-check --require-hashes -r $<
+	touch $@
+
+.PHONY: unit-programs unit service
+unit-programs: $(UNIT_BIN)
+unit:
+	tools/check unit
+service: all
+	tools/check service
+check: deps
+	tools/check
+lint: deps all
+	tools/check lint
+# The proof that the fuzzer finds a known bug within a minute, then ten minutes for each target.
+PLANTED := $(patsubst tests/fuzz/fuzz_%.c,%,$(shell grep -l AM_PLANTED_BUG tests/fuzz/fuzz_*.c))
+fuzz: deps
+	for t in $(PLANTED); do PLANTED=1 tools/fuzz $$t 60 || exit 1; done
+	for t in $(FUZZ); do tools/fuzz $$t $(FUZZ_SECONDS) || exit 1; done

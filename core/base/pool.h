@@ -1,6 +1,6 @@
 /*
- * pool.h - run N independent tasks on libuv's thread pool and wait for all. The one file of core that knows uv.h is pool.c.
- * The number of threads is UV_THREADPOOL_SIZE, set in the worker's environment before it starts.
+ * pool.h - run N independent tasks on libuv's thread pool and wait for all. The one file of core that knows uv.h is
+ * pool.c. The number of threads is UV_THREADPOOL_SIZE, set in the worker's environment before it starts.
  */
 #ifndef AM_BASE_POOL_H
 #define AM_BASE_POOL_H

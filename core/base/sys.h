@@ -1,8 +1,8 @@
 /*
- * sys.h - the one door to the file system: every open, read, write, sync, rename and unlink of the house goes through here,
- * so that a test can put a table of its own in its place (am_sys_swap).
- * Not a cache and not buffered. Descriptors are always close-on-exec.
- * Errors: negative am_err (am_err_from_errno); errno still holds the cause for the caller's message.
+ * sys.h - the one door to the file system: every open, read, write, sync, rename and unlink of the house goes through
+ * here, so that a test can put a table of its own in its place (am_sys_swap). Not a cache and not buffered. Descriptors
+ * are always close-on-exec. Errors: negative am_err (am_err_from_errno); errno still holds the cause for the caller's
+ * message.
  */
 #ifndef AM_BASE_SYS_H
 #define AM_BASE_SYS_H
@@ -19,20 +19,22 @@ int am_sys_open(int dirfd, const char *path, int flags, mode_t mode);
 int am_sys_close(int fd);
 void am_sys_closep(int *fd); /* for AM_CLEANUP: closes when >= 0 */
 
-int am_sys_pread(int fd, void *buf, size_t n, uint64_t off);        /* all n bytes or an error (end of file = -AM_E_STORE_DAMAGED) */
+int am_sys_pread(int fd, void *buf, size_t n,
+                 uint64_t off); /* all n bytes or an error (end of file = -AM_E_STORE_DAMAGED) */
 int am_sys_pwrite(int fd, const void *buf, size_t n, uint64_t off); /* all n bytes or an error */
-int am_sys_write(int fd, const void *buf, size_t n);                /* all n bytes or an error; EINTR and short writes handled */
-ssize_t am_sys_read(int fd, void *buf, size_t n);                   /* up to n bytes; 0 = end of file */
-int am_sys_fallocate(int fd, uint64_t bytes);                       /* EOPNOTSUPP is success */
+int am_sys_write(int fd, const void *buf, size_t n); /* all n bytes or an error; EINTR and short writes handled */
+ssize_t am_sys_read(int fd, void *buf, size_t n);    /* up to n bytes; 0 = end of file */
+int am_sys_fallocate(int fd, uint64_t bytes);        /* EOPNOTSUPP is success */
 int am_sys_fsync(int fd);
-int am_sys_fsync_dir(int dirfd, const char *path);                  /* opens, fsyncs, closes */
+int am_sys_fsync_dir(int dirfd, const char *path); /* opens, fsyncs, closes */
 int am_sys_rename(int from_dir, const char *from, int to_dir, const char *to);
 int am_sys_unlink(int dirfd, const char *path);
-int am_sys_mkdir(int dirfd, const char *path, mode_t mode);         /* an existing directory is success */
+int am_sys_mkdir(int dirfd, const char *path, mode_t mode); /* an existing directory is success */
 int am_sys_chmod(int fd, mode_t mode);
-int am_sys_stat(int dirfd, const char *path, struct stat *ret);     /* does not follow a last symbolic link */
-int am_sys_rmtree(int dirfd, const char *path);                     /* removes a folder and all below; a missing one is success */
-int am_sys_free_bytes(const char *path, uint64_t *ret_free, uint64_t *ret_total); /* what an ordinary user may still write */
+int am_sys_stat(int dirfd, const char *path, struct stat *ret); /* does not follow a last symbolic link */
+int am_sys_rmtree(int dirfd, const char *path); /* removes a folder and all below; a missing one is success */
+int am_sys_free_bytes(const char *path, uint64_t *ret_free,
+                      uint64_t *ret_total); /* what an ordinary user may still write */
 
 /* The system calls behind the functions above; tests swap single members. */
 struct am_sys_ops {

@@ -45,13 +45,14 @@ bool am_file_path_ok(const char *path);
 bool am_plain_name_ok(const char *name);
 bool am_utf8_ok(const void *bytes, size_t n);
 
-void am_hex(const void *bytes, size_t n, char *out);           /* 2n digits + NUL, lower case */
-int am_unhex(const char *hex, size_t n_bytes, void *out);      /* exactly 2n digits; 0 or -AM_E_INVALID_REQUEST */
-bool am_is_hex(const char *s, size_t digits);                  /* exactly that many lower-case digits */
+void am_hex(const void *bytes, size_t n, char *out);      /* 2n digits + NUL, lower case */
+int am_unhex(const char *hex, size_t n_bytes, void *out); /* exactly 2n digits; 0 or -AM_E_INVALID_REQUEST */
+bool am_is_hex(const char *s, size_t digits);             /* exactly that many lower-case digits */
 
 /* Percent-decodes one URL segment in place. 0, or -AM_E_INVALID_REQUEST: bad hex, NUL, invalid UTF-8. */
 int am_url_decode(char *segment);
-/* Percent-encodes everything but unreserved characters; keeps '/' when keep_slash. -AM_E_TOO_LARGE when `out` is too small. */
+/* Percent-encodes everything but unreserved characters; keeps '/' when keep_slash. -AM_E_TOO_LARGE when `out` is too
+ * small. */
 int am_url_encode(const char *s, bool keep_slash, char *out, size_t cap);
 
 #endif

@@ -1,10 +1,12 @@
 /*
- * method.h - the contract of a method: one `const struct am_method` in one file of core/merge, core/unlearn or core/edit.
+ * method.h - the contract of a method: one `const struct am_method` in one file of core/merge, core/unlearn or
+ * core/edit.
  *
- * A method declares its parameters and needs as data; validation, GET /v1/methods, the JSON Schema, the tables of api.md, `amend
- * methods` and the fuzz dictionary are derived from them. It computes on WINDOWS: spans of at most AM_WINDOW elements of one tensor,
- * the same elements of every input, converted to f32. It never sees files, JSON or threads. Names of files and methods agree:
- * core/merge/linear.c exports am_method_merge_linear. tools/gen-methods finds it by name; there is no list to add it to.
+ * A method declares its parameters and needs as data; validation, GET /v1/methods, the JSON Schema, the tables of
+ * api.md, `amend methods` and the fuzz dictionary are derived from them. It computes on WINDOWS: spans of at most
+ * AM_WINDOW elements of one tensor, the same elements of every input, converted to f32. It never sees files, JSON or
+ * threads. Names of files and methods agree: core/merge/linear.c exports am_method_merge_linear. tools/gen-methods
+ * finds it by name; there is no list to add it to.
  *
  * Ownership: everything a method is given is borrowed for the call. A method keeps no state outside its accumulator.
  */
@@ -27,12 +29,12 @@ extern const char *const am_type_names[AM_TYPES]; /* "merge", "unlearn", "edit" 
 
 enum am_kind { AM_BOOL, AM_INT, AM_REAL, AM_TEXT, AM_CHOICE, AM_LIST }; /* AM_LIST: a list of text */
 
-enum { /* am_param.flags */
-    AM_REQUIRED = 1,  /* no default: must be given */
-    AM_PER_INPUT = 2, /* one value for each model of a merge, given beside the model or once for all */
-    AM_OPEN_MIN = 4,  /* min itself is not allowed */
-    AM_OPEN_MAX = 8,
-    AM_ADVANCED = 16, /* forms and --help show it last */
+enum {                   /* am_param.flags */
+       AM_REQUIRED = 1,  /* no default: must be given */
+       AM_PER_INPUT = 2, /* one value for each model of a merge, given beside the model or once for all */
+       AM_OPEN_MIN = 4,  /* min itself is not allowed */
+       AM_OPEN_MAX = 8,
+       AM_ADVANCED = 16, /* forms and --help show it last */
 };
 
 struct am_param {
@@ -49,7 +51,8 @@ struct am_param {
 /* Rules over parameters that the daemon checks at submit, as data. */
 enum am_rule_kind {
     AM_RULE_END,
-    AM_RULE_SUM_NOT_ZERO, /* |sum over the inputs of per-input real `a`| >= 1e-8 whenever bool `b` is true (reason weights-sum-zero) */
+    AM_RULE_SUM_NOT_ZERO, /* |sum over the inputs of per-input real `a`| >= 1e-8 whenever bool `b` is true (reason
+                             weights-sum-zero) */
 };
 struct am_rule {
     enum am_rule_kind kind;
@@ -70,7 +73,7 @@ struct am_needs {
     enum am_need base; /* merge: `base` */
     enum am_need task; /* unlearn: `task` = {"version": fine-tune, "base": what it was tuned from} */
     enum am_scope scope;
-    unsigned passes; /* 0..2 statistics passes over the windows before apply */
+    unsigned passes;  /* 0..2 statistics passes over the windows before apply */
     size_t acc_bytes; /* size of one accumulator, zeroed at birth; 0 exactly when passes is 0 */
     bool random;      /* uses options.seed */
     bool symmetric;   /* the order of equally weighted models does not matter (beyond rounding) */
@@ -79,10 +82,11 @@ struct am_needs {
 /* One window. All arrays have n elements. */
 struct am_window {
     size_t n;
-    uint64_t first;        /* flat index of element 0 in its tensor */
-    uint64_t index;        /* number of this window in the accumulator's scope, from 0 */
-    const float *base;     /* merge: the base; unlearn with task: the task's old base; NULL when there is none */
-    const float *const *x; /* merge: the models in the order of the request; unlearn: model, then the task's fine-tune; edit: model */
+    uint64_t first;    /* flat index of element 0 in its tensor */
+    uint64_t index;    /* number of this window in the accumulator's scope, from 0 */
+    const float *base; /* merge: the base; unlearn with task: the task's old base; NULL when there is none */
+    const float *const
+        *x; /* merge: the models in the order of the request; unlearn: model, then the task's fine-tune; edit: model */
     size_t inputs;
     float *out; /* apply only */
     const struct am_args *args;
@@ -108,10 +112,10 @@ struct am_method {
     /* Which float tensors the method changes; NULL = all. The others are passed through byte for byte. */
     bool (*selects)(const struct am_args *args, const struct am_tensor_info *t);
 
-    /* Statistics (needs.passes > 0). stat() touches its window and its own zeroed accumulator only, on any thread, in any order.
-       merge() folds accumulators in window order. between() runs after the last window: 0 = next pass, AM_AGAIN = the same pass once
-       more (the accumulator is kept, stat() gets a fresh zeroed one plus the finished one as `sofar`), negative = error.
-       `elements` is the number of elements in the scope. */
+    /* Statistics (needs.passes > 0). stat() touches its window and its own zeroed accumulator only, on any thread, in
+       any order. merge() folds accumulators in window order. between() runs after the last window: 0 = next pass,
+       AM_AGAIN = the same pass once more (the accumulator is kept, stat() gets a fresh zeroed one plus the finished one
+       as `sofar`), negative = error. `elements` is the number of elements in the scope. */
     int (*stat)(const struct am_window *w, const void *sofar, void *acc, unsigned pass);
     int (*merge)(void *into, const void *from, unsigned pass);
     int (*between)(void *acc, uint64_t elements, const struct am_args *args, unsigned pass, unsigned round);

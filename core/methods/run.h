@@ -1,14 +1,15 @@
 /*
- * run.h - drives one method over the windows of its inputs into one output: statistics passes, accumulators merged in window
- * order, apply, conversion, writing and hashing. Same bytes for any number of threads.
- * Tensors that the method does not select, and tensors that are not F16/BF16/F32/F64, are copied from the donor byte for byte.
- * Not a planner (core/table/plan.h) and no process: cancel and progress are calls into the caller.
+ * run.h - drives one method over the windows of its inputs into one output: statistics passes, accumulators merged in
+ * window order, apply, conversion, writing and hashing. Same bytes for any number of threads. Tensors that the method
+ * does not select, and tensors that are not F16/BF16/F32/F64, are copied from the donor byte for byte. Not a planner
+ * (core/table/plan.h) and no process: cancel and progress are calls into the caller.
  */
 #ifndef AM_METHODS_RUN_H
 #define AM_METHODS_RUN_H
 
 #include "core/base/fault.h"
 #include "core/methods/method.h"
+#include "core/tensor/kernels.h"
 #include "core/tensor/model.h"
 #include "core/tensor/output.h"
 
@@ -20,16 +21,16 @@ struct am_run_input {
 struct am_run {
     const struct am_method *method;
     const struct am_args *args;
-    struct am_run_input base;      /* .model NULL: none */
-    const struct am_run_input *x;  /* as am_window.x */
+    struct am_run_input base;     /* .model NULL: none */
+    const struct am_run_input *x; /* as am_window.x */
     size_t inputs;
-    const struct am_model *donor;  /* gives names, order, shapes, dtypes */
-    int out_dtype;                 /* of computed tensors; -1 = the donor's */
+    const struct am_model *donor; /* gives names, order, shapes, dtypes */
+    int out_dtype;                /* of computed tensors; -1 = the donor's */
     uint64_t shard_bytes;
-    unsigned threads;              /* windows in flight; >= 1 */
-    int staging;                   /* folder */
-    unsigned first_number;         /* of the first staged file */
-    bool propagate_nonfinite;      /* default: refuse with -AM_E_NON_FINITE */
+    unsigned threads;         /* windows in flight; >= 1 */
+    int staging;              /* folder */
+    unsigned first_number;    /* of the first staged file */
+    bool propagate_nonfinite; /* default: refuse with -AM_E_NON_FINITE */
     enum am_overflow overflow;
     /* called after each batch of windows, from the calling thread; returns -AM_E_CANCELLED to stop */
     int (*progress)(void *ctx, uint64_t bytes_done, uint64_t bytes_total, size_t tensors_done, size_t tensors_total);
@@ -37,13 +38,10 @@ struct am_run {
     void *ctx;
 };
 
-/* Peak memory of the windows and accumulators of such a run, in bytes: what the plan charges. */
-uint64_t am_run_memory(const struct am_method *m, size_t inputs, unsigned threads);
-
 /*
- * Runs. On success `ret_out` is finished (fsynced, hashed); the caller calls am_output_done(). On failure the faults say why
- * (tensor, input, first index) and nothing but staged files is left.
- * -AM_E_NON_FINITE, -AM_E_SHAPE_MISMATCH, -AM_E_BAD_SPEC (selection empty), -AM_E_CANCELLED, -AM_E_DISK, -AM_E_CANNOT_WRITE, ...
+ * Runs. On success `ret_out` is finished (fsynced, hashed); the caller calls am_output_done(). On failure the faults
+ * say why (tensor, input, first index) and nothing but staged files is left. -AM_E_NON_FINITE, -AM_E_SHAPE_MISMATCH,
+ * -AM_E_BAD_SPEC (selection empty), -AM_E_CANCELLED, -AM_E_DISK, -AM_E_CANNOT_WRITE, ...
  */
 int am_run(const struct am_run *r, struct am_output *ret_out, struct am_faults *faults);
 

@@ -1,7 +1,7 @@
 /*
- * body.h - checks the body of POST /v1/jobs against the described registry: every fault at once with its JSON Pointer, unknown
- * members with the nearest known name, defaults filled in. Knows no database: the names of versions come out as text to resolve.
- * Ownership: am_body owns what it holds until am_body_done(); safe on a zeroed struct.
+ * body.h - checks the body of POST /v1/jobs against the described registry: every fault at once with its JSON Pointer,
+ * unknown members with the nearest known name, defaults filled in. Knows no database: the names of versions come out as
+ * text to resolve. Ownership: am_body owns what it holds until am_body_done(); safe on a zeroed struct.
  */
 #ifndef AM_TABLE_BODY_H
 #define AM_TABLE_BODY_H
@@ -11,13 +11,13 @@
 
 #include <stdbool.h>
 
-/* One input version named in the body, in this order: merge: base (if given), models...; unlearn: model, task.version (role "patch"),
-   task.base (role "old_base"; when the body leaves it out, the entry repeats `model`); edit: model. */
+/* One input version named in the body, in this order: merge: base (if given), models...; unlearn: model, task.version
+   (role "patch"), task.base (role "old_base"; when the body leaves it out, the entry repeats `model`); edit: model. */
 struct am_body_input {
-    const char *role;    /* "base" "model" "input" "patch" "old_base" (api.md 12.1) */
-    char *ref;           /* "ns/name@rev" as submitted */
-    char *pointer;       /* "#/inputs/models/0" or "#/inputs/models/0/version" */
-    json_t *params;      /* merge models: their per-input values, complete; else NULL */
+    const char *role; /* "base" "model" "input" "patch" "old_base" (api.md 12.1) */
+    char *ref;        /* "ns/name@rev" as submitted */
+    char *pointer;    /* "#/inputs/models/0" or "#/inputs/models/0/version" */
+    json_t *params;   /* merge models: their per-input values, complete; else NULL */
 };
 
 struct am_body {
@@ -25,23 +25,31 @@ struct am_body {
     json_t *row;               /* the method in the table, borrowed */
     struct am_body_input *input;
     size_t inputs;
-    size_t donor;              /* index: gives config, other files, dtypes: base, else the first model / the model */
-    json_t *params;            /* global parameters, complete */
-    json_t *options;           /* complete: seed, threads (0 = the slot's), out_dtype (null or text), shard_bytes */
+    size_t donor;    /* index: gives config, other files, dtypes: base, else the first model / the model */
+    json_t *params;  /* global parameters, complete */
+    json_t *options; /* complete: seed, threads (0 = the slot's), out_dtype (null or text), shard_bytes */
     json_t *metadata;
     int priority;
-    char *publish_model;       /* for merge required; else NULL = the input's model */
-    char *branch, *message;    /* branch "main" by default; message NULL = made by the caller */
-    char *on_conflict;         /* "append" (merge) or "detach" (edit, unlearn) by default; also "fail" */
-    char *if_head;             /* or NULL */
-    json_t *tags;              /* list of text */
+    char *publish_model;    /* for merge required; else NULL = the input's model */
+    char *branch, *message; /* branch "main" by default; message NULL = made by the caller */
+    char *on_conflict;      /* "append" (merge) or "detach" (edit, unlearn) by default; also "fail" */
+    char *if_head;          /* or NULL */
+    json_t *tags;           /* list of text */
 };
 
-/* 0, or the negative code of the worst fault with all of them in `faults`. */
+/*
+ * 0, or the negative code of the worst fault with all of them in `faults`. With faults `ret` still holds what could be
+ * read (row may be NULL, inputs may lack entries), so that the caller can go on and find the faults that only the store
+ * knows; am_body_done() it.
+ */
 int am_body_check(struct am_body *ret, json_t *body, const struct am_table *t, struct am_faults *faults);
 void am_body_done(struct am_body *b);
 
-/* "ns/name@rev" into model and rev ("main" when absent). Both for free(). -AM_E_INVALID_REQUEST with *ret_why when it is none. */
+/* "ns/name@rev" into model and rev ("main" when absent). Both for free(). -AM_E_INVALID_REQUEST with *ret_why when it
+ * is none. */
 int am_ref_split(const char *text, char **ret_model, char **ret_rev, const char **ret_why);
+
+/* NULL when `name` may be a branch or a tag, else why not. */
+const char *am_ref_name_fault(const char *name);
 
 #endif

@@ -8,8 +8,9 @@
 
 #include <jansson.h>
 
-json_t *am_faults_to_json(const struct am_faults *f);                       /* array; new reference */
-json_t *am_fault_to_json(const struct am_fault *f);                         /* {"pointer","code","reason"?,"detail","tensor"?,"file"?} */
-int am_fault_from_json(struct am_faults *f, const json_t *entry);           /* appends; -AM_E_INVALID_REQUEST when it is no fault */
+json_t *am_faults_to_json(const struct am_faults *f); /* array; new reference */
+json_t *am_fault_to_json(const struct am_fault *f);   /* {"pointer","code","reason"?,"detail","tensor"?,"file"?} */
+int am_fault_from_json(struct am_faults *f,
+                       const json_t *entry); /* appends; -AM_E_INVALID_REQUEST when it is no fault */
 
 #endif

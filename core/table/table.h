@@ -1,7 +1,8 @@
 /*
  * table.h - the described registry (the JSON that `amend-worker describe` prints), loaded and looked up.
  * This is all the daemon and the client know of methods; it holds no code of theirs.
- * Ownership: am_table owns the JSON; everything returned is borrowed from it. Read-only after load, so any thread may read.
+ * Ownership: am_table owns the JSON; everything returned is borrowed from it. Read-only after load, so any thread may
+ * read.
  */
 #ifndef AM_TABLE_TABLE_H
 #define AM_TABLE_TABLE_H

@@ -1,6 +1,7 @@
 /*
  * dtype.h - the element types of safetensors: names, bits, and which of them amend computes with.
- * The order of the enum is the reference writer's order (safetensors.md 1.4); files are written in descending order of it.
+ * The order of the enum is the reference writer's order (safetensors.md 1.4); files are written in descending order of
+ * it.
  */
 #ifndef AM_TENSOR_DTYPE_H
 #define AM_TENSOR_DTYPE_H
@@ -35,11 +36,11 @@ enum am_dtype {
     AM_DTYPE_COUNT
 };
 
-const char *am_dtype_name(enum am_dtype t);              /* "F32" */
-int am_dtype_parse(const char *name, size_t len);        /* the enum value, or -AM_E_DTYPE_UNSUPPORTED */
+const char *am_dtype_name(enum am_dtype t);       /* "F32" */
+int am_dtype_parse(const char *name, size_t len); /* the enum value, or -AM_E_DTYPE_UNSUPPORTED */
 unsigned am_dtype_bits(enum am_dtype t);
-bool am_dtype_computed(enum am_dtype t);                 /* F16 BF16 F32 F64: methods work on these, in f32 */
-bool am_dtype_quantised(enum am_dtype t);                /* F8 with scales, F6, F4, E8M0: refused by methods */
+bool am_dtype_computed(enum am_dtype t);  /* F16 BF16 F32 F64: methods work on these, in f32 */
+bool am_dtype_quantised(enum am_dtype t); /* F8 with scales, F6, F4, E8M0: refused by methods */
 /* elements * bits / 8 with checked arithmetic. 0; -1: overflow; -2: not a whole number of bytes. */
 int am_dtype_bytes(enum am_dtype t, const uint64_t *shape, unsigned rank, uint64_t *ret_elements, uint64_t *ret_bytes);
 

@@ -1,8 +1,8 @@
 /*
- * model.h - the weights of one input version as a worker sees them: files made of spans over open descriptors, and one table of
- * tensors over all of them. A method never learns whether a file is whole, sharded or assembled.
- * Not a cache: every read is a pread.
- * Ownership: am_model owns its tables, not the descriptors. am_model_done() is safe on a zeroed struct.
+ * model.h - the weights of one input version as a worker sees them: files made of spans over open descriptors, and one
+ * table of tensors over all of them. A method never learns whether a file is whole, sharded or assembled. Not a cache:
+ * every read is a pread. Ownership: am_model owns its tables, not the descriptors. am_model_done() is safe on a zeroed
+ * struct.
  */
 #ifndef AM_TENSOR_MODEL_H
 #define AM_TENSOR_MODEL_H
@@ -45,8 +45,10 @@ struct am_model {
     size_t tensors;
 };
 
-/* Reads the headers of `files` weight files. Faults: malformed headers, and a tensor in two files (rule "duplicate"). */
-int am_model_open(struct am_model *ret, const struct am_file *file, size_t files, struct am_st_limits limits, struct am_faults *faults);
+/* Reads the headers of `files` weight files. Faults: malformed headers, and a tensor in two files (rule "duplicate").
+ */
+int am_model_open(struct am_model *ret, const struct am_file *file, size_t files, struct am_st_limits limits,
+                  struct am_faults *faults);
 const struct am_tensor *am_model_find(const struct am_model *m, const char *name);
 int am_model_read(const struct am_model *m, const struct am_tensor *t, void *buf, size_t bytes, uint64_t off_in_tensor);
 void am_model_done(struct am_model *m);

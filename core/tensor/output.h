@@ -1,7 +1,7 @@
 /*
- * output.h - the weight files of a result: laid out before any arithmetic, written by windows at fixed places, hashed in file order.
- * Writes model.safetensors, or model-00001-of-0000N.safetensors and model.safetensors.index.json when shard_bytes is passed.
- * Files are staged under plain names in one folder ("f0", "f1", ...); nothing is renamed here.
+ * output.h - the weight files of a result: laid out before any arithmetic, written by windows at fixed places, hashed
+ * in file order. Writes model.safetensors, or model-00001-of-0000N.safetensors and model.safetensors.index.json when
+ * shard_bytes is passed. Files are staged under plain names in one folder ("f0", "f1", ...); nothing is renamed here.
  * Ownership: am_output owns its descriptors and tables until am_output_done().
  */
 #ifndef AM_TENSOR_OUTPUT_H
@@ -39,7 +39,8 @@ struct am_output {
     int dir;
 };
 
-/* What goes in, in the donor's order (which decides the shard); `user` comes back in am_out_tensor. Names and shapes are borrowed. */
+/* What goes in, in the donor's order (which decides the shard); `user` comes back in am_out_tensor. Names and shapes
+ * are borrowed. */
 struct am_out_want {
     const char *name;
     const uint64_t *shape;
@@ -49,9 +50,11 @@ struct am_out_want {
 
 /* Lays out, creates and fallocates the files in folder `dir`, writes and hashes the headers. shard_bytes 0: one file.
    `first_number`: the n of the first staged name "f<n>". */
-int am_output_open(struct am_output *ret, int dir, unsigned first_number, const struct am_out_want *want, size_t n, uint64_t shard_bytes);
+int am_output_open(struct am_output *ret, int dir, unsigned first_number, const struct am_out_want *want, size_t n,
+                   uint64_t shard_bytes);
 /* Writes n bytes of tensor t at `off` in it. Thread-safe for disjoint ranges. */
-int am_output_write(const struct am_output *o, const struct am_out_tensor *t, const void *bytes, size_t n, uint64_t off);
+int am_output_write(const struct am_output *o, const struct am_out_tensor *t, const void *bytes, size_t n,
+                    uint64_t off);
 /* Takes the bytes into the file's hash; must be called in file order, once for every byte of data. */
 int am_output_hash(struct am_output *o, const struct am_out_tensor *t, const void *bytes, size_t n);
 /* fsync and close every file; fills in sha256. -AM_E_INTERNAL when a file was not hashed to its end (a bug). */

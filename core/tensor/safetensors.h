@@ -44,12 +44,13 @@ typedef int (*am_read_fn)(void *ctx, void *buf, size_t n, uint64_t off);
 
 /*
  * Reads and checks a header. `file` is the name that faults carry.
- * Returns 0; -AM_E_MALFORMED with every fault (up to 20, in offset order, each with .reason = the rule of safetensors.md 1.3,
- * .tensor where it applies, .file) appended to `faults`; or the error of `read` / -AM_E_OUT_OF_MEMORY.
- * Memory: the names and about 60 bytes a tensor; the header itself is pulled in 64 KiB windows and never held whole.
+ * Returns 0; -AM_E_MALFORMED with every fault (up to 20, in offset order, each with .reason = the rule of
+ * safetensors.md 1.3, .tensor where it applies, .file) appended to `faults`; or the error of `read` /
+ * -AM_E_OUT_OF_MEMORY. Memory: the names and about 60 bytes a tensor; the header itself is pulled in 64 KiB windows and
+ * never held whole.
  */
-int am_st_read(struct am_st *ret, am_read_fn read, void *ctx, uint64_t file_bytes, struct am_st_limits limits, const char *file,
-               struct am_faults *faults);
+int am_st_read(struct am_st *ret, am_read_fn read, void *ctx, uint64_t file_bytes, struct am_st_limits limits,
+               const char *file, struct am_faults *faults);
 const struct am_st_entry *am_st_find(const struct am_st *st, const char *name); /* NULL when absent */
 void am_st_done(struct am_st *st);
 
@@ -62,9 +63,9 @@ struct am_st_out {
 };
 
 /*
- * Lays out a file in the order of the reference writer (descending dtype, then name), appends the first 8 + N bytes to `out`,
- * sorts `v` into file order and fills in begin and end. meta_key/meta_value: one metadata pair ("format", "pt"), or NULL for none.
- * -AM_E_TOO_LARGE: header above 100,000,000 bytes.
+ * Lays out a file in the order of the reference writer (descending dtype, then name), appends the first 8 + N bytes to
+ * `out`, sorts `v` into file order and fills in begin and end. meta_key/meta_value: one metadata pair ("format", "pt"),
+ * or NULL for none. -AM_E_TOO_LARGE: header above 100,000,000 bytes.
  */
 int am_st_write_header(struct am_st_out *v, size_t n, const char *meta_key, const char *meta_value, struct am_buf *out);
 

@@ -1,0 +1,192 @@
+/*
+ * cmd_job.c - amend job submit, list, get, watch, cancel, logs.
+ */
+#include "cli/commands.h"
+#include "cli/http.h"
+#include "cli/job.h"
+#include "cli/opt.h"
+#include "cli/out.h"
+#include "cli/read.h"
+#include "core/base/text.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+int am_cmd_job_submit(struct am_cli *c, int argc, char **argv)
+{
+    const char *file = NULL;
+    bool wait = false;
+    const struct am_opt opts[] = {{"file", 'f', &file, NULL}, {"wait", 0, NULL, &wait}, {0}};
+    int rc = am_opt_parse(c, opts, argc, argv, 0, 0, NULL);
+    if (rc)
+        return rc;
+    if (!file)
+        return am_say_usage(c, "-f FILE names the job's body; -f - reads standard input");
+    AM_CLEANUP(am_jsonp) json_t *body = NULL;
+    rc = am_read_json(c, file, &body);
+    return rc ? rc : am_job_submit(c, body, wait);
+}
+
+static void put_row(struct am_grid *g, const json_t *job)
+{
+    const char *status = am_js_text(job, "status", "?");
+    const json_t *version = am_js(job, "result.version");
+    AM_CLEANUP(am_xfreep) char *name = json_is_object(version) ? am_version_name(version) : NULL;
+    double total = am_js_real(job, "progress.total", 0);
+    am_grid_put(g, am_js_text(job, "id", "?"));
+    am_grid_putf(g, "%s/%s", am_js_text(job, "type", "?"), am_js_text(job, "method", "?"));
+    am_grid_put(g, status);
+    double done = am_js_real(job, "progress.done", 0);
+    if (am_streq(status, "running") && total > 0)
+        am_grid_putf(g, "%.0f%%", 100 * (done < total ? done / total : 1));
+    else
+        am_grid_put(g, NULL);
+    am_grid_time(g, am_js_text(job, "created_at", NULL));
+    am_grid_put(g, name ? name : am_js_text(job, "error.code", NULL));
+}
+
+int am_cmd_job_list(struct am_cli *c, int argc, char **argv)
+{
+    static const char *const head[] = {"JOB", "METHOD", "STATUS", "DONE", "CREATED", "RESULT", NULL};
+    static const char *const names[] = {"status", "type", "model"};
+    const char *filter[3] = {NULL, NULL, NULL}, *limit = NULL;
+    uint64_t want = 100;
+    const struct am_opt opts[] = {{"status", 0, &filter[0], NULL},
+                                  {"type", 0, &filter[1], NULL},
+                                  {"model", 0, &filter[2], NULL},
+                                  {"limit", 0, &limit, NULL},
+                                  {0}};
+    int rc = am_opt_parse(c, opts, argc, argv, 0, 0, NULL);
+    if (rc == 0 && limit)
+        rc = am_opt_number(c, "--limit", limit, 1, 100000, &want);
+    if (rc)
+        return rc;
+    AM_CLEANUP(am_xfreep) char *path = am_xdup("/v1/jobs");
+    for (size_t i = 0, n = 0; i < 3; i++) {
+        if (!filter[i])
+            continue;
+        AM_CLEANUP(am_xfreep) char *value = am_url_encoded(filter[i]);
+        char *longer = am_xprintf("%s%c%s=%s", path, n++ ? '&' : '?', names[i], value);
+        free(path);
+        path = longer;
+    }
+    AM_CLEANUP(am_jsonp) json_t *list = NULL;
+    rc = am_http_list(c, path, (size_t)want, true, &list);
+    return rc ? rc : am_print_list(c, list, head, 1u << 3, put_row, "no jobs");
+}
+
+static void put_inputs(struct am_grid *g, const json_t *job)
+{
+    const json_t *in = am_js(job, "resolved.inputs"), *e;
+    size_t i;
+    json_array_foreach(in, i, e)
+    {
+        AM_CLEANUP(am_xfreep)
+        char *params = json_object_size(am_js(e, "params")) ? am_js_dump(am_js(e, "params"), false) : NULL;
+        am_grid_put(g, am_js_text(e, "role", "input"));
+        am_grid_putf(g, "%s@%s %s", am_js_text(e, "model", "?"), am_js_text(e, "rev", am_js_text(e, "commit", "?")),
+                     params ? params : "");
+    }
+}
+
+static void show(const struct am_cli *c, const json_t *job)
+{
+    static const char *const times[] = {"created_at", "started_at", "finished_at"};
+    struct am_grid g;
+    am_grid_init(&g, c, NULL);
+    am_grid_put(&g, "job");
+    am_grid_put(&g, am_js_text(job, "id", "?"));
+    am_grid_put(&g, "method");
+    am_grid_putf(&g, "%s/%s", am_js_text(job, "type", "?"), am_js_text(job, "method", "?"));
+    am_grid_put(&g, "status");
+    const char *reason = am_job_reason(job);
+    am_grid_putf(&g, "%s%s%s", am_js_text(job, "status", "?"), reason ? ": " : "", reason ? reason : "");
+    am_grid_put(&g, "attempt");
+    am_grid_putf(&g, "%lld of %lld", (long long)am_js_int(job, "attempt", 0),
+                 (long long)am_js_int(job, "max_attempts", 0));
+    for (size_t i = 0; i < 3; i++) {
+        am_grid_put(&g, times[i]);
+        am_grid_time(&g, am_js_text(job, times[i], NULL));
+    }
+    put_inputs(&g, job);
+    const json_t *version = am_js(job, "result.version");
+    AM_CLEANUP(am_xfreep) char *name = json_is_object(version) ? am_version_name(version) : NULL;
+    if (name) {
+        am_grid_put(&g, "version");
+        am_grid_putf(&g, "%s %s", name, am_js_text(version, "commit", "?"));
+    }
+    if (json_is_object(am_js(job, "error"))) {
+        am_grid_put(&g, "error");
+        am_grid_putf(&g, "%s: %s", am_js_text(job, "error.code", "?"), am_js_text(job, "error.detail", ""));
+    }
+    am_grid_print(&g);
+    am_grid_done(&g);
+}
+
+static int one_id(struct am_cli *c, int argc, char **argv, const char **ret)
+{
+    return am_opt_parse(c, NULL, argc, argv, 1, 1, ret);
+}
+
+int am_cmd_job_get(struct am_cli *c, int argc, char **argv)
+{
+    const char *id;
+    int rc = one_id(c, argc, argv, &id);
+    if (rc)
+        return rc;
+    AM_CLEANUP(am_xfreep) char *path = am_url("/v1/jobs", id, NULL);
+    AM_CLEANUP(am_reply_done) struct am_reply r = {0};
+    if ((rc = am_http_get(c, path, &r)))
+        return rc;
+    if (c->out == AM_OUT_JSON)
+        am_print_json(c, r.json);
+    else if (c->out == AM_OUT_NAME)
+        puts(am_js_text(r.json, "id", "?"));
+    else
+        show(c, r.json);
+    return 0;
+}
+
+int am_cmd_job_watch(struct am_cli *c, int argc, char **argv)
+{
+    const char *id;
+    int rc = one_id(c, argc, argv, &id);
+    return rc ? rc : am_job_follow(c, id);
+}
+
+int am_cmd_job_cancel(struct am_cli *c, int argc, char **argv)
+{
+    const char *id;
+    int rc = one_id(c, argc, argv, &id);
+    if (rc)
+        return rc;
+    AM_CLEANUP(am_xfreep) char *path = am_url("/v1/jobs", id, "cancel", NULL);
+    AM_CLEANUP(am_reply_done) struct am_reply r = {0};
+    if ((rc = am_http_json(c, "POST", path, NULL, &r)))
+        return rc;
+    if (c->out == AM_OUT_JSON)
+        am_print_json(c, r.json);
+    else
+        am_say_note(c, "%s %s", id, am_js_text(r.json, "status", "asked to stop"));
+    return 0;
+}
+
+int am_cmd_job_logs(struct am_cli *c, int argc, char **argv)
+{
+    const char *id;
+    int rc = one_id(c, argc, argv, &id);
+    if (rc)
+        return rc;
+    AM_CLEANUP(am_xfreep) char *path = am_url("/v1/jobs", id, "log", NULL);
+    AM_CLEANUP(am_reply_done) struct am_reply r = {0};
+    struct am_request q = {.verb = "GET", .path = path};
+    if ((rc = am_http_send(c, &q, &r)))
+        return rc;
+    if (r.status != 200 && r.status != 204)
+        return am_problem_say(c, &r);
+    if (c->out_tty)
+        am_put_clean(stdout, r.body);
+    else
+        fwrite(r.body, 1, r.len, stdout);
+    return 0;
+}

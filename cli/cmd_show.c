@@ -1,0 +1,132 @@
+/*
+ * cmd_show.c - amend model show: one model, or one of its versions, as names and values.
+ */
+#include "cli/commands.h"
+#include "cli/http.h"
+#include "cli/job.h"
+#include "cli/opt.h"
+#include "cli/out.h"
+
+#include <stdio.h>
+
+static void put_text(struct am_grid *g, const char *name, const char *text)
+{
+    am_grid_put(g, name);
+    am_grid_put(g, text);
+}
+
+static void put_plain(struct am_grid *g, const json_t *v, const char *name)
+{
+    AM_CLEANUP(am_xfreep) char *text = am_js_plain(am_js(v, name));
+    put_text(g, name, text);
+}
+
+static void put_bytes(struct am_grid *g, const json_t *v, const char *name)
+{
+    am_grid_put(g, name);
+    am_grid_bytes(g, am_js_int(v, name, -1));
+}
+
+static void put_time(struct am_grid *g, const json_t *v, const char *name)
+{
+    am_grid_put(g, name);
+    am_grid_time(g, am_js_text(v, name, NULL));
+}
+
+static void show_model(struct am_grid *g, const json_t *m)
+{
+    put_text(g, "model", am_js_text(m, "id", "?"));
+    put_plain(g, m, "description");
+    int64_t number = am_js_int(m, "head.number", -1);
+    am_grid_put(g, "head");
+    if (number >= 0)
+        am_grid_putf(g, "v%lld %s", (long long)number, am_js_text(m, "head.commit", "?"));
+    else
+        am_grid_put(g, NULL);
+    put_plain(g, m, "versions");
+    put_bytes(g, m, "logical_bytes");
+    put_bytes(g, m, "physical_bytes");
+    put_time(g, m, "created_at");
+}
+
+static void put_tensors(struct am_grid *g, const json_t *v)
+{
+    const char *dtype;
+    json_t *count;
+    am_grid_put(g, "tensors");
+    am_grid_putf(g, "%lld", (long long)am_js_int(v, "tensors.count", 0));
+    json_object_foreach(am_js(v, "tensors.parameters"), dtype, count)
+    {
+        am_grid_put(g, "parameters");
+        am_grid_putf(g, "%lld %s", (long long)json_integer_value(count), dtype);
+    }
+    put_text(g, "architecture", am_js_text(v, "tensors.architecture", NULL));
+}
+
+static void put_inputs(struct am_grid *g, const json_t *v)
+{
+    const json_t *in = am_js(v, "inputs"), *e;
+    size_t i;
+    json_array_foreach(in, i, e)
+    {
+        AM_CLEANUP(am_xfreep) char *weight = am_js_plain(am_js(e, "weight"));
+        bool weighted = json_is_number(am_js(e, "weight"));
+        am_grid_put(g, am_js_text(e, "role", "input"));
+        am_grid_putf(g, "%s@%s %.12s%s%s", am_js_text(e, "model", "?"), am_js_text(e, "rev", "?"),
+                     am_js_text(e, "commit", "?"), weighted ? ", weight " : "", weighted ? weight : "");
+    }
+}
+
+static void show_version(struct am_grid *g, const json_t *v)
+{
+    AM_CLEANUP(am_xfreep) char *name = am_version_name(v);
+    const char *type = am_js_text(v, "type", NULL);
+    put_text(g, "version", name);
+    put_text(g, "commit", am_js_text(v, "commit", "?"));
+    put_text(g, "state", am_js_text(v, "state", NULL));
+    put_plain(g, v, "refs");
+    put_text(g, "message", am_js_text(v, "message", NULL));
+    if (type) {
+        am_grid_put(g, "made by");
+        am_grid_putf(g, "%s/%s %s", type, am_js_text(v, "method", "?"), am_js_text(v, "job", ""));
+    }
+    put_inputs(g, v);
+    put_plain(g, v, "files");
+    put_bytes(g, v, "bytes");
+    put_bytes(g, v, "new_bytes");
+    put_tensors(g, v);
+    put_text(g, "parent", am_js_text(v, "parent", NULL));
+    put_time(g, v, "created_at");
+}
+
+int am_cmd_model_show(struct am_cli *c, int argc, char **argv)
+{
+    const char *word;
+    struct am_ref m;
+    int rc = am_opt_parse(c, NULL, argc, argv, 1, 1, &word);
+    if (rc || (rc = am_ref_parse(c, word, false, &m)))
+        return rc;
+    AM_CLEANUP(am_xfreep)
+    char *path = m.rev[0] ? am_url_model(m.model, "versions", m.rev, NULL) : am_url_model(m.model, NULL);
+    AM_CLEANUP(am_reply_done) struct am_reply r = {0};
+    if ((rc = am_http_get(c, path, &r)))
+        return rc;
+    if (c->out == AM_OUT_JSON) {
+        am_print_json(c, r.json);
+        return 0;
+    }
+    if (c->out == AM_OUT_NAME) {
+        AM_CLEANUP(am_xfreep) char *name = m.rev[0] ? am_version_name(r.json) : am_xdup(m.model);
+        puts(name);
+        return 0;
+    }
+    struct am_grid g;
+    am_grid_init(&g, c, NULL);
+    if (m.rev[0])
+        show_version(&g, r.json);
+    else
+        show_model(&g, r.json);
+    am_grid_print(&g);
+    am_grid_done(&g);
+    return 0;
+}

@@ -1,0 +1,23 @@
+/*
+ * job.h - following a job or task to its end, and printing what came of it.
+ */
+#ifndef AM_CLI_JOB_H
+#define AM_CLI_JOB_H
+
+#include "cli/cli.h"
+
+/* Polls until the job has ended; progress goes to standard error. 0 = succeeded, and *ret is the job (new reference).
+   AM_EXIT_JOB: failed or cancelled (said; *ret is set too), AM_EXIT_TIMEOUT, AM_EXIT_INTERRUPTED, or an error of the
+   network. */
+int am_job_wait(struct am_cli *c, const char *id, json_t **ret);
+/* Waits and prints the resulting version (-o json: the job). */
+int am_job_follow(struct am_cli *c, const char *id);
+/* POST /v1/jobs, then prints the id, or follows the job. */
+int am_job_submit(struct am_cli *c, const json_t *body, bool wait);
+/* "demo/merged@v3 <commit>" of an object with model, number and commit; under -o name only the first word. */
+void am_print_version(const struct am_cli *c, const json_t *version);
+/* "demo/merged@v3", or with the first 12 digits of the commit when it has no number. For free(). */
+char *am_version_name(const json_t *version);
+const char *am_job_reason(const json_t *job); /* why it has its status, or NULL */
+
+#endif

@@ -1,0 +1,134 @@
+/*
+ * main.c - the command-line client: sets up one call and hands it to the command that its words name.
+ */
+#include "cli/commands.h"
+#include "cli/http.h"
+#include "cli/opt.h"
+#include "core/base/text.h"
+
+#include <langinfo.h>
+#include <locale.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static void set_up(struct am_cli *c)
+{
+    setlocale(LC_CTYPE, ""); /* only to learn whether the terminal takes UTF-8; numbers stay in the C locale */
+    const char *env = getenv("AMEND_ENDPOINT"), *no_color = getenv("NO_COLOR"), *term = getenv("TERM");
+    bool color = !(no_color && no_color[0]) && !am_streq(term, "dumb");
+    c->endpoint = am_xdup(env && env[0] ? env : AM_DEFAULT_ENDPOINT);
+    c->endpoint_from = env && env[0] ? "AMEND_ENDPOINT" : "the default";
+    c->out_tty = isatty(STDOUT_FILENO);
+    c->err_tty = isatty(STDERR_FILENO) && !am_streq(term, "dumb");
+    c->out_color = c->out_tty && color;
+    c->err_color = c->err_tty && color;
+    c->utf8 = strcmp(nl_langinfo(CODESET), "UTF-8") == 0;
+    c->out = c->out_tty ? AM_OUT_TABLE : AM_OUT_TSV;
+}
+
+static void trim_endpoint(struct am_cli *c)
+{
+    if (!strstr(c->endpoint, "://")) { /* "host:8420" is what people write */
+        char *full = am_xprintf("http://%s", c->endpoint);
+        free(c->endpoint);
+        c->endpoint = full;
+    }
+    for (size_t n = strlen(c->endpoint); n && c->endpoint[n - 1] == '/'; n--)
+        c->endpoint[n - 1] = 0;
+}
+
+/* The nouns when `noun` is NULL, else its verbs. */
+static size_t words_of(const char *noun, const char **out, size_t cap)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < am_commands_n && n < cap; i++) {
+        const char *word = noun ? am_commands[i].verb : am_commands[i].noun;
+        if (noun && (!am_streq(am_commands[i].noun, noun) || !word))
+            continue;
+        if (!n || !am_streq(out[n - 1], word))
+            out[n++] = word;
+    }
+    return n;
+}
+
+static int run(struct am_cli *c, const struct am_command *cmd, int argc, char **argv)
+{
+    c->cmd = cmd;
+    if (c->help && !cmd->own_help) {
+        am_help_command(cmd);
+        return 0;
+    }
+    return cmd->run(c, argc, argv);
+}
+
+static int dispatch(struct am_cli *c, int argc, char **argv)
+{
+    const char *known[64];
+    if (argc < 2) {
+        if (c->help) {
+            am_help_all();
+            return 0;
+        }
+        return am_say_usage(c, "which command? for example: amend model list");
+    }
+    if (am_streq(argv[1], "--version"))
+        return run(c, am_command_find("version", NULL), 0, argv + 2);
+    const struct am_command *cmd = am_command_find(argv[1], NULL);
+    if (cmd)
+        return run(c, cmd, argc - 2, argv + 2);
+    size_t n = words_of(argv[1], known, 64);
+    if (!n)
+        return am_say_unknown(c, argv[1][0] == '-' ? "option" : "command", argv[1], known, words_of(NULL, known, 64));
+    if (argc < 3) {
+        if (c->help) {
+            am_help_noun(argv[1]);
+            return 0;
+        }
+        return am_say_usage(c, "amend %s does what? see amend %s --help", argv[1], argv[1]);
+    }
+    cmd = am_command_find(argv[1], argv[2]);
+    if (cmd)
+        return run(c, cmd, argc - 3, argv + 3);
+    AM_CLEANUP(am_xfreep) char *what = am_xprintf("command of amend %s:", argv[1]);
+    return am_say_unknown(c, what, argv[2], known, n);
+}
+
+int am_cmd_help(struct am_cli *c, int argc, char **argv)
+{
+    if (argc == 0) {
+        am_help_all();
+        return 0;
+    }
+    char *words[4] = {(char[]){"amend"}, argv[0], argc > 1 ? argv[1] : NULL, NULL};
+    if (am_streq(argv[0], "help"))
+        words[1] = NULL;
+    c->help = true;
+    c->cmd = NULL;
+    return dispatch(c, words[1] ? (argc > 1 ? 3 : 2) : 1, words);
+}
+
+int main(int argc, char **argv)
+{
+    struct am_cli c = {0};
+    set_up(&c);
+    int rc = am_opt_global(&c, &argc, argv);
+    if (rc == 0) {
+        trim_endpoint(&c);
+        c.http = am_http_new();
+        if (c.http) {
+            rc = dispatch(&c, argc, argv);
+        } else {
+            am_say_error(&c, NULL, "libcurl cannot start on this machine");
+            rc = AM_EXIT_ERROR;
+        }
+    }
+    if ((fflush(stdout) != 0 || ferror(stdout)) && rc == 0) {
+        am_say_error(&c, "is the disk full, or the reader gone?", "cannot write to standard output");
+        rc = AM_EXIT_ERROR;
+    }
+    am_http_free(c.http);
+    free(c.endpoint);
+    return rc;
+}

@@ -1,0 +1,56 @@
+/*
+ * linear.c - weighted mean of models: out = sum(w_i * x_i) / sum(w_i).
+ *
+ * Uniform model soups (Wortsman et al. 2022, arXiv:2203.05482), WiSE-FT and BCWI are this with other weights.
+ * Shapes: every x_i and out have the same shape. f32, one rounding per operation, sums from left to right in the order
+ * of the request; the weights are summed in f64 and rounded once. A base may be named; it gives config and tokenizer
+ * and no numbers.
+ */
+#include "core/merge/_policies.h"
+#include "core/methods/method.h"
+#include "core/tensor/kernels.h"
+
+static const struct am_param params[] = {
+    {.name = "weight",
+     .kind = AM_REAL,
+     .min = -1e6,
+     .max = 1e6,
+     .unit = "factor",
+     .flags = AM_REQUIRED | AM_PER_INPUT,
+     .doc = "factor of each model"},
+    {.name = "normalize", .kind = AM_BOOL, .def = "true", .unit = "none", .doc = "divide by the sum of the weights"},
+    {0},
+};
+
+static const struct am_rule rules[] = {{AM_RULE_SUM_NOT_ZERO, "weight", "normalize"}, {AM_RULE_END, NULL, NULL}};
+
+static int apply(const struct am_window *w, const void *acc)
+{
+    (void)acc;
+    double sum = 0;
+    for (size_t i = 0; i < w->inputs; i++) {
+        double weight = am_arg_input_real(w->args, "weight", i);
+        sum += weight;
+        if (i == 0)
+            am_scale_f32(w->out, (float)weight, w->x[i], w->n);
+        else
+            am_axpy_f32(w->out, (float)weight, w->x[i], w->n);
+    }
+    if (am_arg_bool(w->args, "normalize"))
+        am_div_f32(w->out, (float)sum, w->n);
+    return 0;
+}
+
+const struct am_method am_method_merge_linear = {
+    .abi = AM_METHOD_ABI,
+    .type = AM_MERGE,
+    .name = "linear",
+    .since = "0.1",
+    .paper = "arXiv:2203.05482",
+    .summary = "weighted mean of models",
+    .needs = {.min_inputs = 1, .base = AM_OPTIONAL, .symmetric = true},
+    .params = params,
+    .common = am_policies,
+    .rules = rules,
+    .apply = apply,
+};

@@ -1,0 +1,73 @@
+/*
+ * task_arithmetic.c - adds what each model learned since the base: out = b + lambda * sum(w_i * (x_i - b)).
+ *
+ * Ilharco et al., ICLR 2023, arXiv:2212.04089. A negative weight takes a task away.
+ * Shapes: b, every x_i and out have the same shape. f32, one rounding per operation, sums from left to right in the
+ * order of the request; with `normalize` the sum is divided by sum(w_i), summed in f64 and rounded once. lambda 0 gives
+ * the base bit for bit.
+ */
+#include "core/merge/_policies.h"
+#include "core/methods/method.h"
+#include "core/tensor/kernels.h"
+
+static const struct am_param params[] = {
+    {.name = "weight",
+     .kind = AM_REAL,
+     .min = -1e6,
+     .max = 1e6,
+     .unit = "factor",
+     .flags = AM_REQUIRED | AM_PER_INPUT,
+     .doc = "factor of each model's difference from the base"},
+    {.name = "lambda",
+     .kind = AM_REAL,
+     .min = -1e6,
+     .max = 1e6,
+     .def = "1.0",
+     .unit = "factor",
+     .doc = "factor of the merged difference"},
+    {.name = "normalize", .kind = AM_BOOL, .def = "false", .unit = "none", .doc = "divide by the sum of the weights"},
+    {0},
+};
+
+static const struct am_rule rules[] = {{AM_RULE_SUM_NOT_ZERO, "weight", "normalize"}, {AM_RULE_END, NULL, NULL}};
+
+static int apply(const struct am_window *w, const void *acc)
+{
+    (void)acc;
+    float lambda = (float)am_arg_real(w->args, "lambda");
+    double sum = 0;
+    if (lambda == 0) {
+        am_copy_f32(w->out, w->base, w->n); /* b + 0 would turn -0 into +0 */
+        return 0;
+    }
+    for (size_t i = 0; i < w->inputs; i++) {
+        double weight = am_arg_input_real(w->args, "weight", i);
+        sum += weight;
+        if (i == 0) {
+            am_sub_f32(w->out, w->x[i], w->base, w->n);
+            am_scale_f32(w->out, (float)weight, w->out, w->n);
+        } else {
+            am_axpy_diff_f32(w->out, (float)weight, w->x[i], w->base, w->n);
+        }
+    }
+    if (am_arg_bool(w->args, "normalize"))
+        am_div_f32(w->out, (float)sum, w->n);
+    if (lambda != 1)
+        am_scale_f32(w->out, lambda, w->out, w->n);
+    am_add_f32(w->out, w->base, w->out, w->n);
+    return 0;
+}
+
+const struct am_method am_method_merge_task_arithmetic = {
+    .abi = AM_METHOD_ABI,
+    .type = AM_MERGE,
+    .name = "task_arithmetic",
+    .since = "0.1",
+    .paper = "arXiv:2212.04089",
+    .summary = "base plus weighted differences of fine-tunes from it",
+    .needs = {.min_inputs = 1, .base = AM_YES, .symmetric = true},
+    .params = params,
+    .common = am_policies,
+    .rules = rules,
+    .apply = apply,
+};

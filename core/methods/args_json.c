@@ -1,0 +1,131 @@
+/*
+ * args_json.c - JSON values into am_args, each checked against its declaration: the daemon resolved them, but a worker
+ * started by hand or by an older daemon must get an answer and not an abort().
+ */
+#include "core/methods/args_json.h"
+
+#include "core/base/err.h"
+#include "core/methods/args_value.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define LIST_MAX 10000
+
+static bool in_range(const struct am_param *p, double v)
+{
+    if (!isfinite(v))
+        return false;
+    if (!(p->min < p->max))
+        return true;
+    bool low = p->flags & AM_OPEN_MIN ? v > p->min : v >= p->min;
+    bool high = p->flags & AM_OPEN_MAX ? v < p->max : v <= p->max;
+    return low && high;
+}
+
+static bool is_choice(const struct am_param *p, const char *text)
+{
+    for (size_t i = 0; p->choices[i]; i++)
+        if (strcmp(p->choices[i], text) == 0)
+            return true;
+    return false;
+}
+
+static int take_real(const struct am_param *p, json_t *value, double *ret)
+{
+    if (!json_is_number(value) || !in_range(p, json_number_value(value)))
+        return -AM_E_BAD_SPEC;
+    *ret = json_number_value(value);
+    return 0;
+}
+
+static int take_list(struct am_arg *arg, json_t *value)
+{
+    size_t n = json_array_size(value);
+    if (!json_is_array(value) || n > LIST_MAX)
+        return -AM_E_BAD_SPEC;
+    arg->list = calloc(n + 1, sizeof(*arg->list));
+    if (!arg->list)
+        return -AM_E_OUT_OF_MEMORY;
+    for (size_t i = 0; i < n; i++) {
+        const char *text = json_string_value(json_array_get(value, i));
+        if (!text)
+            return -AM_E_BAD_SPEC;
+        arg->list[i] = strdup(text);
+        if (!arg->list[i])
+            return -AM_E_OUT_OF_MEMORY;
+        arg->list_n = i + 1;
+    }
+    return 0;
+}
+
+static int take_text(struct am_arg *arg, json_t *value)
+{
+    const char *text = json_string_value(value);
+    if (!text || (arg->param->kind == AM_CHOICE && !is_choice(arg->param, text)))
+        return -AM_E_BAD_SPEC;
+    arg->text = strdup(text);
+    return arg->text ? 0 : -AM_E_OUT_OF_MEMORY;
+}
+
+static int take_one(struct am_arg *arg, json_t *value)
+{
+    switch (arg->param->kind) {
+    case AM_BOOL:
+        arg->truth = json_is_true(value);
+        return json_is_boolean(value) ? 0 : -AM_E_BAD_SPEC;
+    case AM_INT:
+        arg->integer = json_integer_value(value);
+        return json_is_integer(value) && in_range(arg->param, (double)arg->integer) ? 0 : -AM_E_BAD_SPEC;
+    case AM_REAL:
+        return take_real(arg->param, value, &arg->real);
+    case AM_LIST:
+        return take_list(arg, value);
+    case AM_TEXT:
+    case AM_CHOICE:
+        return take_text(arg, value);
+    }
+    return -AM_E_BAD_SPEC;
+}
+
+static int take_per_input(struct am_arg *arg, json_t *params, json_t *const *inputs, size_t n)
+{
+    arg->per_input = calloc(n + 1, sizeof(*arg->per_input));
+    if (!arg->per_input)
+        return -AM_E_OUT_OF_MEMORY;
+    for (size_t i = 0; i < n; i++) {
+        json_t *own = inputs ? json_object_get(inputs[i], arg->param->name) : NULL;
+        AM_TRY(take_real(arg->param, own ? own : json_object_get(params, arg->param->name), &arg->per_input[i]));
+    }
+    return 0;
+}
+
+static size_t count(const struct am_param *list)
+{
+    size_t n = 0;
+    while (list && list[n].name)
+        n++;
+    return n;
+}
+
+int am_args_from_json(struct am_args *ret, const struct am_method *m, json_t *params, json_t *const *inputs, size_t n,
+                      const char **ret_what)
+{
+    size_t own = count(m->params), all = own + count(m->common);
+    struct am_args a = {.v = calloc(all + 1, sizeof(*a.v)), .inputs = n};
+    if (!a.v)
+        return -AM_E_OUT_OF_MEMORY;
+    for (size_t i = 0; i < all; i++) {
+        struct am_arg *arg = &a.v[a.n++];
+        arg->param = i < own ? &m->params[i] : &m->common[i - own];
+        int rc = arg->param->flags & AM_PER_INPUT ? take_per_input(arg, params, inputs, n)
+                                                  : take_one(arg, json_object_get(params, arg->param->name));
+        if (rc < 0) {
+            *ret_what = arg->param->name;
+            am_args_done(&a);
+            return rc;
+        }
+    }
+    *ret = a;
+    return 0;
+}

@@ -1,0 +1,217 @@
+/*
+ * describe_check.c - what the compiler cannot check in a method's declaration. A build with a broken one stops here, at
+ * `amend-worker describe`, and not in front of a user.
+ */
+#include "core/base/err.h"
+#include "core/methods/args_value.h"
+#include "core/methods/describe.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+struct lines {
+    char *text;
+    size_t cap, len;
+    int n;
+    const struct am_method *m;
+};
+
+static void AM_PRINTF(2, 3) say(struct lines *l, const char *fmt, ...)
+{
+    char what[256];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(what, sizeof(what), fmt, ap);
+    va_end(ap);
+    l->n++;
+    if (l->len >= l->cap)
+        return;
+    const char *type = (unsigned)l->m->type < AM_TYPES ? am_type_names[l->m->type] : "?";
+    int wrote = snprintf(l->text + l->len, l->cap - l->len, "%s/%s: %s\n", type, l->m->name ? l->m->name : "?", what);
+    l->len += wrote > 0 ? (size_t)wrote : 0;
+}
+
+static bool good_name(const char *s)
+{
+    static const char first[] = "abcdefghijklmnopqrstuvwxyz", rest[] = "abcdefghijklmnopqrstuvwxyz0123456789_";
+    return s && *s && strchr(first, *s) && s[strspn(s, rest)] == '\0';
+}
+
+static bool blank(const char *s)
+{
+    return !s || !*s || strchr(s, '\n');
+}
+
+static const struct am_param *find(const struct am_method *m, const char *name, size_t *ret_times)
+{
+    const struct am_param *hit = NULL;
+    const struct am_param *const both[] = {m->params, m->common};
+    *ret_times = 0;
+    for (size_t k = 0; k < 2; k++) {
+        for (const struct am_param *p = both[k]; p && p->name; p++) {
+            if (strcmp(p->name, name) == 0) {
+                hit = p;
+                ++*ret_times;
+            }
+        }
+    }
+    return hit;
+}
+
+static bool real_fits(const struct am_param *p, double v)
+{
+    if (!(p->min < p->max))
+        return true;
+    return (p->flags & AM_OPEN_MIN ? v > p->min : v >= p->min) && (p->flags & AM_OPEN_MAX ? v < p->max : v <= p->max);
+}
+
+static bool is_choice(const struct am_param *p, const char *text)
+{
+    for (size_t i = 0; p->choices && text && p->choices[i]; i++)
+        if (strcmp(p->choices[i], text) == 0)
+            return true;
+    return false;
+}
+
+static bool texts_only(json_t *list)
+{
+    size_t i;
+    json_t *v;
+    json_array_foreach(list, i, v) if (!json_is_string(v)) return false;
+    return json_is_array(list);
+}
+
+static bool default_fits(const struct am_param *p, json_t *v)
+{
+    switch (p->kind) {
+    case AM_BOOL:
+        return json_is_boolean(v);
+    case AM_INT:
+        return json_is_integer(v) && real_fits(p, json_number_value(v));
+    case AM_REAL:
+        return json_is_real(v) && real_fits(p, json_number_value(v));
+    case AM_TEXT:
+        return json_is_string(v);
+    case AM_CHOICE:
+        return is_choice(p, json_string_value(v));
+    case AM_LIST:
+        return texts_only(v);
+    }
+    return false;
+}
+
+static void check_default(struct lines *l, const struct am_param *p)
+{
+    if (!p->def != !!(p->flags & AM_REQUIRED)) {
+        say(l, "parameter %s must have a default, or be AM_REQUIRED, and not both", p->name);
+        return;
+    }
+    if (!p->def)
+        return;
+    json_t *v = json_loads(p->def, JSON_DECODE_ANY, NULL);
+    if (!v || !default_fits(p, v))
+        say(l, "parameter %s has the default %s, which is no JSON of its kind inside its range (a real is written 1.0)",
+            p->name, p->def);
+    json_decref(v);
+}
+
+static void check_param(struct lines *l, const struct am_param *p)
+{
+    size_t times;
+    if (!good_name(p->name)) {
+        say(l, "parameter name \"%s\" must match [a-z][a-z0-9_]*", p->name);
+        return;
+    }
+    find(l->m, p->name, &times);
+    if (times > 1)
+        say(l, "parameter %s is declared %zu times", p->name, times);
+    if (blank(p->doc))
+        say(l, "parameter %s needs a doc of one line", p->name);
+    if (blank(p->unit))
+        say(l, "parameter %s needs a unit (\"none\" when it has none)", p->name);
+    if ((unsigned)p->kind > AM_LIST) {
+        say(l, "parameter %s has an unknown kind", p->name);
+        return;
+    }
+    if ((p->kind == AM_CHOICE) != (p->choices && p->choices[0]))
+        say(l, "parameter %s: choices and AM_CHOICE go together", p->name);
+    if (p->min > p->max || isnan(p->min) || isnan(p->max) || isinf(p->min) || isinf(p->max))
+        say(l, "parameter %s has no sound bounds", p->name);
+    if ((p->flags & AM_PER_INPUT) && (p->kind != AM_REAL || l->m->type != AM_MERGE))
+        say(l, "parameter %s: only a real of a merge method can be AM_PER_INPUT", p->name);
+    check_default(l, p);
+}
+
+static void check_scope(struct lines *l)
+{
+    size_t times;
+    const struct am_param *p = find(l->m, "scope", &times);
+    if (l->m->needs.scope != AM_SCOPE_BY_PARAM)
+        return;
+    if (!p || p->kind != AM_CHOICE || !is_choice(p, "tensor") || !is_choice(p, "model"))
+        say(l, "AM_SCOPE_BY_PARAM needs a choice parameter \"scope\" with tensor and model");
+}
+
+static void check_needs(struct lines *l)
+{
+    const struct am_method *m = l->m;
+    const struct am_needs *n = &m->needs;
+    bool stats = n->passes > 0;
+    if (n->passes > 2)
+        say(l, "at most 2 statistics passes, not %u", n->passes);
+    if (stats != (m->stat && m->merge && m->between) || (!stats && (m->stat || m->merge || m->between)))
+        say(l, "stat, merge and between must be there exactly when passes > 0");
+    if (stats != (n->acc_bytes > 0))
+        say(l, "acc_bytes must be above 0 exactly when passes > 0");
+    if (!m->apply)
+        say(l, "apply is missing");
+    if (n->min_inputs < 1 || (n->max_inputs && n->max_inputs < n->min_inputs) || n->max_inputs > AM_MAX_INPUTS)
+        say(l, "inputs %u to %u make no sense", n->min_inputs, n->max_inputs);
+    if (m->type != AM_MERGE && (n->max_inputs != 1 || n->base != AM_NO))
+        say(l, "only merge methods take a base or more than one model");
+    if (m->type != AM_UNLEARN && n->task != AM_NO)
+        say(l, "only unlearn methods take a task");
+    check_scope(l);
+}
+
+static void check_rules(struct lines *l)
+{
+    size_t times;
+    for (const struct am_rule *r = l->m->rules; r && r->kind != AM_RULE_END; r++) {
+        const struct am_param *a = find(l->m, r->a, &times), *b = find(l->m, r->b, &times);
+        if (r->kind != AM_RULE_SUM_NOT_ZERO)
+            say(l, "unknown rule %d", (int)r->kind);
+        else if (!a || a->kind != AM_REAL || !(a->flags & AM_PER_INPUT) || !b || b->kind != AM_BOOL)
+            say(l, "rule sum_not_zero needs a per-input real and a bool, not %s and %s", r->a, r->b);
+    }
+}
+
+static void check_method(struct lines *l)
+{
+    const struct am_method *m = l->m;
+    if (m->abi != AM_METHOD_ABI)
+        say(l, "abi %d, this build has %d", m->abi, AM_METHOD_ABI);
+    if ((unsigned)m->type >= AM_TYPES || !good_name(m->name))
+        say(l, "type or name is wrong");
+    if (blank(m->summary) || blank(m->since) || !m->paper)
+        say(l, "summary and since must be one line each, paper a text (\"\" when there is none)");
+    for (const struct am_param *p = m->params; p && p->name; p++)
+        check_param(l, p);
+    for (const struct am_param *p = m->common; p && p->name; p++)
+        check_param(l, p);
+    check_needs(l);
+    check_rules(l);
+}
+
+int am_describe_check(const struct am_method *const *methods, char *ret_line, unsigned long cap)
+{
+    struct lines l = {.text = ret_line, .cap = cap};
+    if (cap)
+        ret_line[0] = '\0';
+    for (size_t i = 0; methods[i]; i++) {
+        l.m = methods[i];
+        check_method(&l);
+    }
+    return l.n;
+}

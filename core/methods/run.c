@@ -1,0 +1,216 @@
+/*
+ * run.c - drives one method: check, choose tensors, lay out, pass over the windows, write. The order of everything that
+ * can be seen in the result (merging of accumulators, hashing, warnings) is the order of the output file, never that of
+ * the threads.
+ */
+#include "core/methods/run.h"
+
+#include "core/base/err.h"
+#include "core/methods/run_check.h"
+#include "core/methods/run_parts.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int by_place(const void *a, const void *b)
+{
+    const struct am_tensor *x = ((const struct am_run_item *)a)->donor, *y = ((const struct am_run_item *)b)->donor;
+    if (x->file != y->file)
+        return x->file < y->file ? -1 : 1;
+    if (x->begin != y->begin)
+        return x->begin < y->begin ? -1 : 1;
+    return strcmp(x->name, y->name);
+}
+
+static uint64_t spans(uint64_t n, uint64_t span)
+{
+    return n / span + (n % span != 0);
+}
+
+/* Fills the items in the order of names, which is the order of windows in a scope over the whole model. */
+static void choose(struct am_run_state *s)
+{
+    const struct am_run *r = s->r;
+    uint64_t windows = 0;
+    for (size_t i = 0; i < s->items; i++) {
+        struct am_run_item *item = &s->item[i];
+        const struct am_tensor *t = &r->donor->tensor[i];
+        struct am_tensor_info info = {.name = t->name, .rank = t->rank, .shape = t->shape};
+        item->donor = t;
+        item->selected = am_dtype_computed(t->dtype) && (!r->method->selects || r->method->selects(r->args, &info));
+        item->out_dtype = item->selected && r->out_dtype >= 0 ? (uint8_t)r->out_dtype : t->dtype;
+        item->windows = item->selected ? spans(t->elements, AM_WINDOW) : spans(t->bytes, AM_COPY_BYTES);
+        item->first_window = windows;
+        windows += item->selected ? item->windows : 0;
+        s->stat_bytes += item->selected ? t->bytes : 0;
+    }
+}
+
+static int nothing_selected(const struct am_run_state *s)
+{
+    struct am_buf names;
+    am_buf_init(&names, 2048);
+    size_t told = 0;
+    for (size_t i = 0; i < s->items && told < 5; i++)
+        if (am_dtype_computed(s->item[i].donor->dtype))
+            am_buf_printf(&names, "%s%.200s", told++ ? ", " : "", s->item[i].donor->name);
+    int rc =
+        am_fault_add(s->faults, AM_E_BAD_SPEC, (struct am_where){.pointer = "#/params", .reason = "selection-empty"},
+                     told ? "no tensor is selected; the model has for example %s"
+                          : "the model has no tensor of F16, BF16, F32 or F64 to compute with%s",
+                     told && names.data ? names.data : "");
+    am_buf_done(&names);
+    return rc;
+}
+
+static bool any_selected(const struct am_run_state *s)
+{
+    for (size_t i = 0; i < s->items; i++)
+        if (s->item[i].selected)
+            return true;
+    return false;
+}
+
+static int tell_lay_out(const struct am_run_state *s, int rc, int errno_value)
+{
+    struct am_where none = {0};
+    if (rc == -AM_E_DISK)
+        return am_fault_add(s->faults, AM_E_DISK, none,
+                            "the disk has no room for the result; make room and retry the job");
+    if (rc == -AM_E_TOO_LARGE || (rc == -AM_E_INTERNAL && errno_value == EMFILE))
+        return am_fault_add(s->faults, AM_E_CANNOT_WRITE, none,
+                            "the result has more shards than can be written; give a larger options.shard_bytes");
+    if (rc == -AM_E_INTERNAL || rc == -AM_E_NOT_FOUND)
+        return am_fault_add(s->faults, AM_E_CANNOT_WRITE, none, "the result cannot be created: %s",
+                            strerror(errno_value));
+    return rc;
+}
+
+static int lay_out(struct am_run_state *s)
+{
+    const struct am_run *r = s->r;
+    struct am_out_want *want = calloc(s->items + 1, sizeof(*want));
+    if (!want)
+        return -AM_E_OUT_OF_MEMORY;
+    for (size_t i = 0; i < s->items; i++) {
+        const struct am_tensor *t = s->item[i].donor;
+        want[i] = (struct am_out_want){
+            .name = t->name, .shape = t->shape, .dtype = s->item[i].out_dtype, .rank = t->rank, .user = &s->item[i]};
+    }
+    int rc = am_output_open(&s->out, r->staging, r->first_number, want, s->items, r->shard_bytes);
+    int why = errno;
+    free(want);
+    s->bytes_total = s->out.data_bytes + r->method->needs.passes * s->stat_bytes;
+    return rc < 0 ? tell_lay_out(s, rc, why) : 0;
+}
+
+static bool over_model(const struct am_run *r)
+{
+    enum am_scope scope = r->method->needs.scope;
+    if (scope == AM_SCOPE_BY_PARAM)
+        return strcmp(am_arg_text(r->args, "scope"), "model") == 0;
+    return scope == AM_SCOPE_MODEL;
+}
+
+static const struct am_run_item **in_order_of_names(const struct am_run_state *s)
+{
+    const struct am_run_item **list = calloc(s->items + 1, sizeof(*list));
+    for (size_t i = 0; list && i < s->items;
+         i++) /* the donor's table is sorted by name, and the items know their place in it */
+        list[s->item[i].donor - s->r->donor->tensor] = &s->item[i];
+    return list;
+}
+
+static int stats_of_model(struct am_run_state *s)
+{
+    const struct am_run_item **list = in_order_of_names(s);
+    int rc = list ? am_run_stats(s, list, s->items) : -AM_E_OUT_OF_MEMORY;
+    free(list);
+    return rc;
+}
+
+static int write_tensor(struct am_run_state *s, const struct am_out_tensor *target)
+{
+    const struct am_run_item *item = target->user;
+    bool own_stats = item->selected && item->windows && s->r->method->needs.passes && !s->model_scope;
+    if (own_stats) {
+        AM_TRY(am_slots_flush(s));
+        AM_TRY(am_run_stats(s, &item, 1));
+    }
+    s->tensors_done += item->windows == 0;
+    for (uint64_t w = 0; w < item->windows; w++)
+        AM_TRY(am_slots_add(s, item->selected ? AM_SLOT_APPLY : AM_SLOT_COPY, item, target, w));
+    return own_stats ? am_slots_flush(s) : 0;
+}
+
+static bool reads_f64(const struct am_run_state *s, const struct am_model *m)
+{
+    for (size_t i = 0; m && i < s->items; i++)
+        if (s->item[i].selected && am_model_find(m, s->item[i].donor->name)->dtype == AM_F64)
+            return true;
+    return false;
+}
+
+static void warn(const struct am_run_state *s, const char *code, const char *fmt, uint64_t count)
+{
+    struct am_buf text;
+    am_buf_init(&text, 512);
+    if (s->r->warning && am_buf_puts(&text, fmt) == 0 &&
+        (!count || am_buf_printf(&text, ": %llu", (unsigned long long)count) == 0))
+        s->r->warning(s->r->ctx, code, text.data);
+    am_buf_done(&text);
+}
+
+static void warn_f64(const struct am_run_state *s)
+{
+    bool hit = reads_f64(s, s->r->base.model);
+    for (size_t i = 0; !hit && i < s->r->inputs; i++)
+        hit = reads_f64(s, s->r->x[i].model);
+    if (hit)
+        warn(s, "f64-computed-in-f32", "F64 tensors were rounded to F32 for the computation", 0);
+}
+
+static int work(struct am_run_state *s)
+{
+    choose(s);
+    if (!any_selected(s))
+        return nothing_selected(s);
+    warn_f64(s);
+    qsort(s->item, s->items, sizeof(*s->item), by_place);
+    AM_TRY(lay_out(s));
+    AM_TRY(am_slots_open(s));
+    s->model_scope = over_model(s->r);
+    if (s->model_scope && s->r->method->needs.passes)
+        AM_TRY(stats_of_model(s));
+    for (size_t i = 0; i < s->out.tensors; i++)
+        AM_TRY(write_tensor(s, &s->out.t[i]));
+    AM_TRY(am_slots_flush(s));
+    if (s->nonfinite)
+        warn(s, "non-finite-propagated", "values that are NaN or infinite were computed with", s->nonfinite);
+    if (s->clamped)
+        warn(s, s->r->overflow == AM_OVERFLOW_CLAMP ? "values-clamped" : "values-infinite",
+             "results were too large for their dtype", s->clamped);
+    int rc = am_output_finish(&s->out);
+    return rc == -AM_E_INTERNAL ? -AM_E_CANNOT_WRITE : rc;
+}
+
+int am_run(const struct am_run *r, struct am_output *ret_out, struct am_faults *faults)
+{
+    AM_TRY(am_run_check(r, faults));
+    struct am_run_state s = {.r = r, .faults = faults, .items = r->donor->tensors};
+    s.item = calloc(s.items + 1, sizeof(*s.item));
+    int rc = s.item ? work(&s) : -AM_E_OUT_OF_MEMORY;
+    am_slots_done(&s);
+    if (rc < 0) {
+        if (rc != -AM_E_CANCELLED && faults->total == 0)
+            am_fault_add(faults, -rc, (struct am_where){0}, "%s", am_err_title(rc));
+        am_output_done(&s.out);
+    } else {
+        for (size_t i = 0; i < s.out.tensors; i++)
+            s.out.t[i].user = NULL;
+        *ret_out = s.out;
+    }
+    free(s.item);
+    return rc;
+}

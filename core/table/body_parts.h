@@ -1,0 +1,17 @@
+/*
+ * body_parts.h - private to core/table: the parts of a job's body, each checked in its own file and gathered by body.c.
+ * Each adds faults and returns 0 or -AM_E_OUT_OF_MEMORY; what was good is in `b` even when there are faults.
+ */
+#ifndef AM_TABLE_BODY_PARTS_H
+#define AM_TABLE_BODY_PARTS_H
+
+#include "core/table/body.h"
+
+/* inputs.c: fills b->input, b->inputs, b->donor. `type` is known; b->row may be NULL (unknown method: counts and needs
+ * are not checked). */
+int am_inputs_check(struct am_body *b, json_t *inputs, const char *type, struct am_faults *f);
+
+/* publish.c; `publish` may be NULL. `type` may be NULL (unknown). */
+int am_publish_check(struct am_body *b, json_t *publish, const char *type, struct am_faults *f);
+
+#endif

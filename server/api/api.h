@@ -1,0 +1,71 @@
+/*
+ * api.h - the handlers, one file a resource; server/routes.c names them. Each answers its request by reply.h.
+ */
+#ifndef AM_SERVER_API_API_H
+#define AM_SERVER_API_API_H
+
+#include "server/http.h"
+#include "storage/jobs.h"
+#include "storage/models.h"
+
+/* service.c */
+int am_api_index(struct am_req *r);
+int am_api_version(struct am_req *r);
+int am_api_livez(struct am_req *r);
+int am_api_readyz(struct am_req *r);
+int am_api_openapi(struct am_req *r);
+int am_api_problems(struct am_req *r);
+int am_api_problem(struct am_req *r);
+int am_api_methods(struct am_req *r);
+int am_api_method(struct am_req *r);
+int am_api_method_schema(struct am_req *r);
+int am_api_queue(struct am_req *r);
+/* models.c */
+int am_api_models(struct am_req *r);
+int am_api_model_create(struct am_req *r);
+int am_api_model(struct am_req *r);
+int am_api_refs(struct am_req *r);
+/* versions.c */
+int am_api_versions(struct am_req *r);
+int am_api_version_get(struct am_req *r);
+int am_api_recipe(struct am_req *r);
+int am_api_tensors(struct am_req *r);
+/* register.c */
+int am_api_register(struct am_req *r);
+/* files.c */
+int am_api_files(struct am_req *r);
+int am_api_file(struct am_req *r);
+int am_api_content(struct am_req *r);
+int am_api_resolve(struct am_req *r);
+/* lineage.c */
+int am_api_lineage(struct am_req *r);
+/* jobs.c, submit.c */
+int am_api_jobs(struct am_req *r);
+int am_api_job(struct am_req *r);
+int am_api_job_cancel(struct am_req *r);
+int am_api_job_log(struct am_req *r);
+int am_api_job_submit(struct am_req *r);
+
+/* ---- shared by the handlers ---- */
+
+/* JSON text out of a row, or null. New reference. */
+json_t *am_json_stored(const char *text);
+json_t *am_json_time(int64_t ms); /* 0 -> null */
+json_t *am_json_list(json_t *data /* stolen */, const char *next /* cursor or NULL */);
+
+/* "ns/name" of the first two arguments of the route into `out` (room for 200). */
+void am_model_id(const struct am_req *r, char out[200]);
+/* Finds the version that arg[2] names in that model. 0, or a problem was queued in *ret_queued. */
+int am_find_version(struct am_req *r, int64_t *ret_version, bool *ret_fixed, int *ret_queued);
+/* A read connection of this thread; NULL: a problem was queued. */
+struct am_db *am_reader(struct am_req *r, int *ret_queued);
+
+json_t *am_version_json(const struct am_version_row *v, struct am_db *db);
+json_t *am_job_json(const struct am_job_row *j, struct am_engine *engine);
+/* The job as an object, or NULL. *ret_etag (room for 64) for conditional requests. */
+json_t *am_job_load(struct am_req *r, struct am_db *db, const char *uid, char *ret_etag);
+
+/* Class of a stored file and its ETag: git SHA-1 for regular files, SHA-256 for class lfs. */
+const char *am_file_etag(const struct am_file_row *f);
+
+#endif

@@ -1,0 +1,90 @@
+/*
+ * common.c - what several handlers need: stored JSON, times, lists, the version that a URL names.
+ */
+#include "core/base/clock.h"
+#include "core/base/text.h"
+#include "server/api/api.h"
+#include "server/reply.h"
+
+#include <stdio.h>
+#include <string.h>
+
+json_t *am_json_stored(const char *text)
+{
+    json_t *v = text ? json_loads(text, JSON_DECODE_ANY, NULL) : NULL;
+    return v ? v : json_null();
+}
+
+json_t *am_json_time(int64_t ms)
+{
+    char text[AM_TIME_TEXT];
+    if (ms <= 0)
+        return json_null();
+    am_time_text(ms, text);
+    return json_string(text);
+}
+
+json_t *am_json_list(json_t *data, const char *next)
+{
+    return json_pack("{s:s, s:o, s:b, s:s?}", "object", "list", "data", data, "has_more", next != NULL, "next", next);
+}
+
+void am_model_id(const struct am_req *r, char out[200])
+{
+    snprintf(out, 200, "%.96s/%.96s", r->arg[0], r->arg[1]);
+}
+
+struct am_db *am_reader(struct am_req *r, int *ret_queued)
+{
+    struct am_db *db = am_store_read(r->srv->store);
+    if (!db)
+        *ret_queued = am_reply_problem(r, AM_E_INTERNAL, "the database cannot be read; see the log and GET /readyz");
+    return db;
+}
+
+struct names {
+    char text[32][128];
+    const char *v[32];
+    size_t n;
+};
+
+static int keep_name(void *ctx, const char *name)
+{
+    struct names *k = ctx;
+    if (k->n == 32)
+        return 0;
+    snprintf(k->text[k->n], sizeof k->text[0], "%s", name);
+    k->v[k->n] = k->text[k->n];
+    k->n++;
+    return 0;
+}
+
+/* What Hub clients read to tell a missing repository from a missing revision (hub.md 5). Harmless on /v1. */
+static int reply_missing(struct am_req *r, int code, const char *hub_code, const char *detail)
+{
+    const char *headers[] = {"X-Error-Code", hub_code, NULL};
+    return am_reply_problem_full(r, code, detail, NULL, headers);
+}
+
+int am_find_version(struct am_req *r, int64_t *ret_version, bool *ret_fixed, int *ret_queued)
+{
+    char model[200], detail[800];
+    struct am_db *db = am_reader(r, ret_queued);
+    if (!db)
+        return -AM_E_INTERNAL;
+    am_model_id(r, model);
+    int rc = am_rev_resolve(db, model, r->arg[2], ret_version, ret_fixed);
+    if (rc == -AM_E_REVISION_NOT_FOUND) {
+        struct names k = {.n = 0};
+        am_rev_names(db, model, keep_name, &k);
+        const char *near = am_nearest(r->arg[2], k.v, k.n);
+        snprintf(detail, sizeof detail, "%s has no revision \"%.100s\"%s%s%s; GET /v1/models/%s/refs lists its refs",
+                 model, r->arg[2], near ? "; did you mean " : "", near ? near : "", near ? "?" : "", model);
+        *ret_queued = reply_missing(r, AM_E_REVISION_NOT_FOUND, "RevisionNotFound", detail);
+    } else if (rc == -AM_E_NOT_FOUND) {
+        snprintf(detail, sizeof detail, "no model %s; GET /v1/models lists what is here", model);
+        *ret_queued = reply_missing(r, AM_E_NOT_FOUND, "RepoNotFound", detail);
+    } else if (rc < 0)
+        *ret_queued = am_reply_error(r, rc, "the database could not answer");
+    return rc;
+}

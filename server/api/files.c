@@ -1,0 +1,204 @@
+/*
+ * files.c - the files of a version and their bytes. The content route and the Hub's resolve route are one handler: same
+ * bytes, same headers, ranges and 304 (hub.md 4). Nothing is hashed here; every hash was fixed before the version
+ * existed.
+ */
+#include "core/base/text.h"
+#include "server/api/api.h"
+#include "server/range.h"
+#include "server/reply.h"
+#include "storage/blobs.h"
+
+#include <inttypes.h>
+#include <microhttpd.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+const char *am_file_etag(const struct am_file_row *f)
+{
+    return f->git_sha1 ? f->git_sha1 : f->sha256;
+}
+
+struct files {
+    json_t *data;
+    char base[700]; /* "/v1/models/ns/name/versions/<rev>/files/" */
+};
+
+static int add_file(void *ctx, const struct am_file_row *f)
+{
+    struct files *c = ctx;
+    char encoded[3200], url[4100];
+    if (am_url_encode(f->path, false, encoded, sizeof encoded) < 0)
+        return -AM_E_INTERNAL;
+    snprintf(url, sizeof url, "%s%s/content", c->base, encoded);
+    json_t *o = json_pack("{s:s, s:s, s:s, s:I, s:s, s:s, s:s?, s:s, s:I, s:b, s:s}", "object", "file", "path", f->path,
+                          "class", f->git_sha1 ? "regular" : "lfs", "bytes", (json_int_t)f->bytes, "etag",
+                          am_file_etag(f), "sha256", f->sha256, "git_sha1", f->git_sha1, "storage", "whole", "spans",
+                          (json_int_t)f->spans, "weights", f->weights, "content_url", url);
+    return json_array_append_new(c->data, o) < 0 ? -AM_E_OUT_OF_MEMORY : 0;
+}
+
+static void files_base(struct am_req *r, struct files *c)
+{
+    char rev[400];
+    if (am_url_encode(r->arg[2], false, rev, sizeof rev) < 0)
+        rev[0] = 0;
+    snprintf(c->base, sizeof c->base, "/v1/models/%.96s/%.96s/versions/%s/files/", r->arg[0], r->arg[1], rev);
+}
+
+int am_api_files(struct am_req *r)
+{
+    int queued = MHD_NO;
+    int64_t version;
+    if (am_find_version(r, &version, NULL, &queued) < 0)
+        return queued;
+    struct files c = {.data = json_array()};
+    files_base(r, &c);
+    int rc = am_file_list(am_store_read(r->srv->store), version, add_file, &c);
+    if (rc < 0) {
+        json_decref(c.data);
+        return am_reply_error(r, rc, "the files could not be listed");
+    }
+    return am_reply_json(r, 200, am_json_list(c.data, NULL), NULL);
+}
+
+int am_api_file(struct am_req *r)
+{
+    int queued = MHD_NO;
+    int64_t version;
+    if (am_find_version(r, &version, NULL, &queued) < 0)
+        return queued;
+    struct files c = {.data = json_array()};
+    files_base(r, &c);
+    int rc = am_file_get(am_store_read(r->srv->store), version, r->arg[3], add_file, &c);
+    json_t *f = json_incref(json_array_get(c.data, 0));
+    json_decref(c.data);
+    if (rc < 0)
+        return rc == -AM_E_NOT_FOUND ? am_reply_problem(r, AM_E_NOT_FOUND,
+                                                        "no file \"%.200s\" in this version; see its /files", r->arg[3])
+                                     : am_reply_error(r, rc, "the file could not be read");
+    return am_reply_resource(r, f, json_string_value(json_object_get(f, "etag")));
+}
+
+/* ---- bytes ---- */
+
+struct content {
+    char path[1100], etag[65], blob[65], commit[41];
+    int64_t bytes;
+};
+
+static int take_file(void *ctx, const struct am_file_row *f)
+{
+    struct content *c = ctx;
+    snprintf(c->path, sizeof c->path, "%s", f->path);
+    snprintf(c->etag, sizeof c->etag, "%s", am_file_etag(f));
+    snprintf(c->blob, sizeof c->blob, "%s", f->blob ? f->blob : "");
+    c->bytes = f->bytes;
+    return 0;
+}
+
+static int take_commit(void *ctx, const struct am_version_row *v)
+{
+    struct content *c = ctx;
+    snprintf(c->commit, sizeof c->commit, "%s", v->commit);
+    return 0;
+}
+
+static const char *content_type(const char *path)
+{
+    if (am_ends(path, ".json"))
+        return "application/json";
+    if (am_ends(path, ".md") || am_ends(path, ".txt"))
+        return "text/plain; charset=utf-8";
+    return "application/octet-stream";
+}
+
+/* Bytes [range.first, range.last] of the blob, from its descriptor (sendfile); the response owns the descriptor. */
+static int send_bytes(struct am_req *r, const struct content *c, bool fixed)
+{
+    char quoted[80], where[100], disposition[1300];
+    snprintf(quoted, sizeof quoted, "\"%s\"", c->etag);
+    const char *name = strrchr(c->path, '/') ? strrchr(c->path, '/') + 1 : c->path;
+    snprintf(disposition, sizeof disposition, "inline; filename=\"%s\"", name);
+    for (char *p = disposition + strlen("inline; filename=\""); p[0] && p[1]; p++)
+        if (*p == '"' || *p == '\\' || (unsigned char)*p < 0x20)
+            *p = '_';
+    const char *headers[] = {MHD_HTTP_HEADER_ETAG,
+                             quoted,
+                             "X-Repo-Commit",
+                             c->commit,
+                             MHD_HTTP_HEADER_ACCEPT_RANGES,
+                             "bytes",
+                             MHD_HTTP_HEADER_CONTENT_TYPE,
+                             content_type(c->path),
+                             MHD_HTTP_HEADER_CONTENT_DISPOSITION,
+                             disposition,
+                             MHD_HTTP_HEADER_CACHE_CONTROL,
+                             fixed ? "public, max-age=31536000, immutable" : "no-cache",
+                             NULL,
+                             NULL,
+                             NULL};
+    if (am_etag_matches(r, MHD_HTTP_HEADER_IF_NONE_MATCH, c->etag))
+        return am_reply_queue(r, MHD_HTTP_NOT_MODIFIED,
+                              MHD_create_response_from_buffer(0, (void *)"", MHD_RESPMEM_PERSISTENT), headers);
+    struct am_range range;
+    const char *if_range = am_req_header(r, MHD_HTTP_HEADER_IF_RANGE);
+    const char *wanted = !if_range || am_streq(if_range, quoted) ? am_req_header(r, MHD_HTTP_HEADER_RANGE) : NULL;
+    enum am_range_kind kind = am_range_parse(wanted, (uint64_t)c->bytes, &range);
+    if (kind == AM_RANGE_BEYOND) {
+        snprintf(where, sizeof where, "bytes */%" PRId64, c->bytes);
+        const char *more[] = {MHD_HTTP_HEADER_CONTENT_RANGE, where, MHD_HTTP_HEADER_ETAG, quoted, NULL};
+        return am_reply_problem_full(r, AM_E_RANGE, "the range lies beyond the end of the file", NULL, more);
+    }
+    if (kind == AM_RANGE_PART) {
+        snprintf(where, sizeof where, "bytes %" PRIu64 "-%" PRIu64 "/%" PRId64, range.first,
+                 range.first + range.bytes - 1, c->bytes);
+        headers[12] = MHD_HTTP_HEADER_CONTENT_RANGE;
+        headers[13] = where;
+    }
+    if (c->bytes == 0)
+        return am_reply_queue(r, MHD_HTTP_OK, MHD_create_response_from_buffer(0, (void *)"", MHD_RESPMEM_PERSISTENT),
+                              headers);
+    int fd = am_blob_open(r->srv->store, c->blob);
+    if (fd < 0)
+        return am_reply_problem(r, AM_E_STORE_DAMAGED, "the blob %s of %s cannot be opened; restore it from a backup",
+                                c->blob, c->path);
+    struct MHD_Response *response = MHD_create_response_from_fd_at_offset64(range.bytes, fd, range.first);
+    if (!response)
+        close(fd);
+    return am_reply_queue(r, kind == AM_RANGE_PART ? MHD_HTTP_PARTIAL_CONTENT : MHD_HTTP_OK, response, headers);
+}
+
+static int reply_content(struct am_req *r, bool hub)
+{
+    int queued = MHD_NO;
+    int64_t version;
+    bool fixed = false;
+    struct content c = {.bytes = 0};
+    if (am_find_version(r, &version, &fixed, &queued) < 0)
+        return queued;
+    struct am_db *db = am_store_read(r->srv->store);
+    int rc = am_version_get(db, version, take_commit, &c);
+    if (rc == 0)
+        rc = am_file_get(db, version, r->arg[3], take_file, &c);
+    /* a method's state holds samples: the Hub's route never serves it (hub.md 6.5) */
+    if (rc == 0 && hub && am_starts(r->arg[3], "amend/state."))
+        rc = -AM_E_NOT_FOUND;
+    if (rc == -AM_E_NOT_FOUND) {
+        const char *headers[] = {"X-Error-Code", "EntryNotFound", "X-Repo-Commit", c.commit, NULL};
+        return am_reply_problem_full(
+            r, AM_E_NOT_FOUND, "no such file in this version; GET .../versions/{rev}/files lists them", NULL, headers);
+    }
+    return rc < 0 ? am_reply_error(r, rc, "the file could not be read") : send_bytes(r, &c, fixed);
+}
+
+int am_api_content(struct am_req *r)
+{
+    return reply_content(r, false);
+}
+
+int am_api_resolve(struct am_req *r)
+{
+    return reply_content(r, true);
+}

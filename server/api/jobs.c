@@ -1,0 +1,217 @@
+/*
+ * jobs.c - jobs as clients see them: list, get, cancel, log. Submitting is submit.c.
+ */
+#include "storage/jobs.h"
+
+#include "core/base/clock.h"
+#include "core/base/sys.h"
+#include "core/base/text.h"
+#include "server/api/api.h"
+#include "server/reply.h"
+
+#include <fcntl.h>
+#include <microhttpd.h>
+#include <stdlib.h>
+#include <string.h>
+
+static json_t *progress_json(const struct am_job_row *j, struct am_engine *engine, int64_t *ret_updated)
+{
+    struct am_progress p;
+    *ret_updated = 0;
+    if ((j->state != AM_RUNNING && j->state != AM_CANCELLING) || !am_engine_progress(engine, j->uid, &p) ||
+        p.updated_at == 0)
+        return json_null();
+    *ret_updated = p.updated_at;
+    return json_pack("{s:s, s:I, s:I, s:s, s:I, s:I, s:o, s:o, s:o}", "phase", p.phase, "done", (json_int_t)p.done,
+                     "total", (json_int_t)p.total, "unit", p.unit, "bytes_done", (json_int_t)p.bytes_done,
+                     "bytes_total", (json_int_t)p.bytes_total, "bytes_per_second",
+                     p.bytes_per_second > 0 ? json_integer((json_int_t)p.bytes_per_second) : json_null(), "eta_seconds",
+                     p.eta_seconds >= 0 ? json_integer(p.eta_seconds) : json_null(), "updated_at",
+                     am_json_time(p.updated_at));
+}
+
+static json_t *links_json(const char *uid)
+{
+    char self[80], log[100], cancel[100];
+    snprintf(self, sizeof self, "/v1/jobs/%s", uid);
+    snprintf(log, sizeof log, "/v1/jobs/%s/log", uid);
+    snprintf(cancel, sizeof cancel, "/v1/jobs/%s/cancel", uid);
+    return json_pack("{s:s, s:s, s:s}", "self", self, "log", log, "cancel", cancel);
+}
+
+static json_t *job_json(const struct am_job_row *j, struct am_engine *engine, int64_t *ret_updated)
+{
+    json_t *progress = progress_json(j, engine, ret_updated);
+    json_t *reason = j->state == AM_QUEUED
+                         ? json_pack("{s:s}", "code", j->restarts || j->failures ? "requeued" : "waiting_for_slot")
+                         : json_null();
+    json_t *o = json_pack("{s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o}", "object", "job", "id", j->uid, "type",
+                          j->type, "method", j->method, "status", am_state_name(j->state), "status_reason", reason,
+                          "created_at", am_json_time(j->created_at), "queued_at", am_json_time(j->created_at),
+                          "started_at", am_json_time(j->started_at), "finished_at", am_json_time(j->finished_at));
+    json_object_set_new(o, "queue_position", j->queue_position > 0 ? json_integer(j->queue_position) : json_null());
+    json_object_set_new(o, "priority", json_integer(j->priority));
+    json_object_set_new(o, "attempt", json_integer(j->failures + 1));
+    json_object_set_new(o, "max_attempts", json_integer(j->max_attempts));
+    json_object_set_new(o, "restarts", json_integer(j->restarts));
+    json_object_set_new(o, "executor", json_string("local"));
+    json_object_set_new(o, "progress", progress);
+    json_object_set_new(o, "spec", am_json_stored(j->spec));
+    json_object_set_new(o, "resolved", am_json_stored(j->resolved));
+    json_object_set_new(o, "plan", am_json_stored(j->plan));
+    json_object_set_new(o, "result", am_json_stored(j->result));
+    json_object_set_new(o, "error", am_json_stored(j->error));
+    json_object_set_new(o, "warnings", j->warnings ? am_json_stored(j->warnings) : json_array());
+    json_object_set_new(o, "created_by", json_string(j->created_by));
+    json_object_set_new(o, "metadata", am_json_stored(j->metadata));
+    json_object_set_new(o, "links", links_json(j->uid));
+    return o;
+}
+
+json_t *am_job_json(const struct am_job_row *j, struct am_engine *engine)
+{
+    int64_t updated;
+    return job_json(j, engine, &updated);
+}
+
+struct collect {
+    json_t *data;
+    struct am_engine *engine;
+    char last[64], etag[64];
+};
+
+static int add_job(void *ctx, const struct am_job_row *j)
+{
+    struct collect *c = ctx;
+    int64_t updated;
+    json_t *o = job_json(j, c->engine, &updated);
+    snprintf(c->last, sizeof c->last, "%s", j->uid);
+    /* progress enters the ETag at most once a second (api.md 6) */
+    snprintf(c->etag, sizeof c->etag, "%lld-%lld-%lld", (long long)j->rev, (long long)(updated / 1000),
+             (long long)j->queue_position);
+    return json_array_append_new(c->data, o) < 0 ? -AM_E_OUT_OF_MEMORY : 0;
+}
+
+json_t *am_job_load(struct am_req *r, struct am_db *db, const char *uid, char *ret_etag)
+{
+    struct collect c = {.data = json_array(), .engine = r->srv->engine};
+    int rc = am_job_get(db, uid, add_job, &c);
+    json_t *job = rc < 0 ? NULL : json_incref(json_array_get(c.data, 0));
+    if (ret_etag)
+        snprintf(ret_etag, 64, "%s", c.etag);
+    json_decref(c.data);
+    return job;
+}
+
+static int no_job(struct am_req *r)
+{
+    return am_reply_problem(r, AM_E_NOT_FOUND, "no job %.60s; GET /v1/jobs lists them", r->arg[0]);
+}
+
+int am_api_job(struct am_req *r)
+{
+    char etag[64];
+    int queued = MHD_NO;
+    struct am_db *db = am_reader(r, &queued);
+    if (!db)
+        return queued;
+    json_t *job = am_job_load(r, db, r->arg[0], etag);
+    return job ? am_reply_resource(r, job, etag) : no_job(r);
+}
+
+int am_api_jobs(struct am_req *r)
+{
+    int64_t limit;
+    int queued = MHD_NO;
+    if (!am_req_int(r, "limit", 1, 100, 20, &limit, &queued))
+        return queued;
+    const char *status = am_req_query(r, "status");
+    struct am_job_filter f = {.type = am_req_query(r, "type"),
+                              .method = am_req_query(r, "method"),
+                              .model = am_req_query(r, "model"),
+                              .after = am_req_query(r, "after"),
+                              .state = status ? am_state_parse(status) : -1,
+                              .limit = (int)limit + 1};
+    if (status && f.state < 0)
+        return am_reply_fault(r, AM_E_INVALID_REQUEST, "?status",
+                              "status must be queued, running, cancelling, succeeded, failed or cancelled");
+    struct am_db *db = am_reader(r, &queued);
+    if (!db)
+        return queued;
+    struct collect c = {.data = json_array(), .engine = r->srv->engine};
+    int rc = am_job_list(db, &f, add_job, &c);
+    if (rc < 0) {
+        json_decref(c.data);
+        return rc == -AM_E_NOT_FOUND ? am_reply_fault(r, AM_E_INVALID_REQUEST, "?after", "after names no job")
+                                     : am_reply_error(r, rc, "the jobs could not be listed");
+    }
+    bool more = json_array_size(c.data) > (size_t)limit;
+    if (more) {
+        json_array_remove(c.data, (size_t)limit);
+        snprintf(c.last, sizeof c.last, "%s",
+                 json_string_value(json_object_get(json_array_get(c.data, (size_t)limit - 1), "id")));
+    }
+    return am_reply_json(r, 200, am_json_list(c.data, more ? c.last : NULL), NULL);
+}
+
+struct cancel {
+    const char *uid;
+    enum am_job_state state;
+};
+
+static int cancel_job(struct am_db *db, void *arg)
+{
+    struct cancel *c = arg;
+    return am_job_cancel(db, c->uid, am_now_ms(), "local", &c->state);
+}
+
+int am_api_job_cancel(struct am_req *r)
+{
+    int queued = MHD_NO;
+    struct cancel c = {.uid = r->arg[0]};
+    int rc = am_store_write(r->srv->store, cancel_job, &c);
+    if (rc == -AM_E_NOT_FOUND)
+        return no_job(r);
+    if (rc == -AM_E_JOB_TERMINAL)
+        return am_reply_problem(r, AM_E_JOB_TERMINAL, "job %.60s has already ended", r->arg[0]);
+    if (rc < 0)
+        return am_reply_error(r, rc, "the job could not be cancelled");
+    if (c.state == AM_CANCELLING)
+        am_engine_cancel(r->srv->engine, r->arg[0]);
+    am_engine_wake(r->srv->engine);
+    struct am_db *db = am_reader(r, &queued);
+    if (!db)
+        return queued;
+    json_t *job = am_job_load(r, db, r->arg[0], NULL);
+    return job ? am_reply_json(r, 202, job, NULL) : no_job(r);
+}
+
+static int take_attempt(void *ctx, const struct am_job_row *j)
+{
+    *(int *)ctx = j->attempt;
+    return 0;
+}
+
+int am_api_job_log(struct am_req *r)
+{
+    char name[80];
+    int queued = MHD_NO, last = 0;
+    int64_t attempt;
+    struct stat st;
+    struct am_db *db = am_reader(r, &queued);
+    if (!db)
+        return queued;
+    if (am_job_get(db, r->arg[0], take_attempt, &last) < 0)
+        return no_job(r);
+    if (!am_req_int(r, "attempt", 1, 1000, last, &attempt, &queued))
+        return queued;
+    snprintf(name, sizeof name, "%.60s.%lld.log", r->arg[0], (long long)attempt);
+    int fd = attempt > 0 ? am_sys_open(am_store_logs(r->srv->store), name, O_RDONLY | O_NOFOLLOW, 0) : -AM_E_NOT_FOUND;
+    static const char *const headers[] = {MHD_HTTP_HEADER_CONTENT_TYPE, "text/plain; charset=utf-8", NULL};
+    if (fd < 0 || fstat(fd, &st) < 0 || st.st_size == 0) {
+        if (fd >= 0)
+            am_sys_close(fd);
+        return am_reply_queue(r, 200, MHD_create_response_from_buffer(0, (void *)"", MHD_RESPMEM_PERSISTENT), headers);
+    }
+    return am_reply_queue(r, 200, MHD_create_response_from_fd_at_offset64((uint64_t)st.st_size, fd, 0), headers);
+}

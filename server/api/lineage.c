@@ -1,0 +1,201 @@
+/*
+ * lineage.c - the graph around a version, as JSON, Mermaid or DOT (api.md 12).
+ */
+#include "storage/lineage.h"
+
+#include "core/base/text.h"
+#include "server/api/api.h"
+#include "server/reply.h"
+
+#include <math.h>
+#include <microhttpd.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MAX_NODES 10000
+
+struct graph {
+    json_t *nodes, *edges, *by_id; /* by_id: commit -> node; nodes come before edges */
+};
+
+static int add_node(void *ctx, const struct am_lineage_node *n)
+{
+    struct graph *g = ctx;
+    json_t *o =
+        json_pack("{s:s, s:s, s:s, s:o, s:o, s:s, s:o, s:s?, s:s?, s:s?, s:n}", "id", n->commit, "kind", "version",
+                  "model", n->model, "number", n->number >= 0 ? json_integer(n->number) : json_null(), "refs",
+                  am_json_stored(n->refs), "state", "complete", "created_at", am_json_time(n->created_at), "job",
+                  n->job, "type", n->type, "method", n->method, "verdict");
+    json_object_set(g->by_id, n->commit, o);
+    return json_array_append_new(g->nodes, o) < 0 ? -AM_E_OUT_OF_MEMORY : 0;
+}
+
+static int add_edge(void *ctx, const struct am_lineage_edge *e)
+{
+    struct graph *g = ctx;
+    json_t *child = json_object_get(g->by_id, e->to); /* an edge was made by the job that made its child */
+    json_t *o =
+        json_pack("{s:s, s:s, s:s, s:o, s:O?, s:O?, s:O?}", "from", e->from, "to", e->to, "role", e->role, "weight",
+                  isnan(e->weight) ? json_null() : json_real(e->weight), "job", json_object_get(child, "job"), "type",
+                  json_object_get(child, "type"), "method", json_object_get(child, "method"));
+    return json_array_append_new(g->edges, o) < 0 ? -AM_E_OUT_OF_MEMORY : 0;
+}
+
+static const char *text_of(json_t *o, const char *name)
+{
+    const char *s = json_string_value(json_object_get(o, name));
+    return s ? s : "";
+}
+
+/* "demo/base v1 prod": model, number or short commit, refs other than main. */
+static void label(json_t *n, const char *line_break, struct am_buf *b)
+{
+    json_t *number = json_object_get(n, "number"), *ref;
+    size_t i;
+    am_buf_puts(b, text_of(n, "model"));
+    if (json_is_integer(number))
+        am_buf_printf(b, " v%lld", (long long)json_integer_value(number));
+    else
+        am_buf_printf(b, " %.8s", text_of(n, "id"));
+    json_array_foreach(json_object_get(n, "refs"), i, ref)
+    {
+        if (!am_streq(json_string_value(ref), "main"))
+            am_buf_printf(b, "%s%s", line_break, json_string_value(ref));
+    }
+}
+
+static void edge_label(json_t *e, struct am_buf *b)
+{
+    char weight[AM_F64_TEXT];
+    json_t *w = json_object_get(e, "weight");
+    am_buf_puts(b, text_of(e, "role"));
+    if (json_is_real(w)) {
+        am_f64_text(json_real_value(w), weight);
+        am_buf_printf(b, " %s", weight);
+    }
+}
+
+static int reply_mermaid(struct am_req *r, const struct graph *g)
+{
+    struct am_buf b;
+    json_t *o;
+    size_t i;
+    am_buf_init(&b, 32u << 20);
+    am_buf_puts(&b, "graph LR\n");
+    json_array_foreach(g->nodes, i, o)
+    {
+        am_buf_printf(&b, "    c%.12s[\"", text_of(o, "id"));
+        label(o, " ", &b);
+        am_buf_puts(&b, "\"]\n");
+    }
+    json_array_foreach(g->edges, i, o)
+    {
+        am_buf_printf(&b, "    c%.12s -->|", text_of(o, "from"));
+        edge_label(o, &b);
+        am_buf_printf(&b, "| c%.12s\n", text_of(o, "to"));
+    }
+    size_t n = b.len;
+    return am_reply_text(r, "text/vnd.mermaid; charset=utf-8", am_buf_take(&b), n);
+}
+
+static int reply_dot(struct am_req *r, const struct graph *g)
+{
+    struct am_buf b;
+    json_t *o;
+    size_t i;
+    am_buf_init(&b, 32u << 20);
+    am_buf_puts(&b, "digraph lineage {\n    rankdir=LR;\n");
+    json_array_foreach(g->nodes, i, o)
+    {
+        am_buf_printf(&b, "    \"%.12s\" [label=\"", text_of(o, "id"));
+        label(o, "\\n", &b);
+        am_buf_puts(&b, "\"];\n");
+    }
+    json_array_foreach(g->edges, i, o)
+    {
+        am_buf_printf(&b, "    \"%.12s\" -> \"%.12s\" [label=\"", text_of(o, "from"), text_of(o, "to"));
+        edge_label(o, &b);
+        am_buf_puts(&b, "\"];\n");
+    }
+    am_buf_puts(&b, "}\n");
+    size_t n = b.len;
+    return am_reply_text(r, "text/vnd.graphviz; charset=utf-8", am_buf_take(&b), n);
+}
+
+struct query {
+    int depth;
+    unsigned ways;
+    const char *format, *direction;
+};
+
+static int read_query(struct am_req *r, struct query *q, int *ret_queued)
+{
+    static const char *const directions[] = {"up", "down", "both"}, *const formats[] = {"json", "mermaid", "dot"};
+    const char *depth = am_req_query(r, "depth");
+    int64_t d = 8;
+    if (depth && strcmp(depth, "all") == 0)
+        d = -1;
+    else if (!am_req_int(r, "depth", 1, 100, 8, &d, ret_queued))
+        return -AM_E_INVALID_REQUEST;
+    q->depth = (int)d;
+    q->direction = am_req_query(r, "direction") ? am_req_query(r, "direction") : "up";
+    q->format = am_req_query(r, "format") ? am_req_query(r, "format") : "json";
+    q->ways = 0;
+    bool known = false;
+    for (unsigned i = 0; i < 3; i++) {
+        if (strcmp(q->direction, directions[i]) == 0)
+            q->ways = i + 1;
+        known = known || strcmp(q->format, formats[i]) == 0;
+    }
+    if (q->ways == 0 || !known) {
+        *ret_queued =
+            am_reply_fault(r, AM_E_INVALID_REQUEST, q->ways ? "?format" : "?direction",
+                           q->ways ? "format must be json, mermaid or dot" : "direction must be up, down or both");
+        return -AM_E_INVALID_REQUEST;
+    }
+    return 0;
+}
+
+static int take_commit(void *ctx, const struct am_version_row *v)
+{
+    snprintf(ctx, 41, "%s", v->commit);
+    return 0;
+}
+
+int am_api_lineage(struct am_req *r)
+{
+    int queued = MHD_NO;
+    int64_t version;
+    struct query q;
+    char root[41] = "";
+    bool truncated = false;
+    if (read_query(r, &q, &queued) < 0)
+        return queued;
+    r->arg[2] = strdup(am_req_query(r, "rev") ? am_req_query(r, "rev") : "main");
+    if (!r->arg[2])
+        return MHD_NO;
+    if (am_find_version(r, &version, NULL, &queued) < 0)
+        return queued;
+    struct am_db *db = am_store_read(r->srv->store);
+    struct graph g = {.nodes = json_array(), .edges = json_array(), .by_id = json_object()};
+    int rc = am_version_get(db, version, take_commit, root);
+    if (rc == 0)
+        rc = am_lineage_walk(db, version, q.ways, q.depth, MAX_NODES, add_node, add_edge, &g, &truncated);
+    if (rc < 0)
+        queued = am_reply_error(r, rc, "the lineage could not be read");
+    else if (strcmp(q.format, "mermaid") == 0)
+        queued = reply_mermaid(r, &g);
+    else if (strcmp(q.format, "dot") == 0)
+        queued = reply_dot(r, &g);
+    else
+        queued = am_reply_json(r, 200,
+                               json_pack("{s:s, s:s, s:s, s:o, s:b, s:O, s:O}", "object", "lineage", "root", root,
+                                         "direction", q.direction, "depth",
+                                         q.depth < 0 ? json_string("all") : json_integer(q.depth), "truncated",
+                                         truncated, "nodes", g.nodes, "edges", g.edges),
+                               NULL);
+    json_decref(g.nodes);
+    json_decref(g.edges);
+    json_decref(g.by_id);
+    return queued;
+}

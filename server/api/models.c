@@ -1,0 +1,183 @@
+/*
+ * models.c - models and their refs: list, create, get.
+ */
+#include "core/base/clock.h"
+#include "core/base/text.h"
+#include "core/table/members.h"
+#include "server/api/api.h"
+#include "server/reply.h"
+
+#include <microhttpd.h>
+#include <stdlib.h>
+#include <string.h>
+
+static json_t *model_json(const struct am_model_row *m)
+{
+    char self[260];
+    snprintf(self, sizeof self, "/v1/models/%s", m->name);
+    json_t *head = json_pack("{s:s, s:I}", "commit", m->head_commit, "number", (json_int_t)m->head_number);
+    json_t *refs = json_pack("{s:I, s:I, s:I}", "branches", (json_int_t)m->branches, "tags", (json_int_t)m->tags,
+                             "aliases", (json_int_t)m->aliases);
+    return json_pack("{s:s, s:s, s:s, s:b, s:o, s:o, s:s?, s:o, s:o, s:I, s:I, s:I, s:n, s:{s:s}}", "object", "model",
+                     "id", m->name, "description", m->description ? m->description : "", "private", m->is_private,
+                     "labels", am_json_stored(m->labels), "created_at", am_json_time(m->created_at), "created_by",
+                     m->created_by, "head", head, "refs", refs, "versions", (json_int_t)m->versions, "logical_bytes",
+                     (json_int_t)m->logical_bytes, "physical_bytes", (json_int_t)m->physical_bytes, "deleted_at",
+                     "links", "self", self);
+}
+
+struct collect {
+    json_t *data;
+    char last[200], etag[64];
+};
+
+static int add_model(void *ctx, const struct am_model_row *m)
+{
+    struct collect *c = ctx;
+    snprintf(c->last, sizeof c->last, "%s", m->name);
+    snprintf(c->etag, sizeof c->etag, "m%lld-%lld", (long long)m->id, (long long)m->rev);
+    return json_array_append_new(c->data, model_json(m)) < 0 ? -AM_E_OUT_OF_MEMORY : 0;
+}
+
+int am_api_models(struct am_req *r)
+{
+    int64_t limit;
+    int queued = MHD_NO;
+    if (!am_req_int(r, "limit", 1, 100, 20, &limit, &queued))
+        return queued;
+    struct am_db *db = am_reader(r, &queued);
+    if (!db)
+        return queued;
+    struct collect c = {.data = json_array()};
+    int rc = am_model_list(db, am_req_query(r, "after"), (int)limit + 1, am_req_query(r, "search"), add_model, &c);
+    if (rc < 0) {
+        json_decref(c.data);
+        return am_reply_error(r, rc, "the models could not be listed");
+    }
+    bool more = json_array_size(c.data) > (size_t)limit;
+    if (more) {
+        json_array_remove(c.data, (size_t)limit);
+        snprintf(c.last, sizeof c.last, "%s",
+                 json_string_value(json_object_get(json_array_get(c.data, (size_t)limit - 1), "id")));
+    }
+    return am_reply_json(r, 200, am_json_list(c.data, more ? c.last : NULL), NULL);
+}
+
+static int reply_model(struct am_req *r, const char *name, bool created)
+{
+    int queued = MHD_NO;
+    struct am_db *db = am_reader(r, &queued);
+    if (!db)
+        return queued;
+    struct collect c = {.data = json_array()};
+    int rc = am_model_get(db, name, add_model, &c);
+    json_t *m = json_incref(json_array_get(c.data, 0));
+    json_decref(c.data);
+    if (rc < 0)
+        return rc == -AM_E_NOT_FOUND
+                   ? am_reply_problem(r, AM_E_NOT_FOUND, "no model %s; GET /v1/models lists what is here", name)
+                   : am_reply_error(r, rc, "the model could not be read");
+    if (!created)
+        return am_reply_resource(r, m, c.etag);
+    char location[260];
+    snprintf(location, sizeof location, "/v1/models/%s", name);
+    const char *headers[] = {"Location", location, NULL};
+    return am_reply_json(r, 201, m, headers);
+}
+
+int am_api_model(struct am_req *r)
+{
+    char name[200];
+    am_model_id(r, name);
+    return reply_model(r, name, false);
+}
+
+struct create {
+    struct am_model_new row;
+    char other[200];
+};
+
+static int create_model(struct am_db *db, void *arg)
+{
+    struct create *c = arg;
+    int64_t id;
+    return am_model_create(db, &c->row, &id, c->other);
+}
+
+int am_api_model_create(struct am_req *r)
+{
+    static const char *const known[] = {"id", "description", "private", "labels", NULL};
+    struct am_faults f = {0};
+    am_members_known(r->json, "#", known, &f);
+    const char *id = am_member_text(r->json, "#", "id", true, NULL, &f);
+    const char *description = am_member_text(r->json, "#", "description", false, "", &f);
+    bool is_private = am_member_bool(r->json, "#", "private", false, &f);
+    json_t *labels = am_member_object(r->json, "#", "labels", false, &f);
+    const char *key;
+    json_t *value;
+    json_object_foreach(labels, key, value)
+    {
+        if (!json_is_string(value))
+            am_fault_add(&f, AM_E_INVALID_REQUEST, (struct am_where){.pointer = "#/labels"}, "label %s must be text",
+                         key);
+    }
+    const char *why = id ? am_model_name_fault(id) : NULL;
+    if (why)
+        am_fault_add(&f, AM_E_INVALID_REQUEST, (struct am_where){.pointer = "#/id"}, "%s", why);
+    if (f.n)
+        return am_reply_faults(r, &f);
+    char *text = labels ? json_dumps(labels, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
+    struct create c = {.row = {.name = id,
+                               .description = description,
+                               .labels = text ? text : "{}",
+                               .created_by = "local",
+                               .is_private = is_private,
+                               .now = am_now_ms()}};
+    int rc = am_store_write(r->srv->store, create_model, &c);
+    free(text);
+    if (rc == -AM_E_CONFLICT)
+        return am_reply_fault(r, AM_E_CONFLICT, "#/id", "the model %s exists already", id);
+    if (rc == -AM_E_NAME_TAKEN)
+        return am_reply_fault(r, AM_E_NAME_TAKEN, "#/id", "%s differs only in case from the existing model %s", id,
+                              c.other);
+    if (rc < 0)
+        return am_reply_error(r, rc, "the model could not be created");
+    return reply_model(r, id, true);
+}
+
+struct refs {
+    json_t *data;
+    const char *model, *kind;
+};
+
+static int add_ref(void *ctx, const struct am_ref_row *row)
+{
+    struct refs *c = ctx;
+    if (c->kind && !am_streq(c->kind, row->kind))
+        return 0;
+    json_t *o =
+        json_pack("{s:s, s:s, s:s, s:s, s:s, s:o, s:I, s:n, s:o, s:s?, s:s?}", "object", "ref", "model", c->model,
+                  "name", row->name, "kind", row->kind, "commit", row->commit, "number",
+                  row->number >= 0 ? json_integer(row->number) : json_null(), "revision", (json_int_t)row->revision,
+                  "policy", "moved_at", am_json_time(row->moved_at), "moved_by", row->moved_by, "reason", row->reason);
+    return json_array_append_new(c->data, o) < 0 ? -AM_E_OUT_OF_MEMORY : 0;
+}
+
+int am_api_refs(struct am_req *r)
+{
+    char name[200];
+    int queued = MHD_NO;
+    am_model_id(r, name);
+    struct am_db *db = am_reader(r, &queued);
+    if (!db)
+        return queued;
+    struct refs c = {.data = json_array(), .model = name, .kind = am_req_query(r, "kind")};
+    int rc = am_ref_list(db, name, add_ref, &c);
+    if (rc < 0) {
+        json_decref(c.data);
+        return rc == -AM_E_NOT_FOUND
+                   ? am_reply_problem(r, AM_E_NOT_FOUND, "no model %s; GET /v1/models lists what is here", name)
+                   : am_reply_error(r, rc, "the refs could not be read");
+    }
+    return am_reply_json(r, 200, am_json_list(c.data, NULL), NULL);
+}

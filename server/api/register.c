@@ -1,0 +1,177 @@
+/*
+ * register.c - POST M/versions: a folder of this machine becomes a version. The copying and checking is a task of the
+ * queue (a worker in mode import), so it survives a restart; this handler waits a while for its end.
+ */
+#include "core/base/clock.h"
+#include "core/base/text.h"
+#include "core/table/body.h"
+#include "core/table/canon.h"
+#include "core/table/members.h"
+#include "server/api/api.h"
+#include "server/import.h"
+#include "server/reply.h"
+#include "server/space.h"
+
+#include <microhttpd.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define WAIT_MS 20000
+
+struct request {
+    const char *branch, *message;
+    json_t *metadata;
+    char *path; /* resolved */
+    char model[200];
+};
+
+static void read_request(struct am_req *r, struct request *q, struct am_faults *f)
+{
+    static const char *const known[] = {"from", "mode", "branch", "message", "metadata", NULL}, *const known_from[] = {
+                                                                                                    "path", NULL};
+    am_members_known(r->json, "#", known, f);
+    json_t *from = am_member_object(r->json, "#", "from", true, f);
+    am_members_known(from, "#/from", known_from, f);
+    const char *path = from ? am_member_text(from, "#/from", "path", true, NULL, f) : NULL;
+    const char *mode = am_member_text(r->json, "#", "mode", false, "copy", f);
+    if (!am_streq(mode, "copy"))
+        am_fault_add(f, AM_E_INVALID_PARAMS, (struct am_where){.pointer = "#/mode"},
+                     "mode must be copy: this version has no other");
+    q->branch = am_member_text(r->json, "#", "branch", false, "main", f);
+    const char *why = am_ref_name_fault(q->branch);
+    if (why)
+        am_fault_add(f, AM_E_INVALID_REQUEST, (struct am_where){.pointer = "#/branch"}, "%s", why);
+    q->message = am_member_text(r->json, "#", "message", false, NULL, f);
+    q->metadata = am_member_object(r->json, "#", "metadata", false, f);
+    why = am_model_name_fault(q->model);
+    if (why)
+        am_fault_add(f, AM_E_INVALID_REQUEST, (struct am_where){.pointer = ""}, "%s: %s", q->model, why);
+    if (path)
+        am_import_resolve(r->srv->cfg, path, &q->path, f);
+}
+
+static int insert(struct am_db *db, void *arg)
+{
+    return am_job_insert(db, arg);
+}
+
+static int queue_task(struct am_req *r, const struct request *q, char uid[64])
+{
+    char digest[65], label[300];
+    const char *base = strrchr(q->path, '/');
+    snprintf(label, sizeof label, "register %.200s", base && base[1] ? base + 1 : q->path);
+    json_t *spec =
+        json_pack("{s:s, s:s, s:s, s:s}", "type", "task", "method", "import", "path", q->path, "model", q->model);
+    json_t *publish = json_pack("{s:s, s:s, s:s, s:[], s:s, s:n}", "model", q->model, "branch", q->branch, "message",
+                                q->message ? q->message : label, "tags", "on_conflict", "append", "if_head");
+    char *spec_text = am_canon(spec), *publish_text = json_dumps(publish, JSON_COMPACT);
+    char *metadata = q->metadata ? json_dumps(q->metadata, JSON_COMPACT) : NULL;
+    int rc = spec_text && publish_text && am_canon_sha256(spec, digest) == 0 ? 0 : -AM_E_OUT_OF_MEMORY;
+    int64_t now = am_now_ms();
+    am_id_new("job_", now, uid);
+    struct am_job_new job = {.uid = uid,
+                             .type = "task",
+                             .method = "import",
+                             .created_by = "local",
+                             .spec = spec_text,
+                             .resolved = spec_text,
+                             .plan = "null",
+                             .metadata = metadata ? metadata : "{}",
+                             .publish = publish_text,
+                             .warnings = "[]",
+                             .spec_sha256 = digest,
+                             .priority = 50,
+                             .now = now,
+                             .queue_limit = (int64_t)r->srv->cfg->queue_max};
+    if (rc == 0)
+        rc = am_store_write(r->srv->store, insert, &job);
+    free(spec_text);
+    free(publish_text);
+    free(metadata);
+    json_decref(spec);
+    json_decref(publish);
+    return rc;
+}
+
+static int add_version(void *ctx, const struct am_version_row *v)
+{
+    *(json_t **)ctx = am_version_json(v, NULL);
+    return 0;
+}
+
+/* 201 with the version that the task made. */
+static int reply_created(struct am_req *r, struct am_db *db, const char *model, json_t *job)
+{
+    int64_t version;
+    json_t *body = NULL;
+    char location[300];
+    const char *commit =
+        json_string_value(json_object_get(json_object_get(json_object_get(job, "result"), "version"), "commit"));
+    int rc = commit ? am_rev_resolve(db, model, commit, &version, NULL) : -AM_E_INTERNAL;
+    if (rc == 0)
+        rc = am_version_get(db, version, add_version, &body);
+    if (rc < 0)
+        return am_reply_error(r, rc, "the version was registered and could not be read back");
+    snprintf(location, sizeof location, "/v1/models/%s/versions/%s", model, commit);
+    const char *headers[] = {"Location", location, NULL};
+    return am_reply_json(r, 201, body, headers);
+}
+
+static int reply_failed(struct am_req *r, json_t *job)
+{
+    json_t *error = json_object_get(job, "error");
+    const char *slug = json_string_value(json_object_get(error, "code")),
+               *detail = json_string_value(json_object_get(error, "detail"));
+    int code = slug ? am_err_from_slug(slug) : 0;
+    return am_reply_problem_full(r, code > 0 ? code : AM_E_INTERNAL, detail ? detail : "the import was cancelled",
+                                 json_incref(json_object_get(error, "errors")), NULL);
+}
+
+static int reply_task(struct am_req *r, const char *model, const char *uid, bool ended)
+{
+    int queued = MHD_NO;
+    char location[100];
+    struct am_db *db = am_reader(r, &queued);
+    if (!db)
+        return queued;
+    json_t *job = am_job_load(r, db, uid, NULL);
+    if (!job)
+        return am_reply_problem(r, AM_E_INTERNAL, "the task %s cannot be read", uid);
+    if (!ended) {
+        snprintf(location, sizeof location, "/v1/jobs/%s", uid);
+        const char *headers[] = {"Location", location, "Retry-After", "2", NULL};
+        return am_reply_json(r, 202, job, headers);
+    }
+    bool good = am_streq(json_string_value(json_object_get(job, "status")), "succeeded");
+    queued = good ? reply_created(r, db, model, job) : reply_failed(r, job);
+    json_decref(job);
+    return queued;
+}
+
+int am_api_register(struct am_req *r)
+{
+    struct request q = {0};
+    struct am_faults f = {0};
+    struct am_space space;
+    char uid[64];
+    am_model_id(r, q.model);
+    read_request(r, &q, &f);
+    if (f.n) {
+        free(q.path);
+        return am_reply_faults(r, &f);
+    }
+    if (am_space(r->srv, &space) == 0 && space.free < space.min_free) {
+        free(q.path);
+        return am_reply_problem(r, AM_E_DISK,
+                                "%llu bytes are free and store.min_free keeps %llu; make room, then try again",
+                                (unsigned long long)space.free, (unsigned long long)space.min_free);
+    }
+    int rc = queue_task(r, &q, uid);
+    free(q.path);
+    if (rc == -AM_E_QUEUE_FULL)
+        return am_reply_problem(r, AM_E_QUEUE_FULL, "the queue holds limits.queue entries; try again later");
+    if (rc < 0)
+        return am_reply_error(r, rc, "the registration could not be queued");
+    am_engine_wake(r->srv->engine);
+    return reply_task(r, q.model, uid, am_engine_wait(r->srv->engine, uid, WAIT_MS));
+}

@@ -1,0 +1,183 @@
+/*
+ * service.c - what the service says of itself: health, version, methods, problems, OpenAPI, queue.
+ */
+#include "core/base/clock.h"
+#include "core/base/sys.h"
+#include "core/base/text.h"
+#include "server/api/api.h"
+#include "server/reply.h"
+#include "server/space.h"
+
+#include <microhttpd.h>
+#include <string.h>
+#include <uv.h>
+
+int am_api_index(struct am_req *r)
+{
+    return am_reply_json(r, 200,
+                         json_pack("{s:s, s:s, s:{s:s, s:s, s:s, s:s, s:s, s:s, s:s}}", "object", "index", "version",
+                                   AM_VERSION, "links", "models", "/v1/models", "jobs", "/v1/jobs", "methods",
+                                   "/v1/methods", "queue", "/v1/queue", "openapi", "/v1/openapi.json", "problems",
+                                   "/v1/problems", "health", "/readyz"),
+                         NULL);
+}
+
+int am_api_version(struct am_req *r)
+{
+    const struct am_config *c = r->srv->cfg;
+    json_t *limits = json_pack("{s:I, s:I, s:I, s:I, s:I}", "body_bytes", (json_int_t)c->body_bytes, "queue",
+                               (json_int_t)c->queue_max, "connections", (json_int_t)c->connections, "header_bytes",
+                               (json_int_t)c->header_bytes, "tensors", (json_int_t)c->tensors);
+    json_t *libraries = json_pack("{s:s, s:s, s:s, s:s}", "sqlite", am_store_sqlite_version(), "libmicrohttpd",
+                                  MHD_get_version(), "libuv", uv_version_string(), "jansson", JANSSON_VERSION);
+    return am_reply_json(r, 200,
+                         json_pack("{s:s, s:s, s:s, s:[s], s:s, s:[], s:o, s:o, s:o}", "object", "version", "program",
+                                   "amendd", "version", AM_VERSION, "api", "v1", "registry_sha256",
+                                   r->srv->table.sha256, "features", "limits", limits, "libraries", libraries,
+                                   "started_at", am_json_time(r->srv->started_at)),
+                         NULL);
+}
+
+int am_api_livez(struct am_req *r)
+{
+    return am_reply_json(r, 200, json_pack("{s:s}", "status", "ok"), NULL);
+}
+
+static json_t *check(bool ok, const char *detail)
+{
+    return json_pack("{s:s, s:s}", "status", ok ? "ok" : "fail", "detail", detail);
+}
+
+int am_api_readyz(struct am_req *r)
+{
+    struct am_space space;
+    char detail[200];
+    bool writable = am_store_check(r->srv->store) == 0, draining = atomic_load(&r->srv->draining);
+    bool room = am_space(r->srv, &space) == 0 && space.free > space.min_free;
+    json_t *checks = json_object();
+    json_object_set_new(checks, "database",
+                        check(writable, writable ? "writable" : "the writer cannot commit; see the log"));
+    snprintf(detail, sizeof detail, "%llu bytes free, %llu to be kept (store.min_free)", (unsigned long long)space.free,
+             (unsigned long long)space.min_free);
+    json_object_set_new(checks, "store", check(room, detail));
+    snprintf(detail, sizeof detail, "%u running; limits by rlimits and process group",
+             am_engine_running(r->srv->engine));
+    json_object_set_new(checks, "workers", check(!draining, draining ? "draining" : detail));
+    snprintf(detail, sizeof detail, "SQLite %s%s", am_store_sqlite_version(),
+             am_store_sqlite_wal_reset_bug() ? " has the WAL-reset bug; harmless while amendd is the only writer: do "
+                                               "not open amendd.db with other programs"
+                                             : "");
+    json_object_set_new(
+        checks, "sqlite",
+        json_pack("{s:s, s:s}", "status", am_store_sqlite_wal_reset_bug() ? "warn" : "ok", "detail", detail));
+    bool ok = writable && room && !draining;
+    return am_reply_json(r, ok ? 200 : 503, json_pack("{s:s, s:o}", "status", ok ? "ok" : "fail", "checks", checks),
+                         NULL);
+}
+
+int am_api_openapi(struct am_req *r)
+{
+    char *copy = strdup(r->srv->openapi);
+    if (!copy)
+        return MHD_NO;
+    return am_reply_text(r, "application/json; charset=utf-8", copy, strlen(copy));
+}
+
+static json_t *problem_kind(int code)
+{
+    char type[80];
+    int status = am_err_status(code);
+    snprintf(type, sizeof type, "/v1/problems/%s", am_err_slug(code));
+    return json_pack("{s:s, s:s, s:s, s:o, s:s, s:b, s:s}", "object", "problem_kind", "type", type, "code",
+                     am_err_slug(code), "status", status ? json_integer(status) : json_null(), "title",
+                     am_err_title(code), "retryable", am_err_retryable(code), "of", status ? "request" : "job");
+}
+
+int am_api_problems(struct am_req *r)
+{
+    json_t *data = json_array();
+    for (int code = 1; code < AM_E_COUNT; code++)
+        json_array_append_new(data, problem_kind(code));
+    return am_reply_json(r, 200, am_json_list(data, NULL), NULL);
+}
+
+int am_api_problem(struct am_req *r)
+{
+    int code = am_err_from_slug(r->arg[0]);
+    if (code <= 0)
+        return am_reply_problem(r, AM_E_NOT_FOUND, "no problem called \"%.80s\"; GET /v1/problems lists them",
+                                r->arg[0]);
+    return am_reply_json(r, 200, problem_kind(code), NULL);
+}
+
+static json_t *method_json(json_t *row)
+{
+    char schema[200];
+    json_t *m = json_copy(row);
+    snprintf(schema, sizeof schema, "/v1/methods/%s/schema", json_string_value(json_object_get(row, "id")));
+    json_object_set_new(m, "object", json_string("method"));
+    json_object_set_new(m, "schema", json_string(schema));
+    return m;
+}
+
+int am_api_methods(struct am_req *r)
+{
+    const char *type = am_req_query(r, "type");
+    json_t *data = json_array(), *row;
+    size_t i;
+    json_array_foreach(json_object_get(r->srv->table.root, "methods"), i, row)
+    {
+        if (!type || am_streq(type, json_string_value(json_object_get(row, "type"))))
+            json_array_append_new(data, method_json(row));
+    }
+    return am_reply_json(r, 200, am_json_list(data, NULL), NULL);
+}
+
+static json_t *find_method(struct am_req *r, int *ret_queued)
+{
+    json_t *row = am_table_find(&r->srv->table, r->arg[0], r->arg[1]);
+    if (!row) {
+        const char *near = am_table_nearest(&r->srv->table, r->arg[0], r->arg[1]);
+        *ret_queued =
+            am_reply_problem(r, AM_E_NOT_FOUND, "no method %.60s/%.60s%s%s%s; GET /v1/methods lists them", r->arg[0],
+                             r->arg[1], near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
+    }
+    return row;
+}
+
+int am_api_method(struct am_req *r)
+{
+    int queued = MHD_NO;
+    json_t *row = find_method(r, &queued);
+    return row ? am_reply_json(r, 200, method_json(row), NULL) : queued;
+}
+
+int am_api_method_schema(struct am_req *r)
+{
+    int queued = MHD_NO;
+    json_t *row = find_method(r, &queued);
+    return row ? am_reply_json(r, 200, am_table_params_schema(row, 0), NULL) : queued;
+}
+
+int am_api_queue(struct am_req *r)
+{
+    int queued = MHD_NO;
+    int64_t n[AM_STATES];
+    struct am_space space = {0};
+    struct am_db *db = am_reader(r, &queued);
+    if (!db)
+        return queued;
+    int rc = am_job_counts(db, n);
+    if (rc < 0)
+        return am_reply_error(r, rc, "the queue could not be counted");
+    am_space(r->srv, &space);
+    json_t *counts = json_object();
+    for (int s = 0; s < AM_STATES; s++)
+        json_object_set_new(counts, am_state_name((enum am_job_state)s), json_integer(n[s]));
+    return am_reply_json(r, 200,
+                         json_pack("{s:s, s:b, s:o, s:{s:I, s:i}, s:{s:I, s:I}}", "object", "queue", "paused", 0,
+                                   "counts", counts, "slots", "total", (json_int_t)r->srv->cfg->workers_count,
+                                   "running", (int)am_engine_running(r->srv->engine), "store", "free_bytes",
+                                   (json_int_t)space.free, "min_free_bytes", (json_int_t)space.min_free),
+                         NULL);
+}

@@ -1,0 +1,233 @@
+/*
+ * config.c - THE table of settings and the three ways to give them (see config.h).
+ */
+#include "server/config.h"
+
+#include "core/base/buf.h"
+#include "core/base/text.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum kind { TEXT, COUNT, SIZE };
+
+struct key {
+    const char *name; /* "store.min_free" */
+    enum kind kind;
+    size_t at;
+    const char *def;
+    uint64_t min, max;
+    const char *doc;
+};
+
+#define AT(member) offsetof(struct am_config, member)
+static const struct key keys[] = {
+    {"listen", TEXT, AT(listen), "127.0.0.1:8420", 0, 0,
+     "address and port; port 0 takes any free one. Loopback only while there are no tokens"},
+    {"public_url", TEXT, AT(public_url), "", 0, 0,
+     "the URL that users see, when a proxy stands in front; its host may be asked for"},
+    {"allowed_hosts", TEXT, AT(allowed_hosts), "", 0, 0,
+     "further names for the Host header, comma-separated; loopback names always are"},
+    {"data_dir", TEXT, AT(data_dir), "/var/lib/amendd", 0, 0,
+     "LOCK, amendd.db, blobs/, staging/, logs/; one local file system"},
+    {"auth.mode", TEXT, AT(auth_mode), "none", 0, 0,
+     "none: everybody on this machine is admin. The only mode of this version"},
+    {"log.level", TEXT, AT(log_level), "info", 0, 0, "error, warn, info or debug"},
+    {"http.threads", COUNT, AT(http_threads), "16", 1, 256,
+     "threads that answer requests; each may wait for the writer"},
+    {"workers.count", COUNT, AT(workers_count), "2", 1, 64, "jobs that run at the same time"},
+    {"workers.threads", COUNT, AT(workers_threads), "0", 0, 64, "threads of one job; 0 = processors / workers.count"},
+    {"workers.helpers", COUNT, AT(workers_helpers), "2", 1, 16, "imports that run at the same time, beside the jobs"},
+    {"workers.memory_max", SIZE, AT(workers_memory_max), "0", 0, 0,
+     "planned memory that one job may need; 0 = 80 % of memory / workers.count"},
+    {"workers.program", TEXT, AT(worker), "", 0, 0,
+     "path of amend-worker; empty = beside amendd, else ../libexec/amend-worker"},
+    {"jobs.max_restarts", COUNT, AT(jobs_max_restarts), "20", 0, 1000,
+     "restarts of daemon or machine that a running job survives"},
+    {"jobs.cancel_grace", COUNT, AT(cancel_grace_ms), "10000", 0, 600000,
+     "milliseconds between asking a worker to stop and killing it"},
+    {"store.import_roots", TEXT, AT(import_roots), "", 0, 0,
+     "folders that models may be registered from, colon-separated; empty = the home of the user who runs amendd"},
+    {"store.min_free", SIZE, AT(min_free), "0", 0, 0,
+     "jobs and imports that would leave less are refused; 0 = max(1 GiB, 5 % of the file system)"},
+    {"limits.body_bytes", SIZE, AT(body_bytes), "1MiB", 1024, 64 << 20, "JSON bodies"},
+    {"limits.queue", COUNT, AT(queue_max), "100000", 1, 10000000, "queued jobs; beyond it 503 queue-full"},
+    {"limits.connections", COUNT, AT(connections), "4096", 16, 65536, "open connections"},
+    {"limits.header_bytes", SIZE, AT(header_bytes), "25000000", 1024, 100000000, "header of a safetensors file"},
+    {"limits.tensors", COUNT, AT(tensors), "200000", 1, 10000000, "tensors of a safetensors file"},
+    {"limits.request_seconds", COUNT, AT(request_seconds), "3600", 1, 86400, "a request body must be complete within"},
+};
+#define KEYS (sizeof keys / sizeof *keys)
+
+/* "store.min_free" -> "AMENDD_STORE__MIN_FREE" */
+static void env_name(const char *key, char out[128])
+{
+    size_t n = (size_t)snprintf(out, 128, "AMENDD_");
+    for (; *key && n < 125; key++) {
+        if (*key == '.') {
+            out[n++] = '_';
+            out[n++] = '_';
+        } else
+            out[n++] = (char)toupper((unsigned char)*key);
+    }
+    out[n] = 0;
+}
+
+static int set(struct am_config *c, const struct key *k, const char *value, const char *source, char *why, size_t cap)
+{
+    void *at = (char *)c + k->at;
+    if (k->kind == TEXT) {
+        char *copy = strdup(value);
+        if (!copy)
+            return -AM_E_OUT_OF_MEMORY;
+        free(*(char **)at);
+        *(char **)at = copy;
+        return 0;
+    }
+    uint64_t v = 0;
+    int rc = k->kind == SIZE ? am_parse_size(value, &v) : am_parse_u64(value, &v);
+    if (rc < 0 || (k->max && (v < k->min || v > k->max))) {
+        if (k->max)
+            snprintf(why, cap, "%s: %s must be a %s from %llu to %llu (got \"%s\")", source, k->name,
+                     k->kind == SIZE ? "size" : "whole number", (unsigned long long)k->min, (unsigned long long)k->max,
+                     value);
+        else
+            snprintf(why, cap, "%s: %s must be a size such as 20GiB (got \"%s\")", source, k->name, value);
+        return -AM_E_INVALID_PARAMS;
+    }
+    *(uint64_t *)at = v;
+    return 0;
+}
+
+static int unknown(const char *what, const char *name, char *why, size_t cap)
+{
+    const char *names[KEYS];
+    for (size_t i = 0; i < KEYS; i++)
+        names[i] = keys[i].name;
+    const char *near = am_nearest(name, names, KEYS);
+    snprintf(why, cap, "unknown %s %s%s%s; amendd --help lists all", what, name, near ? "; did you mean " : "",
+             near ? near : "");
+    return -AM_E_UNKNOWN_MEMBER;
+}
+
+static int from_environment(struct am_config *c, char *why, size_t cap)
+{
+    for (char **e = environ; *e; e++) {
+        char name[128], found = 0;
+        if (!am_starts(*e, "AMENDD_"))
+            continue;
+        const char *equals = strchr(*e, '=');
+        for (size_t i = 0; equals && i < KEYS && !found; i++) {
+            env_name(keys[i].name, name);
+            if (strncmp(name, *e, (size_t)(equals - *e)) == 0 && name[equals - *e] == 0) {
+                found = 1;
+                AM_TRY(set(c, &keys[i], equals + 1, name, why, cap));
+            }
+        }
+        if (!found) {
+            snprintf(name, sizeof name, "%.*s", (int)strcspn(*e, "="), *e);
+            return unknown("environment variable", name, why, cap);
+        }
+    }
+    return 0;
+}
+
+static int from_flags(struct am_config *c, int argc, char **argv, char *why, size_t cap)
+{
+    for (int i = 1; i < argc; i++) {
+        const char *flag = argv[i], *equals = strchr(flag, '=');
+        if (!am_starts(flag, "--") || !equals) {
+            snprintf(why, cap, "settings are given as --key=value (got \"%s\"); amendd --help lists all", flag);
+            return -AM_E_INVALID_REQUEST;
+        }
+        size_t n = (size_t)(equals - flag) - 2, k = 0;
+        while (k < KEYS && (strlen(keys[k].name) != n || strncmp(keys[k].name, flag + 2, n) != 0))
+            k++;
+        if (k == KEYS) {
+            char name[128];
+            snprintf(name, sizeof name, "%.*s", (int)n, flag + 2);
+            return unknown("setting", name, why, cap);
+        }
+        AM_TRY(set(c, &keys[k], equals + 1, "command line", why, cap));
+    }
+    return 0;
+}
+
+static void fill_derived(struct am_config *c)
+{
+    long cpus = sysconf(_SC_NPROCESSORS_ONLN), pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
+    if (c->workers_threads == 0)
+        c->workers_threads = cpus > 0 && (uint64_t)cpus > c->workers_count ? (uint64_t)cpus / c->workers_count : 1;
+    if (c->workers_memory_max == 0 && pages > 0 && page > 0)
+        c->workers_memory_max = (uint64_t)pages * (uint64_t)page / 10 * 8 / c->workers_count;
+    const char *home = getenv("HOME");
+    if (!c->import_roots[0] && home && home[0] == '/') {
+        free(c->import_roots);
+        c->import_roots = strdup(home);
+    }
+}
+
+int am_config_load(struct am_config *ret, int argc, char **argv, char *why, size_t why_cap)
+{
+    struct am_config c = {0};
+    int rc = 0;
+    snprintf(why, why_cap, "out of memory");
+    for (size_t i = 0; i < KEYS && rc == 0; i++)
+        rc = set(&c, &keys[i], keys[i].def, "built-in", why, why_cap);
+    if (rc == 0)
+        rc = from_environment(&c, why, why_cap);
+    if (rc == 0)
+        rc = from_flags(&c, argc, argv, why, why_cap);
+    if (rc == 0 && !am_streq(c.auth_mode, "none")) {
+        snprintf(why, why_cap, "auth.mode \"%s\" is not known; this version has none", c.auth_mode);
+        rc = -AM_E_INVALID_PARAMS;
+    }
+    static const char *const levels[] = {"error", "warn", "info", "debug"};
+    bool level_ok = false;
+    for (size_t i = 0; i < 4; i++)
+        level_ok = level_ok || am_streq(c.log_level, levels[i]);
+    if (rc == 0 && !level_ok) {
+        snprintf(why, why_cap, "log.level must be error, warn, info or debug (got \"%s\")", c.log_level);
+        rc = -AM_E_INVALID_PARAMS;
+    }
+    if (rc < 0) {
+        am_config_done(&c);
+        return rc;
+    }
+    fill_derived(&c);
+    *ret = c;
+    return 0;
+}
+
+void am_config_help(FILE *out)
+{
+    fprintf(out, "usage: amendd [--KEY=VALUE]...\n"
+                 "       amendd --version | --help | --dump-openapi | --dump-apidoc\n\n"
+                 "Flags win over environment variables (AMENDD_STORE__PATH for store.path), which win over the "
+                 "built-in values.\n\n");
+    for (size_t i = 0; i < KEYS; i++)
+        fprintf(out, "  --%s=%s\n        %s\n", keys[i].name, keys[i].def, keys[i].doc);
+}
+
+void am_config_markdown(FILE *out)
+{
+    fprintf(out, "| key | environment | default | meaning |\n|---|---|---|---|\n");
+    for (size_t i = 0; i < KEYS; i++) {
+        char env[128];
+        env_name(keys[i].name, env);
+        fprintf(out, "| `%s` | `%s` | %s%s%s | %s |\n", keys[i].name, env, keys[i].def[0] ? "`" : "",
+                keys[i].def[0] ? keys[i].def : "empty", keys[i].def[0] ? "`" : "", keys[i].doc);
+    }
+}
+
+void am_config_done(struct am_config *c)
+{
+    for (size_t i = 0; i < KEYS; i++)
+        if (keys[i].kind == TEXT) {
+            char **at = (char **)(void *)((char *)c + keys[i].at);
+            free(*at);
+            *at = NULL;
+        }
+}

@@ -1,0 +1,321 @@
+/*
+ * engine.c - the job engine's outside: made, woken, asked, stopped. The way of one job is in engine_slot.c,
+ * engine_run.c and engine_finish.c; engine_priv.h says which thread may touch what.
+ */
+#include "server/engine.h"
+
+#include "core/base/clock.h"
+#include "core/base/text.h"
+#include "server/engine_priv.h"
+#include "server/log.h"
+#include "storage/jobs.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { AGAIN_MS = 1000, SLOTS_MAX = 256 };
+
+/* ---- claims ---- */
+
+static struct am_slot *free_slot(struct am_engine *e, bool task)
+{
+    for (size_t i = 0; i < e->slots; i++)
+        if (e->slot[i].task == task && e->slot[i].phase == AM_SLOT_FREE)
+            return &e->slot[i];
+    return NULL;
+}
+
+static void maybe_stopped(struct am_engine *e);
+
+void am_engine_pump(struct am_engine *e)
+{
+    if (e->stopping) {
+        maybe_stopped(e);
+        return;
+    }
+    for (int task = 0; task < 2; task++) {
+        struct am_slot *s = e->dirty[task] && !e->claiming[task] ? free_slot(e, task) : NULL;
+        if (s && !uv_is_active((uv_handle_t *)&e->retry))
+            am_slot_claim(s);
+    }
+}
+
+static void on_retry(uv_timer_t *timer)
+{
+    am_engine_pump(timer->data);
+}
+
+void am_engine_again(struct am_engine *e)
+{
+    if (!e->stopping)
+        uv_timer_start(&e->retry, on_retry, AGAIN_MS, 0);
+}
+
+/* ---- what other threads see and ask ---- */
+
+void am_slot_show(struct am_slot *s, const char *uid)
+{
+    pthread_mutex_lock(&s->e->lock);
+    snprintf(s->shown, sizeof s->shown, "%s", uid);
+    s->cancel_asked = false;
+    s->progress = (struct am_progress){.eta_seconds = -1};
+    pthread_mutex_unlock(&s->e->lock);
+    am_speed_reset(&s->speed);
+}
+
+bool am_slot_cancel_asked(struct am_slot *s)
+{
+    pthread_mutex_lock(&s->e->lock);
+    bool asked = s->cancel_asked;
+    pthread_mutex_unlock(&s->e->lock);
+    return asked;
+}
+
+void am_engine_announce(struct am_engine *e)
+{
+    pthread_mutex_lock(&e->lock);
+    e->ends++;
+    pthread_cond_broadcast(&e->ended);
+    pthread_mutex_unlock(&e->lock);
+}
+
+/* Under the lock. */
+static struct am_slot *shown_slot(struct am_engine *e, const char *uid)
+{
+    for (size_t i = 0; i < e->slots; i++)
+        if (e->slot[i].shown[0] && am_streq(e->slot[i].shown, uid))
+            return &e->slot[i];
+    return NULL;
+}
+
+void am_engine_wake(struct am_engine *e)
+{
+    pthread_mutex_lock(&e->lock);
+    e->woken = true;
+    if (!e->closed)
+        uv_async_send(&e->async);
+    pthread_mutex_unlock(&e->lock);
+}
+
+void am_engine_cancel(struct am_engine *e, const char *uid)
+{
+    pthread_mutex_lock(&e->lock);
+    struct am_slot *s = shown_slot(e, uid);
+    if (s)
+        s->cancel_asked = true;
+    else { /* it was still queued: its row ended with the request itself */
+        e->ends++;
+        pthread_cond_broadcast(&e->ended);
+    }
+    if (s && !e->closed)
+        uv_async_send(&e->async);
+    pthread_mutex_unlock(&e->lock);
+}
+
+bool am_engine_progress(struct am_engine *e, const char *uid, struct am_progress *ret)
+{
+    pthread_mutex_lock(&e->lock);
+    const struct am_slot *s = shown_slot(e, uid);
+    if (s)
+        *ret = s->progress;
+    pthread_mutex_unlock(&e->lock);
+    return s != NULL;
+}
+
+unsigned am_engine_running(struct am_engine *e)
+{
+    unsigned n = 0;
+    pthread_mutex_lock(&e->lock);
+    for (size_t i = 0; i < e->slots; i++)
+        n += e->slot[i].shown[0] != 0;
+    pthread_mutex_unlock(&e->lock);
+    return n;
+}
+
+static int see_end(void *ctx, const struct am_job_row *row)
+{
+    *(bool *)ctx = am_state_terminal(row->state);
+    return 0;
+}
+
+static bool has_ended(struct am_engine *e, const char *uid)
+{
+    bool ended = false;
+    struct am_db *db = am_store_read(e->store);
+    return db && am_job_get(db, uid, see_end, &ended) == 0 && ended;
+}
+
+bool am_engine_wait(struct am_engine *e, const char *uid, int64_t timeout_ms)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    int64_t ns = until.tv_nsec + (timeout_ms % 1000) * 1000000;
+    until.tv_sec += (time_t)(timeout_ms / 1000 + ns / 1000000000);
+    until.tv_nsec = (long)(ns % 1000000000);
+    for (bool over = timeout_ms <= 0;;) {
+        /* Ends are counted before the row is looked at, so one that comes in between is not slept through. */
+        pthread_mutex_lock(&e->lock);
+        uint64_t seen = e->ends;
+        over |= e->closed;
+        pthread_mutex_unlock(&e->lock);
+        if (has_ended(e, uid))
+            return true;
+        if (over)
+            return false;
+        pthread_mutex_lock(&e->lock);
+        while (!over && !e->closed && e->ends == seen)
+            over = pthread_cond_timedwait(&e->ended, &e->lock, &until) == ETIMEDOUT;
+        pthread_mutex_unlock(&e->lock);
+    }
+}
+
+static void on_async(uv_async_t *async)
+{
+    struct am_engine *e = async->data;
+    pthread_mutex_lock(&e->lock);
+    bool woken = e->woken;
+    e->woken = false;
+    pthread_mutex_unlock(&e->lock);
+    for (size_t i = 0; i < e->slots; i++) {
+        struct am_slot *s = &e->slot[i];
+        if (s->phase != AM_SLOT_RUN || s->cancel || !am_slot_cancel_asked(s))
+            continue; /* in other phases the ask is seen when the phase ends */
+        s->cancel = true;
+        am_log(AM_LOG_INFO, "worker asked to stop job=%s attempt=%d", s->job.uid, s->job.attempt);
+        am_slot_stop(s, (int64_t)e->cfg->cancel_grace_ms);
+    }
+    if (woken)
+        e->dirty[0] = e->dirty[1] = true;
+    am_engine_pump(e);
+}
+
+/* ---- life ---- */
+
+static int make_slots(struct am_engine *e)
+{
+    uint64_t jobs = e->cfg->workers_count, tasks = e->cfg->workers_helpers;
+    jobs = jobs < 1 ? 1 : jobs > SLOTS_MAX ? SLOTS_MAX : jobs;
+    tasks = tasks < 1 ? 1 : tasks > SLOTS_MAX ? SLOTS_MAX : tasks;
+    e->slot = calloc(jobs + tasks, sizeof *e->slot);
+    if (!e->slot)
+        return -AM_E_OUT_OF_MEMORY;
+    e->slots = jobs + tasks;
+    for (size_t i = 0; i < e->slots; i++) {
+        struct am_slot *s = &e->slot[i];
+        *s = (struct am_slot){.e = e, .task = i >= jobs, .log = -1, .launch = {.staging = -1}};
+        s->timer.data = s->work.data = s;
+    }
+    return 0;
+}
+
+static void make_sync(struct am_engine *e)
+{
+    pthread_condattr_t attr;
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&e->ended, &attr);
+    pthread_condattr_destroy(&attr);
+    pthread_mutex_init(&e->lock, NULL);
+}
+
+struct am_engine *am_engine_new(uv_loop_t *loop, struct am_store *store, const struct am_config *cfg,
+                                const char *registry_sha256)
+{
+    struct am_engine *e = calloc(1, sizeof *e);
+    if (!e)
+        return NULL;
+    *e = (struct am_engine){
+        .loop = loop, .store = store, .cfg = cfg, .executor = &am_executor_local, .dirty = {true, true}};
+    snprintf(e->registry, sizeof e->registry, "%s", registry_sha256);
+    make_sync(e);
+    if (make_slots(e) < 0 || uv_async_init(loop, &e->async, on_async) < 0) {
+        am_engine_free(e);
+        return NULL;
+    }
+    e->async.data = e;
+    for (size_t i = 0; i < e->slots; i++)
+        uv_timer_init(loop, &e->slot[i].timer);
+    uv_timer_init(loop, &e->retry);
+    e->retry.data = e;
+    e->handles = (unsigned)e->slots + 2;
+    signal(SIGPIPE, SIG_IGN); /* a worker that dies before it has read its spec must not take the daemon along */
+    am_engine_wake(e);        /* what a former life left queued */
+    return e;
+}
+
+static void handle_closed(struct am_engine *e)
+{
+    if (--e->handles == 0)
+        e->stopped(e->stopped_arg);
+}
+
+static void on_own_closed(uv_handle_t *handle) /* async and retry */
+{
+    handle_closed(handle->data);
+}
+
+static void on_slot_closed(uv_handle_t *handle)
+{
+    handle_closed(((struct am_slot *)handle->data)->e);
+}
+
+/* When every slot is free, nothing of the engine is left on the loop or the pool. */
+static void maybe_stopped(struct am_engine *e)
+{
+    for (size_t i = 0; i < e->slots; i++)
+        if (e->slot[i].phase != AM_SLOT_FREE)
+            return;
+    if (uv_is_closing((uv_handle_t *)&e->retry))
+        return;
+    pthread_mutex_lock(&e->lock);
+    e->closed = true; /* from here on nobody may send */
+    pthread_cond_broadcast(&e->ended);
+    pthread_mutex_unlock(&e->lock);
+    uv_close((uv_handle_t *)&e->async, on_own_closed);
+    uv_close((uv_handle_t *)&e->retry, on_own_closed);
+    for (size_t i = 0; i < e->slots; i++)
+        uv_close((uv_handle_t *)&e->slot[i].timer, on_slot_closed);
+}
+
+void am_engine_stop(struct am_engine *e, int64_t grace_ms, void (*stopped)(void *arg), void *arg)
+{
+    e->stopping = true;
+    e->stopped = stopped;
+    e->stopped_arg = arg;
+    uv_timer_stop(&e->retry);
+    for (size_t i = 0; i < e->slots; i++) {
+        struct am_slot *s = &e->slot[i];
+        if (s->phase == AM_SLOT_RUN) {
+            s->stop = true;
+            am_slot_stop(s, grace_ms);
+        } else if (s->phase == AM_SLOT_END && uv_is_active((uv_handle_t *)&s->timer)) {
+            uv_timer_stop(&s->timer); /* no more waiting for a store that refuses: one last try */
+            am_slot_end(s);
+        }
+    }
+    maybe_stopped(e);
+}
+
+static void on_nothing(void *arg)
+{
+    (void)arg;
+}
+
+void am_engine_free(struct am_engine *e)
+{
+    if (!e)
+        return;
+    if (e->handles) { /* never stopped, as when the start of the daemon failed: its handles must leave the loop first */
+        am_engine_stop(e, 0, on_nothing, NULL);
+        while (e->handles)
+            uv_run(e->loop, UV_RUN_ONCE);
+    }
+    pthread_cond_destroy(&e->ended);
+    pthread_mutex_destroy(&e->lock);
+    free(e->slot);
+    free(e);
+}

@@ -1,0 +1,72 @@
+/*
+ * engine_claim.c - copies of a claimed row. See engine_claim.h.
+ */
+#include "server/engine_claim.h"
+
+#include "core/base/text.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+int am_claim_copy(struct am_claim *ret, const struct am_job_row *row)
+{
+    struct am_claim c = {.attempt = row->attempt};
+    snprintf(c.uid, sizeof c.uid, "%s", row->uid);
+    snprintf(c.type, sizeof c.type, "%s", row->type);
+    snprintf(c.method, sizeof c.method, "%s", row->method);
+    snprintf(c.staging, sizeof c.staging, "%s.%d", c.uid, row->attempt);
+    c.created_by = strdup(row->created_by ? row->created_by : "-");
+    c.resolved_text = strdup(row->resolved ? row->resolved : "");
+    c.publish_text = strdup(row->publish ? row->publish : "");
+    c.warnings_text = strdup(row->warnings ? row->warnings : "[]");
+    if (!c.created_by || !c.resolved_text || !c.publish_text || !c.warnings_text) {
+        am_claim_done(&c);
+        return -AM_E_OUT_OF_MEMORY;
+    }
+    *ret = c;
+    return 0;
+}
+
+static json_t *parse(const char *text, const char *what, bool list, char *why, size_t why_cap)
+{
+    json_error_t error;
+    json_t *v = json_loads(text, JSON_REJECT_DUPLICATES, &error);
+    if (v && (list ? json_is_array(v) : json_is_object(v)))
+        return v;
+    snprintf(why, why_cap, "the stored %s of the job cannot be read: %s", what,
+             v ? "it is of the wrong kind" : error.text);
+    json_decref(v);
+    return NULL;
+}
+
+int am_claim_parse(struct am_claim *c, char *why, size_t why_cap)
+{
+    c->resolved = parse(c->resolved_text, "recipe", false, why, why_cap);
+    c->publish = c->resolved ? parse(c->publish_text, "publication", false, why, why_cap) : NULL;
+    c->warnings = c->publish ? parse(c->warnings_text, "warnings", true, why, why_cap) : NULL;
+    return c->warnings ? 0 : -AM_E_INTERNAL;
+}
+
+bool am_claim_imports(const struct am_claim *c)
+{
+    return am_streq(c->type, "task");
+}
+
+int am_claim_warn(struct am_claim *c, const char *code, const char *detail)
+{
+    json_t *w = json_pack("{s:s,s:s}", "code", code, "detail", detail);
+    return w && json_array_append_new(c->warnings, w) == 0 ? 0 : -AM_E_OUT_OF_MEMORY;
+}
+
+void am_claim_done(struct am_claim *c)
+{
+    free(c->created_by);
+    free(c->resolved_text);
+    free(c->publish_text);
+    free(c->warnings_text);
+    json_decref(c->resolved);
+    json_decref(c->publish);
+    json_decref(c->warnings);
+    memset(c, 0, sizeof *c);
+}

@@ -1,0 +1,30 @@
+/*
+ * engine_claim.h - one claimed job or task: copies of what the engine needs of its row. Private to the engine.
+ * Ownership: am_claim owns its texts and JSON until am_claim_done(); safe on a zeroed struct.
+ */
+#ifndef AM_SERVER_ENGINE_CLAIM_H
+#define AM_SERVER_ENGINE_CLAIM_H
+
+#include "storage/jobs.h"
+
+#include <jansson.h>
+#include <stdbool.h>
+
+struct am_claim {
+    char uid[64], type[32], method[64];
+    char staging[96]; /* "<uid>.<attempt>": one folder for each attempt */
+    int attempt;
+    char *created_by, *resolved_text, *publish_text, *warnings_text;
+    json_t *resolved, *publish, *warnings; /* after am_claim_parse: two objects and a list */
+};
+
+int am_claim_copy(struct am_claim *ret, const struct am_job_row *row);
+/* Apart from copying, so that a row that cannot be read ends as a failed job instead of being claimed again and again.
+ */
+int am_claim_parse(struct am_claim *c, char *why, size_t why_cap);
+bool am_claim_imports(const struct am_claim *c);
+/* {"code","detail"} at the end of the warnings. */
+int am_claim_warn(struct am_claim *c, const char *code, const char *detail);
+void am_claim_done(struct am_claim *c);
+
+#endif

@@ -1,0 +1,169 @@
+/*
+ * engine_end.c - the end of a job that has a worker behind it or never got one. See engine_end.h.
+ */
+#include "server/engine_end.h"
+
+#include "core/base/clock.h"
+#include "core/base/text.h"
+#include "core/table/fault_json.h"
+#include "storage/jobs.h"
+
+#include <jansson.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+void am_outcome_fail(struct am_outcome *o, int code, const char *fmt, ...)
+{
+    char text[1024];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    for (size_t n = strlen(text); n > 0 && !am_utf8_ok(text, n); n--)
+        text[n - 1] = 0; /* the cut fell inside a character */
+    free(o->detail);
+    o->kind = AM_END_FAILED;
+    o->code = code;
+    o->retryable = am_err_retryable(code);
+    o->detail = strdup(text);
+}
+
+static void fail_by_record(struct am_outcome *o, struct am_records *r)
+{
+    o->kind = AM_END_FAILED;
+    o->code = r->code;
+    o->retryable = r->retryable;
+    o->detail = r->detail;
+    o->tensor = r->tensor;
+    o->faults = r->faults;
+    r->detail = r->tensor = NULL;
+    r->faults = (struct am_faults){0};
+}
+
+static void fail_by_signal(struct am_outcome *o, const struct am_exit *x)
+{
+    const char *name = sigabbrev_np(x->signal);
+    if (x->hung)
+        am_outcome_fail(o, AM_E_CRASHED,
+                        "the worker said nothing for 60 seconds and was killed; see the log, GET /v1/jobs/%s/log",
+                        x->uid);
+    else
+        am_outcome_fail(o, AM_E_CRASHED, "the worker was killed by signal %d (SIG%s); see the log, GET /v1/jobs/%s/log",
+                        x->signal, name ? name : "?", x->uid);
+}
+
+static void fail_by_status(struct am_outcome *o, const struct am_exit *x)
+{
+    static const struct {
+        int64_t status;
+        int code;
+        const char *what;
+    } table[] = {
+        {64, AM_E_BAD_SPEC, "could not read its job"},
+        {65, AM_E_BAD_INPUT, "could not use an input"},
+        {69, AM_E_UNSUPPORTED, "does not support what the job asks for"},
+        {73, AM_E_CANNOT_WRITE, "could not write its result"},
+        {75, AM_E_CANCELLED, "was asked to stop by somebody else than the daemon"},
+        {137, AM_E_OUT_OF_MEMORY, "ran out of memory"},
+    };
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++)
+        if (table[i].status == x->status) {
+            am_outcome_fail(o, table[i].code, "the worker %s (exit %d); see the log, GET /v1/jobs/%s/log",
+                            table[i].what, (int)x->status, x->uid);
+            return;
+        }
+    am_outcome_fail(o, AM_E_INTERNAL,
+                    "the worker ended with exit %d and said nothing; see the log, GET /v1/jobs/%s/log", (int)x->status,
+                    x->uid);
+}
+
+void am_outcome_judge(struct am_outcome *ret, const struct am_exit *x, struct am_records *r)
+{
+    struct am_outcome o = {0};
+    snprintf(o.phase, sizeof o.phase, "%s", r->progress.phase);
+    if (!x->signal)
+        am_records_end(r);
+    bool done = r->done && !r->broken && !x->signal && x->status == 0;
+    bool said = r->failed && !r->broken && r->code != AM_E_CANCELLED;
+    if (x->cancelled)
+        o.kind = AM_END_CANCELLED;
+    else if (done)
+        o.kind = AM_END_PUBLISH;
+    else if (x->stopped && !said)
+        o.kind = AM_END_LEFT;
+    else if (r->broken)
+        am_outcome_fail(&o, r->broken, "%s", r->why);
+    else if (r->failed)
+        fail_by_record(&o, r);
+    else if (x->signal)
+        fail_by_signal(&o, x);
+    else if (r->done)
+        am_outcome_fail(&o, AM_E_CRASHED, "the worker said that it was done, then ended with exit %d", (int)x->status);
+    else if (x->status == 0)
+        am_outcome_fail(&o, AM_E_CRASHED, "the worker ended without a result; see the log, GET /v1/jobs/%s/log",
+                        x->uid);
+    else
+        fail_by_status(&o, x);
+    *ret = o;
+}
+
+static char *error_text(const struct am_outcome *o, const struct am_claim *job)
+{
+    char type[80];
+    int status = am_err_status(o->code);
+    snprintf(type, sizeof type, "/v1/problems/%s", am_err_slug(o->code));
+    json_auto_t *doc = json_pack("{s:s,s:s,s:i,s:s,s:s,s:s?,s:s?,s:i,s:b,s:o}", "type", type, "title",
+                                 am_err_title(o->code), "status", status ? status : 500, "code", am_err_slug(o->code),
+                                 "detail", o->detail ? o->detail : am_err_title(o->code), "phase",
+                                 o->phase[0] ? o->phase : NULL, "tensor", o->tensor, "attempt", job->attempt,
+                                 "retryable", o->retryable, "errors", am_faults_to_json(&o->faults));
+    return doc ? json_dumps(doc, JSON_COMPACT) : NULL;
+}
+
+struct ending {
+    const struct am_claim *job;
+    const char *error, *warnings;
+    enum am_job_state state;
+};
+
+static int take_state(void *ctx, const struct am_job_row *row)
+{
+    ((struct ending *)ctx)->state = row->state;
+    return 0;
+}
+
+static int end_row(struct am_db *db, void *arg)
+{
+    struct ending *e = arg;
+    int64_t now = am_now_ms();
+    AM_TRY(am_job_get(db, e->job->uid, take_state, e));
+    if (am_state_terminal(e->state))
+        return 0;
+    if (e->state == AM_CANCELLING)
+        return am_job_finish(db, e->job->uid, AM_CANCELLED_, now, NULL, NULL, NULL);
+    return am_job_finish(db, e->job->uid, AM_FAILED, now, NULL, e->error, e->warnings);
+}
+
+int am_outcome_write(struct am_outcome *o, struct am_store *store, const struct am_claim *job)
+{
+    static const struct am_outcome stopped = {.kind = AM_END_FAILED, .code = AM_E_CANCELLED};
+    char *error = error_text(o->kind == AM_END_CANCELLED ? &stopped : o, job);
+    char *warnings = job->warnings ? json_dumps(job->warnings, JSON_COMPACT) : NULL;
+    struct ending e = {.job = job, .error = error, .warnings = warnings};
+    int rc = error ? am_store_write(store, end_row, &e) : -AM_E_OUT_OF_MEMORY;
+    free(error);
+    free(warnings);
+    if (rc == 0 && e.state == AM_CANCELLING)
+        o->kind = AM_END_CANCELLED;
+    return rc;
+}
+
+void am_outcome_done(struct am_outcome *o)
+{
+    free(o->detail);
+    free(o->tensor);
+    am_faults_done(&o->faults);
+    memset(o, 0, sizeof *o);
+}

@@ -1,0 +1,50 @@
+/*
+ * engine_end.h - how a job ended, from what its worker said and did, and the row of a job that did not succeed.
+ * Private to the engine. am_outcome_judge is pure; am_outcome_write waits for the writer (pool thread).
+ * Ownership: am_outcome owns its texts and faults until am_outcome_done(); safe on a zeroed struct.
+ */
+#ifndef AM_SERVER_ENGINE_END_H
+#define AM_SERVER_ENGINE_END_H
+
+#include "core/base/fault.h"
+#include "server/engine_claim.h"
+#include "server/records.h"
+#include "storage/store.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum am_ending {
+    AM_END_NONE,
+    AM_END_PUBLISH,   /* the worker is done: its result is to be published */
+    AM_END_FAILED,    /* with `code` and the rest */
+    AM_END_CANCELLED, /* asked for by a person */
+    AM_END_LEFT,      /* stopped by the daemon's own end: the row stays running and is taken up at the next start */
+};
+
+struct am_outcome {
+    enum am_ending kind;
+    int code;     /* AM_E_..., positive */
+    char *detail; /* NULL: out of memory while it was made */
+    char *tensor; /* or NULL */
+    char phase[32];
+    bool retryable;
+    struct am_faults faults;
+};
+
+struct am_exit {
+    int64_t status;
+    int signal;
+    bool cancelled, stopped, hung; /* what the engine asked of the worker */
+    const char *uid;
+};
+
+/* Takes texts and faults out of `r`. */
+void am_outcome_judge(struct am_outcome *ret, const struct am_exit *x, struct am_records *r);
+void am_outcome_fail(struct am_outcome *o, int code, const char *fmt, ...) AM_PRINTF(3, 4);
+/* Moves the row to failed or cancelled, as it stands then: a job that is cancelling ends cancelled whatever the worker
+   said, and o->kind says so afterwards. */
+int am_outcome_write(struct am_outcome *o, struct am_store *store, const struct am_claim *job);
+void am_outcome_done(struct am_outcome *o);
+
+#endif

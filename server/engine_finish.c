@@ -1,0 +1,99 @@
+/*
+ * engine_finish.c - after the worker: publication, or the row's end; staging goes first, since a cancelled or failed
+ * job has none. On the pool. While the store refuses (a full disk), the slot stays taken and tries again: a job is
+ * never lost silently.
+ */
+#include "server/engine_priv.h"
+
+#include "core/base/clock.h"
+#include "server/log.h"
+#include "server/publisher.h"
+#include "storage/blobs.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { AGAIN_MS = 2000 };
+
+static void publish(struct am_slot *s)
+{
+    char why[1024];
+    struct am_publication p = {.store = s->e->store,
+                               .job = &s->job,
+                               .staging = s->launch.staging,
+                               .done = &s->records.result,
+                               .seconds = s->seconds,
+                               .read_bytes = s->launch.read_bytes};
+    int rc = am_publish(&p, why, sizeof why);
+    if (rc < 0) {
+        snprintf(s->out.phase, sizeof s->out.phase, "publish");
+        am_outcome_fail(&s->out, -rc, "%s", why);
+    }
+}
+
+static void end_work(uv_work_t *work)
+{
+    struct am_slot *s = work->data;
+    s->rc = 0;
+    if (s->out.kind == AM_END_PUBLISH)
+        publish(s);
+    am_staging_drop(s->e->store, s->job.staging); /* what cannot be removed now is removed at the next start */
+    if (s->out.kind == AM_END_FAILED || s->out.kind == AM_END_CANCELLED)
+        s->rc = am_outcome_write(&s->out, s->e->store, &s->job);
+}
+
+static void log_end(const struct am_slot *s)
+{
+    switch (s->out.kind) {
+    case AM_END_PUBLISH:
+        am_log(AM_LOG_INFO, "job published job=%s attempt=%d", s->job.uid, s->job.attempt);
+        break;
+    case AM_END_CANCELLED:
+        am_log(AM_LOG_INFO, "job cancelled job=%s attempt=%d", s->job.uid, s->job.attempt);
+        break;
+    case AM_END_LEFT:
+        am_log(AM_LOG_INFO, "job goes back to the queue at the next start job=%s attempt=%d", s->job.uid,
+               s->job.attempt);
+        break;
+    default:
+        am_log(AM_LOG_WARN, "job failed job=%s attempt=%d code=%s: %s", s->job.uid, s->job.attempt,
+               am_err_slug(s->out.code), s->out.detail ? s->out.detail : "");
+        break;
+    }
+}
+
+static void on_again(uv_timer_t *timer);
+
+static void end_after(uv_work_t *work, int status)
+{
+    struct am_slot *s = work->data;
+    (void)status;
+    if (s->rc < 0 && !s->e->stopping) {
+        am_log(AM_LOG_ERROR, "cannot record the end of job=%s, trying again: %s", s->job.uid, am_err_title(s->rc));
+        uv_timer_start(&s->timer, on_again, AGAIN_MS, 0);
+        return;
+    }
+    struct am_engine *e = s->e;
+    log_end(s);
+    am_slot_free(s); /* first, so that who is woken does not see the job in its slot any more */
+    am_engine_announce(e);
+}
+
+static void on_again(uv_timer_t *timer)
+{
+    am_slot_end(timer->data);
+}
+
+void am_slot_end(struct am_slot *s)
+{
+    s->phase = AM_SLOT_END;
+    if (s->out.kind == AM_END_PUBLISH) {
+        pthread_mutex_lock(&s->e->lock);
+        snprintf(s->progress.phase, sizeof s->progress.phase, "publish");
+        s->progress.updated_at = am_now_ms();
+        s->progress.eta_seconds = -1;
+        pthread_mutex_unlock(&s->e->lock);
+    }
+    if (uv_queue_work(s->e->loop, &s->work, end_work, end_after) < 0)
+        uv_timer_start(&s->timer, on_again, AGAIN_MS, 0);
+}

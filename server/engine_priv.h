@@ -1,0 +1,100 @@
+/*
+ * engine_priv.h - the inside of the job engine: its slots and who may touch what.
+ *
+ * A slot carries one job from claim to end. All of it belongs to the loop's thread, except while a work item is on the
+ * pool (then `job`, `launch` and `out` belong to that item) and except what is marked (lock), which HTTP threads read
+ * and write under e->lock.
+ */
+#ifndef AM_SERVER_ENGINE_PRIV_H
+#define AM_SERVER_ENGINE_PRIV_H
+
+#include "server/engine.h"
+#include "server/engine_claim.h"
+#include "server/engine_end.h"
+#include "server/executor.h"
+#include "server/launch.h"
+#include "server/records.h"
+
+#include <pthread.h>
+
+enum am_slot_phase { AM_SLOT_FREE, AM_SLOT_CLAIM, AM_SLOT_PREPARE, AM_SLOT_RUN, AM_SLOT_END };
+
+#define AM_SPEED_SAMPLES 32
+struct am_speed { /* bytes over the last seconds, as a ring of samples */
+    struct {
+        int64_t at; /* monotonic ms */
+        uint64_t bytes;
+    } v[AM_SPEED_SAMPLES];
+    unsigned next, n;
+};
+
+struct am_slot {
+    struct am_engine *e;
+    bool task; /* for tasks; else for jobs */
+    enum am_slot_phase phase;
+    uv_work_t work;
+    uv_timer_t timer; /* running: the next deadline; ending: the next try */
+    struct am_claim job;
+    struct am_launch launch;
+    struct am_outcome out;
+    struct am_records records;
+    struct am_exec *exec; /* NULL: no process */
+    int rc;               /* of the work item */
+    bool cancel, stop;    /* asked of the worker: by a person, by the end of the daemon */
+    bool hung;
+    int64_t started, heard, kill_at; /* monotonic ms; kill_at 0: no ladder has begun */
+    double seconds;                  /* from start to exit */
+    int log;                         /* descriptor, or -1 */
+    uint64_t log_bytes;
+    char shown[64];              /* (lock) uid, empty when free */
+    bool cancel_asked;           /* (lock) */
+    struct am_progress progress; /* (lock) */
+    struct am_speed speed;
+};
+
+struct am_engine {
+    uv_loop_t *loop;
+    struct am_store *store;
+    const struct am_config *cfg;
+    const struct am_executor *executor;
+    char registry[65];
+    struct am_slot *slot;
+    size_t slots;
+    bool dirty[2], claiming[2]; /* [0] jobs, [1] tasks: something may be queued; a claim is on its way */
+    bool stopping;
+    void (*stopped)(void *arg);
+    void *stopped_arg;
+    unsigned handles; /* libuv handles still open */
+    uv_async_t async;
+    uv_timer_t retry;
+    pthread_mutex_t lock;
+    pthread_cond_t ended; /* (lock) broadcast at every end of a job */
+    uint64_t ends;        /* (lock) how many ends there were */
+    bool woken, closed;   /* (lock) closed: the async handle may no longer be touched */
+};
+
+/* engine.c */
+void am_engine_pump(struct am_engine *e);              /* claims for free slots */
+void am_engine_again(struct am_engine *e);             /* the same a second from now: the store refused */
+void am_engine_announce(struct am_engine *e);          /* wakes those who wait for ends */
+void am_slot_show(struct am_slot *s, const char *uid); /* what other threads see of the slot; "" when free */
+bool am_slot_cancel_asked(struct am_slot *s);
+
+/* engine_slot.c: claim and preparation */
+void am_slot_claim(struct am_slot *s);
+void am_slot_free(struct am_slot *s); /* back to the free ones, and the next claim */
+
+/* engine_run.c: the process */
+void am_slot_run(struct am_slot *s);
+void am_slot_stop(struct am_slot *s, int64_t grace_ms); /* SIGTERM now, SIGKILL after the grace */
+
+/* engine_finish.c: publication and the row's end */
+void am_slot_end(struct am_slot *s);
+
+/* engine_progress.c: pure */
+void am_speed_reset(struct am_speed *s);
+/* Takes a report of the worker into `p`; `now` monotonic, `wall` ms since 1970. */
+void am_progress_take(struct am_progress *p, struct am_speed *s, const struct am_record_progress *r, int64_t now,
+                      int64_t wall);
+
+#endif

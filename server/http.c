@@ -1,0 +1,346 @@
+/*
+ * http.c - the listener and the life of a request in libmicrohttpd's callback (engineering.md 6.4): the first call sees
+ * headers only and refuses cheaply; body calls collect; the last call answers. One closure a request, freed in the
+ * completed callback.
+ */
+#include "server/http.h"
+
+#include "core/base/clock.h"
+#include "core/base/text.h"
+#include "server/guard.h"
+#include "server/log.h"
+#include "server/reply.h"
+#include "server/routes.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <microhttpd.h>
+#include <netdb.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+const char *am_req_header(struct am_req *r, const char *name)
+{
+    return MHD_lookup_connection_value(r->conn, MHD_HEADER_KIND, name);
+}
+
+const char *am_req_query(struct am_req *r, const char *name)
+{
+    return MHD_lookup_connection_value(r->conn, MHD_GET_ARGUMENT_KIND, name);
+}
+
+bool am_req_int(struct am_req *r, const char *name, int64_t min, int64_t max, int64_t def, int64_t *ret,
+                int *ret_queued)
+{
+    const char *text = am_req_query(r, name);
+    uint64_t v = 0;
+    *ret = def;
+    if (!text)
+        return true;
+    if (am_parse_u64(text, &v) < 0 || v > (uint64_t)max || (int64_t)v < min) {
+        char pointer[64];
+        snprintf(pointer, sizeof pointer, "?%s", name);
+        *ret_queued = am_reply_fault(r, AM_E_INVALID_REQUEST, pointer, "%s must be a whole number from %lld to %lld",
+                                     name, (long long)min, (long long)max);
+        return false;
+    }
+    *ret = (int64_t)v;
+    return true;
+}
+
+struct query_check {
+    const char *known;
+    char bad[64];
+};
+
+static bool in_words(const char *words, const char *name)
+{
+    size_t n = strlen(name);
+    for (const char *p = words; (p = strstr(p, name)); p += n)
+        if ((p == words || p[-1] == ' ') && (p[n] == ' ' || p[n] == 0))
+            return n > 0;
+    return false;
+}
+
+/* Names and values come undecoded (our unescape callback is the identity); decoded here once, in place. */
+static enum MHD_Result check_query(void *arg, enum MHD_ValueKind kind, const char *name, const char *value)
+{
+    struct query_check *c = arg;
+    (void)kind;
+    if (!in_words(c->known, name) || (value && am_url_decode((char *)(uintptr_t)value) < 0)) {
+        snprintf(c->bad, sizeof c->bad, "%s", name);
+        return MHD_NO;
+    }
+    return MHD_YES;
+}
+
+static int refuse_query(struct am_req *r, const struct query_check *c)
+{
+    char known[256];
+    const char *names[16];
+    size_t n = 0;
+    snprintf(known, sizeof known, "%s", c->known);
+    for (char *p = known; *p && n < 16;) {
+        names[n++] = p;
+        p += strcspn(p, " ");
+        if (*p)
+            *p++ = 0;
+    }
+    const char *near = am_nearest(c->bad, names, n);
+    char pointer[80];
+    snprintf(pointer, sizeof pointer, "?%s", c->bad);
+    if (near)
+        return am_reply_fault(r, AM_E_UNKNOWN_MEMBER, pointer, "unknown query parameter %s; did you mean %s?", c->bad,
+                              near);
+    return am_reply_fault(r, AM_E_UNKNOWN_MEMBER, pointer,
+                          "unknown or malformed query parameter %s; this route takes: %s", c->bad,
+                          n ? c->known : "none");
+}
+
+/* A writing route with a body takes application/json and nothing else. */
+static int check_body_headers(struct am_req *r, const char *method, int *ret_queued)
+{
+    const char *length = am_req_header(r, MHD_HTTP_HEADER_CONTENT_LENGTH);
+    const char *chunked = am_req_header(r, MHD_HTTP_HEADER_TRANSFER_ENCODING);
+    const char *type = am_req_header(r, MHD_HTTP_HEADER_CONTENT_TYPE);
+    uint64_t n = 0;
+    if (length && am_parse_u64(length, &n) < 0)
+        n = UINT64_MAX;
+    bool writes = strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0;
+    if (writes && (n > 0 || chunked || r->route->body == AM_BODY_JSON)) {
+        size_t k = type ? strcspn(type, "; ") : 0;
+        if (k != strlen("application/json") || strncasecmp(type, "application/json", k) != 0) {
+            *ret_queued = am_reply_problem(r, AM_E_MEDIA_TYPE,
+                                           "this route takes JSON; add -H 'Content-Type: application/json' (got %.80s)",
+                                           type ? type : "no Content-Type");
+            return -AM_E_MEDIA_TYPE;
+        }
+    }
+    if (n > r->srv->cfg->body_bytes) {
+        *ret_queued =
+            am_reply_problem(r, AM_E_TOO_LARGE, "the body has %llu bytes; the limit is %llu (limits.body_bytes)",
+                             (unsigned long long)n, (unsigned long long)r->srv->cfg->body_bytes);
+        return -AM_E_TOO_LARGE;
+    }
+    return 0;
+}
+
+static enum MHD_Result first_call(struct am_req *r, const char *method, const char *path)
+{
+    bool writes = strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0 && strcmp(method, "OPTIONS") != 0;
+    int queued = MHD_NO;
+    char allow[64] = "";
+    if (am_guard(r, writes, &queued) < 0)
+        goto refused;
+    int rc = am_route_find(r, method, path, allow, sizeof allow);
+    if (rc == -AM_E_METHOD_NOT_ALLOWED) {
+        const char *headers[] = {MHD_HTTP_HEADER_ALLOW, allow, NULL};
+        if (strcmp(method, "OPTIONS") == 0)
+            queued = am_reply_queue(r, MHD_HTTP_NO_CONTENT,
+                                    MHD_create_response_from_buffer(0, (void *)"", MHD_RESPMEM_PERSISTENT), headers);
+        else
+            queued = am_reply_problem_full(r, AM_E_METHOD_NOT_ALLOWED,
+                                           "this path does not take that method; see the Allow header", NULL, headers);
+        goto refused;
+    }
+    if (rc < 0) {
+        queued =
+            rc == -AM_E_NOT_FOUND
+                ? am_reply_problem(r, AM_E_NOT_FOUND,
+                                   "no route %.200s; GET /v1 lists the entry points, GET /v1/openapi.json all", path)
+                : am_reply_problem(r, -rc, "the path cannot be decoded: bad percent-encoding, NUL, or not UTF-8");
+        goto refused;
+    }
+    struct query_check c = {.known = r->route->query};
+    MHD_get_connection_values(r->conn, MHD_GET_ARGUMENT_KIND, check_query, &c);
+    if (c.bad[0]) {
+        queued = refuse_query(r, &c);
+        goto refused;
+    }
+    if (check_body_headers(r, method, &queued) < 0)
+        goto refused;
+    return MHD_YES;
+refused:
+    r->refused = true;
+    return (enum MHD_Result)queued;
+}
+
+static enum MHD_Result parse_body_and_answer(struct am_req *r)
+{
+    if (r->too_large)
+        return (enum MHD_Result)am_reply_problem(r, AM_E_TOO_LARGE,
+                                                 "the body is larger than %llu bytes (limits.body_bytes)",
+                                                 (unsigned long long)r->srv->cfg->body_bytes);
+    if (r->route->body == AM_BODY_JSON) {
+        json_error_t e;
+        r->json = json_loadb(r->body.data ? r->body.data : "", r->body.len, JSON_REJECT_DUPLICATES, &e);
+        if (!r->json)
+            return (enum MHD_Result)am_reply_fault(
+                r, AM_E_INVALID_REQUEST, "#", "the body is not JSON: line %d, column %d: %s", e.line, e.column, e.text);
+        if (!json_is_object(r->json))
+            return (enum MHD_Result)am_reply_fault(r, AM_E_INVALID_REQUEST, "#", "the body must be a JSON object");
+    }
+    if (atomic_load(&r->srv->draining) && strcmp(r->route->method, "GET") != 0)
+        return (enum MHD_Result)am_reply_problem(r, AM_E_SHUTTING_DOWN,
+                                                 "the service is stopping; try again in a few seconds");
+    return (enum MHD_Result)r->route->handler(r);
+}
+
+static enum MHD_Result on_request(void *cls, struct MHD_Connection *conn, const char *url, const char *method,
+                                  const char *version, const char *upload, size_t *upload_n, void **con_cls)
+{
+    struct am_req *r = *con_cls;
+    (void)version;
+    if (!r) {
+        struct am_server *s = cls;
+        char id[64];
+        r = calloc(1, sizeof *r);
+        if (!r)
+            return MHD_NO;
+        *con_cls = r;
+        r->srv = s;
+        r->conn = conn;
+        r->head = strcmp(method, "HEAD") == 0;
+        am_id_new("", am_now_ms(), id);
+        memcpy(r->id, id, 33);
+        am_buf_init(&r->body, s->cfg->body_bytes);
+        r->deadline = am_mono_ms() + (int64_t)s->cfg->request_seconds * 1000;
+        return first_call(r, method, url);
+    }
+    if (*upload_n > 0) {
+        if (am_mono_ms() > r->deadline)
+            return MHD_NO;
+        if (!r->refused && !r->too_large && am_buf_put(&r->body, upload, *upload_n) < 0)
+            r->too_large = true;
+        *upload_n = 0;
+        return MHD_YES;
+    }
+    return r->refused ? MHD_YES : parse_body_and_answer(r);
+}
+
+static void on_completed(void *cls, struct MHD_Connection *conn, void **con_cls, enum MHD_RequestTerminationCode why)
+{
+    struct am_req *r = *con_cls;
+    (void)cls;
+    (void)conn;
+    (void)why;
+    if (!r)
+        return;
+    for (size_t i = 0; i < AM_ROUTE_ARGS; i++)
+        free(r->arg[i]);
+    free(r->path);
+    am_buf_done(&r->body);
+    json_decref(r->json);
+    free(r);
+    *con_cls = NULL;
+}
+
+static size_t keep_escapes(void *cls, struct MHD_Connection *conn, char *text)
+{
+    (void)cls;
+    (void)conn;
+    return strlen(text);
+}
+
+AM_PRINTF(2, 0) static void on_log(void *cls, const char *fmt, va_list ap)
+{
+    char line[512];
+    (void)cls;
+    vsnprintf(line, sizeof line, fmt, ap);
+    line[strcspn(line, "\n")] = 0;
+    am_log(AM_LOG_DEBUG, "http: %s", line);
+}
+
+static bool is_loopback(const struct sockaddr *a)
+{
+    if (a->sa_family == AF_INET)
+        return (ntohl(((const struct sockaddr_in *)(const void *)a)->sin_addr.s_addr) >> 24) == 127;
+    return a->sa_family == AF_INET6 && IN6_IS_ADDR_LOOPBACK(&((const struct sockaddr_in6 *)(const void *)a)->sin6_addr);
+}
+
+/* "127.0.0.1:8420" or "[::1]:8420" or "localhost:8420" -> a listening socket. */
+static int listen_on(struct am_server *s, char *why, size_t why_cap)
+{
+    char host[256];
+    const char *colon = strrchr(s->cfg->listen, ':');
+    size_t n = colon ? (size_t)(colon - s->cfg->listen) : 0;
+    if (!colon || n == 0 || n >= sizeof host) {
+        snprintf(why, why_cap, "listen must be address:port, for example 127.0.0.1:8420 (got \"%s\")", s->cfg->listen);
+        return -AM_E_INVALID_REQUEST;
+    }
+    bool bracket = s->cfg->listen[0] == '[' && s->cfg->listen[n - 1] == ']';
+    snprintf(host, sizeof host, "%.*s", (int)(bracket ? n - 2 : n), s->cfg->listen + bracket);
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE}, *found = NULL;
+    int g = getaddrinfo(host, colon + 1, &hints, &found);
+    if (g != 0) {
+        snprintf(why, why_cap, "cannot listen on %s: %s", s->cfg->listen, gai_strerror(g));
+        return -AM_E_INVALID_REQUEST;
+    }
+    int fd = -1;
+    if (!is_loopback(found->ai_addr)) {
+        snprintf(why, why_cap,
+                 "refusing to listen on %s: it is reachable from the network and this version has no tokens (auth.mode "
+                 "is none). "
+                 "Listen on 127.0.0.1 and put a proxy with authentication in front",
+                 s->cfg->listen);
+        freeaddrinfo(found);
+        return -AM_E_FORBIDDEN;
+    }
+    fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int one = 1;
+    if (fd >= 0)
+        setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+    if (fd < 0 || bind(fd, found->ai_addr, found->ai_addrlen) < 0 || listen(fd, 511) < 0) {
+        snprintf(why, why_cap, "cannot listen on %s: %s", s->cfg->listen, strerror(errno));
+        if (fd >= 0)
+            close(fd);
+        freeaddrinfo(found);
+        return -AM_E_CONFLICT;
+    }
+    struct sockaddr_storage bound;
+    socklen_t len = sizeof bound;
+    char port[16] = "";
+    if (getsockname(fd, (struct sockaddr *)&bound, &len) == 0)
+        getnameinfo((struct sockaddr *)&bound, len, NULL, 0, port, sizeof port, NI_NUMERICSERV);
+    snprintf(s->url, sizeof s->url, found->ai_family == AF_INET6 ? "http://[%.200s]:%s" : "http://%.200s:%s", host,
+             port);
+    freeaddrinfo(found);
+    return fd;
+}
+
+int am_http_start(struct am_server *s, char *why, size_t why_cap)
+{
+    int fd = listen_on(s, why, why_cap);
+    if (fd < 0)
+        return fd;
+    s->mhd = MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ERROR_LOG, 0, NULL, NULL, on_request, s,
+                              MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL, MHD_OPTION_LISTEN_SOCKET, fd,
+                              MHD_OPTION_THREAD_POOL_SIZE, (unsigned)s->cfg->http_threads, MHD_OPTION_CONNECTION_LIMIT,
+                              (unsigned)s->cfg->connections, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)128 << 10,
+                              MHD_OPTION_CONNECTION_TIMEOUT, 30u, MHD_OPTION_STRICT_FOR_CLIENT, 1,
+                              MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL, MHD_OPTION_NOTIFY_COMPLETED,
+                              on_completed, NULL, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_END);
+    if (!s->mhd) {
+        close(fd);
+        snprintf(why, why_cap, "the HTTP library could not start");
+        return -AM_E_INTERNAL;
+    }
+    return 0;
+}
+
+void am_http_quiesce(struct am_server *s)
+{
+    int fd = MHD_quiesce_daemon(s->mhd);
+    if (fd >= 0)
+        close(fd);
+}
+
+void am_http_stop(struct am_server *s)
+{
+    if (s->mhd)
+        MHD_stop_daemon(s->mhd);
+    s->mhd = NULL;
+}

@@ -1,0 +1,314 @@
+/*
+ * launch.c - from the row of a job to the spec of worker/contract.md. See launch.h.
+ * Inputs are found by commit, never by ref: the row was resolved when the job was accepted.
+ */
+#include "server/launch.h"
+
+#include "core/base/sys.h"
+#include "core/base/text.h"
+#include "server/import.h"
+#include "storage/blobs.h"
+#include "storage/models.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { FIRST_INPUT = 5, SLOTS = 2 * AM_LAUNCH_INPUTS_MAX, FILES_MAX = 100000 };
+
+struct file {
+    char *path;
+    int64_t bytes, layout;
+    bool weights;
+};
+
+struct files {
+    struct file *v;
+    size_t n, cap;
+};
+
+struct builder {
+    struct am_launch *l;
+    struct am_store *store;
+    struct am_db *db;
+    struct am_faults *faults;
+    const char *label;              /* of the input at hand */
+    char (*sha)[AM_SHA256_LEN + 1]; /* by descriptor: what it is */
+    uint16_t *slot;                 /* hash table over sha: index + 1, 0 = free */
+    json_t *spans;                  /* of the file at hand */
+};
+
+static void files_done(struct files *f)
+{
+    for (size_t i = 0; i < f->n; i++)
+        free(f->v[i].path);
+    free(f->v);
+}
+
+static int add_file(void *ctx, const struct am_file_row *row)
+{
+    struct files *f = ctx;
+    if (f->n == f->cap) {
+        size_t cap = f->cap ? f->cap * 2 : 32;
+        struct file *v = cap <= FILES_MAX ? reallocarray(f->v, cap, sizeof *v) : NULL;
+        if (!v)
+            return -AM_E_OUT_OF_MEMORY;
+        f->v = v;
+        f->cap = cap;
+    }
+    char *path = strdup(row->path);
+    if (!path)
+        return -AM_E_OUT_OF_MEMORY;
+    f->v[f->n++] = (struct file){path, row->bytes, row->layout, row->weights};
+    return 0;
+}
+
+static int add_input(struct am_launch *l, int fd)
+{
+    if (!l->input && !(l->input = calloc(AM_LAUNCH_INPUTS_MAX, sizeof *l->input)))
+        return -AM_E_OUT_OF_MEMORY;
+    l->input[l->inputs++] = fd;
+    return 0;
+}
+
+/* The place of a blob among the descriptors, opened at most once. */
+static int blob_index(struct builder *b, const char *sha, size_t *ret)
+{
+    unsigned char bytes[AM_SHA256_LEN / 2];
+    uint64_t at;
+    if (am_unhex(sha, sizeof bytes, bytes) < 0)
+        return -AM_E_STORE_DAMAGED;
+    memcpy(&at, bytes, sizeof at);
+    for (at %= SLOTS; b->slot[at]; at = (at + 1) % SLOTS)
+        if (am_streq(b->sha[b->slot[at] - 1], sha)) {
+            *ret = b->slot[at] - 1u;
+            return 0;
+        }
+    if (b->l->inputs >= AM_LAUNCH_INPUTS_MAX)
+        return am_fault_add(
+            b->faults, AM_E_UNSUPPORTED, (struct am_where){0},
+            "the inputs are spread over more than %d stored files; purge old versions first, which puts them together",
+            AM_LAUNCH_INPUTS_MAX);
+    int fd = am_blob_open(b->store, sha);
+    if (fd < 0)
+        return am_fault_add(b->faults, AM_E_STORE_DAMAGED, (struct am_where){0},
+                            "%s: the stored file %s cannot be opened", b->label, sha);
+    if (add_input(b->l, fd) < 0) {
+        am_sys_close(fd);
+        return -AM_E_OUT_OF_MEMORY;
+    }
+    *ret = b->l->inputs - 1;
+    snprintf(b->sha[*ret], sizeof b->sha[*ret], "%s", sha);
+    b->slot[at] = (uint16_t)b->l->inputs;
+    return 0;
+}
+
+static int add_span(void *ctx, int64_t at, const char *blob_hex, int64_t offset, int64_t bytes)
+{
+    struct builder *b = ctx;
+    size_t i = 0;
+    (void)at; /* spans come in order and without gaps */
+    AM_TRY(blob_index(b, blob_hex, &i));
+    json_t *span = json_pack("{s:i,s:I,s:I}", "fd", (int)(FIRST_INPUT + i), "offset", (json_int_t)offset, "bytes",
+                             (json_int_t)bytes);
+    return span && json_array_append_new(b->spans, span) == 0 ? 0 : -AM_E_OUT_OF_MEMORY;
+}
+
+/* Appends {"path","bytes","spans"} to `list`; spans null when the file is only named. */
+static int put_file(struct builder *b, json_t *list, const struct file *f, bool readable)
+{
+    json_auto_t *spans = readable ? json_array() : json_null();
+    b->spans = spans;
+    if (readable)
+        AM_TRY(am_span_list(b->db, f->layout, add_span, b));
+    json_t *o = json_pack("{s:s,s:I,s:O}", "path", f->path, "bytes", (json_int_t)f->bytes, "spans", spans);
+    return o && json_array_append_new(list, o) == 0 ? 0 : -AM_E_OUT_OF_MEMORY;
+}
+
+static int put_weights(struct builder *b, json_t *list, const struct files *f)
+{
+    for (size_t i = 0; i < f->n; i++)
+        if (f->v[i].weights) {
+            AM_TRY(put_file(b, list, &f->v[i], true));
+            b->l->read_bytes += (uint64_t)f->v[i].bytes;
+        }
+    if (json_array_size(list) == 0)
+        return am_fault_add(b->faults, AM_E_BAD_INPUT, (struct am_where){0},
+                            "%s has no weight files that a job could read", b->label);
+    return 0;
+}
+
+static int put_others(struct builder *b, json_t *list, const struct files *f)
+{
+    for (size_t i = 0; i < f->n; i++)
+        if (!f->v[i].weights)
+            AM_TRY(put_file(b, list, &f->v[i],
+                            am_streq(f->v[i].path, "config.json") || am_streq(f->v[i].path, "README.md")));
+    return 0;
+}
+
+static int put_input(struct builder *b, json_t *in, json_t *inputs, json_t *donor_files)
+{
+    const char *model = json_string_value(json_object_get(in, "model")),
+               *commit = json_string_value(json_object_get(in, "commit"));
+    const char *rev = json_string_value(json_object_get(in, "rev")),
+               *role = json_string_value(json_object_get(in, "role"));
+    char label[320];
+    int64_t version;
+    if (!model || !commit || !role)
+        return -AM_E_BAD_SPEC;
+    snprintf(label, sizeof label, "%s@%s", model, rev ? rev : commit);
+    b->label = label;
+    if (am_rev_resolve(b->db, model, commit, &version, NULL) < 0)
+        return am_fault_add(b->faults, AM_E_MISSING_INPUT, (struct am_where){0},
+                            "%s (commit %s) is no longer in the store", label, commit);
+    struct files files = {0};
+    json_t *params = json_object_get(in, "params");
+    json_auto_t *list = json_array();
+    int rc = am_file_list(b->db, version, add_file, &files);
+    if (rc == 0)
+        rc = put_weights(b, list, &files);
+    if (rc == 0 && donor_files)
+        rc = put_others(b, donor_files, &files);
+    files_done(&files);
+    AM_TRY(rc);
+    json_t *o = json_pack("{s:s,s:s,s:O,s:O}", "role", role, "label", label, "params", params ? params : json_null(),
+                          "files", list);
+    return o && json_array_append_new(inputs, o) == 0 ? 0 : -AM_E_OUT_OF_MEMORY;
+}
+
+/* What amend.json says of the result: the recipe without what does not determine bytes. */
+static json_t *recipe_of(const json_t *resolved)
+{
+    json_t *r = json_deep_copy(resolved), *in;
+    size_t i;
+    json_object_del(r, "threads");
+    json_object_del(r, "donor");
+    json_object_del(json_object_get(r, "options"), "threads");
+    json_array_foreach(json_object_get(r, "inputs"), i, in)
+    {
+        json_object_del(in, "rev");
+    }
+    return r;
+}
+
+static int dump_spec(struct am_launch *l, json_t *spec)
+{
+    l->spec = spec ? json_dumps(spec, JSON_COMPACT) : NULL;
+    if (!l->spec)
+        return -AM_E_OUT_OF_MEMORY;
+    l->spec_bytes = strlen(l->spec);
+    return l->spec_bytes <= AM_LAUNCH_SPEC_MAX ? 0 : -AM_E_TOO_LARGE;
+}
+
+static int put_run(struct builder *b, const struct am_claim *job)
+{
+    json_t *r = job->resolved, *in, *threads = json_object_get(r, "threads");
+    json_int_t donor = json_integer_value(json_object_get(r, "donor"));
+    json_auto_t *inputs = json_array(), *donor_files = json_array(), *recipe = recipe_of(r);
+    json_auto_t *options = json_deep_copy(json_object_get(r, "options"));
+    const char *model = json_string_value(json_object_get(job->publish, "model"));
+    size_t i;
+    if (!json_is_integer(threads) || json_integer_value(threads) < 1 || json_integer_value(threads) > 1024 ||
+        !options || !model)
+        return -AM_E_BAD_SPEC;
+    b->l->threads = (unsigned)json_integer_value(threads);
+    json_object_set(options, "threads", threads);
+    json_array_foreach(json_object_get(r, "inputs"), i, in)
+    {
+        AM_TRY(put_input(b, in, inputs, (json_int_t)i == donor ? donor_files : NULL));
+    }
+    json_auto_t *spec = json_pack("{s:i,s:s,s:i,s:i,s:s,s:s,s:O,s:O,s:O,s:I,s:O,s:O,s:s}", "proto", 1, "job", job->uid,
+                                  "attempt", job->attempt, "staging", 4, "type", job->type, "method", job->method,
+                                  "params", json_object_get(r, "params"), "options", options, "inputs", inputs, "donor",
+                                  donor, "donor_files", donor_files, "recipe", recipe, "model", model);
+    return spec ? dump_spec(b->l, spec) : -AM_E_BAD_SPEC;
+}
+
+static int make_run(struct am_launch *l, struct am_store *store, const struct am_claim *job, struct am_faults *faults)
+{
+    struct builder b = {.l = l, .store = store, .faults = faults, .db = am_store_read(store)};
+    if (!b.db)
+        return -AM_E_INTERNAL;
+    b.sha = calloc(AM_LAUNCH_INPUTS_MAX, sizeof *b.sha);
+    b.slot = calloc(SLOTS, sizeof *b.slot);
+    int rc = b.sha && b.slot ? put_run(&b, job) : -AM_E_OUT_OF_MEMORY;
+    free(b.sha);
+    free(b.slot);
+    return rc;
+}
+
+static int take_import(struct am_launch *l, struct am_import *im, struct am_claim *job, json_t *files)
+{
+    for (size_t i = 0; i < im->files; i++) {
+        struct am_import_file *f = &im->file[i];
+        json_t *o =
+            json_pack("{s:s,s:I,s:i}", "path", f->path, "bytes", (json_int_t)f->bytes, "fd", (int)(FIRST_INPUT + i));
+        if (!o || json_array_append_new(files, o) < 0)
+            return -AM_E_OUT_OF_MEMORY;
+        AM_TRY(add_input(l, f->fd));
+        f->fd = -1; /* it is the launch's now */
+        l->read_bytes += f->bytes;
+    }
+    for (size_t i = 0; i < im->left_outs; i++)
+        AM_TRY(am_claim_warn(job, "file-left-out", im->left_out[i]));
+    if (im->left_outs_total > im->left_outs) {
+        char more[80];
+        snprintf(more, sizeof more, "and %zu more", im->left_outs_total - im->left_outs);
+        AM_TRY(am_claim_warn(job, "file-left-out", more));
+    }
+    return 0;
+}
+
+static int make_import(struct am_launch *l, const struct am_config *cfg, struct am_claim *job, struct am_faults *faults)
+{
+    const char *path = json_string_value(json_object_get(job->resolved, "path"));
+    struct am_import im = {0};
+    json_auto_t *files = json_array();
+    if (!path || !files)
+        return -AM_E_BAD_SPEC;
+    AM_TRY(am_import_walk(&im, cfg, path, faults));
+    int rc = take_import(l, &im, job, files);
+    am_import_done(&im);
+    AM_TRY(rc);
+    l->threads = 1;
+    json_auto_t *spec = json_pack("{s:i,s:s,s:i,s:i,s:{s:I,s:I},s:O}", "proto", 1, "job", job->uid, "attempt",
+                                  job->attempt, "staging", 4, "limits", "header_bytes", (json_int_t)cfg->header_bytes,
+                                  "tensors", (json_int_t)cfg->tensors, "files", files);
+    return dump_spec(l, spec);
+}
+
+int am_launch_make(struct am_launch *ret, struct am_store *store, const struct am_config *cfg, struct am_claim *job,
+                   struct am_faults *faults)
+{
+    bool imports = am_claim_imports(job);
+    struct am_launch l = {.mode = imports ? "import" : "run", .staging = -1};
+    int rc = imports ? make_import(&l, cfg, job, faults) : make_run(&l, store, job, faults);
+    if (rc == 0) {
+        l.staging = am_staging_make(store, job->staging);
+        rc = l.staging < 0 ? l.staging : 0;
+    }
+    if (rc < 0) {
+        am_launch_done(&l);
+        return rc;
+    }
+    *ret = l;
+    return 0;
+}
+
+void am_launch_close_inputs(struct am_launch *l)
+{
+    for (size_t i = 0; i < l->inputs; i++)
+        am_sys_closep(&l->input[i]);
+    free(l->input);
+    l->input = NULL;
+    l->inputs = 0;
+}
+
+void am_launch_done(struct am_launch *l)
+{
+    am_launch_close_inputs(l);
+    am_sys_closep(&l->staging);
+    free(l->spec);
+    *l = (struct am_launch){.staging = -1};
+}

@@ -1,0 +1,44 @@
+/*
+ * log.c - see log.h.
+ */
+#include "server/log.h"
+
+#include "core/base/text.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static enum am_log_level threshold = AM_LOG_INFO; /* set once, before any thread starts */
+
+void am_log_init(const char *level)
+{
+    static const struct {
+        const char *name;
+        enum am_log_level level;
+    } levels[] = {{"error", AM_LOG_ERROR}, {"warn", AM_LOG_WARN}, {"info", AM_LOG_INFO}, {"debug", AM_LOG_DEBUG}};
+    for (size_t i = 0; i < sizeof levels / sizeof *levels; i++)
+        if (am_streq(level, levels[i].name))
+            threshold = levels[i].level;
+}
+
+void am_log(enum am_log_level level, const char *fmt, ...)
+{
+    char line[2048];
+    if (level > threshold)
+        return;
+    int head = snprintf(line, sizeof line, "<%d>", (int)level);
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(line + head, sizeof line - (size_t)head - 1, fmt, ap);
+    va_end(ap);
+    for (char *p = line; *p; p++)
+        if ((unsigned char)*p < 0x20)
+            *p = ' ';
+    size_t n = strlen(line);
+    line[n++] = '\n';
+    /* one write: lines of threads do not mix; a lost line is no reason to fail */
+    ssize_t ignored = write(STDERR_FILENO, line, n);
+    (void)ignored;
+}

@@ -1,0 +1,453 @@
+/*
+ * publisher.c - files first, then one transaction with version, edges, tags and the job's end. See publisher.h.
+ * If the job was cancelled meanwhile, am_job_finish() refuses and the whole transaction rolls back: whichever commits
+ * first wins.
+ */
+#include "server/publisher.h"
+
+#include "core/base/clock.h"
+#include "core/base/text.h"
+#include "server/result.h"
+#include "storage/blobs.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <uv.h>
+
+enum { WRITER_TRIES = 200, WRITER_PAUSE_MS = 50 };
+
+struct kept { /* a file of the donor, as its row says */
+    char sha256[65], git_sha1[41];
+    bool has_git, weights;
+    int64_t bytes, layout;
+};
+
+struct publication {
+    const struct am_publication *in;
+    struct am_result result;
+    int64_t new_bytes, write_bytes, now;
+    /* of the transaction */
+    struct am_db *db;
+    const char *model_name, *branch, *detached;
+    int64_t model, head, version;
+    char old_head[41], commit[41];
+    int64_t number;
+    struct am_file_new *file;
+    struct kept *kept;
+    struct am_edge_new *edge;
+    size_t edges;
+    char message[512];
+    char *why;
+    size_t why_cap;
+};
+
+static int say(struct publication *p, int code, const char *fmt, ...) AM_PRINTF(3, 4);
+static int say(struct publication *p, int code, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(p->why, p->why_cap, fmt, ap);
+    va_end(ap);
+    return -code;
+}
+
+static const char *wish(const struct publication *p, const char *name)
+{
+    return json_string_value(json_object_get(p->in->job->publish, name));
+}
+
+/* ---- files ---- */
+
+static int move_files(struct publication *p)
+{
+    struct am_result *r = &p->result;
+    struct am_blob_move *move = calloc(r->files + 1, sizeof *move);
+    if (!move)
+        return -AM_E_OUT_OF_MEMORY;
+    for (size_t i = 0; i < r->files; i++)
+        move[i] =
+            (struct am_blob_move){.staged = r->file[i].staged, .sha256 = r->file[i].sha256, .bytes = r->file[i].bytes};
+    int rc = r->files ? am_blobs_publish(p->in->store, p->in->staging, move, r->files, p->why, p->why_cap) : 0;
+    for (size_t i = 0; rc == 0 && i < r->files; i++) {
+        p->write_bytes += move[i].bytes;
+        p->new_bytes += move[i].was_there ? 0 : move[i].bytes;
+    }
+    free(move);
+    return rc;
+}
+
+/* ---- the transaction ---- */
+
+static int take_model_id(void *ctx, const struct am_model_row *row)
+{
+    ((struct publication *)ctx)->model = row->id;
+    return 0;
+}
+
+static int make_model(struct publication *p)
+{
+    json_t *labels = json_object_get(p->in->job->publish, "labels");
+    char *text = json_is_object(labels) ? json_dumps(labels, JSON_COMPACT | JSON_SORT_KEYS) : NULL, other[200] = "";
+    struct am_model_new m = {.name = p->model_name,
+                             .description = "",
+                             .labels = text ? text : "{}",
+                             .created_by = p->in->job->created_by,
+                             .now = p->now};
+    int rc = am_model_create(p->db, &m, &p->model, other);
+    free(text);
+    if (rc == -AM_E_NAME_TAKEN)
+        return say(p, AM_E_NAME_TAKEN, "the model %s cannot be made: %s differs from it only in case", p->model_name,
+                   other);
+    AM_TRY(rc);
+    json_auto_t *data = json_pack("{s:s}", "model", p->model_name);
+    char *event = data ? json_dumps(data, JSON_COMPACT) : NULL;
+    rc = event ? am_event_add(p->db, p->in->job->uid, p->now, "model.created", event) : -AM_E_OUT_OF_MEMORY;
+    free(event);
+    return rc;
+}
+
+static int find_model(struct publication *p)
+{
+    int rc = am_model_get(p->db, p->model_name, take_model_id, p);
+    return rc == -AM_E_NOT_FOUND ? make_model(p) : rc;
+}
+
+static int take_head(void *ctx, const struct am_version_row *row)
+{
+    struct publication *p = ctx;
+    snprintf(p->old_head, sizeof p->old_head, "%s", row->commit);
+    p->number = row->number;
+    return 0;
+}
+
+/* Decides whether the branch may move: its head must be the one that the job was submitted against (or if_head). */
+static int look_at_branch(struct publication *p)
+{
+    const char *expected = wish(p, "if_head") ? wish(p, "if_head") : wish(p, "head"), *rule = wish(p, "on_conflict");
+    AM_TRY(am_ref_target(p->db, p->model, p->branch, &p->head));
+    if (p->head)
+        AM_TRY(am_version_get(p->db, p->head, take_head, p));
+    /* a model made since the submit, or by this job, still stands at v0: nobody has put anything on it */
+    bool empty = !p->head || p->number == 0;
+    bool same = expected ? p->head && am_streq(expected, p->old_head) : empty;
+    if (same || am_streq(rule, "append"))
+        return 0;
+    if (am_streq(rule, "fail"))
+        return say(p, AM_E_PRECONDITION_FAILED, "%s of %s is at %s and no longer at %s; nothing was published",
+                   p->branch, p->model_name, p->head ? p->old_head : "nothing", expected ? expected : "nothing");
+    p->detached = "head_moved";
+    return 0;
+}
+
+static int check_tags(struct publication *p)
+{
+    size_t i;
+    json_t *tag;
+    json_array_foreach(json_object_get(p->in->job->publish, "tags"), i, tag)
+    {
+        int64_t target;
+        if (!json_is_string(tag))
+            return say(p, AM_E_PUBLISH, "a tag of the job is no text");
+        AM_TRY(am_ref_target(p->db, p->model, json_string_value(tag), &target));
+        if (target)
+            return say(p, AM_E_CONFLICT,
+                       "%s has a ref %s already; nothing was published; submit again with another tag", p->model_name,
+                       json_string_value(tag));
+    }
+    return 0;
+}
+
+static int take_kept(void *ctx, const struct am_file_row *row)
+{
+    struct kept *k = ctx;
+    snprintf(k->sha256, sizeof k->sha256, "%s", row->sha256);
+    snprintf(k->git_sha1, sizeof k->git_sha1, "%s", row->git_sha1 ? row->git_sha1 : "");
+    k->has_git = row->git_sha1 != NULL;
+    k->weights = row->weights;
+    k->bytes = row->bytes;
+    k->layout = row->layout;
+    return 0;
+}
+
+static int find_input(struct publication *p, const json_t *input, int64_t *ret)
+{
+    const char *model = json_string_value(json_object_get(input, "model"));
+    const char *commit = json_string_value(json_object_get(input, "commit"));
+    if (!model || !commit || am_rev_resolve(p->db, model, commit, ret, NULL) < 0)
+        return say(p, AM_E_PUBLISH, "the input %s@%s is no longer in the store", model ? model : "?",
+                   commit ? commit : "?");
+    return 0;
+}
+
+static int list_files(struct publication *p)
+{
+    const struct am_result *r = &p->result;
+    const json_t *resolved = p->in->job->resolved;
+    int64_t donor = 0;
+    p->file = calloc(r->files + r->keeps + 1, sizeof *p->file);
+    p->kept = calloc(r->keeps + 1, sizeof *p->kept);
+    if (!p->file || !p->kept)
+        return -AM_E_OUT_OF_MEMORY;
+    for (size_t i = 0; i < r->files; i++)
+        p->file[i] = (struct am_file_new){.path = r->file[i].path,
+                                          .sha256 = r->file[i].sha256,
+                                          .git_sha1 = r->file[i].git_sha1,
+                                          .bytes = r->file[i].bytes,
+                                          .weights = r->file[i].weights};
+    if (r->keeps) {
+        size_t at = (size_t)json_integer_value(json_object_get(resolved, "donor"));
+        AM_TRY(find_input(p, json_array_get(json_object_get(resolved, "inputs"), at), &donor));
+    }
+    for (size_t i = 0; i < r->keeps; i++) {
+        struct kept *k = &p->kept[i];
+        if (am_file_get(p->db, donor, r->keep[i], take_kept, k) < 0)
+            return say(p, AM_E_PUBLISH, "the worker kept %s, which its donor does not have", r->keep[i]);
+        p->file[r->files + i] = (struct am_file_new){.path = r->keep[i],
+                                                     .sha256 = k->sha256,
+                                                     .git_sha1 = k->has_git ? k->git_sha1 : NULL,
+                                                     .bytes = k->bytes,
+                                                     .weights = k->weights,
+                                                     .layout = k->layout};
+    }
+    return 0;
+}
+
+static int list_edges(struct publication *p)
+{
+    const json_t *inputs = json_object_get(p->in->job->resolved, "inputs"), *in;
+    size_t i;
+    p->edge = calloc(json_array_size(inputs) + 1, sizeof *p->edge);
+    if (!p->edge)
+        return -AM_E_OUT_OF_MEMORY;
+    json_array_foreach(inputs, i, in)
+    {
+        struct am_edge_new e = {.role = json_string_value(json_object_get(in, "role")), .weight = NAN};
+        const json_t *weight = json_object_get(json_object_get(in, "params"), "weight");
+        AM_TRY(find_input(p, in, &e.parent));
+        if (!e.role)
+            return say(p, AM_E_PUBLISH, "an input of the job has no role");
+        if (json_is_number(weight))
+            e.weight = json_number_value(weight);
+        p->edge[p->edges++] = e;
+    }
+    return 0;
+}
+
+static void make_message(struct publication *p)
+{
+    const struct am_claim *job = p->in->job;
+    const char *given = wish(p, "message"), *path = json_string_value(json_object_get(job->resolved, "path"));
+    const char *base = path ? strrchr(path, '/') : NULL;
+    if (given && given[0])
+        return;
+    if (am_claim_imports(job))
+        snprintf(p->message, sizeof p->message, "register %.400s", base && base[1] ? base + 1 : "files");
+    else
+        snprintf(p->message, sizeof p->message, "%s %s", job->type, job->method);
+}
+
+static int insert_version(struct publication *p)
+{
+    const struct am_claim *job = p->in->job;
+    const struct am_result *r = &p->result;
+    bool imports = am_claim_imports(job);
+    make_message(p);
+    char *warnings = json_dumps(job->warnings, JSON_COMPACT);
+    if (!warnings)
+        return -AM_E_OUT_OF_MEMORY;
+    struct am_version_new v = {
+        .model = p->model,
+        .created_by = job->created_by,
+        .message = p->message[0] ? p->message : wish(p, "message"),
+        .job = job->uid,
+        .type = imports ? NULL : job->type,
+        .method = imports ? NULL : job->method,
+        .recipe = imports ? NULL : job->resolved_text,
+        .warnings = warnings,
+        .architecture = r->architecture,
+        .now = p->now,
+        .branch = p->detached ? NULL : p->branch,
+        .file = p->file,
+        .files = r->files + r->keeps,
+        .edge = p->edge,
+        .edges = p->edges,
+    };
+    int rc = am_version_insert(p->db, &v, &p->version, p->commit);
+    free(warnings);
+    for (size_t i = 0; rc == 0 && i < r->files; i++)
+        if (r->file[i].tensors)
+            rc = am_tensors_insert(p->db, r->file[i].sha256, &r->tensor[r->file[i].first], r->file[i].tensors);
+    return rc;
+}
+
+static int take_number(void *ctx, const struct am_version_row *row)
+{
+    ((struct publication *)ctx)->number = row->number;
+    return 0;
+}
+
+static int set_tags(struct publication *p, json_t *refs)
+{
+    size_t i;
+    json_t *tag;
+    json_array_foreach(json_object_get(p->in->job->publish, "tags"), i, tag)
+    {
+        const char *name = json_string_value(tag);
+        AM_TRY(am_ref_set(p->db, p->model, name, "tag", p->version, p->now, p->in->job->created_by,
+                          "published by the job", p->in->job->uid));
+        json_array_append_new(refs, json_pack("{s:s,s:n,s:s}", "ref", name, "from", "to", p->commit));
+    }
+    return 0;
+}
+
+static json_t *real_or_null(double v)
+{
+    return v >= 0 ? json_real(v) : json_null();
+}
+
+static json_t *int_or_null(int64_t v)
+{
+    return v >= 0 ? json_integer(v) : json_null();
+}
+
+static json_t *result_json(const struct publication *p, json_t *refs)
+{
+    const struct am_record_done *d = p->in->done;
+    return json_pack("{s:{s:s,s:s,s:o},s:b,s:s?,s:n,s:O,s:[],s:n,s:n,s:{s:[],s:i},s:I,s:n,s:n,s:{s:f,s:o,s:o,s:I,s:I}}",
+                     "version", "model", p->model_name, "commit", p->commit, "number", int_or_null(p->number),
+                     "published", p->detached == NULL, "detached_reason", p->detached, "expires_at", "refs", refs,
+                     "reports", "decision", "dataset", "state", "files", "rows", 0, "new_bytes",
+                     (json_int_t)p->new_bytes, "reused_from", "reproduced", "measured", "seconds", p->in->seconds,
+                     "cpu_seconds", real_or_null(d->cpu_seconds), "peak_memory_bytes",
+                     int_or_null(d->peak_memory_bytes), "read_bytes", (json_int_t)p->in->read_bytes, "write_bytes",
+                     (json_int_t)p->write_bytes);
+}
+
+static json_t *event_json(const struct publication *p)
+{
+    return json_pack("{s:s,s:s,s:o,s:s?}", "model", p->model_name, "commit", p->commit, "number",
+                     int_or_null(p->number), "branch", p->detached ? NULL : p->branch);
+}
+
+/* Writes the job's end and the event with the texts of two JSON values. */
+static int finish_job(struct publication *p, json_t *result, json_t *event)
+{
+    char *result_text = result ? json_dumps(result, JSON_COMPACT | JSON_REAL_PRECISION(15)) : NULL,
+         *event_text = event ? json_dumps(event, JSON_COMPACT) : NULL;
+    char *warnings = json_dumps(p->in->job->warnings, JSON_COMPACT);
+    int rc = result_text && event_text && warnings ? 0 : -AM_E_OUT_OF_MEMORY;
+    if (rc == 0)
+        rc = am_event_add(p->db, p->in->job->uid, p->now, "model.version_created", event_text);
+    if (rc == 0)
+        rc = am_job_finish(p->db, p->in->job->uid, AM_SUCCEEDED, p->now, result_text, NULL, warnings);
+    free(result_text);
+    free(event_text);
+    free(warnings);
+    return rc;
+}
+
+static int conclude(struct publication *p)
+{
+    json_auto_t *refs = json_array();
+    AM_TRY(am_version_get(p->db, p->version, take_number, p));
+    if (!p->detached)
+        json_array_append_new(
+            refs, json_pack("{s:s,s:s?,s:s}", "ref", p->branch, "from", p->head ? p->old_head : NULL, "to", p->commit));
+    AM_TRY(set_tags(p, refs));
+    json_auto_t *result = result_json(p, refs), *event = event_json(p);
+    return finish_job(p, result, event);
+}
+
+static void forget(struct publication *p)
+{
+    free(p->file);
+    free(p->kept);
+    free(p->edge);
+    p->file = NULL;
+    p->kept = NULL;
+    p->edge = NULL;
+    p->edges = 0;
+}
+
+static int transaction(struct am_db *db, void *arg)
+{
+    struct publication *p = arg;
+    p->db = db;
+    p->now = am_now_ms();
+    p->model_name = wish(p, "model");
+    p->branch = wish(p, "branch") ? wish(p, "branch") : "main";
+    p->detached = NULL;
+    p->number = 0;
+    p->old_head[0] = 0;
+    if (!p->model_name)
+        return say(p, AM_E_PUBLISH, "the job does not say which model its result belongs to");
+    int (*const steps[])(struct publication *) = {find_model, look_at_branch, check_tags, list_files,
+                                                  list_edges, insert_version, conclude};
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < sizeof steps / sizeof *steps; i++)
+        rc = steps[i](p);
+    forget(p);
+    return rc;
+}
+
+static int add_warnings(const struct publication *p)
+{
+    const struct am_result *r = &p->result;
+    for (size_t i = 0; i < r->warnings; i++)
+        AM_TRY(am_claim_warn(p->in->job, r->warning[i].code, r->warning[i].detail));
+    if (r->warnings_total > r->warnings) {
+        char more[80];
+        snprintf(more, sizeof more, "and %zu more warnings", r->warnings_total - r->warnings);
+        AM_TRY(am_claim_warn(p->in->job, "more-warnings", more));
+    }
+    return 0;
+}
+
+/* A full queue of the writer passes by itself; the files are moved already, so waiting is the cheaper way. */
+static int write_patiently(struct publication *p)
+{
+    int rc = -AM_E_QUEUE_FULL;
+    for (int i = 0; rc == -AM_E_QUEUE_FULL && i < WRITER_TRIES; i++) {
+        if (i)
+            uv_sleep(WRITER_PAUSE_MS);
+        rc = am_store_write(p->in->store, transaction, p);
+    }
+    return rc;
+}
+
+static int publish_result(struct publication *p)
+{
+    AM_TRY(move_files(p));
+    AM_TRY(add_warnings(p));
+    p->why[0] = 0;
+    return write_patiently(p);
+}
+
+/* What a person reads when no step said more. */
+static int named(struct publication *p, int rc)
+{
+    if (rc == 0 || rc == -AM_E_PRECONDITION_FAILED || rc == -AM_E_CONFLICT || rc == -AM_E_NAME_TAKEN ||
+        rc == -AM_E_PUBLISH)
+        return rc;
+    if (rc == -AM_E_DISK) {
+        say(p, AM_E_DISK, "the disk filled up while the result was published; free some space and submit again");
+        return rc;
+    }
+    if (!p->why[0])
+        say(p, AM_E_PUBLISH, "the result could not be recorded: %s", am_err_title(rc));
+    return -AM_E_PUBLISH;
+}
+
+int am_publish(const struct am_publication *in, char *why, size_t why_cap)
+{
+    struct publication p = {.in = in, .why = why, .why_cap = why_cap};
+    why[0] = 0;
+    int rc = am_result_read(&p.result, in->staging, in->done, why, why_cap);
+    if (rc == 0)
+        rc = publish_result(&p);
+    am_result_done(&p.result);
+    return named(&p, rc);
+}

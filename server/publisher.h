@@ -1,0 +1,29 @@
+/*
+ * publisher.h - from a finished worker to a version: check, move into the store, one transaction (engineering.md 9.1).
+ * Runs on a pool thread: it syncs folders and waits for the writer.
+ * Not the end of failed jobs (engine_end.h is).
+ */
+#ifndef AM_SERVER_PUBLISHER_H
+#define AM_SERVER_PUBLISHER_H
+
+#include "server/engine_claim.h"
+#include "server/records.h"
+#include "storage/store.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct am_publication {
+    struct am_store *store;
+    struct am_claim *job; /* warnings of the result are added to its own */
+    int staging;
+    const struct am_record_done *done;
+    double seconds; /* from start to exit of the worker */
+    uint64_t read_bytes;
+};
+
+/* 0: the version, its refs and the job's end are committed. Else nothing is, but files that nothing names yet may lie
+   in blobs/; a negative error with a sentence in `why`. */
+int am_publish(const struct am_publication *p, char *why, size_t why_cap);
+
+#endif

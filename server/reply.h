@@ -1,0 +1,33 @@
+/*
+ * reply.h - the only ways to answer. Each queues one response on the request and returns what the HTTP library wants to
+ * hear. A problem document (RFC 9457, api.md 8) is the only form of a bad answer.
+ */
+#ifndef AM_SERVER_REPLY_H
+#define AM_SERVER_REPLY_H
+
+#include "core/base/fault.h"
+#include "server/http.h"
+
+#include <jansson.h>
+
+/* Extra headers: name, value, name, value, ..., NULL. */
+int am_reply_json(struct am_req *r, int status, json_t *body /* stolen */, const char *const *headers);
+/* With a strong ETag; answers 304 when If-None-Match names it. */
+int am_reply_resource(struct am_req *r, json_t *body /* stolen */, const char *etag);
+int am_reply_text(struct am_req *r, const char *content_type, char *text /* freed */, size_t n);
+int am_reply_problem(struct am_req *r, int code, const char *fmt, ...) AM_PRINTF(3, 4);
+/* One fault for one place in the request. */
+int am_reply_fault(struct am_req *r, int code, const char *pointer, const char *fmt, ...) AM_PRINTF(4, 5);
+/* All of them; the code is that of the worst. Ends the list. */
+int am_reply_faults(struct am_req *r, struct am_faults *f);
+/* A problem with headers of its own and the entries of `errors` given as JSON (stolen, may be NULL). */
+int am_reply_problem_full(struct am_req *r, int code, const char *detail, json_t *errors, const char *const *headers);
+/* For a negative error of a library room. */
+int am_reply_error(struct am_req *r, int rc, const char *what);
+
+/* Puts the headers that every answer has, then queues and releases the response. */
+struct MHD_Response;
+int am_reply_queue(struct am_req *r, int status, struct MHD_Response *response, const char *const *headers);
+bool am_etag_matches(struct am_req *r, const char *header, const char *etag);
+
+#endif

@@ -1,0 +1,172 @@
+/*
+ * routes.c - THE table (see routes.h).
+ */
+#include "server/routes.h"
+
+#include "core/base/text.h"
+#include "server/api/api.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define M "/v1/models/{ns}/{name}"
+#define V M "/versions/{rev}"
+
+const struct am_route am_routes[] = {
+    {"GET", "/livez", am_api_livez, AM_BODY_NONE, "", 200, "Health", "Service", "the process answers"},
+    {"GET", "/readyz", am_api_readyz, AM_BODY_NONE, "", 200, "Health", "Service",
+     "database, store and disk are usable; 503 when not"},
+    {"GET", "/healthz", am_api_readyz, AM_BODY_NONE, "", 200, "Health", "Service", "the same as `/readyz`"},
+    {"GET", "/v1", am_api_index, AM_BODY_NONE, "", 200, "Index", "Service", "the entry points"},
+    {"GET", "/v1/version", am_api_version, AM_BODY_NONE, "", 200, "ServiceVersion", "Service",
+     "versions of program, API and libraries; limits"},
+    {"GET", "/v1/openapi.json", am_api_openapi, AM_BODY_NONE, "", 200, "OpenAPI", "Service", "this API as OpenAPI 3.1"},
+    {"GET", "/v1/problems", am_api_problems, AM_BODY_NONE, "", 200, "ProblemList", "Service",
+     "every error code with its status"},
+    {"GET", "/v1/problems/{slug}", am_api_problem, AM_BODY_NONE, "", 200, "ProblemKind", "Service", "one of them"},
+    {"GET", "/v1/methods", am_api_methods, AM_BODY_NONE, "type", 200, "MethodList", "Service",
+     "the methods with their parameters"},
+    {"GET", "/v1/methods/{type}/{method}", am_api_method, AM_BODY_NONE, "", 200, "Method", "Service", "one method"},
+    {"GET", "/v1/methods/{type}/{method}/schema", am_api_method_schema, AM_BODY_NONE, "", 200, "JsonSchema", "Service",
+     "JSON Schema of its parameters"},
+    {"GET", "/v1/queue", am_api_queue, AM_BODY_NONE, "", 200, "Queue", "Service",
+     "how many jobs are in which state; free disk"},
+
+    {"GET", "/v1/models", am_api_models, AM_BODY_NONE, "search after limit", 200, "ModelList",
+     "Models, versions, files", "models by name; `search` is a part of the name"},
+    {"POST", "/v1/models", am_api_model_create, AM_BODY_JSON, "", 201, "Model", "Models, versions, files",
+     "create: `{\"id\",\"description\"?,\"private\"?,\"labels\"?}`; makes `main` at the empty v0"},
+    {"GET", M, am_api_model, AM_BODY_NONE, "", 200, "Model", "Models, versions, files", "one model"},
+    {"GET", M "/refs", am_api_refs, AM_BODY_NONE, "kind", 200, "RefList", "Models, versions, files",
+     "branches, tags and aliases"},
+    {"GET", M "/versions", am_api_versions, AM_BODY_NONE, "after limit", 200, "VersionList", "Models, versions, files",
+     "newest first"},
+    {"POST", M "/versions", am_api_register, AM_BODY_JSON, "", 201, "Version", "Models, versions, files",
+     "register a folder of this machine: "
+     "`{\"from\":{\"path\"},\"mode\":\"copy\"?,\"branch\"?,\"message\"?,\"metadata\"?}`; 202 with a task when it takes "
+     "longer"},
+    {"GET", V, am_api_version_get, AM_BODY_NONE, "", 200, "Version", "Models, versions, files", "one version"},
+    {"GET", V "/files", am_api_files, AM_BODY_NONE, "", 200, "FileList", "Models, versions, files", "its files"},
+    {"GET", V "/files/{path}", am_api_file, AM_BODY_NONE, "", 200, "File", "Models, versions, files",
+     "one file; the path is one encoded segment"},
+    {"GET", V "/files/{path}/content", am_api_content, AM_BODY_NONE, "", 200, NULL, "Models, versions, files",
+     "the bytes, with ETag, ranges and 304"},
+    {"GET", V "/tensors", am_api_tensors, AM_BODY_NONE, "prefix", 200, "TensorList", "Models, versions, files",
+     "name, dtype, shape, bytes and file of each tensor"},
+    {"GET", V "/recipe", am_api_recipe, AM_BODY_NONE, "", 200, "Recipe", "Models, versions, files",
+     "the resolved spec of the job that made it"},
+    {"GET", M "/lineage", am_api_lineage, AM_BODY_NONE, "rev depth direction format", 200, "Lineage",
+     "Models, versions, files",
+     "where a version came from: `depth` 1..100 or `all`, `direction` up, down or both, `format` json, mermaid or dot"},
+    {"GET", "/{ns}/{name}/resolve/{rev}/{path+}", am_api_resolve, AM_BODY_NONE, "download", 200, NULL,
+     "Models, versions, files", "the same bytes by the Hugging Face Hub's route"},
+
+    {"POST", "/v1/jobs", am_api_job_submit, AM_BODY_JSON, "", 202, "Job", "Jobs", "submit; the answer is durable"},
+    {"GET", "/v1/jobs", am_api_jobs, AM_BODY_NONE, "status type method model after limit", 200, "JobList", "Jobs",
+     "newest first; `type=task` shows the store's own tasks"},
+    {"GET", "/v1/jobs/{id}", am_api_job, AM_BODY_NONE, "", 200, "Job", "Jobs",
+     "one job with progress, result or error"},
+    {"POST", "/v1/jobs/{id}/cancel", am_api_job_cancel, AM_BODY_NONE, "", 202, "Job", "Jobs",
+     "ask it to stop; 409 `job-terminal` after the end"},
+    {"GET", "/v1/jobs/{id}/log", am_api_job_log, AM_BODY_NONE, "attempt", 200, NULL, "Jobs",
+     "what its worker wrote on standard error"},
+    {0},
+};
+
+/* Cuts `path` at its slashes, in place. Returns the number of segments, at most `max` (the last holds the rest uncut
+ * when `rest`). */
+static size_t split(char *path, char **seg, size_t max)
+{
+    size_t n = 0;
+    for (char *p = path; *p == '/' && n < max;) {
+        *p++ = 0;
+        seg[n++] = p;
+        p += strcspn(p, "/");
+    }
+    return n;
+}
+
+#define SEGMENTS 16
+struct cut {
+    char pattern[160];
+    char *want[SEGMENTS];
+    size_t n;
+    bool rest;
+};
+
+static void cut_pattern(struct cut *c, const struct am_route *route)
+{
+    snprintf(c->pattern, sizeof c->pattern, "%s", route->pattern);
+    c->n = split(c->pattern, c->want, SEGMENTS);
+    c->rest = c->n && am_ends(c->want[c->n - 1], "+}");
+}
+
+static bool matches(const struct cut *c, char *const *seg, size_t n)
+{
+    if (c->rest ? n < c->n : n != c->n)
+        return false;
+    for (size_t i = 0; i < c->n; i++)
+        if (c->want[i][0] != '{' && strcmp(c->want[i], seg[i]) != 0)
+            return false;
+    return true;
+}
+
+/* Decodes the segments under {…} into r->arg. The rest of a {path+} keeps its slashes. */
+static int take_args(struct am_req *r, const struct cut *c, char *const *seg, size_t n)
+{
+    size_t k = 0;
+    for (size_t i = 0; i < c->n && k < AM_ROUTE_ARGS; i++) {
+        if (c->want[i][0] != '{')
+            continue;
+        struct am_buf b;
+        am_buf_init(&b, 8192);
+        for (size_t j = i; j < (c->rest && i + 1 == c->n ? n : i + 1); j++) {
+            int rc = am_url_decode(seg[j]);
+            if (rc == 0)
+                rc = am_buf_printf(&b, "%s%s", j > i ? "/" : "", seg[j]);
+            if (rc < 0) {
+                am_buf_done(&b);
+                return -AM_E_INVALID_REQUEST;
+            }
+        }
+        r->arg[k] = b.data ? am_buf_take(&b) : strdup("");
+        if (!r->arg[k++])
+            return -AM_E_OUT_OF_MEMORY;
+    }
+    return 0;
+}
+
+static void add_allow(char *allow, size_t cap, const char *method)
+{
+    size_t n = strlen(allow);
+    if (!strstr(allow, method))
+        snprintf(allow + n, cap - n, "%s%s%s", n ? ", " : "", method, strcmp(method, "GET") == 0 ? ", HEAD" : "");
+}
+
+int am_route_find(struct am_req *r, const char *method, const char *path, char *allow, size_t allow_cap)
+{
+    char *seg[SEGMENTS * 4];
+    const char *as = strcmp(method, "HEAD") == 0 ? "GET" : method;
+    if (strlen(path) > 8000)
+        return -AM_E_NOT_FOUND;
+    r->path = strdup(path);
+    if (!r->path)
+        return -AM_E_OUT_OF_MEMORY;
+    size_t n = split(r->path, seg, sizeof seg / sizeof *seg);
+    for (const struct am_route *row = am_routes; row->method; row++) {
+        struct cut c;
+        cut_pattern(&c, row);
+        if (!matches(&c, seg, n))
+            continue;
+        if (strcmp(row->method, as) == 0) {
+            r->route = row;
+            return take_args(r, &c, seg, n);
+        }
+        add_allow(allow, allow_cap, row->method);
+    }
+    if (!allow[0])
+        return -AM_E_NOT_FOUND;
+    size_t used = strlen(allow);
+    snprintf(allow + used, allow_cap - used, ", OPTIONS");
+    return -AM_E_METHOD_NOT_ALLOWED;
+}

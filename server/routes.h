@@ -1,0 +1,33 @@
+/*
+ * routes.h - THE table: every route of the service with its handler, its query parameters and one line of
+ * documentation. The OpenAPI document and the route table of api.md are made from it.
+ */
+#ifndef AM_SERVER_ROUTES_H
+#define AM_SERVER_ROUTES_H
+
+#include "server/http.h"
+
+enum am_body_kind { AM_BODY_NONE, AM_BODY_JSON };
+
+struct am_route {
+    const char *method;  /* "GET", "POST"; GET serves HEAD */
+    const char *pattern; /* "/v1/jobs/{id}"; a last "{path+}" takes the rest with its slashes */
+    int (*handler)(struct am_req *r);
+    enum am_body_kind body;
+    const char *query;  /* space-separated names of query parameters, "" for none */
+    int status;         /* of the good answer */
+    const char *schema; /* name under #/components/schemas of the good answer, or NULL: not JSON */
+    const char *group;  /* heading in api.md */
+    const char *doc;    /* one line */
+};
+
+extern const struct am_route am_routes[]; /* ended by an empty entry */
+
+/*
+ * Finds the row for a raw path; cuts `r->path` into segments and decodes the arguments. 0; -AM_E_NOT_FOUND;
+ * -AM_E_METHOD_NOT_ALLOWED with the allowed methods in `allow`; -AM_E_INVALID_REQUEST for a segment that cannot be
+ * decoded.
+ */
+int am_route_find(struct am_req *r, const char *method, const char *path, char *allow, size_t allow_cap);
+
+#endif

@@ -1,0 +1,12 @@
+/*
+ * schemas.h - JSON Schemas of the resources of the API, for the OpenAPI document.
+ */
+#ifndef AM_SERVER_SCHEMAS_H
+#define AM_SERVER_SCHEMAS_H
+
+#include <jansson.h>
+
+json_t *am_schemas(void);                     /* name -> schema; new reference */
+json_t *am_schema_job_body(const char *type); /* body of POST /v1/jobs of that type, without the method's parameters */
+
+#endif

@@ -1,0 +1,133 @@
+/*
+ * jobs.c - jobs: insert, get, list, count. Moves between states are in queue.c.
+ */
+#include "storage/jobs_priv.h"
+
+#include "core/base/text.h"
+
+#include <stdio.h>
+
+void am_job_fill(sqlite3_stmt *st, struct am_job_row *j)
+{
+    int state = am_state_parse(am_col_text(st, 5));
+    *j = (struct am_job_row){
+        .id = sqlite3_column_int64(st, 0),
+        .uid = am_col_text(st, 1),
+        .type = am_col_text(st, 2),
+        .method = am_col_text(st, 3),
+        .created_by = am_col_text(st, 4),
+        .state = state < 0 ? AM_FAILED : (enum am_job_state)state, /* the schema allows no other word */
+        .priority = sqlite3_column_int(st, 6),
+        .attempt = sqlite3_column_int(st, 7),
+        .failures = sqlite3_column_int(st, 8),
+        .max_attempts = sqlite3_column_int(st, 9),
+        .restarts = sqlite3_column_int(st, 10),
+        .created_at = sqlite3_column_int64(st, 11),
+        .started_at = sqlite3_column_int64(st, 12),
+        .finished_at = sqlite3_column_int64(st, 13),
+        .spec = am_col_text(st, 14),
+        .resolved = am_col_text(st, 15),
+        .plan = am_col_text(st, 16),
+        .metadata = am_col_text(st, 17),
+        .publish = am_col_text(st, 18),
+        .result = am_col_text(st, 19),
+        .error = am_col_text(st, 20),
+        .warnings = am_col_text(st, 21),
+        .spec_sha256 = am_col_text(st, 22),
+        .rev = sqlite3_column_int64(st, 23),
+    };
+}
+
+int am_job_insert(struct am_db *db, const struct am_job_new *j)
+{
+    unsigned char sha[32];
+    AM_TRY(am_unhex(j->spec_sha256, sizeof sha, sha));
+    int64_t queued = 0;
+    AM_TRY(am_db_int(db, &queued, "SELECT n FROM job_count WHERE task = (?1 = 'task') AND state = 'queued'", "t",
+                     j->type));
+    if (queued >= j->queue_limit)
+        return -AM_E_QUEUE_FULL;
+    AM_TRY(am_db_exec(
+        db,
+        "INSERT INTO job (uid, type, method, state, priority, created_by, spec, spec_sha256, resolved, plan, metadata,"
+        " publish, warnings, created_at) VALUES (?1, ?2, ?3, 'queued', ?4, ifnull(?5, '-'), ifnull(?6, '{}'), ?7,"
+        " ifnull(?8, '{}'), ifnull(?9, '{}'), ifnull(?10, '{}'), ifnull(?11, '{}'), ?12, ?13)",
+        "tttittbtttt"
+        "ti",
+        j->uid, j->type, j->method, (int64_t)j->priority, j->created_by, j->spec, sha, sizeof sha, j->resolved, j->plan,
+        j->metadata, j->publish, j->warnings, j->now));
+    return am_db_exec(db, "INSERT INTO job_event (job, at, type, data) VALUES (?1, ?2, 'job.queued', '{}')", "ii",
+                      am_db_last_id(db), j->now);
+}
+
+/* Counts an index range of the jobs that go first. */
+static int position(struct am_db *db, struct am_job_row *j)
+{
+    if (j->state != AM_QUEUED)
+        return 0;
+    return am_db_int(
+        db, &j->queue_position,
+        "SELECT 1 + (SELECT count(*) FROM job WHERE state = 'queued' AND task = (?1 = 'task') AND priority < ?2)"
+        " + (SELECT count(*) FROM job WHERE state = 'queued' AND task = (?1 = 'task') AND priority = ?2 AND id < ?3)",
+        "tii", j->type, (int64_t)j->priority, j->id);
+}
+
+int am_job_get(struct am_db *db, const char *uid, int (*row)(void *, const struct am_job_row *), void *ctx)
+{
+    AM_STMT st = am_db_bind(db, AM_JOB_COLUMNS " WHERE uid = ?1", "t", uid);
+    int rc = am_db_row(st);
+    if (rc <= 0)
+        return rc < 0 ? rc : -AM_E_NOT_FOUND;
+    struct am_job_row j;
+    am_job_fill(st, &j);
+    AM_TRY(position(db, &j));
+    rc = row(ctx, &j);
+    return rc < 0 ? rc : 0;
+}
+
+/* Every parameter is named in every variant; a filter that is set is a plain equality, which an index answers. */
+static void list_sql(const struct am_job_filter *f, char *sql, size_t cap)
+{
+    snprintf(sql, cap,
+             AM_JOB_COLUMNS " WHERE id < ?1 AND task = ?2 AND %s AND %s AND %s AND %s AND %s ORDER BY id DESC LIMIT ?8",
+             f->type ? "type = ?3" : "?3 IS NULL", f->method ? "method = ?4" : "?4 IS NULL",
+             f->created_by ? "created_by = ?5" : "?5 IS NULL", f->model ? "publish_model = ?6" : "?6 IS NULL",
+             f->state >= 0 ? "state = ?7" : "?7 IS NULL");
+}
+
+int am_job_list(struct am_db *db, const struct am_job_filter *f, int (*row)(void *, const struct am_job_row *),
+                void *ctx)
+{
+    int64_t before = INT64_MAX;
+    int rc = 1;
+    if (f->after)
+        rc = am_db_int(db, &before, "SELECT id FROM job WHERE uid = ?1", "t", f->after);
+    if (rc <= 0)
+        return rc < 0 ? rc : -AM_E_NOT_FOUND;
+    char sql[1024];
+    list_sql(f, sql, sizeof sql);
+    const char *state = f->state >= 0 ? am_state_name((enum am_job_state)f->state) : NULL;
+    AM_STMT st = am_db_bind(db, sql, "iittttti", before, (int64_t)am_streq(f->type, "task"), f->type, f->method,
+                            f->created_by, f->model, state, (int64_t)f->limit);
+    while ((rc = am_db_row(st)) > 0) {
+        struct am_job_row j;
+        am_job_fill(st, &j);
+        AM_TRY(row(ctx, &j));
+    }
+    return rc;
+}
+
+int am_job_counts(struct am_db *db, int64_t ret[AM_STATES])
+{
+    int64_t n[AM_STATES] = {0};
+    AM_STMT st = am_db_bind(db, "SELECT state, n FROM job_count WHERE task = 0", "");
+    int rc;
+    while ((rc = am_db_row(st)) > 0) {
+        int s = am_state_parse(am_col_text(st, 0));
+        if (s >= 0)
+            n[s] = sqlite3_column_int64(st, 1);
+    }
+    for (int s = 0; rc == 0 && s < AM_STATES; s++)
+        ret[s] = n[s];
+    return rc;
+}

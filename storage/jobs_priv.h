@@ -1,0 +1,36 @@
+/*
+ * jobs_priv.h - what the files behind jobs.h share: reading a row and moving it. Nobody outside storage/ includes it.
+ */
+#ifndef AM_STORAGE_JOBS_PRIV_H
+#define AM_STORAGE_JOBS_PRIV_H
+
+#include "storage/db.h"
+#include "storage/jobs.h"
+
+#define AM_JOB_COLUMNS                                                                                                 \
+    "SELECT id, uid, type, method, created_by, state, priority, attempt, failures, max_attempts, restarts, "           \
+    "created_at,"                                                                                                      \
+    " started_at, finished_at, spec, resolved, plan, metadata, publish, result, error, warnings,"                      \
+    " lower(hex(spec_sha256)), rev FROM job"
+void am_job_fill(sqlite3_stmt *st, struct am_job_row *j); /* of AM_JOB_COLUMNS; borrowed until the next step */
+
+/* What a move needs to know of the row before it. */
+struct am_job_now {
+    int64_t id;
+    enum am_job_state state;
+    int failures, max_attempts, restarts;
+};
+int am_job_look(struct am_db *db, const char *uid, struct am_job_now *ret); /* -NOT_FOUND */
+
+/* The only statement that changes a state. Guarded by `from`: -AM_E_CONFLICT when the row is elsewhere or the table
+ * forbids it. */
+struct am_job_move {
+    int64_t id, now;
+    enum am_job_state from, to;
+    int attempts, failures, restarts;      /* added */
+    const char *result, *error, *warnings; /* NULL: left */
+    const char *event, *by;                /* event type; by: NULL = none */
+};
+int am_job_move(struct am_db *db, const struct am_job_move *m);
+
+#endif

@@ -1,0 +1,95 @@
+/*
+ * lock.c - data_dir/LOCK: one daemon for one folder. An open-file-description lock, so that neither closing another
+ * descriptor of the file nor a fork gives it away; the text inside is only for the sentence that a second daemon
+ * prints.
+ */
+#include "storage/store_priv.h"
+
+#include "core/base/clock.h"
+#include "core/base/sys.h"
+#include "core/base/text.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define RECORD 256 /* always written whole, so that no older text shines through */
+
+struct holder {
+    char pid[32], host[128], since[AM_TIME_TEXT];
+};
+
+static bool read_holder(int fd, struct holder *h)
+{
+    char text[RECORD + 1] = "";
+    if (am_sys_pread(fd, text, RECORD, 0) < 0)
+        return false;
+    return sscanf(text, "pid %31s\nhost %127s\nstarted %31s\n", h->pid, h->host, h->since) == 3;
+}
+
+static int write_holder(int fd)
+{
+    struct holder h = {.host = "unknown"};
+    if (gethostname(h.host, sizeof h.host - 1) != 0 || !h.host[0])
+        snprintf(h.host, sizeof h.host, "unknown");
+    am_time_text(am_now_ms(), h.since);
+    char text[RECORD + 1];
+    int n = snprintf(text, sizeof text, "pid %ld\nhost %s\nstarted %s\n", (long)getpid(), h.host, h.since);
+    memset(text + n, '\n', sizeof text - (size_t)n);
+    return am_sys_pwrite(fd, text, RECORD, 0);
+}
+
+/* The text of a holder that died is still there while the next one, which has the lock, is about to write its own. */
+static bool is_stale(const struct holder *h)
+{
+    char host[128] = "";
+    uint64_t pid;
+    if (gethostname(host, sizeof host - 1) != 0 || !am_streq(host, h->host) || am_parse_u64(h->pid, &pid) < 0)
+        return false;
+    return pid == 0 || pid > INT32_MAX || (kill((pid_t)pid, 0) != 0 && errno == ESRCH);
+}
+
+static void tell(int fd, const char *path, char *why, size_t why_cap)
+{
+    struct holder h;
+    for (int i = 0; i < 100; i++) {
+        if (read_holder(fd, &h) && !is_stale(&h)) {
+            snprintf(why, why_cap,
+                     "%s is in use by amendd with pid %s on host %s since %s. Stop it first, or use another data_dir.",
+                     path, h.pid, h.host, h.since);
+            return;
+        }
+        nanosleep(&(struct timespec){.tv_nsec = 10 * 1000 * 1000}, NULL);
+    }
+    snprintf(why, why_cap,
+             "%s is in use by another process that holds %s/LOCK. Stop it first, or use another data_dir.", path, path);
+}
+
+int am_lock_take(int dir, const char *path, char *why, size_t why_cap)
+{
+    int fd = am_sys_open(dir, "LOCK", O_RDWR | O_CREAT | O_NOFOLLOW, 0640);
+    if (fd < 0) {
+        snprintf(why, why_cap, "cannot open %s/LOCK: %s", path, strerror(errno));
+        return fd;
+    }
+    struct flock all = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    int rc = 0;
+    if (fcntl(fd, F_OFD_SETLK, &all) != 0) {
+        rc = -AM_E_CONFLICT;
+        if (errno == EAGAIN || errno == EACCES)
+            tell(fd, path, why, why_cap);
+        else
+            snprintf(why, why_cap, "cannot lock %s/LOCK: %s", path, strerror(errno));
+    } else if ((rc = write_holder(fd)) < 0) {
+        snprintf(why, why_cap, "cannot write %s/LOCK: %s", path, strerror(errno));
+    }
+    if (rc < 0) {
+        am_sys_close(fd);
+        return rc;
+    }
+    return fd;
+}

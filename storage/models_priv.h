@@ -1,0 +1,41 @@
+/*
+ * models_priv.h - what the files behind models.h share. Nobody outside storage/ includes it.
+ */
+#ifndef AM_STORAGE_MODELS_PRIV_H
+#define AM_STORAGE_MODELS_PRIV_H
+
+#include "storage/models.h"
+
+/* One lower-case hex column of a hash, NULL for NULL. */
+#define AM_SQL_HEX(col) "iif(" col " IS NULL, NULL, lower(hex(" col ")))"
+
+/* refs.c: writes the ref and its history without any check; from 0: it is new. Does not touch model.rev. */
+struct am_ref_step {
+    int64_t model, from, to, now;
+    const char *name, *kind, *by, *reason, *job;
+};
+int am_ref_step(struct am_db *db, const struct am_ref_step *r);
+/* The ref's kind and target; 0 when there is none, 1 when found. */
+int am_ref_look(struct am_db *db, int64_t model, const char *name, int64_t *ret_version, char ret_kind[16]);
+
+/* layouts.c: the layout of the file's content, made (with its blob) when missing. *new_bytes grows by what the store
+ * grew by. */
+int am_layout_take(struct am_db *db, const struct am_file_new *f, int64_t now, int64_t *ret_layout, int64_t *new_bytes);
+
+/* record.c: the commit record of hub.md 2.2 and the two hashes over the files (safetensors.md 5.4). */
+struct am_record {
+    const char *model, *parent /* NULL: first */, *author, *job, *message;
+    int64_t now;
+    const struct am_file_new *const *file; /* sorted by path */
+    size_t files;
+};
+struct am_record_out {
+    char *text; /* for free() */
+    char commit[41], manifest[65];
+};
+int am_record_make(const struct am_record *r, struct am_record_out *ret);
+
+/* commit.c: the empty commit of a new model; *ret its row. */
+int am_version_empty(struct am_db *db, int64_t model, const char *name, const char *by, int64_t now, int64_t *ret);
+
+#endif

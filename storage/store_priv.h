@@ -1,0 +1,37 @@
+/*
+ * store_priv.h - what the files of storage/ share about an open store. Nobody else includes it.
+ */
+#ifndef AM_STORAGE_STORE_PRIV_H
+#define AM_STORAGE_STORE_PRIV_H
+
+#include "storage/store.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+struct am_writer;
+struct am_readers;
+
+struct am_store {
+    char *path, *db_path;
+    int dir, lock, blobs, staging, logs;
+    atomic_bool folder_synced[256]; /* blobs/ab is known to be durable in blobs/ (blobs.c) */
+    struct am_writer *writer;
+    struct am_readers *readers;
+};
+
+/* lock.c: opens <dir>/LOCK and takes it; the descriptor, or a negative error and a sentence. Closing it gives the lock
+ * back. */
+int am_lock_take(int dir, const char *path, char *why, size_t why_cap);
+
+/* writer.c: the thread owns `db` from here on and closes it. */
+struct am_writer *am_writer_start(struct am_db *db);
+int am_writer_run(struct am_writer *w, int (*fn)(struct am_db *db, void *arg), void *arg);
+void am_writer_stop(struct am_writer *w); /* runs what is queued, checkpoints, ends the thread */
+
+/* reader.c: one connection a thread, closed when the thread ends or here. */
+struct am_readers *am_readers_new(const char *db_path);
+struct am_db *am_readers_get(struct am_readers *r);
+void am_readers_free(struct am_readers *r);
+
+#endif

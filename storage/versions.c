@@ -1,0 +1,77 @@
+/*
+ * versions.c - rows of versions, read.
+ */
+#include "storage/db.h"
+#include "storage/models_priv.h"
+
+#define VERSION_COLUMNS                                                                                                \
+    "SELECT v.id, v.model, v.created_at, ifnull(v.number, -1), m.name, lower(hex(v.oid)), " AM_SQL_HEX(                \
+        "p.oid") ", v.created_by, v.message, v.job, v.type, v.method, lower(hex(v.manifest_sha256)), v.recipe, "       \
+                 "v.warnings,"                                                                                         \
+                 " (SELECT json_group_array(name) FROM (SELECT name FROM ref WHERE version = v.id ORDER BY name)), "   \
+                 "v.architecture,"                                                                                     \
+                 " (SELECT json_group_object(k, n) FROM (SELECT j.key AS k, sum(j.value) AS n FROM file f"             \
+                 " JOIN layout l ON l.id = f.layout JOIN json_each(l.parameters) j WHERE f.version = v.id AND "        \
+                 "f.weights = 1"                                                                                       \
+                 " AND l.parameters IS NOT NULL GROUP BY j.key ORDER BY j.key)),"                                      \
+                 " v.files, v.bytes, v.new_bytes,"                                                                     \
+                 " (SELECT ifnull(sum(l.tensors), 0) FROM file f JOIN layout l ON l.id = f.layout"                     \
+                 " WHERE f.version = v.id AND f.weights = 1)"                                                          \
+                 " FROM version v JOIN model m ON m.id = v.model LEFT JOIN version p ON p.id = v.parent"
+
+static void fill(sqlite3_stmt *st, struct am_version_row *v)
+{
+    *v = (struct am_version_row){
+        .id = sqlite3_column_int64(st, 0),
+        .model = sqlite3_column_int64(st, 1),
+        .created_at = sqlite3_column_int64(st, 2),
+        .number = sqlite3_column_int64(st, 3),
+        .model_name = am_col_text(st, 4),
+        .commit = am_col_text(st, 5),
+        .parent = am_col_text(st, 6),
+        .created_by = am_col_text(st, 7),
+        .message = am_col_text(st, 8),
+        .job = am_col_text(st, 9),
+        .type = am_col_text(st, 10),
+        .method = am_col_text(st, 11),
+        .manifest_sha256 = am_col_text(st, 12),
+        .recipe = am_col_text(st, 13),
+        .warnings = am_col_text(st, 14),
+        .refs = am_col_text(st, 15),
+        .architecture = am_col_text(st, 16),
+        .parameters = am_col_text(st, 17),
+        .files = sqlite3_column_int64(st, 18),
+        .bytes = sqlite3_column_int64(st, 19),
+        .new_bytes = sqlite3_column_int64(st, 20),
+        .tensors = sqlite3_column_int64(st, 21),
+    };
+}
+
+int am_version_get(struct am_db *db, int64_t version, int (*row)(void *, const struct am_version_row *), void *ctx)
+{
+    AM_STMT st = am_db_bind(db, VERSION_COLUMNS " WHERE v.id = ?1", "i", version);
+    int rc = am_db_row(st);
+    if (rc <= 0)
+        return rc < 0 ? rc : -AM_E_REVISION_NOT_FOUND;
+    struct am_version_row v;
+    fill(st, &v);
+    rc = row(ctx, &v);
+    return rc < 0 ? rc : 0;
+}
+
+int am_version_list(struct am_db *db, const char *model, int64_t before, int limit,
+                    int (*row)(void *, const struct am_version_row *), void *ctx)
+{
+    int64_t id = 0;
+    int rc = am_db_int(db, &id, "SELECT id FROM model WHERE name = ?1", "t", model);
+    if (rc <= 0)
+        return rc < 0 ? rc : -AM_E_NOT_FOUND;
+    AM_STMT st = am_db_bind(db, VERSION_COLUMNS " WHERE v.model = ?1 AND v.id < ?2 ORDER BY v.id DESC LIMIT ?3", "iii",
+                            id, before > 0 ? before : INT64_MAX, (int64_t)limit);
+    while ((rc = am_db_row(st)) > 0) {
+        struct am_version_row v;
+        fill(st, &v);
+        AM_TRY(row(ctx, &v));
+    }
+    return rc;
+}

@@ -1,0 +1,71 @@
+"""Fixtures: one daemon for a module (`daemon`, `client`), or any number of own ones for a test (`launch`)."""
+
+import os
+import random
+
+import pytest
+
+import harness
+
+SEED = int(os.environ.get("AMEND_TEST_SEED", random.SystemRandom().randrange(1 << 32)))
+
+
+def pytest_configure(config):
+    # One seed for the whole run, so that xdist's processes collect and draw the same.
+    os.environ.setdefault("AMEND_TEST_SEED", str(SEED))
+
+
+def pytest_report_header(config):
+    return f"amend: build {harness.BUILD}, AMEND_TEST_SEED={os.environ['AMEND_TEST_SEED']}"
+
+
+def pytest_collection_modifyitems(config, items):
+    missing = [p for p in ("amendd", "amend-worker", "amend") if not (harness.BUILD / p).exists()]
+    if missing and not config.option.collectonly:
+        pytest.exit(f"{harness.BUILD} holds no {', '.join(missing)}: run make first, or set AMEND_BUILD", 2)
+
+
+@pytest.fixture
+def seed(request):
+    """A number of this test's own, derived from the seed of the run; shown with a failure."""
+    value = random.Random(f"{os.environ['AMEND_TEST_SEED']}/{request.node.nodeid}").randrange(1 << 32)
+    print(f"seed {value} (AMEND_TEST_SEED={os.environ['AMEND_TEST_SEED']})")
+    return value
+
+
+@pytest.fixture(scope="module")
+def roots(tmp_path_factory):
+    """A folder that the daemon may register from."""
+    return tmp_path_factory.mktemp("roots")
+
+
+@pytest.fixture(scope="module")
+def daemon(tmp_path_factory, roots):
+    d = harness.Daemon(tmp_path_factory.mktemp("store") / "data", [roots]).start()
+    yield d
+    d.stop()
+
+
+@pytest.fixture(scope="module")
+def client(daemon):
+    return daemon.client
+
+
+@pytest.fixture
+def launch(tmp_path, roots):
+    """launch(*flags, name="data", prefix=[...]) starts another daemon; all are stopped and checked at the end."""
+    started = []
+
+    def start(*args, name="data", prefix=(), env=None, root=None):
+        d = harness.Daemon(tmp_path / name, [root or roots], args=args, prefix=prefix, env=env)
+        started.append(d)
+        return d.start()
+
+    yield start
+    failures = []
+    for d in started:
+        try:
+            d.stop()
+        except AssertionError as e:
+            failures.append(str(e))
+    assert not failures, "\n".join(failures)

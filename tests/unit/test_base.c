@@ -1,0 +1,162 @@
+/*
+ * test_base.c - errors, faults, buffers, the clock's text, hashes and the pool of core/base.
+ */
+#include "core/base/buf.h"
+#include "core/base/clock.h"
+#include "core/base/fault.h"
+#include "core/base/hash.h"
+#include "core/base/pool.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static void test_err(void **state)
+{
+    (void)state;
+    assert_string_equal(am_err_slug(AM_E_MALFORMED), "malformed-safetensors");
+    assert_string_equal(am_err_slug(-AM_E_MALFORMED), "malformed-safetensors");
+    assert_int_equal(am_err_status(-AM_E_DISK), 507);
+    assert_int_equal(am_err_status(AM_E_CRASHED), 0);
+    assert_true(am_err_retryable(AM_E_QUEUE_FULL) && !am_err_retryable(AM_E_NOT_FOUND));
+    assert_string_equal(am_err_slug(9999), "internal");
+    assert_string_equal(am_err_slug(INT32_MIN), "internal");
+    for (int i = 1; i < AM_E_COUNT; i++)
+        assert_int_equal(am_err_from_slug(am_err_slug(i)), i);
+    assert_int_equal(am_err_from_slug("no-such"), 0);
+    assert_int_equal(am_err_from_errno(ENOSPC), -AM_E_DISK);
+    assert_int_equal(am_err_from_errno(EDQUOT), -AM_E_DISK);
+    assert_int_equal(am_err_from_errno(ENOENT), -AM_E_NOT_FOUND);
+    assert_int_equal(am_err_from_errno(EACCES), -AM_E_INTERNAL);
+}
+
+static void test_faults(void **state)
+{
+    (void)state;
+    struct am_faults f = {0};
+    assert_int_equal(am_faults_worst(&f), 0);
+    assert_int_equal(am_fault_add(&f, AM_E_NOT_FOUND, (struct am_where){"#/a", NULL, NULL, NULL}, "no %s", "a"),
+                     -AM_E_NOT_FOUND);
+    assert_int_equal(am_faults_worst(&f), -AM_E_NOT_FOUND);
+    am_fault_add(&f, AM_E_NON_FINITE, (struct am_where){0}, "x"); /* a job's error counts as 422 */
+    assert_int_equal(am_faults_worst(&f), -AM_E_NON_FINITE);
+    am_fault_add(&f, AM_E_SHAPE_MISMATCH, (struct am_where){NULL, "r", "t", "f"}, "y");
+    assert_int_equal(am_faults_worst(&f), -AM_E_NON_FINITE); /* the first of equals */
+    am_fault_add(&f, -AM_E_DISK, (struct am_where){0}, "z");
+    assert_int_equal(am_faults_worst(&f), -AM_E_DISK);
+    assert_string_equal(f.v[0].pointer, "#/a");
+    assert_string_equal(f.v[0].detail, "no a");
+    assert_string_equal(f.v[1].pointer, "");
+    assert_string_equal(f.v[2].tensor, "t");
+    for (int i = 0; i < 200; i++)
+        am_fault_add(&f, AM_E_MALFORMED, (struct am_where){0}, "%d", i);
+    assert_int_equal(f.n, 100);
+    assert_int_equal(f.total, 204);
+    am_faults_done(&f);
+    am_faults_done(&f);
+}
+
+static void test_buf(void **state)
+{
+    (void)state;
+    struct am_buf b;
+    am_buf_init(&b, 10);
+    assert_int_equal(am_buf_puts(&b, "12345"), 0);
+    assert_int_equal(am_buf_printf(&b, "%d", 67890), 0);
+    assert_string_equal(b.data, "1234567890");
+    assert_int_equal(am_buf_put(&b, "x", 1), -AM_E_TOO_LARGE);
+    assert_int_equal(am_buf_printf(&b, "%s", "long"), -AM_E_TOO_LARGE);
+    assert_string_equal(b.data, "1234567890");
+    assert_int_equal(am_buf_put(&b, "", 0), 0);
+    char *taken = am_buf_take(&b);
+    assert_string_equal(taken, "1234567890");
+    free(taken);
+    assert_int_equal(b.len, 0);
+    taken = am_buf_take(&b);
+    assert_string_equal(taken, "");
+    free(taken);
+    am_buf_init(&b, SIZE_MAX);
+    for (int i = 0; i < 100000; i++)
+        assert_int_equal(am_buf_put(&b, "ab\0", 3), 0);
+    assert_int_equal(b.len, 300000);
+    am_buf_done(&b);
+    am_buf_done(&b);
+}
+
+static void test_time_text(void **state)
+{
+    (void)state;
+    char t[AM_TIME_TEXT];
+    am_time_text(1795398490123, t); /* date -u -d @1795398490 */
+    assert_string_equal(t, "2026-11-23T01:48:10.123Z");
+    am_time_text(0, t);
+    assert_string_equal(t, "1970-01-01T00:00:00.000Z");
+    am_time_text(-1, t);
+    assert_string_equal(t, "1969-12-31T23:59:59.999Z");
+    am_time_text(951782400000, t);
+    assert_string_equal(t, "2000-02-29T00:00:00.000Z");
+    assert_true(am_now_ms() > 1700000000000);
+    int64_t a = am_mono_ms();
+    assert_true(am_mono_ms() >= a);
+}
+
+static void test_hash(void **state)
+{
+    (void)state;
+    char hex[65];
+    am_sha256_hex("abc", 3, hex);
+    assert_string_equal(hex, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    am_sha256_hex("", 0, hex);
+    assert_string_equal(hex, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+    am_git_blob_hex("", 0, hex);
+    assert_string_equal(hex, "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391");
+    am_git_blob_hex("{\"model_type\":\"llama\"}", 22, hex);
+    assert_string_equal(hex, "0972e95c1405cc1507c19dcbe784f7a36c930907");
+    am_lfs_pointer_hex("31a12d3d5afd883b97ccf24e5cf2de6066a8fb58a6b543863cec7420217bc6ac", 941152, hex);
+    assert_string_equal(hex, "e48ad0bbf9f58dd89582e51e12e80b3cbd0845e6");
+    struct am_hash *h = am_hash_new(AM_SHA1);
+    am_hash_put(h, "a", 1);
+    am_hash_put(h, "bc", 2);
+    am_hash_hex(h, hex);
+    assert_string_equal(hex, "a9993e364706816aba3e25717850c26c9cd0d89d");
+    am_hash_hex(h, hex);
+    assert_string_equal(hex, ""); /* ended: no second digest */
+    am_hash_freep(&h);
+    am_hash_free(NULL);
+}
+
+static int task(void *arg, size_t i)
+{
+    int *seen = arg;
+    __atomic_add_fetch(&seen[i], 1, __ATOMIC_RELAXED);
+    return i == 70 ? -AM_E_DISK : i >= 40 && i % 2 ? -AM_E_INTERNAL : 0;
+}
+
+static void test_pool(void **state)
+{
+    (void)state;
+    int seen[100] = {0};
+    assert_int_equal(am_pool_run(0, task, seen), 0);
+    assert_int_equal(am_pool_run(1, task, seen), 0);
+    assert_int_equal(am_pool_run(40, task, seen), 0);
+    assert_int_equal(seen[0], 2);
+    assert_int_equal(am_pool_run(100, task, seen), -AM_E_INTERNAL); /* 41 failed before 70 by index */
+    for (int i = 1; i < 100; i++)
+        assert_int_equal(seen[i], i < 40 ? 2 : 1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_err),       cmocka_unit_test(test_faults), cmocka_unit_test(test_buf),
+        cmocka_unit_test(test_time_text), cmocka_unit_test(test_hash),   cmocka_unit_test(test_pool),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

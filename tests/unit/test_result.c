@@ -1,0 +1,271 @@
+/*
+ * test_result.c - result.ndjson: a good one comes out as arrays; one wrong line anywhere refuses all of it.
+ */
+#include "core/base/hash.h"
+#include "server/result.h"
+
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define SHA "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
+#define GIT "0972e95c1405cc1507c19dcbe784f7a36c930907"
+#define MODEL "{\"record\":\"model\",\"architecture\":\"DigitsMLP\"}\n"
+#define WEIGHTS                                                                                                        \
+    "{\"record\":\"file\",\"path\":\"model.safetensors\",\"staged\":\"f0\",\"class\":\"lfs\",\"bytes\":120,"           \
+    "\"sha256\":\"" SHA "\",\"git_sha1\":null,\"weights\":true}\n"
+#define TENSOR "{\"record\":\"tensor\",\"name\":\"w\",\"dtype\":\"F32\",\"shape\":[2,2],\"begin\":100,\"bytes\":16}\n"
+#define CONFIG                                                                                                         \
+    "{\"record\":\"file\",\"path\":\"sub/"                                                                             \
+    "config.json\",\"staged\":\"f1\",\"class\":\"regular\",\"bytes\":22,\"sha256\":\"" SHA "\",\"git_sha1\":\"" GIT    \
+    "\",\"weights\":false}\n"
+#define KEEP "{\"record\":\"keep\",\"path\":\"tokenizer.json\"}\n"
+#define WARNING "{\"record\":\"warning\",\"code\":\"integer-differs\",\"detail\":\"x\"}\n"
+#define METRIC "{\"record\":\"metric\",\"name\":\"zeros\",\"value\":0.5}\n"
+#define END(n) "{\"record\":\"end\",\"records\":" #n "}\n"
+
+static char folder[] = "/tmp/test_result.XXXXXX";
+static int dir;
+
+static void write_result(const char *text, size_t n, struct am_record_done *done, uint64_t records)
+{
+    unlinkat(dir, AM_RESULT_NAME, 0);
+    int fd = openat(dir, AM_RESULT_NAME, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, text, n), n);
+    close(fd);
+    *done = (struct am_record_done){.bytes = n, .records = records};
+    am_sha256_hex(text, n, done->sha256);
+}
+
+static int read_text(struct am_result *r, const char *text, uint64_t records)
+{
+    struct am_record_done done;
+    char why[512] = "";
+    write_result(text, strlen(text), &done, records);
+    int rc = am_result_read(r, dir, &done, why, sizeof why);
+    assert_true(rc == 0 || why[0]);
+    return rc;
+}
+
+static bool refused(const char *text, uint64_t records)
+{
+    struct am_result r = {.files = 77};
+    int rc = read_text(&r, text, records);
+    if (rc == 0)
+        am_result_done(&r);
+    else
+        assert_int_equal(r.files, 77); /* outputs are touched only on success */
+    return rc == -AM_E_PUBLISH;
+}
+
+static void test_good(void **state)
+{
+    struct am_result r;
+    (void)state;
+    assert_int_equal(read_text(&r, MODEL WEIGHTS TENSOR CONFIG KEEP WARNING METRIC END(7), 8), 0);
+    assert_string_equal(r.architecture, "DigitsMLP");
+    assert_int_equal(r.files, 2);
+    assert_string_equal(r.file[0].path, "model.safetensors");
+    assert_string_equal(r.file[0].staged, "f0");
+    assert_true(r.file[0].weights);
+    assert_null(r.file[0].git_sha1);
+    assert_int_equal(r.file[0].bytes, 120);
+    assert_int_equal(r.file[0].tensors, 1);
+    assert_string_equal(r.tensor[r.file[0].first].name, "w");
+    assert_string_equal(r.tensor[0].shape, "[2,2]");
+    assert_int_equal(r.tensor[0].begin, 100);
+    assert_int_equal(r.tensor[0].bytes, 16);
+    assert_string_equal(r.file[1].git_sha1, GIT);
+    assert_int_equal(r.file[1].tensors, 0);
+    assert_int_equal(r.keeps, 1);
+    assert_string_equal(r.keep[0], "tokenizer.json");
+    assert_int_equal(r.warnings, 1);
+    assert_string_equal(r.warning[0].code, "integer-differs");
+    assert_int_equal(r.metrics, 1);
+    assert_true(r.metric[0].value > 0.49 && r.metric[0].value < 0.51);
+    am_result_done(&r);
+}
+
+static void test_order_and_counts(void **state)
+{
+    (void)state;
+    assert_true(refused("", 0));
+    assert_true(refused(MODEL END(1), 2));                 /* no file at all */
+    assert_true(refused(WEIGHTS END(1), 2));               /* model is not first */
+    assert_true(refused(MODEL WEIGHTS MODEL END(3), 4));   /* model again */
+    assert_true(refused(MODEL TENSOR WEIGHTS END(3), 4));  /* a tensor of no file */
+    assert_true(refused(MODEL WEIGHTS TENSOR, 3));         /* no end */
+    assert_true(refused(MODEL WEIGHTS END(3), 3));         /* end counts wrong */
+    assert_true(refused(MODEL WEIGHTS END(2) WARNING, 4)); /* something after end */
+    assert_true(refused(MODEL WEIGHTS END(2), 4));         /* done counts wrong */
+    assert_true(refused(MODEL WEIGHTS "{\"record\":\"x\"}\n" END(3), 4));
+    assert_true(refused(MODEL WEIGHTS "nonsense\n" END(3), 4));
+    assert_true(refused(MODEL WEIGHTS "{\"record\":\"end\",\"records\":2}", 3)); /* no line feed */
+    assert_false(refused(MODEL WEIGHTS END(2), 3));
+}
+
+/* A file line with one member replaced. */
+static bool file_refused(const char *from, const char *to)
+{
+    char text[4096], line[1024];
+    snprintf(line, sizeof line, "%s", WEIGHTS);
+    char *at = strstr(line, from);
+    assert_non_null(at);
+    snprintf(text, sizeof text, "%s%.*s%s%s%s", MODEL, (int)(at - line), line, to, at + strlen(from), END(2));
+    return refused(text, 3);
+}
+
+static void test_members_of_a_file(void **state)
+{
+    (void)state;
+    assert_false(file_refused("model.safetensors", "a/b/model.safetensors"));
+    assert_true(file_refused("model.safetensors", "../model.safetensors"));
+    assert_true(file_refused("model.safetensors", "/model.safetensors"));
+    assert_true(file_refused("model.safetensors", "a//b"));
+    assert_true(file_refused("\"f0\"", "\"../f0\""));
+    assert_true(file_refused("\"f0\"", "\"..\""));
+    assert_true(file_refused("\"f0\"", "\"result.ndjson\""));
+    assert_true(file_refused("\"f0\"", "null"));
+    assert_true(file_refused("\"lfs\"", "\"big\""));
+    assert_true(file_refused("\"lfs\"", "\"regular\"")); /* then a git id must be there */
+    assert_true(file_refused("\"git_sha1\":null", "\"git_sha1\":\"" GIT "\""));
+    assert_true(file_refused("120", "-1"));
+    assert_true(file_refused("120", "1.5"));
+    assert_true(file_refused("bbbbbbbb\"", "bbbbbbb\""));
+    assert_true(file_refused("bbbbbbbb\"", "BBBBBBBB\""));
+    assert_true(file_refused("true", "1"));
+}
+
+static void test_members_of_a_tensor(void **state)
+{
+    static const char *const bad[] = {
+        "{\"record\":\"tensor\",\"name\":\"w\",\"dtype\":\"F32\",\"shape\":[2,2],\"begin\":105,\"bytes\":"
+        "16}\n", /* beyond
+                    the
+                    file
+                  */
+        "{\"record\":\"tensor\",\"name\":\"w\",\"dtype\":\"F32\",\"shape\":[2,2],\"begin\":-1,\"bytes\":16}"
+        "\n",
+        "{\"record\":\"tensor\",\"name\":\"w\",\"dtype\":\"F32\",\"shape\":[2,2],\"begin\":1,\"bytes\":"
+        "9223372036854775807}\n",
+        "{\"record\":\"tensor\",\"name\":\"w\",\"dtype\":\"f32\",\"shape\":[2,2],\"begin\":100,\"bytes\":"
+        "16}\n",
+        "{\"record\":\"tensor\",\"name\":\"w\",\"dtype\":\"F32\",\"shape\":[2,-2],\"begin\":100,\"bytes\":"
+        "16}\n",
+        "{\"record\":\"tensor\",\"name\":\"w\",\"dtype\":\"F32\",\"shape\":4,\"begin\":100,\"bytes\":16}\n",
+        "{\"record\":\"tensor\",\"name\":null,\"dtype\":\"F32\",\"shape\":[],\"begin\":100,\"bytes\":16}\n",
+    };
+    char text[2048];
+    (void)state;
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        snprintf(text, sizeof text, "%s%s%s%s", MODEL, WEIGHTS, bad[i], END(3));
+        assert_true(refused(text, 4));
+    }
+}
+
+static void test_nothing_twice(void **state)
+{
+    (void)state;
+    assert_true(refused(MODEL WEIGHTS WEIGHTS END(3), 4));
+    assert_true(refused(MODEL KEEP KEEP END(3), 4));
+    assert_true(refused(MODEL WEIGHTS "{\"record\":\"keep\",\"path\":\"model.safetensors\"}\n" END(3), 4));
+    assert_true(refused(MODEL WEIGHTS TENSOR TENSOR END(4), 5));
+    /* the same staged name under two paths */
+    assert_true(
+        refused(MODEL WEIGHTS
+                "{\"record\":\"file\",\"path\":\"b\",\"staged\":\"f0\",\"class\":\"lfs\",\"bytes\":1,\"sha256\":\"" SHA
+                "\",\"git_sha1\":null,\"weights\":false}\n" END(3),
+                4));
+    assert_false(refused(MODEL KEEP END(2), 3));
+}
+
+static void test_hash_size_and_kind(void **state)
+{
+    struct am_record_done done;
+    struct am_result r;
+    char why[512];
+    (void)state;
+    write_result(MODEL KEEP END(2), strlen(MODEL KEEP END(2)), &done, 3);
+    done.sha256[0] = done.sha256[0] == '0' ? '1' : '0';
+    assert_int_equal(am_result_read(&r, dir, &done, why, sizeof why), -AM_E_PUBLISH);
+    assert_non_null(strstr(why, "SHA-256"));
+    write_result(MODEL KEEP END(2), strlen(MODEL KEEP END(2)), &done, 3);
+    done.bytes--;
+    assert_int_equal(am_result_read(&r, dir, &done, why, sizeof why), -AM_E_PUBLISH);
+    unlinkat(dir, AM_RESULT_NAME, 0);
+    done.bytes++;
+    assert_int_equal(am_result_read(&r, dir, &done, why, sizeof why), -AM_E_PUBLISH); /* absent */
+    assert_int_equal(symlinkat("/etc/hostname", dir, AM_RESULT_NAME), 0);
+    assert_int_equal(am_result_read(&r, dir, &done, why, sizeof why), -AM_E_PUBLISH); /* a link */
+    unlinkat(dir, AM_RESULT_NAME, 0);
+    assert_int_equal(mkfifoat(dir, AM_RESULT_NAME, 0600), 0);
+    assert_int_equal(am_result_read(&r, dir, &done, why, sizeof why), -AM_E_PUBLISH); /* must not block */
+    unlinkat(dir, AM_RESULT_NAME, 0);
+}
+
+static void test_ceilings(void **state)
+{
+    struct am_record_done done;
+    struct am_result r;
+    char why[512];
+    static const char head[] = MODEL KEEP "{\"record\":\"warning\",\"code\":\"c\",\"detail\":\"", tail[] = "\"}\n",
+                      end[] = END(3);
+    const size_t skip = sizeof MODEL KEEP - 1; /* the long line begins here */
+    (void)state;
+    for (size_t over = 0; over < 2; over++) {
+        size_t line = 65536 + over, n = skip + line + 1 + sizeof end - 1;
+        char *text = malloc(n + 1);
+        memset(text, 'x', n);
+        memcpy(text, head, sizeof head - 1);
+        memcpy(text + skip + line + 1 - (sizeof tail - 1), tail, sizeof tail - 1);
+        memcpy(text + skip + line + 1, end, sizeof end - 1);
+        write_result(text, n, &done, 4);
+        assert_int_equal(am_result_read(&r, dir, &done, why, sizeof why), over ? -AM_E_PUBLISH : 0);
+        if (!over) {
+            assert_int_equal(r.warnings, 1);
+            am_result_done(&r);
+        }
+        free(text);
+    }
+}
+
+static int make_folder(void **state)
+{
+    (void)state;
+    if (!mkdtemp(folder))
+        return -1;
+    dir = open(folder, O_RDONLY | O_DIRECTORY);
+    return dir < 0 ? -1 : 0;
+}
+
+static int drop_folder(void **state)
+{
+    (void)state;
+    unlinkat(dir, AM_RESULT_NAME, 0);
+    close(dir);
+    return rmdir(folder);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_good),
+        cmocka_unit_test(test_order_and_counts),
+        cmocka_unit_test(test_members_of_a_file),
+        cmocka_unit_test(test_members_of_a_tensor),
+        cmocka_unit_test(test_nothing_twice),
+        cmocka_unit_test(test_hash_size_and_kind),
+        cmocka_unit_test(test_ceilings),
+    };
+    return cmocka_run_group_tests_name("result", tests, make_folder, drop_folder);
+}

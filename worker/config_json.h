@@ -1,0 +1,13 @@
+/*
+ * config_json.h - sets the dtype that a Hugging Face config.json declares, and leaves every other byte of it alone.
+ */
+#ifndef AM_WORKER_CONFIG_JSON_H
+#define AM_WORKER_CONFIG_JSON_H
+
+#include "core/base/buf.h"
+
+/* Copies `text` with the top-level members torch_dtype and dtype, where they are texts, set to `name` ("float32").
+   1 = something changed, 0 = nothing did (`out` is then empty), -AM_E_BAD_INPUT: not a JSON object. */
+int am_config_set_dtype(const char *text, size_t n, const char *name, struct am_buf *out);
+
+#endif

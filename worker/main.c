@@ -1,0 +1,167 @@
+/*
+ * main.c - amend-worker: one process for one job, or the printer of the registry. The contract with the daemon is
+ * contract.md.
+ */
+#include "core/base/err.h"
+#include "core/base/hash.h"
+#include "core/base/sys.h"
+#include "core/base/text.h"
+#include "core/methods/describe.h"
+#include "core/methods/method.h"
+#include "worker/json_text.h"
+#include "worker/limits.h"
+#include "worker/session.h"
+#include "worker/spec.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define REGISTRY_MAX (16u << 20)
+#define FD_RECORDS 3
+
+enum {
+    EXIT_BAD_SPEC = 64,
+    EXIT_BAD_INPUT = 65,
+    EXIT_UNSUPPORTED = 69,
+    EXIT_OTHER = 70,
+    EXIT_WRITE = 73,
+    EXIT_CANCELLED = 75
+};
+
+static int exit_code(int rc)
+{
+    switch (-rc) {
+    case AM_E_NONE:
+        return 0;
+    case AM_E_BAD_SPEC:
+    case AM_E_INVALID_PARAMS:
+    case AM_E_MISSING_INPUT:
+        return EXIT_BAD_SPEC;
+    case AM_E_BAD_INPUT:
+    case AM_E_MALFORMED:
+    case AM_E_SHAPE_MISMATCH:
+    case AM_E_DTYPE_UNSUPPORTED:
+    case AM_E_NON_FINITE:
+    case AM_E_STORE_DAMAGED:
+    case AM_E_TOO_LARGE:
+        return EXIT_BAD_INPUT;
+    case AM_E_UNSUPPORTED:
+        return EXIT_UNSUPPORTED;
+    case AM_E_DISK:
+    case AM_E_CANNOT_WRITE:
+        return EXIT_WRITE;
+    case AM_E_CANCELLED:
+        return EXIT_CANCELLED;
+    default:
+        return EXIT_OTHER;
+    }
+}
+
+static int registry_text(struct am_buf *out)
+{
+    json_t *registry = am_describe(am_methods);
+    int rc = registry ? am_json_text(out, registry, 0) : -AM_E_OUT_OF_MEMORY;
+    json_decref(registry);
+    return rc < 0 ? rc : am_buf_puts(out, "\n");
+}
+
+static int describe(void)
+{
+    static char broken[65536];
+    struct am_buf text;
+    if (am_describe_check(am_methods, broken, sizeof(broken))) {
+        fprintf(stderr, "amend-worker: broken declarations of methods:\n%s", broken);
+        return EXIT_OTHER;
+    }
+    am_buf_init(&text, REGISTRY_MAX);
+    int rc = registry_text(&text);
+    if (rc == 0)
+        rc = am_sys_write(1, text.data, text.len);
+    am_buf_done(&text);
+    return rc == 0 ? 0 : EXIT_OTHER;
+}
+
+static int hello(struct am_session *s, json_t *root)
+{
+    char sha[65];
+    struct am_buf text;
+    json_int_t threads = json_integer_value(json_object_get(json_object_get(root, "options"), "threads"));
+    am_buf_init(&text, REGISTRY_MAX);
+    int rc = registry_text(&text);
+    if (rc == 0) {
+        am_sha256_hex(text.data, text.len, sha);
+        rc = am_report_open(&s->report, FD_RECORDS, sha, threads > 0 && threads <= 64 ? (unsigned)threads : 1);
+    }
+    am_buf_done(&text);
+    return rc;
+}
+
+static int finish(struct am_session *s)
+{
+    char sha[65];
+    AM_TRY(am_result_end(&s->result, sha));
+    am_report_done(&s->report, s->result.bytes, sha, s->result.records);
+    return s->report.broken ? -AM_E_INTERNAL : 0;
+}
+
+/* One sentence for the job's page; the records before it have them all. */
+static void first_fault(struct am_session *s, int rc)
+{
+    const struct am_fault *f = s->faults.n ? &s->faults.v[0] : NULL;
+    const char *file = f && f->file && !strstr(f->detail, f->file) ? f->file : "";
+    char more[48] = "";
+    if (s->faults.total > 1)
+        snprintf(more, sizeof(more), " (and %zu more)", s->faults.total - 1);
+    snprintf(s->detail, sizeof(s->detail), "%.100s%s%.340s%s", file, *file ? ": " : "",
+             f ? f->detail : am_err_title(rc), more);
+}
+
+static void tell_failure(struct am_session *s, int rc)
+{
+    if (!s->detail[0])
+        first_fault(s, rc);
+    fprintf(stderr, "amend-worker: %s: %s\n", am_err_slug(rc), s->detail);
+    if (rc != -AM_E_CANCELLED)
+        am_report_failed(&s->report, rc, s->detail, &s->faults);
+}
+
+/* hello needs nothing but the spec's thread count, so it goes out even when the spec is broken: the daemon waits for
+ * it. */
+static int work(int (*mode)(struct am_session *, json_t *))
+{
+    struct am_session s = {.staging = AM_FD_STAGING, .warnings = json_array()};
+    json_t *root = NULL;
+    int loaded = am_spec_load(0, &root, &s.faults);
+    if (hello(&s, root) < 0)
+        return EXIT_OTHER;
+    int rc = loaded;
+    if (rc == 0)
+        rc = mode(&s, root);
+    if (rc == 0)
+        rc = am_session_alive(&s);
+    if (rc == 0)
+        rc = finish(&s);
+    if (rc < 0)
+        tell_failure(&s, rc);
+    am_report_close(&s.report);
+    am_result_done(&s.result);
+    am_faults_done(&s.faults);
+    json_decref(s.warnings);
+    return exit_code(rc);
+}
+
+int main(int argc, char **argv)
+{
+    const char *mode = argc == 2 ? argv[1] : "";
+    if (am_streq(mode, "describe"))
+        return describe();
+    if (!am_streq(mode, "run") && !am_streq(mode, "import")) {
+        fprintf(stderr, "usage: amend-worker run|import|describe (amendd starts it; see worker/contract.md)\n");
+        return EXIT_BAD_SPEC;
+    }
+    if (am_limits_begin() < 0) {
+        fprintf(stderr, "amend-worker: cannot set its limits, or its parent is gone\n");
+        return EXIT_OTHER;
+    }
+    return work(am_streq(mode, "run") ? am_mode_run : am_mode_import);
+}

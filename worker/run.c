@@ -1,0 +1,296 @@
+/*
+ * run.c - mode `run`: opens the inputs, runs the method over them, writes the files beside the weights and the result's
+ * records.
+ */
+#include "core/methods/run.h"
+
+#include "core/base/sys.h"
+#include "core/base/text.h"
+#include "core/methods/args_json.h"
+#include "worker/card.h"
+#include "worker/config_json.h"
+#include "worker/files.h"
+#include "worker/limits.h"
+#include "worker/session.h"
+#include "worker/spec.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define TEXT_MAX (64u << 20)
+#define CONFIG_MAX (1u << 20)
+
+struct job {
+    struct am_session *s;
+    struct am_spec_run spec;
+    const struct am_method *method;
+    struct am_args args;
+    struct am_model *model; /* one for each input */
+    struct am_output out;
+    unsigned staged; /* number of the next staged file */
+    char *config;    /* the donor's config.json or NULL */
+    size_t config_n;
+};
+
+static bool is_base(const struct am_spec_input *in)
+{
+    return am_streq(in->role, "base") || am_streq(in->role, "old_base");
+}
+
+static int find_method(struct job *j)
+{
+    j->method = am_method_find(j->spec.type, j->spec.method);
+    if (j->method)
+        return 0;
+    return am_fault_add(&j->s->faults, AM_E_UNSUPPORTED, (struct am_where){.pointer = "#/method"},
+                        "this worker has no method %.100s/%.100s; daemon and worker are of different builds",
+                        j->spec.type, j->spec.method);
+}
+
+static int take_args(struct job *j)
+{
+    json_t *params[AM_MAX_INPUTS + 1];
+    const char *what = "";
+    size_t n = 0;
+    for (size_t i = 0; i < j->spec.inputs; i++)
+        if (!is_base(&j->spec.input[i]))
+            params[n++] = j->spec.input[i].params;
+    int rc = am_args_from_json(&j->args, j->method, j->spec.params, params, n, &what);
+    if (rc != -AM_E_BAD_SPEC)
+        return rc;
+    return am_fault_add(&j->s->faults, AM_E_BAD_SPEC, (struct am_where){.pointer = "#/params"},
+                        "parameter %s is missing, or not of its kind and range", what);
+}
+
+static int open_models(struct job *j)
+{
+    j->model = calloc(j->spec.inputs, sizeof(*j->model));
+    if (!j->model)
+        return -AM_E_OUT_OF_MEMORY;
+    for (size_t i = 0; i < j->spec.inputs; i++) {
+        const struct am_spec_input *in = &j->spec.input[i];
+        int rc = am_model_open(&j->model[i], in->file, in->files, AM_ST_LIMITS_DEFAULT, &j->s->faults);
+        if (rc == -AM_E_OUT_OF_MEMORY)
+            return rc;
+        if (rc < 0) {
+            snprintf(j->s->detail, sizeof(j->s->detail), "the weights of %.200s cannot be read: %.200s", in->label,
+                     j->s->faults.n ? j->s->faults.v[0].detail : am_err_title(rc));
+            return -AM_E_BAD_INPUT;
+        }
+        AM_TRY(am_session_alive(j->s));
+    }
+    return 0;
+}
+
+static int on_progress(void *ctx, uint64_t bytes_done, uint64_t bytes_total, size_t tensors_done, size_t tensors_total)
+{
+    struct job *j = ctx;
+    am_report_progress(&j->s->report, &(struct am_progress){.phase = j->spec.type,
+                                                            .unit = "tensors",
+                                                            .done = tensors_done,
+                                                            .total = tensors_total,
+                                                            .bytes_done = bytes_done,
+                                                            .bytes_total = bytes_total});
+    return am_session_alive(j->s);
+}
+
+static void on_warning(void *ctx, const char *code, const char *detail)
+{
+    struct job *j = ctx;
+    am_session_warn(j->s, code, detail);
+}
+
+static enum am_overflow overflow_policy(const struct am_args *args)
+{
+    const char *name = am_arg_text(args, "overflow");
+    if (am_streq(name, "clamp"))
+        return AM_OVERFLOW_CLAMP;
+    return am_streq(name, "inf") ? AM_OVERFLOW_INF : AM_OVERFLOW_REFUSE;
+}
+
+static int compute(struct job *j)
+{
+    struct am_run_input x[AM_MAX_INPUTS + 1];
+    struct am_run r = {
+        .method = j->method,
+        .args = &j->args,
+        .x = x,
+        .donor = &j->model[j->spec.donor],
+        .out_dtype = j->spec.out_dtype,
+        .shard_bytes = j->spec.shard_bytes,
+        .threads = j->spec.threads,
+        .staging = j->s->staging,
+        .propagate_nonfinite = am_streq(am_arg_text(&j->args, "nonfinite"), "propagate"),
+        .overflow = overflow_policy(&j->args),
+        .progress = on_progress,
+        .warning = on_warning,
+        .ctx = j,
+    };
+    for (size_t i = 0; i < j->spec.inputs; i++) {
+        struct am_run_input in = {.model = &j->model[i], .label = j->spec.input[i].label};
+        if (is_base(&j->spec.input[i]))
+            r.base = in;
+        else
+            x[r.inputs++] = in;
+    }
+    AM_TRY(am_run(&r, &j->out, &j->s->faults));
+    j->staged = (unsigned)j->out.files;
+    return 0;
+}
+
+static int read_config(struct job *j)
+{
+    for (size_t i = 0; i < j->spec.others; i++) {
+        const struct am_spec_other *o = &j->spec.other[i];
+        if (!o->readable || !am_streq(o->file.path, "config.json") || o->file.bytes > CONFIG_MAX)
+            continue;
+        j->config_n = (size_t)o->file.bytes;
+        j->config = malloc(j->config_n + 1);
+        return j->config ? am_file_read(&o->file, j->config, j->config_n, 0) : -AM_E_OUT_OF_MEMORY;
+    }
+    return 0;
+}
+
+static int put_weights(struct job *j, const struct am_out_file *file)
+{
+    struct am_staged staged = {.lfs = true, .bytes = file->bytes};
+    snprintf(staged.name, sizeof(staged.name), "%s", file->staged);
+    snprintf(staged.sha256, sizeof(staged.sha256), "%s", file->sha256);
+    AM_TRY(am_result_put(&j->s->result, am_file_record(file->path, &staged, true)));
+    for (size_t i = file->first; i < file->first + file->n; i++) {
+        const struct am_st_out *t = &j->out.t[i].st;
+        AM_TRY(am_result_put(&j->s->result, am_tensor_record(t->name, t->dtype, t->shape, t->rank, t->begin, t->end)));
+    }
+    return 0;
+}
+
+static int put_text(struct job *j, const char *path, const char *text, size_t n)
+{
+    struct am_staged staged;
+    AM_TRY(am_stage_bytes(&staged, j->s->staging, j->staged, path, text, n));
+    j->staged++;
+    return am_result_put(&j->s->result, am_file_record(path, &staged, false));
+}
+
+static int put_index(struct job *j)
+{
+    char *text = am_output_index_json(&j->out);
+    int rc = text ? put_text(j, "model.safetensors.index.json", text, strlen(text)) : 0;
+    free(text);
+    return rc;
+}
+
+static int put_made(struct job *j, const char *path, int (*make)(const struct am_spec_run *, struct am_buf *))
+{
+    struct am_buf text;
+    am_buf_init(&text, TEXT_MAX);
+    int rc = make(&j->spec, &text);
+    if (rc == 0)
+        rc = put_text(j, path, text.data, text.len);
+    am_buf_done(&text);
+    return rc;
+}
+
+static const char *torch_name(int dtype)
+{
+    switch (dtype) {
+    case AM_F16:
+        return "float16";
+    case AM_BF16:
+        return "bfloat16";
+    case AM_F64:
+        return "float64";
+    default:
+        return "float32";
+    }
+}
+
+/* 1: config.json was written anew, because it names another dtype than the weights now have. */
+static int put_config(struct job *j)
+{
+    struct am_buf text;
+    if (!j->config || j->spec.out_dtype < 0)
+        return 0;
+    am_buf_init(&text, 2 * CONFIG_MAX);
+    int rc = am_config_set_dtype(j->config, j->config_n, torch_name(j->spec.out_dtype), &text);
+    if (rc == 1) {
+        int put = put_text(j, "config.json", text.data, text.len);
+        rc = put < 0 ? put : 1;
+    } else if (rc == -AM_E_BAD_INPUT) {
+        am_session_warn(j->s, "config-syntax", "config.json of the donor is no JSON object and is kept as it is");
+        rc = 0;
+    }
+    am_buf_done(&text);
+    return rc;
+}
+
+static bool kept(const char *path)
+{
+    static const char *const made[] = {"README.md", "amend.json", "mergekit_config.yml"};
+    for (size_t i = 0; i < sizeof(made) / sizeof(made[0]); i++)
+        if (am_streq(path, made[i]))
+            return false;
+    return !am_starts(path, "amend/") && !am_file_is_weights(path);
+}
+
+static int put_kept(struct job *j, bool config_written)
+{
+    for (size_t i = 0; i < j->spec.others; i++) {
+        const char *path = j->spec.other[i].file.path;
+        if (!kept(path) || (config_written && am_streq(path, "config.json")))
+            continue;
+        AM_TRY(am_result_put(&j->s->result, json_pack("{s:s, s:s}", "record", "keep", "path", path)));
+    }
+    return 0;
+}
+
+static int put_result(struct job *j)
+{
+    struct am_result *result = &j->s->result;
+    AM_TRY(am_result_open(result, j->s->staging));
+    json_t *architecture = am_architecture(j->config ? j->config : "", j->config_n);
+    AM_TRY(am_result_put(result, json_pack("{s:s, s:o}", "record", "model", "architecture", architecture)));
+    for (size_t i = 0; i < j->out.files; i++)
+        AM_TRY(put_weights(j, &j->out.file[i]));
+    AM_TRY(put_index(j));
+    AM_TRY(put_made(j, "README.md", am_card_readme));
+    AM_TRY(put_made(j, "amend.json", am_card_recipe));
+    int config = put_config(j);
+    AM_TRY(config);
+    AM_TRY(put_kept(j, config == 1));
+    return am_session_put_warnings(j->s);
+}
+
+static int work(struct job *j)
+{
+    int other = -1;
+    struct am_spec_fds *fds = &j->spec.fds;
+    if (am_limits_check_fds(fds->v, fds->n, &other) < 0)
+        return am_fault_add(&j->s->faults, AM_E_INTERNAL, (struct am_where){0},
+                            "descriptor %d is open and not in the spec", other);
+    AM_TRY(am_limits_files(fds->v, fds->n));
+    AM_TRY(find_method(j));
+    AM_TRY(take_args(j));
+    AM_TRY(open_models(j));
+    AM_TRY(compute(j));
+    AM_TRY(read_config(j));
+    int rc = put_result(j);
+    return rc == -AM_E_INTERNAL ? -AM_E_CANNOT_WRITE : rc;
+}
+
+int am_mode_run(struct am_session *s, json_t *root)
+{
+    struct job j = {.s = s};
+    int rc = am_spec_run(&j.spec, root, &s->faults);
+    if (rc == 0)
+        rc = work(&j);
+    am_output_done(&j.out);
+    for (size_t i = 0; j.model && i < j.spec.inputs; i++)
+        am_model_done(&j.model[i]);
+    free(j.model);
+    free(j.config);
+    am_args_done(&j.args);
+    am_spec_run_done(&j.spec);
+    return rc;
+}

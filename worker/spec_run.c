@@ -1,0 +1,170 @@
+/*
+ * spec_run.c - the spec of mode `run`.
+ */
+#include "core/base/text.h"
+#include "core/methods/method.h"
+#include "worker/spec_parts.h"
+
+#include <stdlib.h>
+
+#define THREADS_MAX 64
+
+/* The spans must tile the file: that is what makes an assembled file read like a whole one. */
+static int take_spans(struct am_file *file, struct am_spec_fds *fds, json_t *list)
+{
+    uint64_t at = 0;
+    file->spans = json_array_size(list);
+    file->span = calloc(file->spans + 1, sizeof(*file->span));
+    if (!file->span)
+        return -AM_E_OUT_OF_MEMORY;
+    for (size_t i = 0; i < file->spans; i++) {
+        struct am_span *s = &file->span[i];
+        json_t *o = json_array_get(list, i);
+        s->at = at;
+        AM_TRY(am_spec_fd(fds, json_object_get(o, "fd"), &s->fd));
+        AM_TRY(am_spec_u64(o, "offset", &s->offset));
+        AM_TRY(am_spec_u64(o, "bytes", &s->bytes));
+        if (__builtin_add_overflow(at, s->bytes, &at))
+            return -AM_E_BAD_SPEC;
+    }
+    return at == file->bytes ? 0 : -AM_E_BAD_SPEC;
+}
+
+static int take_file(struct am_file *file, struct am_spec_fds *fds, json_t *o, bool *ret_readable)
+{
+    json_t *spans = json_object_get(o, "spans");
+    file->path = am_spec_path(o);
+    if (!file->path || am_spec_u64(o, "bytes", &file->bytes) < 0)
+        return -AM_E_BAD_SPEC;
+    *ret_readable = json_is_array(spans);
+    return *ret_readable ? take_spans(file, fds, spans) : 0;
+}
+
+static int take_input(struct am_spec_input *in, struct am_spec_fds *fds, json_t *o)
+{
+    json_t *files = json_object_get(o, "files"), *params = json_object_get(o, "params");
+    in->role = json_string_value(json_object_get(o, "role"));
+    in->label = json_string_value(json_object_get(o, "label"));
+    in->params = json_is_object(params) ? params : NULL;
+    size_t n = json_array_size(files);
+    if (!in->role || !in->label || n == 0)
+        return -AM_E_BAD_SPEC;
+    in->file = calloc(n, sizeof(*in->file));
+    if (!in->file)
+        return -AM_E_OUT_OF_MEMORY;
+    for (; in->files < n; in->files++) {
+        bool readable;
+        struct am_file *file = &in->file[in->files];
+        int rc = take_file(file, fds, json_array_get(files, in->files), &readable);
+        if (rc < 0 || !readable) {
+            free(file->span);
+            return rc < 0 ? rc : -AM_E_BAD_SPEC;
+        }
+    }
+    return 0;
+}
+
+static int take_inputs(struct am_spec_run *s, struct am_faults *f)
+{
+    json_t *list = json_object_get(s->root, "inputs");
+    size_t n = json_array_size(list);
+    uint64_t donor = 0;
+    if (n == 0 || n > AM_MAX_INPUTS + 1)
+        return am_spec_bad(f, "#/inputs", "must be a list of 1 to 101 inputs");
+    s->input = calloc(n, sizeof(*s->input));
+    if (!s->input)
+        return -AM_E_OUT_OF_MEMORY;
+    while (s->inputs < n) {
+        size_t i = s->inputs++;
+        int rc = take_input(&s->input[i], &s->fds, json_array_get(list, i));
+        if (rc == -AM_E_BAD_SPEC)
+            return am_spec_bad(f, "#/inputs",
+                               "has an entry without role, label or readable files whose spans tile them");
+        AM_TRY(rc);
+    }
+    if (am_spec_u64(s->root, "donor", &donor) < 0 || donor >= n)
+        return am_spec_bad(f, "#/donor", "must be the number of an input");
+    s->donor = (size_t)donor;
+    return 0;
+}
+
+static int take_others(struct am_spec_run *s, struct am_faults *f)
+{
+    json_t *list = json_object_get(s->root, "donor_files");
+    size_t n = json_array_size(list);
+    if (!json_is_array(list))
+        return am_spec_bad(f, "#/donor_files", "must be a list");
+    s->other = calloc(n + 1, sizeof(*s->other));
+    if (!s->other)
+        return -AM_E_OUT_OF_MEMORY;
+    while (s->others < n) {
+        struct am_spec_other *o = &s->other[s->others++];
+        int rc = take_file(&o->file, &s->fds, json_array_get(list, s->others - 1), &o->readable);
+        if (rc == -AM_E_BAD_SPEC)
+            return am_spec_bad(f, "#/donor_files", "has an entry without path, bytes or spans that tile it");
+        AM_TRY(rc);
+    }
+    return 0;
+}
+
+static int take_options(struct am_spec_run *s, struct am_faults *f)
+{
+    json_t *o = json_object_get(s->root, "options"), *dtype = json_object_get(o, "out_dtype");
+    uint64_t threads = 0;
+    if (am_spec_u64(o, "threads", &threads) < 0 || threads < 1 || threads > THREADS_MAX)
+        return am_spec_bad(f, "#/options/threads", "must be 1 to 64");
+    if (am_spec_u64(o, "shard_bytes", &s->shard_bytes) < 0)
+        return am_spec_bad(f, "#/options/shard_bytes", "must be a number of bytes");
+    s->threads = (unsigned)threads;
+    s->out_dtype = -1;
+    if (!dtype || json_is_null(dtype))
+        return 0;
+    s->out_dtype = json_is_string(dtype) ? am_dtype_parse(json_string_value(dtype), json_string_length(dtype)) : -1;
+    if (s->out_dtype < 0 || !am_dtype_computed((enum am_dtype)s->out_dtype))
+        return am_spec_bad(f, "#/options/out_dtype", "must be null, F16, BF16, F32 or F64");
+    return 0;
+}
+
+static int take_all(struct am_spec_run *s, struct am_faults *f)
+{
+    AM_TRY(am_spec_head(s->root, f));
+    s->type = json_string_value(json_object_get(s->root, "type"));
+    s->method = json_string_value(json_object_get(s->root, "method"));
+    s->model = json_string_value(json_object_get(s->root, "model"));
+    s->params = json_object_get(s->root, "params");
+    s->recipe = json_object_get(s->root, "recipe");
+    if (!s->type || !s->method || !s->model)
+        return am_spec_bad(f, "#", "must name type, method and model");
+    if (!json_is_object(s->params) || !json_is_object(s->recipe))
+        return am_spec_bad(f, "#", "must have the objects params and recipe");
+    AM_TRY(take_options(s, f));
+    AM_TRY(take_inputs(s, f));
+    return take_others(s, f);
+}
+
+int am_spec_run(struct am_spec_run *ret, json_t *root, struct am_faults *faults)
+{
+    struct am_spec_run s = {.root = root};
+    int rc = take_all(&s, faults);
+    if (rc < 0)
+        am_spec_run_done(&s);
+    else
+        *ret = s;
+    return rc;
+}
+
+void am_spec_run_done(struct am_spec_run *s)
+{
+    for (size_t i = 0; i < s->inputs; i++) {
+        for (size_t j = 0; j < s->input[i].files; j++)
+            free(s->input[i].file[j].span);
+        free(s->input[i].file);
+    }
+    for (size_t i = 0; i < s->others; i++)
+        free(s->other[i].file.span);
+    free(s->input);
+    free(s->other);
+    free(s->fds.v);
+    json_decref(s->root);
+    *s = (struct am_spec_run){0};
+}
