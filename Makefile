@@ -2,9 +2,11 @@
 #
 #   make            the three programs: build/amendd, build/amend-worker, build/amend
 #   make demo       a tour: real models in, merge, unlearn, edit, lineage out (KEEP=1 leaves the service running)
-#   make check      all tests, at most 6 minutes on 2 cores
-#   make deps       what a bare Debian 12 with git and make lacks, by apt (asks first; YES=1 or CI=true do not)
-#   make lint fuzz install uninstall clean
+#   make check      all tests, a few minutes on 2 cores; its parts alone: make lint unit service
+#   make deps       what a bare Debian 12 with git and make lacks, by apt (asks first; YES=1, or root with CI=true, do not)
+#   make docs       the generated blocks of api.md
+#   make fuzz       each fuzz target for FUZZ_SECONDS (600)
+#   make install uninstall clean
 #
 # VARIANT=asan builds with AddressSanitizer and UBSan under build/asan/; fuzz and planted are for the fuzz targets.
 
@@ -67,17 +69,19 @@ WORKER := $(call src,worker)
 CLI := $(call src,cli)
 
 PROGRAMS := $(B)/amendd $(B)/amend-worker $(B)/amend
+all: $(PROGRAMS)
 always:
-.PHONY: all always deps demo check lint fuzz fuzz-check install uninstall clean docs
+.PHONY: all always deps demo check lint fuzz install uninstall clean docs
 .DELETE_ON_ERROR:
 .SECONDARY:
-all: $(PROGRAMS)
 
 $(O)/%.o: %.c | deps-present
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -c $< -o $@
 $(O)/%.o: $(O)/%.c
 	$(CC) $(ALL_CFLAGS) -c $< -o $@
+# The loops over elements are worth vectorising, which gcc leaves out at -O2.
+$(O)/core/tensor/kernels_generic.o: OPT := $(OPT:-O2=-O3)
 
 # The registry of methods is found by name: one exported am_method_<type>_<stem> in each file of a family.
 # methods.list changes when a file comes or goes, so that a removed method is gone at the next make.
@@ -96,7 +100,7 @@ $(B)/amend-worker: $(call obj,$(WORKER)) $(CORE_OBJ)
 	@mkdir -p $(@D)
 	$(CC) $(ALL_LDFLAGS) $^ -o $@ $(call pc,jansson libcrypto libuv) -lm
 
-# What the worker says of its methods is embedded in the daemon and the client.
+# What the worker says of its methods is embedded in the daemon; the client asks the daemon.
 $(O)/registry.json: $(B)/amend-worker
 	$(B)/amend-worker describe > $@
 $(O)/registry.c: $(O)/registry.json tools/embed-bytes
@@ -105,7 +109,7 @@ $(O)/registry.c: $(O)/registry.json tools/embed-bytes
 $(B)/amendd: $(call obj,$(SERVER) $(STORAGE) $(TABLE) $(BASE)) $(O)/migrations.o $(O)/registry.o
 	@mkdir -p $(@D)
 	$(CC) $(ALL_LDFLAGS) $^ -o $@ $(call pc,libmicrohttpd jansson sqlite3 libuv libcrypto) -lm
-$(B)/amend: $(call obj,$(CLI) $(BASE) $(TABLE))
+$(B)/amend: $(call obj,$(CLI) $(BASE))
 	@mkdir -p $(@D)
 	$(CC) $(ALL_LDFLAGS) $^ -o $@ $(call pc,libcurl jansson libcrypto) -lm
 
@@ -114,7 +118,7 @@ $(B)/amend: $(call obj,$(CLI) $(BASE) $(TABLE))
 include tools/deps.mk
 include tests/tests.mk
 
-demo: deps
+demo: deps-present
 	@$(MAKE) -s -j2 all
 	@BUILD=$(B) tools/demo
 
@@ -126,7 +130,8 @@ install: all
 	install -d $(addprefix $(DESTDIR),$(bindir) $(libexecdir) $(unitdir) $(sysusersdir) $(tmpfilesdir) $(sysconfdir)/amendd $(docdir))
 	install -m 755 $(B)/amendd $(B)/amend $(DESTDIR)$(bindir)
 	install -m 755 $(B)/amend-worker $(DESTDIR)$(libexecdir)
-	sed 's|/usr/local/bin|$(bindir)|' systemd/amendd.service > $(DESTDIR)$(unitdir)/amendd.service
+	sed 's|/usr/local/bin|$(bindir)|; s|/usr/local/share/doc/amend|$(docdir)|' systemd/amendd.service > $(DESTDIR)$(unitdir)/amendd.service
+	chmod 644 $(DESTDIR)$(unitdir)/amendd.service
 	install -m 644 systemd/amendd.sysusers $(DESTDIR)$(sysusersdir)/amendd.conf
 	install -m 644 systemd/amendd.tmpfiles $(DESTDIR)$(tmpfilesdir)/amendd.conf
 	test -e $(DESTDIR)$(sysconfdir)/amendd/amendd.env || install -m 640 systemd/amendd.env $(DESTDIR)$(sysconfdir)/amendd/amendd.env

@@ -94,8 +94,7 @@ static void show(const struct am_cli *c, const json_t *job)
     static const char *const times[] = {"created_at", "started_at", "finished_at"};
     struct am_grid g;
     am_grid_init(&g, c, NULL);
-    am_grid_put(&g, "job");
-    am_grid_put(&g, am_js_text(job, "id", "?"));
+    am_grid_pair(&g, "job", am_js_text(job, "id", "?"));
     am_grid_put(&g, "method");
     am_grid_putf(&g, "%s/%s", am_js_text(job, "type", "?"), am_js_text(job, "method", "?"));
     am_grid_put(&g, "status");
@@ -141,7 +140,7 @@ int am_cmd_job_get(struct am_cli *c, int argc, char **argv)
     if (c->out == AM_OUT_JSON)
         am_print_json(c, r.json);
     else if (c->out == AM_OUT_NAME)
-        puts(am_js_text(r.json, "id", "?"));
+        puts(id);
     else
         show(c, r.json);
     return 0;
@@ -184,9 +183,6 @@ int am_cmd_job_logs(struct am_cli *c, int argc, char **argv)
         return rc;
     if (r.status != 200 && r.status != 204)
         return am_problem_say(c, &r);
-    if (c->out_tty)
-        am_put_clean(stdout, r.body);
-    else
-        fwrite(r.body, 1, r.len, stdout);
+    am_print_text(c, r.body, r.len);
     return 0;
 }

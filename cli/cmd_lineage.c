@@ -41,7 +41,8 @@ static void put_node(const struct tree *t, const char *commit, bool again)
     fputs(t->c->out_color ? "\033[1m" : "", stdout);
     am_put_clean(stdout, name);
     fputs(t->c->out_color ? "\033[0m " : " ", stdout);
-    printf("%.12s", commit);
+    AM_CLEANUP(am_xfreep) char *abbreviated = am_xprintf("%.12s", commit);
+    am_put_clean(stdout, abbreviated);
     const char *type = am_js_text(n, "type", NULL), *method = am_js_text(n, "method", NULL);
     if (type && method) {
         printf("  ");
@@ -173,9 +174,7 @@ static int print_text(struct am_cli *c, const char *path)
         return rc;
     if (r.status != 200)
         return am_problem_say(c, &r);
-    am_put_clean(stdout, r.body);
-    if (r.len && r.body[r.len - 1] != '\n')
-        putchar('\n');
+    am_print_text(c, r.body, r.len);
     return 0;
 }
 
@@ -189,10 +188,10 @@ int am_cmd_model_lineage(struct am_cli *c, int argc, char **argv)
     int rc = am_opt_parse(c, opts, argc, argv, 1, 1, &word);
     if (rc == 0 && !am_streq(depth, "all"))
         rc = am_opt_number(c, "--depth (or all)", depth, 1, 100, &n);
-    if (rc || (rc = am_ref_parse(c, word, false, &m)))
+    if (rc || (rc = am_rev_parse(c, word, &m)))
         return rc;
     AM_CLEANUP(am_xfreep) char *base = am_url_model(m.model, "lineage", NULL);
-    AM_CLEANUP(am_xfreep) char *rev = am_url_encoded(m.rev[0] ? m.rev : "main");
+    AM_CLEANUP(am_xfreep) char *rev = am_url_encoded(m.rev);
     AM_CLEANUP(am_xfreep)
     char *path = am_xprintf("%s?rev=%s&depth=%s&direction=up%s", base, rev, depth, mermaid ? "&format=mermaid" : "");
     if (mermaid)

@@ -6,7 +6,7 @@
 #include "cli/job.h"
 #include "cli/method.h"
 #include "cli/opt.h"
-#include "cli/read.h"
+#include "cli/out.h"
 #include "core/base/text.h"
 
 #include <stdio.h>
@@ -27,7 +27,13 @@ int am_method_list(struct am_cli *c, const char *type)
     AM_CLEANUP(am_xfreep) char *path = type ? am_xprintf("/v1/methods?type=%s", value) : am_xdup("/v1/methods");
     AM_CLEANUP(am_jsonp) json_t *list = NULL;
     int rc = am_http_list(c, path, 10000, false, &list);
-    return rc ? rc : am_print_list(c, list, head, 0, put_method, "no methods of that type");
+    if (rc)
+        return rc;
+    if (type && !json_array_size(am_js(list, "data"))) {
+        am_say_error(c, "see all of them: amend methods", "there are no methods of type '%s'", type);
+        return AM_EXIT_NOT_FOUND;
+    }
+    return am_print_list(c, list, head, 0, put_method, "no methods");
 }
 
 static int say_no_method(struct am_cli *c, const char *type, const char *name, int missing)
@@ -82,8 +88,9 @@ static int build_and_send(struct am_cli *c, const json_t *method, int argc, char
     return 0;
 }
 
-static int shorthand(struct am_cli *c, const char *type, int argc, char **argv)
+int am_cmd_shorthand(struct am_cli *c, int argc, char **argv)
 {
+    const char *type = c->cmd->noun;
     if (argc == 0) {
         if (!c->help)
             return am_say_usage(c, "which method? see amend methods %s", type);
@@ -115,21 +122,6 @@ static int shorthand(struct am_cli *c, const char *type, int argc, char **argv)
     rc = build_and_send(c, method, argc - 1, argv + 1);
     c->method = NULL; /* it points into the description */
     return rc;
-}
-
-int am_cmd_merge(struct am_cli *c, int argc, char **argv)
-{
-    return shorthand(c, "merge", argc, argv);
-}
-
-int am_cmd_unlearn(struct am_cli *c, int argc, char **argv)
-{
-    return shorthand(c, "unlearn", argc, argv);
-}
-
-int am_cmd_edit(struct am_cli *c, int argc, char **argv)
-{
-    return shorthand(c, "edit", argc, argv);
 }
 
 int am_cmd_methods(struct am_cli *c, int argc, char **argv)

@@ -4,6 +4,7 @@
 #include "cli/commands.h"
 #include "cli/http.h"
 #include "cli/opt.h"
+#include "cli/out.h"
 #include "cli/read.h"
 #include "core/base/text.h"
 
@@ -75,15 +76,10 @@ static int read_raw(struct am_cli *c, int argc, char **argv, struct raw *ret)
 
 static int put_answer(struct am_cli *c, const struct am_reply *r)
 {
-    if (r->json && c->out_tty) {
+    if (r->json && c->out_tty)
         am_print_json(c, r->json);
-    } else if (c->out_tty) {
-        am_put_clean(stdout, r->body);
-        if (r->len && r->body[r->len - 1] != '\n')
-            putchar('\n');
-    } else {
-        fwrite(r->body, 1, r->len, stdout);
-    }
+    else
+        am_print_text(c, r->body, r->len);
     return r->status >= 400 ? am_problem_say(c, r) : 0;
 }
 

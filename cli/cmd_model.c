@@ -5,7 +5,7 @@
 #include "cli/http.h"
 #include "cli/job.h"
 #include "cli/opt.h"
-#include "cli/read.h"
+#include "cli/out.h"
 #include "core/base/text.h"
 
 #include <errno.h>
@@ -52,7 +52,11 @@ int am_cmd_model_register(struct am_cli *c, int argc, char **argv)
         return am_say_usage(c, "the directory, branch and message must be UTF-8 text");
     AM_CLEANUP(am_xfreep) char *path = am_url_model(m.model, "versions", NULL);
     AM_CLEANUP(am_reply_done) struct am_reply r = {0};
-    if ((rc = am_http_json(c, "POST", path, body, &r)))
+    /* The daemon answers when the import is done, or with a task after some seconds. */
+    am_live_draw(c, &(struct am_live){.phase = "the daemon reads the directory", .fraction = -1, .eta_seconds = -1});
+    rc = am_http_json(c, "POST", path, body, &r);
+    am_live_clear();
+    if (rc)
         return rc;
     if (r.status != 202)
         return report_version(c, &r);
@@ -169,9 +173,9 @@ int am_cmd_model_files(struct am_cli *c, int argc, char **argv)
     struct am_ref m;
     AM_CLEANUP(am_jsonp) json_t *list = NULL;
     int rc = am_opt_parse(c, NULL, argc, argv, 1, 1, &word);
-    if (rc || (rc = am_ref_parse(c, word, false, &m)))
+    if (rc || (rc = am_rev_parse(c, word, &m)))
         return rc;
-    AM_CLEANUP(am_xfreep) char *path = am_url_model(m.model, "versions", m.rev[0] ? m.rev : "main", "files", NULL);
+    AM_CLEANUP(am_xfreep) char *path = am_url_model(m.model, "versions", m.rev, "files", NULL);
     if ((rc = am_http_list(c, path, 100000, false, &list)))
         return rc;
     return am_print_list(c, list, head, 1u << 1, put_file, "no files");

@@ -27,16 +27,16 @@ static int pin(struct am_pull *p)
     return 0;
 }
 
-static int enough_space(const struct am_pull *p)
+static void note_space(const struct am_pull *p)
 {
     uint64_t free_bytes, total;
     char need[AM_FMT], have[AM_FMT];
     if (am_sys_free_bytes(p->dir, &free_bytes, &total) < 0 || free_bytes >= p->total)
-        return 0; /* files that are there already may make it enough, but then there is enough for them twice */
+        return;
+    /* Only a note: files that are there already need no space. */
     am_fmt_bytes((int64_t)p->total, need);
     am_fmt_bytes((int64_t)free_bytes, have);
     am_say_note(p->c, "note: the version has %s and only %s are free in %s", need, have, p->dir);
-    return 0;
 }
 
 int am_cmd_model_pull(struct am_cli *c, int argc, char **argv)
@@ -44,7 +44,7 @@ int am_cmd_model_pull(struct am_cli *c, int argc, char **argv)
     const char *words[2];
     struct am_pull p = {.c = c, .start = am_mono_ms()};
     int rc = am_opt_parse(c, NULL, argc, argv, 2, 2, words);
-    if (rc || (rc = am_ref_parse(c, words[0], true, &p.ref)))
+    if (rc || (rc = am_rev_parse(c, words[0], &p.ref)))
         return rc;
     am_interrupt_watch();
     AM_CLEANUP(am_jsonp) json_t *list = NULL;
@@ -59,8 +59,9 @@ int am_cmd_model_pull(struct am_cli *c, int argc, char **argv)
     json_array_foreach(data, i, entry) p.total +=
         (uint64_t)(am_js_int(entry, "bytes", 0) > 0 ? am_js_int(entry, "bytes", 0) : 0);
     AM_CLEANUP(am_xfreep) char *inside = am_xprintf("%s/", p.dir);
-    if ((rc = am_pull_folders(c, inside)) || (rc = enough_space(&p)))
+    if ((rc = am_pull_folders(c, inside)))
         return rc;
+    note_space(&p);
     json_array_foreach(data, i, entry)
     {
         if ((rc = am_pull_take(&p, entry)))

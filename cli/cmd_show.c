@@ -9,16 +9,10 @@
 
 #include <stdio.h>
 
-static void put_text(struct am_grid *g, const char *name, const char *text)
-{
-    am_grid_put(g, name);
-    am_grid_put(g, text);
-}
-
 static void put_plain(struct am_grid *g, const json_t *v, const char *name)
 {
     AM_CLEANUP(am_xfreep) char *text = am_js_plain(am_js(v, name));
-    put_text(g, name, text);
+    am_grid_pair(g, name, text);
 }
 
 static void put_bytes(struct am_grid *g, const json_t *v, const char *name)
@@ -35,7 +29,7 @@ static void put_time(struct am_grid *g, const json_t *v, const char *name)
 
 static void show_model(struct am_grid *g, const json_t *m)
 {
-    put_text(g, "model", am_js_text(m, "id", "?"));
+    am_grid_pair(g, "model", am_js_text(m, "id", "?"));
     put_plain(g, m, "description");
     int64_t number = am_js_int(m, "head.number", -1);
     am_grid_put(g, "head");
@@ -60,7 +54,7 @@ static void put_tensors(struct am_grid *g, const json_t *v)
         am_grid_put(g, "parameters");
         am_grid_putf(g, "%lld %s", (long long)json_integer_value(count), dtype);
     }
-    put_text(g, "architecture", am_js_text(v, "tensors.architecture", NULL));
+    am_grid_pair(g, "architecture", am_js_text(v, "tensors.architecture", NULL));
 }
 
 static void put_inputs(struct am_grid *g, const json_t *v)
@@ -81,11 +75,11 @@ static void show_version(struct am_grid *g, const json_t *v)
 {
     AM_CLEANUP(am_xfreep) char *name = am_version_name(v);
     const char *type = am_js_text(v, "type", NULL);
-    put_text(g, "version", name);
-    put_text(g, "commit", am_js_text(v, "commit", "?"));
-    put_text(g, "state", am_js_text(v, "state", NULL));
+    am_grid_pair(g, "version", name);
+    am_grid_pair(g, "commit", am_js_text(v, "commit", "?"));
+    am_grid_pair(g, "state", am_js_text(v, "state", NULL));
     put_plain(g, v, "refs");
-    put_text(g, "message", am_js_text(v, "message", NULL));
+    am_grid_pair(g, "message", am_js_text(v, "message", NULL));
     if (type) {
         am_grid_put(g, "made by");
         am_grid_putf(g, "%s/%s %s", type, am_js_text(v, "method", "?"), am_js_text(v, "job", ""));
@@ -95,7 +89,7 @@ static void show_version(struct am_grid *g, const json_t *v)
     put_bytes(g, v, "bytes");
     put_bytes(g, v, "new_bytes");
     put_tensors(g, v);
-    put_text(g, "parent", am_js_text(v, "parent", NULL));
+    am_grid_pair(g, "parent", am_js_text(v, "parent", NULL));
     put_time(g, v, "created_at");
 }
 
@@ -104,7 +98,7 @@ int am_cmd_model_show(struct am_cli *c, int argc, char **argv)
     const char *word;
     struct am_ref m;
     int rc = am_opt_parse(c, NULL, argc, argv, 1, 1, &word);
-    if (rc || (rc = am_ref_parse(c, word, false, &m)))
+    if (rc || (rc = am_ref_parse(c, word, &m)))
         return rc;
     AM_CLEANUP(am_xfreep)
     char *path = m.rev[0] ? am_url_model(m.model, "versions", m.rev, NULL) : am_url_model(m.model, NULL);
@@ -116,8 +110,10 @@ int am_cmd_model_show(struct am_cli *c, int argc, char **argv)
         return 0;
     }
     if (c->out == AM_OUT_NAME) {
-        AM_CLEANUP(am_xfreep) char *name = m.rev[0] ? am_version_name(r.json) : am_xdup(m.model);
-        puts(name);
+        if (m.rev[0])
+            am_print_version(c, r.json);
+        else
+            puts(m.model);
         return 0;
     }
     struct am_grid g;

@@ -9,7 +9,7 @@
     "  --PARAM VALUE      a parameter of the method; --PARAM / --no-PARAM for yes and no; repeat it for lists\n"       \
     "  --param NAME=VALUE the same, when an option below has the parameter's name\n"                                   \
     "  --message T  --branch B  --tag T (repeat)  --metadata K=V (repeat)  --priority N\n"                             \
-    "  --threads N  --seed N  --out-dtype F32|F16|BF16|...\n"                                                          \
+    "  --threads N  --seed N  --out-dtype F32|F16|BF16\n"                                                              \
     "  --wait             wait for the end (--timeout SECONDS); else the job's id is printed at once\n"                \
     "  --print-spec       print the job's body and do nothing\n"
 
@@ -27,13 +27,13 @@ const struct am_command am_commands[] = {
     {"model", "show", "MODEL[@REV]", "show a model, or one of its versions", NULL, am_cmd_model_show, false},
     {"model", "versions", "MODEL [--limit N]", "list the versions of a model, newest first",
      "  --limit N   at most N rows (100)\n", am_cmd_model_versions, false},
-    {"model", "files", "MODEL@REV", "list the files of a version", NULL, am_cmd_model_files, false},
-    {"model", "pull", "MODEL@REV DIR", "download a version into a directory here, checking every hash",
+    {"model", "files", "MODEL[@REV]", "list the files of a version", NULL, am_cmd_model_files, false},
+    {"model", "pull", "MODEL[@REV] DIR", "download a version into a directory here, checking every hash",
      "Files that are already there with the right hash are skipped; others of the same name are replaced when the "
      "download is\n"
      "complete and checked.\n",
      am_cmd_model_pull, false},
-    {"model", "lineage", "MODEL@REV [--mermaid] [--depth N]", "show what a version was made from",
+    {"model", "lineage", "MODEL[@REV] [--mermaid] [--depth N]", "show what a version was made from",
      "  --mermaid   print a Mermaid graph\n"
      "  --depth N   so many steps back (8), or all\n"
      "On a terminal a tree, the version at the top and what it came from below; piped one line an edge: child, role, "
@@ -59,14 +59,14 @@ const struct am_command am_commands[] = {
      "  --base V           the version that all models come from, for methods that need it\n"
      "  --into M           the model that gets the result\n" METHOD_MORE
      "example: amend merge linear demo/a@v1,weight=0.3 demo/b@v1,weight=0.7 --into demo/ab --wait\n",
-     am_cmd_merge, true},
+     am_cmd_shorthand, true},
     {"unlearn", NULL, "METHOD MODEL [--task FINE_TUNE[,base=OLD_BASE]] [--into M] [options]",
      "take something learnt out of a version",
      "  --task V[,base=V]  the fine-tune whose task is to be forgotten, and what it was tuned from\n"
      "  --into M           the model that gets the result (the same model)\n" METHOD_MORE,
-     am_cmd_unlearn, true},
+     am_cmd_shorthand, true},
     {"edit", NULL, "METHOD MODEL [--into M] [options]", "change a version directly",
-     "  --into M           the model that gets the result (the same model)\n" METHOD_MORE, am_cmd_edit, true},
+     "  --into M           the model that gets the result (the same model)\n" METHOD_MORE, am_cmd_shorthand, true},
     {"methods", NULL, "[TYPE[/METHOD]]", "list the methods, or the parameters of one", NULL, am_cmd_methods, false},
     {"doctor", NULL, "", "check the daemon and the set-up here; one line a finding, with a fix", NULL, am_cmd_doctor,
      false},

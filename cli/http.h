@@ -59,8 +59,10 @@ int am_say_unreachable(const struct am_cli *c, const char *why);
 struct am_ref {
     char model[256], rev[512]; /* rev "" when the text has no @ */
 };
-/* "ns/name@rev"; says and returns AM_EXIT_USAGE when it is none. need_rev: '@rev' must be there. */
-int am_ref_parse(const struct am_cli *c, const char *text, bool need_rev, struct am_ref *ret);
+/* "ns/name@rev"; says and returns AM_EXIT_USAGE when it is none. */
+int am_ref_parse(const struct am_cli *c, const char *text, struct am_ref *ret);
+/* The same; without "@rev" it is @main. */
+int am_rev_parse(const struct am_cli *c, const char *text, struct am_ref *ret);
 int am_model_parse(const struct am_cli *c, const char *text, struct am_ref *ret); /* no '@' allowed */
 /* head + "/" + each further argument as one percent-encoded segment, up to NULL. For free(). */
 char *am_url(const char *head, ...) __attribute__((sentinel));

@@ -68,7 +68,9 @@ char *am_js_dump(const json_t *v, bool pretty)
 void am_print_json(const struct am_cli *c, const json_t *v)
 {
     char *text = am_js_dump(v, c->out_tty);
-    puts(text);
+    am_print_text(c, text, strlen(text)); /* JSON escapes C0 but not DEL and C1 */
+    if (!c->out_tty)
+        putchar('\n');
     free(text);
 }
 

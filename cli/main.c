@@ -86,7 +86,9 @@ static int dispatch(struct am_cli *c, int argc, char **argv)
             am_help_noun(argv[1]);
             return 0;
         }
-        return am_say_usage(c, "amend %s does what? see amend %s --help", argv[1], argv[1]);
+        AM_CLEANUP(am_xfreep) char *fix = am_xprintf("see amend %s --help", argv[1]);
+        am_say_error(c, fix, "amend %s needs one more word", argv[1]);
+        return AM_EXIT_USAGE;
     }
     cmd = am_command_find(argv[1], argv[2]);
     if (cmd)

@@ -22,7 +22,7 @@ int am_build_put(const struct am_build *b, json_t *o, const char *name, json_t *
 int am_build_ref(const struct am_build *b, const char *text)
 {
     struct am_ref ref;
-    return am_ref_parse(b->c, text, false, &ref);
+    return am_ref_parse(b->c, text, &ref);
 }
 
 char *am_build_part(char **rest)
@@ -47,10 +47,10 @@ static int put_input_param(const struct am_build *b, json_t *params, char *part,
     const json_t *param = am_method_param(b->method, part);
     const char *method = am_js_text(b->method, "id", "?");
     if (!param)
-        return am_say_usage(b->c, "%s has no parameter '%s' (in '%s')", method, part, word);
+        return am_build_unknown(b, part);
     const char *name = am_js_text(param, "name", "");
     if (!json_is_true(am_js(param, "per_input")))
-        return am_say_usage(b->c, "'%s' of %s holds for the whole job: write --%s %s", name, method, name, eq + 1);
+        return am_say_usage(b->c, "'%s' of %s holds for the whole job: write --%s=%s", name, method, name, eq + 1);
     json_t *value = NULL;
     int rc = am_method_value(b->c, param, name, eq + 1, &value);
     return rc ? rc : am_build_put(b, params, name, value, name);

@@ -21,6 +21,8 @@ int am_build_put(const struct am_build *b, json_t *o, const char *name, json_t *
 int am_build_ref(const struct am_build *b, const char *text); /* says when it is no namespace/name@rev */
 /* The next part of "a,b=[1,2],c", ended in place; commas inside brackets belong to their part. NULL at the end. */
 char *am_build_part(char **rest);
+/* "... has no parameter or option --name; did you mean ...?"; returns AM_EXIT_USAGE. */
+int am_build_unknown(const struct am_build *b, const char *name);
 int am_build_flag(struct am_build *b, struct am_scan *s, const struct am_token *t);
 
 #endif

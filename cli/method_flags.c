@@ -143,7 +143,7 @@ static const struct {
 };
 #define FLAGS (sizeof flags / sizeof *flags)
 
-static int unknown_flag(const struct am_build *b, const char *name)
+int am_build_unknown(const struct am_build *b, const char *name)
 {
     const json_t *p;
     size_t i, n = 0;
@@ -178,7 +178,7 @@ int am_build_flag(struct am_build *b, struct am_scan *s, const struct am_token *
         param = am_method_param(b->method, t->name + 3);
     bool is_bool = am_streq(am_js_text(param, "kind", ""), "bool");
     if (!param || (negated && (!is_bool || t->inlined)))
-        return unknown_flag(b, t->name);
+        return am_build_unknown(b, t->name);
     if (is_bool) /* a bare flag; --x=false works too, and the next word is never taken for its value */
         value = negated ? "false" : t->inlined ? t->inlined : "true";
     else if (!(value = am_scan_value(s, t)))

@@ -88,7 +88,7 @@ int am_method_value(const struct am_cli *c, const json_t *param, const char *fla
         what = "a whole number";
     } else if (am_streq(kind, "real")) {
         v = real_of(text);
-        what = "a number";
+        what = "a number such as 0.5";
     } else if (am_streq(kind, "list")) {
         v = json_pack("[s]", text);
     } else {

@@ -1,5 +1,5 @@
 /*
- * out.c - tables, sizes, times and the live line (out.h). Not JSON (js.c).
+ * out.c - tables, sizes, times and the live line (out.h). Not JSON (js.c). Owns one flag: whether that line is drawn.
  */
 #include "cli/out.h"
 
@@ -45,6 +45,12 @@ void am_grid_put(struct am_grid *g, const char *text)
         if (*p == '\n' || *p == '\t' || *p == '\r')
             *p = ' ';
     g->cell[g->n++] = s;
+}
+
+void am_grid_pair(struct am_grid *g, const char *name, const char *text)
+{
+    am_grid_put(g, name);
+    am_grid_put(g, text);
 }
 
 void am_grid_putf(struct am_grid *g, const char *fmt, ...)
@@ -145,6 +151,41 @@ void am_grid_done(struct am_grid *g)
     *g = (struct am_grid){0};
 }
 
+int am_print_list(const struct am_cli *c, const json_t *list, const char *const *head, unsigned right,
+                  void (*row)(struct am_grid *g, const json_t *entry), const char *when_empty)
+{
+    if (c->out == AM_OUT_JSON) {
+        am_print_json(c, list);
+        return 0;
+    }
+    const json_t *data = am_js(list, "data");
+    size_t n = json_array_size(data);
+    struct am_grid g;
+    am_grid_init(&g, c, head);
+    g.right = right;
+    for (size_t i = 0; i < n; i++)
+        row(&g, json_array_get(data, i));
+    if (n)
+        am_grid_print(&g);
+    else
+        am_say_note(c, "%s", when_empty);
+    am_grid_done(&g);
+    if (json_is_true(am_js(list, "has_more")))
+        am_say_note(c, "there are more; see them with a larger --limit");
+    return 0;
+}
+
+void am_print_text(const struct am_cli *c, const char *text, size_t n)
+{
+    if (!c->out_tty) {
+        fwrite(text, 1, n, stdout);
+        return;
+    }
+    am_put_clean(stdout, text);
+    if (n && text[n - 1] != '\n')
+        putchar('\n');
+}
+
 void am_fmt_bytes(int64_t n, char out[AM_FMT])
 {
     static const char *const unit[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB"};
@@ -182,20 +223,31 @@ void am_fmt_local(const char *rfc3339, char out[AM_FMT])
     snprintf(out, AM_FMT, "%s", rfc3339);
 }
 
-void am_live_clear(const struct am_cli *c)
+static bool g_drawn; /* a live line stands where the cursor is */
+
+void am_live_clear(void)
 {
-    if (c->err_tty && !c->quiet)
-        fputs("\r\033[K", stderr);
+    if (g_drawn) /* Ctrl-C drops what the terminal has not shown yet, so the wrapping is switched on again here too */
+        fputs("\r\033[K\033[?7h", stderr);
+    g_drawn = false;
+}
+
+void am_live_keep(void)
+{
+    if (g_drawn)
+        fputc('\n', stderr);
+    g_drawn = false;
 }
 
 void am_live_draw(const struct am_cli *c, const struct am_live *p)
 {
     if (!c->err_tty || c->quiet)
         return;
+    g_drawn = true;
     enum { BAR = 24 };
     char done[AM_FMT], total[AM_FMT], eta[AM_FMT];
     double f = p->fraction > 1 ? 1 : p->fraction;
-    fputs("\r\033[K", stderr);
+    fputs("\r\033[K\033[?7l", stderr); /* no wrapping: on a second line the next \r would not reach the first */
     if (f >= 0) {
         int full = (int)(f * BAR);
         for (int i = 0; i < BAR; i++)
@@ -217,5 +269,6 @@ void am_live_draw(const struct am_cli *c, const struct am_live *p)
         fputs(f >= 0 ? "  " : "", stderr);
         am_put_clean(stderr, p->phase);
     }
+    fputs("\033[?7h", stderr);
     fflush(stderr);
 }

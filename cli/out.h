@@ -24,6 +24,7 @@ struct am_grid {
 /* Without `head` there are two columns: a name and its value. */
 void am_grid_init(struct am_grid *g, const struct am_cli *c, const char *const *head);
 void am_grid_put(struct am_grid *g, const char *text); /* the next cell; NULL reads as "-" */
+void am_grid_pair(struct am_grid *g, const char *name, const char *text);
 void am_grid_putf(struct am_grid *g, const char *fmt, ...) AM_PRINTF(2, 3);
 void am_grid_bytes(struct am_grid *g, int64_t n); /* negative: unknown */
 void am_grid_time(struct am_grid *g, const char *rfc3339);
@@ -39,6 +40,11 @@ void am_fmt_local(const char *rfc3339,
 
 /* -o json: pretty on a terminal, as it is when piped. */
 void am_print_json(const struct am_cli *c, const json_t *v);
+/* A text from the daemon: byte for byte when piped; on a terminal clean and with a final newline. */
+void am_print_text(const struct am_cli *c, const char *text, size_t n);
+/* Prints a list by rows (-o json: as it is), with a note when there is more or nothing. */
+int am_print_list(const struct am_cli *c, const json_t *list, const char *const *head, unsigned right,
+                  void (*row)(struct am_grid *g, const json_t *entry), const char *when_empty);
 
 struct am_live {
     const char *phase;
@@ -47,9 +53,10 @@ struct am_live {
     double bytes_per_second; /* 0: unknown */
     int64_t eta_seconds;     /* negative: unknown */
 };
-/* Draws over the same line of a terminal; does nothing elsewhere and under --quiet. */
+/* Draws over the same line of a terminal, cut at its right edge; does nothing elsewhere and under --quiet. */
 void am_live_draw(const struct am_cli *c, const struct am_live *p);
-void am_live_clear(const struct am_cli *c);
+void am_live_clear(void);
+void am_live_keep(void); /* the line drawn last stays; what follows stands below it */
 
 /* Members by dotted path; the default when missing, null or of another type. Borrowed. */
 json_t *am_js(const json_t *v, const char *path);

@@ -162,9 +162,8 @@ void am_problem_say_job(const struct am_cli *c, const json_t *job)
 
 int am_say_unreachable(const struct am_cli *c, const char *why)
 {
-    AM_CLEANUP(am_xfreep)
-    char *fix = am_xprintf("is amendd running? start it with: amendd --data_dir=FOLDER; or name another one with "
-                           "--endpoint or AMEND_ENDPOINT");
+    static const char fix[] = "is amendd running? start it with: amendd --data_dir=FOLDER; or name another one with "
+                              "--endpoint or AMEND_ENDPOINT";
     am_say_error(c, fix, "no answer from %s (from %s): %s", c->endpoint, c->endpoint_from, why);
     return AM_EXIT_UNREACHABLE;
 }

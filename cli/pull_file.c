@@ -121,9 +121,8 @@ static int say_broken(const struct file *f, const char *temp)
 {
     const struct am_cli *c = f->p->c;
     if (am_interrupted()) {
-        am_live_clear(c);
-        fputs("amend: interrupted; the files that are complete stay, run the same command again for the others\n",
-              stderr);
+        am_say_error(c, NULL,
+                     "interrupted; the files that are complete stay, run the same command again for the others");
         return AM_EXIT_INTERRUPTED;
     }
     if (f->failed_errno)

@@ -1,5 +1,5 @@
 /*
- * read.c - small inputs, and lists printed by rows (read.h).
+ * read.c - small inputs (read.h).
  */
 #include "cli/read.h"
 
@@ -77,29 +77,5 @@ int am_read_json(const struct am_cli *c, const char *file, json_t **ret)
         return AM_EXIT_USAGE;
     }
     *ret = json_incref(v);
-    return 0;
-}
-
-int am_print_list(const struct am_cli *c, const json_t *list, const char *const *head, unsigned right,
-                  void (*row)(struct am_grid *g, const json_t *entry), const char *when_empty)
-{
-    if (c->out == AM_OUT_JSON) {
-        am_print_json(c, list);
-        return 0;
-    }
-    const json_t *data = am_js(list, "data");
-    size_t n = json_array_size(data);
-    struct am_grid g;
-    am_grid_init(&g, c, head);
-    g.right = right;
-    for (size_t i = 0; i < n; i++)
-        row(&g, json_array_get(data, i));
-    if (n)
-        am_grid_print(&g);
-    else
-        am_say_note(c, "%s", when_empty);
-    am_grid_done(&g);
-    if (json_is_true(am_js(list, "has_more")))
-        am_say_note(c, "there are more; see them with a larger --limit");
     return 0;
 }

@@ -28,7 +28,7 @@ static char *vtext(const char *fmt, va_list ap)
 
 static void say_cause(const struct am_cli *c, const char *text)
 {
-    am_live_clear(c);
+    am_live_clear();
     fputs(c->err_color ? "\033[31mamend:\033[0m " : "amend: ", stderr);
     am_put_clean(stderr, text);
     fputc('\n', stderr);
@@ -74,7 +74,7 @@ void am_say_note(const struct am_cli *c, const char *fmt, ...)
     va_start(ap, fmt);
     AM_CLEANUP(am_xfreep) char *text = vtext(fmt, ap);
     va_end(ap);
-    am_live_clear(c);
+    am_live_clear();
     am_put_clean(stderr, text);
     fputc('\n', stderr);
 }

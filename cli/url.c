@@ -54,7 +54,7 @@ char *am_url_model(const char *model, ...)
     return url;
 }
 
-int am_ref_parse(const struct am_cli *c, const char *text, bool need_rev, struct am_ref *ret)
+int am_ref_parse(const struct am_cli *c, const char *text, struct am_ref *ret)
 {
     struct am_ref r = {0};
     const char *at = strchr(text, '@');
@@ -67,18 +67,24 @@ int am_ref_parse(const struct am_cli *c, const char *text, bool need_rev, struct
         return am_say_usage(c, "'%s' is not the name of a model (namespace/name): %s", r.model, fault);
     if (at && !at[1])
         return am_say_usage(c, "'%s' ends in @: name a version (v1), branch, tag or commit after it", text);
-    if (need_rev && !at)
-        return am_say_usage(c, "'%s' names no version; write %s@v1, %s@main or %s@COMMIT", text, text, text, text);
     if (at)
         snprintf(r.rev, sizeof r.rev, "%s", at + 1);
     *ret = r;
     return 0;
 }
 
+int am_rev_parse(const struct am_cli *c, const char *text, struct am_ref *ret)
+{
+    int rc = am_ref_parse(c, text, ret);
+    if (rc == 0 && !ret->rev[0])
+        snprintf(ret->rev, sizeof ret->rev, "main");
+    return rc;
+}
+
 int am_model_parse(const struct am_cli *c, const char *text, struct am_ref *ret)
 {
     struct am_ref r;
-    int rc = am_ref_parse(c, text, false, &r);
+    int rc = am_ref_parse(c, text, &r);
     if (rc)
         return rc;
     if (r.rev[0])

@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define POLL_FIRST_MS 200
+#define POLL_FIRST_MS 50
 #define POLL_LAST_MS 1000
 
 const char *am_job_reason(const json_t *job)
@@ -95,12 +95,11 @@ static int ended(struct am_cli *c, const char *id, const json_t *job)
 
 static int gave_up(struct am_cli *c, const char *id, int rc)
 {
-    am_live_clear(c);
     const char *why = rc == AM_EXIT_INTERRUPTED ? "interrupted"
                       : rc == AM_EXIT_TIMEOUT   ? "the time of --timeout is over"
                                                 : NULL;
     if (why)
-        fprintf(stderr, "amend: %s; the job goes on. Attach again with: amend job watch %s\n", why, id);
+        am_say_error(c, NULL, "%s; the job goes on. Attach again with: amend job watch %s", why, id);
     else
         am_say_note(c, "  the job may go on; attach again with: amend job watch %s", id);
     return rc;
@@ -119,7 +118,7 @@ int am_job_wait(struct am_cli *c, const char *id, json_t **ret)
             return rc == AM_EXIT_NOT_FOUND ? rc : gave_up(c, id, rc);
         const char *status = am_js_text(r.json, "status", "?");
         if (!am_streq(status, last) || am_js_int(r.json, "attempt", 1) != attempt) {
-            if (!c->err_tty)
+            if (!c->err_tty && !am_streq(status, "succeeded")) /* that is said with the time it took */
                 note_change(c, id, r.json);
             free(last);
             last = am_xdup(status);
@@ -127,7 +126,7 @@ int am_job_wait(struct am_cli *c, const char *id, json_t **ret)
         }
         rc = ended(c, id, r.json);
         if (rc >= 0) {
-            am_live_clear(c);
+            am_live_clear();
             *ret = json_incref(r.json);
             return rc;
         }
@@ -142,17 +141,34 @@ int am_job_wait(struct am_cli *c, const char *id, json_t **ret)
     }
 }
 
+/* On a terminal the progress line stays, full. A small job ends before it was ever drawn. */
+static void say_success(const struct am_cli *c, const char *id, const json_t *job)
+{
+    double seconds = am_js_real(job, "result.measured.seconds", -1);
+    AM_CLEANUP(am_xfreep)
+    char *words =
+        seconds >= 0 ? am_xprintf("succeeded in %.*f s", seconds < 10 ? 2 : 0, seconds) : am_xdup("succeeded");
+    if (!c->err_tty) {
+        am_say_note(c, "%s %s", id, words);
+        return;
+    }
+    int64_t bytes = am_js_int(job, "result.measured.write_bytes", 0);
+    struct am_live live = {.phase = words, .fraction = 1, .bytes_done = bytes, .bytes_total = bytes, .eta_seconds = -1};
+    am_live_draw(c, &live);
+    am_live_keep();
+}
+
 int am_job_follow(struct am_cli *c, const char *id)
 {
     AM_CLEANUP(am_jsonp) json_t *job = NULL;
     int rc = am_job_wait(c, id, &job);
     if (!job)
         return rc;
-    if (c->out == AM_OUT_JSON) {
+    if (rc == 0)
+        say_success(c, id, job);
+    if (c->out == AM_OUT_JSON)
         am_print_json(c, job);
-        return rc;
-    }
-    if (rc)
+    if (rc || c->out == AM_OUT_JSON)
         return rc;
     const json_t *version = am_js(job, "result.version");
     if (json_is_object(version))
@@ -160,9 +176,6 @@ int am_job_follow(struct am_cli *c, const char *id)
     const char *detached = am_js_text(job, "result.detached_reason", NULL);
     if (detached)
         am_say_note(c, "published without a branch: %s", detached);
-    double seconds = am_js_real(job, "result.measured.seconds", -1);
-    if (seconds >= 0)
-        am_say_note(c, "%s succeeded in %.1f s", id, seconds);
     return 0;
 }
 

@@ -192,6 +192,11 @@ int am_config_load(struct am_config *ret, int argc, char **argv, char *why, size
         snprintf(why, why_cap, "log.level must be error, warn, info or debug (got \"%s\")", c.log_level);
         rc = -AM_E_INVALID_PARAMS;
     }
+    if (rc == 0 && c.connections < c.http_threads) {
+        snprintf(why, why_cap, "limits.connections must be at least http.threads (got %llu and %llu)",
+                 (unsigned long long)c.connections, (unsigned long long)c.http_threads);
+        rc = -AM_E_INVALID_PARAMS;
+    }
     if (rc < 0) {
         am_config_done(&c);
         return rc;
@@ -205,7 +210,7 @@ void am_config_help(FILE *out)
 {
     fprintf(out, "usage: amendd [--KEY=VALUE]...\n"
                  "       amendd --version | --help | --dump-openapi | --dump-apidoc\n\n"
-                 "Flags win over environment variables (AMENDD_STORE__PATH for store.path), which win over the "
+                 "Flags win over environment variables (AMENDD_STORE__MIN_FREE for store.min_free), which win over the "
                  "built-in values.\n\n");
     for (size_t i = 0; i < KEYS; i++)
         fprintf(out, "  --%s=%s\n        %s\n", keys[i].name, keys[i].def, keys[i].doc);

@@ -1,7 +1,7 @@
 /*
  * config.h - the settings of the daemon: one table of keys (config.c) is the source of flags, environment names, --help
- * and api.md. Flags (--store.path=x) win over environment (AMENDD_STORE__PATH), which wins over the built-in value.
- * Ownership: am_config owns its strings until am_config_done().
+ * and api.md. Flags (--store.min_free=x) win over environment (AMENDD_STORE__MIN_FREE), which wins over the built-in
+ * value. Ownership: am_config owns its strings until am_config_done().
  */
 #ifndef AM_SERVER_CONFIG_H
 #define AM_SERVER_CONFIG_H

@@ -9,7 +9,6 @@
 #include "server/executor.h"
 
 #include <errno.h>
-#include <linux/close_range.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -166,9 +165,6 @@ static int spawn(uv_loop_t *loop, struct am_exec *h, const struct am_exec_launch
         .stdio_count = (int)n,
         .stdio = io,
     };
-    /* Ours are close-on-exec already; what whoever started the daemon left open is not, and a worker refuses to run
-     * beside it. */
-    close_range(3, ~0U, CLOSE_RANGE_CLOEXEC);
     int rc = uv_spawn(loop, &h->process, &o);
     free(io);
     return rc;

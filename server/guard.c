@@ -92,6 +92,12 @@ int am_guard(struct am_req *r, bool writes, int *ret_queued)
             close);
         return -AM_E_INVALID_REQUEST;
     }
+    const char *coding = am_req_header(r, MHD_HTTP_HEADER_TRANSFER_ENCODING);
+    if (coding && strcasecmp(coding, "chunked") != 0) { /* the library would read on to the end of the connection */
+        *ret_queued = am_reply_problem_full(
+            r, AM_E_INVALID_REQUEST, "Transfer-Encoding must be chunked; no other coding is read here", NULL, close);
+        return -AM_E_INVALID_REQUEST;
+    }
     const char *host = am_req_header(r, MHD_HTTP_HEADER_HOST);
     if (!host || !host_allowed(r->srv->cfg, host)) {
         *ret_queued = am_reply_problem(

@@ -22,6 +22,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+/* The library touches all of it for every request: 500 idle connections are 16 MiB. Bodies are small here. */
+#define CONNECTION_BYTES ((size_t)32 << 10)
+#define SKIP_BYTES ((size_t)16 << 20)
+#define STOP_MS 2000 /* for open requests */
+
 const char *am_req_header(struct am_req *r, const char *name)
 {
     return MHD_lookup_connection_value(r->conn, MHD_HEADER_KIND, name);
@@ -53,15 +58,18 @@ bool am_req_int(struct am_req *r, const char *name, int64_t min, int64_t max, in
 
 struct query_check {
     const char *known;
+    bool refused;
     char bad[64];
 };
 
 static bool in_words(const char *words, const char *name)
 {
-    size_t n = strlen(name);
-    for (const char *p = words; (p = strstr(p, name)); p += n)
-        if ((p == words || p[-1] == ' ') && (p[n] == ' ' || p[n] == 0))
-            return n > 0;
+    for (const char *p = words; *p; p += strspn(p, " ")) {
+        size_t n = strcspn(p, " ");
+        if (strlen(name) == n && strncmp(p, name, n) == 0)
+            return true;
+        p += n;
+    }
     return false;
 }
 
@@ -71,6 +79,7 @@ static enum MHD_Result check_query(void *arg, enum MHD_ValueKind kind, const cha
     struct query_check *c = arg;
     (void)kind;
     if (!in_words(c->known, name) || (value && am_url_decode((char *)(uintptr_t)value) < 0)) {
+        c->refused = true;
         snprintf(c->bad, sizeof c->bad, "%s", name);
         return MHD_NO;
     }
@@ -156,7 +165,7 @@ static enum MHD_Result first_call(struct am_req *r, const char *method, const ch
     }
     struct query_check c = {.known = r->route->query};
     MHD_get_connection_values(r->conn, MHD_GET_ARGUMENT_KIND, check_query, &c);
-    if (c.bad[0]) {
+    if (c.refused) {
         queued = refuse_query(r, &c);
         goto refused;
     }
@@ -201,6 +210,7 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *conn, const 
         if (!r)
             return MHD_NO;
         *con_cls = r;
+        atomic_fetch_add(&s->open, 1);
         r->srv = s;
         r->conn = conn;
         r->head = strcmp(method, "HEAD") == 0;
@@ -215,10 +225,15 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *conn, const 
             return MHD_NO;
         if (!r->refused && !r->too_large && am_buf_put(&r->body, upload, *upload_n) < 0)
             r->too_large = true;
+        /* the library can answer only after the body, so a longer one is read over; an endless one is cut */
+        if ((r->refused || r->too_large) && (r->skipped += *upload_n) > SKIP_BYTES)
+            return MHD_NO;
         *upload_n = 0;
         return MHD_YES;
     }
-    return r->refused ? MHD_YES : parse_body_and_answer(r);
+    if (r->refused)
+        return MHD_YES;
+    return r->hold.then ? (enum MHD_Result)am_hold_answer(r) : parse_body_and_answer(r);
 }
 
 static void on_completed(void *cls, struct MHD_Connection *conn, void **con_cls, enum MHD_RequestTerminationCode why)
@@ -229,6 +244,8 @@ static void on_completed(void *cls, struct MHD_Connection *conn, void **con_cls,
     (void)why;
     if (!r)
         return;
+    am_hold_done(r);
+    atomic_fetch_sub(&r->srv->open, 1);
     for (size_t i = 0; i < AM_ROUTE_ARGS; i++)
         free(r->arg[i]);
     free(r->path);
@@ -267,7 +284,8 @@ static int listen_on(struct am_server *s, char *why, size_t why_cap)
     char host[256];
     const char *colon = strrchr(s->cfg->listen, ':');
     size_t n = colon ? (size_t)(colon - s->cfg->listen) : 0;
-    if (!colon || n == 0 || n >= sizeof host) {
+    uint64_t number; /* getaddrinfo() takes 99999 for 34463 */
+    if (!colon || n == 0 || n >= sizeof host || am_parse_u64(colon + 1, &number) < 0 || number > 65535) {
         snprintf(why, why_cap, "listen must be address:port, for example 127.0.0.1:8420 (got \"%s\")", s->cfg->listen);
         return -AM_E_INVALID_REQUEST;
     }
@@ -316,13 +334,13 @@ int am_http_start(struct am_server *s, char *why, size_t why_cap)
     int fd = listen_on(s, why, why_cap);
     if (fd < 0)
         return fd;
-    s->mhd = MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ERROR_LOG, 0, NULL, NULL, on_request, s,
-                              MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL, MHD_OPTION_LISTEN_SOCKET, fd,
-                              MHD_OPTION_THREAD_POOL_SIZE, (unsigned)s->cfg->http_threads, MHD_OPTION_CONNECTION_LIMIT,
-                              (unsigned)s->cfg->connections, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)128 << 10,
-                              MHD_OPTION_CONNECTION_TIMEOUT, 30u, MHD_OPTION_STRICT_FOR_CLIENT, 1,
-                              MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL, MHD_OPTION_NOTIFY_COMPLETED,
-                              on_completed, NULL, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_END);
+    s->mhd = MHD_start_daemon(
+        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL, on_request, s,
+        MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_THREAD_POOL_SIZE,
+        (unsigned)s->cfg->http_threads, MHD_OPTION_CONNECTION_LIMIT, (unsigned)s->cfg->connections,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_BYTES, MHD_OPTION_CONNECTION_TIMEOUT, 30u,
+        MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL, MHD_OPTION_NOTIFY_COMPLETED,
+        on_completed, NULL, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_END);
     if (!s->mhd) {
         close(fd);
         snprintf(why, why_cap, "the HTTP library could not start");
@@ -340,7 +358,12 @@ void am_http_quiesce(struct am_server *s)
 
 void am_http_stop(struct am_server *s)
 {
-    if (s->mhd)
-        MHD_stop_daemon(s->mhd);
+    if (!s->mhd)
+        return;
+    /* Waits end with the engine, and the library may not stop before; then what is answered gets out. */
+    int64_t until = am_mono_ms() + STOP_MS;
+    while (atomic_load(&s->held) > 0 || (atomic_load(&s->open) > 0 && am_mono_ms() < until))
+        usleep(2000);
+    MHD_stop_daemon(s->mhd);
     s->mhd = NULL;
 }

@@ -1,7 +1,7 @@
 /*
- * http.h - one request as a handler sees it, and the listener that makes them. libmicrohttpd stays behind this header,
- * reply.h and content.h. Handlers run on one of http.threads threads and may block. Ownership: an am_req and everything
- * in it lives until the answer has been sent; handlers own what they allocate.
+ * http.h - one request as a handler sees it, and the listener that makes them. libmicrohttpd stays behind this header
+ * and reply.h. Handlers run on one of http.threads threads and may block. Ownership: an am_req and everything in it
+ * lives until the answer has been sent; handlers own what they allocate.
  */
 #ifndef AM_SERVER_HTTP_H
 #define AM_SERVER_HTTP_H
@@ -13,6 +13,7 @@
 #include "storage/store.h"
 
 #include <jansson.h>
+#include <pthread.h>
 #include <stdatomic.h>
 
 struct MHD_Connection;
@@ -28,11 +29,24 @@ struct am_server {
     char url[256]; /* http://127.0.0.1:8420, as bound */
     int64_t started_at;
     atomic_bool draining;
+    atomic_uint open, held; /* requests being answered; those of them that wait for a job */
 };
 
 #define AM_ROUTE_ARGS 6
 
 struct am_route;
+struct am_req;
+
+/* Answers a request that has waited for a job; ended: the job has. */
+typedef int am_after_wait(struct am_req *r, const char *uid, bool ended);
+struct am_hold {
+    am_after_wait *then; /* NULL: nothing is waited for */
+    char uid[64];
+    int64_t ms;
+    bool ended, threaded;
+    pthread_t thread;
+};
+
 struct am_req {
     struct am_server *srv;
     struct MHD_Connection *conn;
@@ -45,7 +59,9 @@ struct am_req {
     bool head;    /* HEAD: same answer, no body */
     bool refused; /* answered at the first call; the rest is ignored */
     bool too_large;
+    size_t skipped;   /* bytes of a body that is too large */
     int64_t deadline; /* monotonic ms */
+    struct am_hold hold;
 };
 
 /* A query parameter, percent-decoded, or NULL. The text lives as long as the request. */
@@ -55,9 +71,18 @@ const char *am_req_header(struct am_req *r, const char *name);
 bool am_req_int(struct am_req *r, const char *name, int64_t min, int64_t max, int64_t def, int64_t *ret,
                 int *ret_queued);
 
+/*
+ * Waits for the end of a job at most `ms`, then `then` answers. The connection sleeps meanwhile, so the HTTP thread is
+ * free for others; beyond 16 waits at once, and while the service stops, `then` is called right away. The last call of
+ * a handler: it returns what this returns.
+ */
+int am_req_wait_job(struct am_req *r, const char *uid, int64_t ms, am_after_wait *then);
+int am_hold_answer(struct am_req *r); /* for http.c: after the sleep */
+void am_hold_done(struct am_req *r);  /* for http.c: no thread outlives its request */
+
 /* Binds and starts the threads. 0, or a negative error with a sentence in `why`. */
 int am_http_start(struct am_server *s, char *why, size_t why_cap);
 void am_http_quiesce(struct am_server *s); /* takes no new connections */
-void am_http_stop(struct am_server *s);    /* waits for open requests */
+void am_http_stop(struct am_server *s);    /* waits a little for open requests, then closes */
 
 #endif

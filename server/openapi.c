@@ -62,6 +62,39 @@ static json_t *answer(const struct am_route *row)
                      ref(row->schema));
 }
 
+/* Good answers beside the one in the route table. */
+static const struct {
+    const char *pattern; /* its end */
+    const char *method;
+    int status;
+    const char *type, *schema, *doc;
+} further[] = {
+    {"/versions", "POST", 202, "application/json", "Job", "not ready yet: the task that goes on"},
+    {"/readyz", "GET", 503, "application/json", "Readiness", "not usable: checks say why"},
+    {"/healthz", "GET", 503, "application/json", "Readiness", "not usable: checks say why"},
+    {"/lineage", "GET", 200, "text/vnd.mermaid", NULL, NULL},
+    {"/lineage", "GET", 200, "text/vnd.graphviz", NULL, NULL},
+    {"/content", "GET", 206, "*/*", NULL, "the range that was asked for"},
+    {"/{path+}", "GET", 206, "*/*", NULL, "the range that was asked for"},
+};
+
+static void add_further(const struct am_route *row, json_t *responses)
+{
+    for (size_t i = 0; i < sizeof further / sizeof *further; i++) {
+        char status[8];
+        if (strcmp(row->method, further[i].method) != 0 || !am_ends(row->pattern, further[i].pattern))
+            continue;
+        snprintf(status, sizeof status, "%d", further[i].status);
+        json_t *a = json_object_get(responses, status);
+        if (!a) {
+            a = json_pack("{s:s, s:{}}", "description", further[i].doc, "content");
+            json_object_set_new(responses, status, a);
+        }
+        json_object_set_new(json_object_get(a, "content"), further[i].type,
+                            further[i].schema ? json_pack("{s:o}", "schema", ref(further[i].schema)) : json_object());
+    }
+}
+
 static const char *body_schema(const struct am_route *row)
 {
     if (am_ends(row->pattern, "/versions"))
@@ -77,6 +110,7 @@ static json_t *operation(const struct am_route *row)
                                 "application/problem+json", "schema", ref("Problem"));
     json_t *o = json_pack("{s:s, s:[s], s:o, s:{s:o, s:o}}", "summary", row->doc, "tags", row->group, "parameters",
                           parameters(row), "responses", status, answer(row), "default", problem);
+    add_further(row, json_object_get(o, "responses"));
     if (row->body == AM_BODY_JSON)
         json_object_set_new(o, "requestBody",
                             json_pack("{s:b, s:{s:{s:o}}}", "required", 1, "content", "application/json", "schema",

@@ -124,6 +124,9 @@ int am_reply_problem_full(struct am_req *r, int code, const char *detail, json_t
     uuid_text(r->id, instance);
     for (; headers && headers[n] && n + 5 < sizeof out / sizeof *out; n++)
         out[n] = headers[n];
+    json_t *said = am_fault_text(detail);
+    if (said)
+        detail = json_string_value(said);
     header_text(detail, line);
     out[n++] = "X-Error-Message";
     out[n++] = line;
@@ -142,6 +145,7 @@ int am_reply_problem_full(struct am_req *r, int code, const char *detail, json_t
     free(message);
     if (status >= 500 && status != 503 && status != 507)
         am_log(AM_LOG_ERROR, "request failed request=%s code=%s detail=\"%s\"", r->id, am_err_slug(code), detail);
+    json_decref(said);
     return reply_json_as(r, status, "application/problem+json", body, out);
 }
 

@@ -14,9 +14,9 @@
 
 const struct am_route am_routes[] = {
     {"GET", "/livez", am_api_livez, AM_BODY_NONE, "", 200, "Health", "Service", "the process answers"},
-    {"GET", "/readyz", am_api_readyz, AM_BODY_NONE, "", 200, "Health", "Service",
+    {"GET", "/readyz", am_api_readyz, AM_BODY_NONE, "", 200, "Readiness", "Service",
      "database, store and disk are usable; 503 when not"},
-    {"GET", "/healthz", am_api_readyz, AM_BODY_NONE, "", 200, "Health", "Service", "the same as `/readyz`"},
+    {"GET", "/healthz", am_api_readyz, AM_BODY_NONE, "", 200, "Readiness", "Service", "the same as `/readyz`"},
     {"GET", "/v1", am_api_index, AM_BODY_NONE, "", 200, "Index", "Service", "the entry points"},
     {"GET", "/v1/version", am_api_version, AM_BODY_NONE, "", 200, "ServiceVersion", "Service",
      "versions of program, API and libraries; limits"},
@@ -51,8 +51,8 @@ const struct am_route am_routes[] = {
      "one file; the path is one encoded segment"},
     {"GET", V "/files/{path}/content", am_api_content, AM_BODY_NONE, "", 200, NULL, "Models, versions, files",
      "the bytes, with ETag, ranges and 304"},
-    {"GET", V "/tensors", am_api_tensors, AM_BODY_NONE, "prefix", 200, "TensorList", "Models, versions, files",
-     "name, dtype, shape, bytes and file of each tensor"},
+    {"GET", V "/tensors", am_api_tensors, AM_BODY_NONE, "prefix after limit", 200, "TensorList",
+     "Models, versions, files", "name, dtype, shape, bytes and file of each tensor"},
     {"GET", V "/recipe", am_api_recipe, AM_BODY_NONE, "", 200, "Recipe", "Models, versions, files",
      "the resolved spec of the job that made it"},
     {"GET", M "/lineage", am_api_lineage, AM_BODY_NONE, "rev depth direction format", 200, "Lineage",
@@ -73,12 +73,13 @@ const struct am_route am_routes[] = {
     {0},
 };
 
-/* Cuts `path` at its slashes, in place. Returns the number of segments, at most `max` (the last holds the rest uncut
- * when `rest`). */
+/* Cuts `path` at its slashes, in place. Returns the number of segments; max + 1: there are more than `max`. */
 static size_t split(char *path, char **seg, size_t max)
 {
     size_t n = 0;
-    for (char *p = path; *p == '/' && n < max;) {
+    for (char *p = path; *p == '/';) {
+        if (n == max)
+            return max + 1;
         *p++ = 0;
         seg[n++] = p;
         p += strcspn(p, "/");
@@ -153,6 +154,8 @@ int am_route_find(struct am_req *r, const char *method, const char *path, char *
     if (!r->path)
         return -AM_E_OUT_OF_MEMORY;
     size_t n = split(r->path, seg, sizeof seg / sizeof *seg);
+    if (n > sizeof seg / sizeof *seg)
+        return -AM_E_NOT_FOUND;
     for (const struct am_route *row = am_routes; row->method; row++) {
         struct cut c;
         cut_pattern(&c, row);

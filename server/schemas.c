@@ -1,6 +1,6 @@
 /*
  * schemas.c - see schemas.h. Written compactly: "name:type" words, where a type is text, int, real, bool, time, object,
- * list, any, or another schema's name (capitalised; "[Name]" a list of it); "?" allows null. Every member listed is
+ * list or any; "?" allows null. Every member listed is
  * always present in an answer.
  */
 #include "server/schemas.h"
@@ -16,6 +16,7 @@ static const struct {
     const char *name, *object, *members;
 } resources[] = {
     {"Health", NULL, "status:text"},
+    {"Readiness", NULL, "status:text checks:object"},
     {"Index", "index", "version:text links:object"},
     {"ServiceVersion", "version",
      "program:text version:text api:list registry_sha256:text features:list limits:object libraries:object "

@@ -1,12 +1,14 @@
 # tests.mk - how the tests are built and run. Included by the Makefile.
 #
-# make check closes with one line: N passed, 0 failed, S skipped. Its parts:
+# make check closes with one line: N passed, 0 failed, S skipped. Its parts (tools/check):
+#   build     make, the three programs
 #   lint      tools/check-*: rooms, links, documents, format
-#   unit      one cmocka program for each tests/unit/test_*.c, linked with all of core and storage
+#   unit      one cmocka program for each tests/unit/test_*.c, linked with core, storage and a few files of the server
 #   sanitize  the same under AddressSanitizer and UBSan
 #   fuzz      each target of tests/fuzz for 10 s
 #   service   pytest against the real daemon over HTTP (tests/service)
 
+# Where tests/service/test_mnist.py finds its real weights; without them it is skipped (REQUIRE_DATA=1: fails).
 AMEND_DATA ?= $(abspath ../shared/data)
 export AMEND_DATA
 

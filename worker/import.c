@@ -33,9 +33,8 @@ static int put_tensors(struct am_import *im, const struct am_import_file *file)
         if (rc == -AM_E_TOO_LARGE)
             return am_fault_add(
                 &im->s->faults, AM_E_TOO_LARGE, (struct am_where){.file = file->spec->path},
-                "tensor %zu of %.500s has a name longer than 60 KiB, or there are more tensors than a version "
-                "can list",
-                i, file->spec->path);
+                "the files have more tensors than a version can list; the list is full at tensor %zu of %.500s", i,
+                file->spec->path);
         AM_TRY(rc);
     }
     return 0;
@@ -54,6 +53,9 @@ static int copy_one(struct am_import *im, const struct am_import_file *file)
     if (rc == -AM_E_DISK)
         return am_fault_add(&im->s->faults, AM_E_DISK, (struct am_where){.file = f->path},
                             "the disk became full at %.500s; make room in the data folder and try again", f->path);
+    if (rc < 0 && rc != -AM_E_CANCELLED)
+        return am_fault_add(&im->s->faults, -rc, (struct am_where){.file = f->path}, "%.500s cannot be copied: %s",
+                            f->path, am_err_title(rc));
     AM_TRY(rc);
     im->files_done++;
     AM_TRY(am_result_put(&im->s->result, am_file_record(f->path, &staged, file->weights)));
@@ -98,7 +100,7 @@ int am_mode_import(struct am_session *s, json_t *root)
     for (size_t i = 0; i < im.files; i++) {
         if (im.file[i].parsed)
             am_st_done(&im.file[i].head);
-        json_decref(im.file[i].map);
+        json_decref(im.file[i].named);
     }
     free(im.file);
     am_spec_import_done(&im.spec);

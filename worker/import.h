@@ -13,7 +13,7 @@ struct am_import_file { /* one for each file of the spec */
     bool safetensors, index;
     bool parsed; /* head holds its tensors */
     struct am_st head;
-    json_t *map; /* an index that was checked: its weight_map, else NULL */
+    json_t *named; /* an index that was checked: name of a file -> its number in am_import.file, or -1; else NULL */
     bool weights;
 };
 
@@ -30,7 +30,7 @@ struct am_import {
 struct am_import_file *am_import_find(struct am_import *im, const char *folder_of, const char *name);
 /* All headers, then all indexes: every fault of every file. Then which files are the weights. */
 int am_import_check(struct am_import *im);
-/* Checks one index against the headers of the files it names; sets map. */
+/* Checks one index against the headers of the files it names; sets named. */
 int am_import_check_index(struct am_import *im, struct am_import_file *index);
 /* The bytes of a small file, for free(). */
 int am_import_read(const struct am_spec_import_file *f, uint64_t max, char **ret);

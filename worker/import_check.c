@@ -62,7 +62,8 @@ static int check_heads(struct am_import *im)
                          "%.500s is shorter than it was a moment ago; register the folder when nobody writes to it",
                          f.path);
         else if (rc < 0 && rc != -AM_E_MALFORMED)
-            return rc;
+            return am_fault_add(&im->s->faults, -rc, (struct am_where){.file = f.path}, "%.500s cannot be read: %s",
+                                f.path, am_err_title(rc));
         AM_TRY(am_session_alive(im->s));
     }
     return 0;
@@ -98,13 +99,9 @@ static int check_indexes(struct am_import *im)
 
 static void take_index(struct am_import *im, const struct am_import_file *index)
 {
-    const char *tensor;
-    json_t *name;
-    json_object_foreach(index->map, tensor, name)
-    {
-        struct am_import_file *file = am_import_find(im, NULL, json_string_value(name));
-        file->weights = true;
-    }
+    const char *name;
+    json_t *number;
+    json_object_foreach(index->named, name, number) im->file[json_integer_value(number)].weights = true;
 }
 
 /* The only file at the root that is of the kind, or NULL. */
@@ -130,11 +127,11 @@ static void choose_weights(struct am_import *im)
         single = only_one(im, false);
     if (!single && !index)
         index = only_one(im, true);
-    if (!single && !(index && index->map))
+    if (!single && !(index && index->named))
         single = am_import_find(im, NULL, "adapter_model.safetensors");
     if (single)
         single->weights = true;
-    else if (index && index->map)
+    else if (index && index->named)
         take_index(im, index);
     else
         am_session_warn(

@@ -13,7 +13,7 @@ struct check {
     struct am_import *im;
     const char *path; /* of the index */
     json_t *map;      /* tensor -> file name */
-    json_t *named;    /* file name -> true when it is there and parsed, else false */
+    json_t *named;    /* file name -> its number in im->file, or -1 when it is not there or malformed */
     struct am_faults *f;
 };
 
@@ -27,12 +27,20 @@ static int fault(const struct check *c, const char *reason, const char *tensor, 
 #pragma GCC diagnostic pop
 }
 
+/* The header of a file that the index names, or NULL. */
+static const struct am_st *head_of(const struct check *c, const char *name)
+{
+    json_t *number = json_object_get(c->named, name);
+    json_int_t i = number ? json_integer_value(number) : -1;
+    return i >= 0 ? &c->im->file[i].head : NULL;
+}
+
 /* Looks a named file up once. */
 static void name_file(struct check *c, const char *tensor, const char *name)
 {
     if (json_object_get(c->named, name))
         return;
-    bool usable = false;
+    json_int_t number = -1;
     struct am_import_file *file = NULL;
     if (!am_plain_name_ok(name) || !am_ends(name, ".safetensors"))
         fault(c, "index-file-name", tensor,
@@ -40,9 +48,9 @@ static void name_file(struct check *c, const char *tensor, const char *name)
     else if (!(file = am_import_find(c->im, c->path, name)))
         fault(c, "index-missing-file", tensor,
               "\"%.300s\" is said to be in \"%.300s\", which is not there; add it or drop the index", tensor, name);
-    else
-        usable = file->parsed;
-    json_object_set_new(c->named, name, json_boolean(usable));
+    else if (file->parsed)
+        number = file - c->im->file;
+    json_object_set_new(c->named, name, json_integer(number));
 }
 
 static void check_map(struct check *c)
@@ -57,18 +65,16 @@ static void check_map(struct check *c)
             continue;
         }
         name_file(c, tensor, name);
-        if (!json_is_true(json_object_get(c->named, name)))
-            continue;
-        if (!am_st_find(&am_import_find(c->im, c->path, name)->head, tensor))
+        const struct am_st *head = head_of(c, name);
+        if (head && !am_st_find(head, tensor))
             fault(c, "index-wrong-file", tensor, "\"%.300s\" is not in \"%.300s\", where the index says it is", tensor,
                   name);
     }
 }
 
 /* The other way round: what the files hold and the index does not say. Returns the bytes of all tensors. */
-static uint64_t check_file(struct check *c, const char *name)
+static uint64_t check_file(struct check *c, const char *name, const struct am_st *head)
 {
-    const struct am_st *head = &am_import_find(c->im, c->path, name)->head;
     uint64_t bytes = 0;
     for (size_t i = 0; i < head->n; i++) {
         const char *tensor = head->v[i].name;
@@ -76,8 +82,7 @@ static uint64_t check_file(struct check *c, const char *name)
         bytes += head->v[i].end - head->v[i].begin;
         if (!other)
             fault(c, "index-unlisted-tensor", tensor, "\"%.300s\" is in \"%.300s\" and not in the index", tensor, name);
-        else if (strcmp(other, name) != 0 && json_is_true(json_object_get(c->named, other)) &&
-                 am_st_find(&am_import_find(c->im, c->path, other)->head, tensor))
+        else if (strcmp(other, name) != 0 && head_of(c, other) && am_st_find(head_of(c, other), tensor))
             fault(c, "index-duplicate", tensor,
                   "\"%.300s\" is in \"%.300s\" and in the file that the index names for it", tensor, name);
     }
@@ -91,7 +96,7 @@ static void check_total(struct check *c, json_t *root, uint64_t bytes)
         return;
     struct am_buf text;
     am_buf_init(&text, 4096);
-    if (am_buf_printf(&text, "total_size of %.1000s is not the sum of the tensors, %llu bytes", c->path,
+    if (am_buf_printf(&text, "total_size of %s is not the sum of the tensors, %llu bytes", c->path,
                       (unsigned long long)bytes) == 0)
         am_session_warn(c->im->s, "index-total-size", text.data);
     am_buf_done(&text);
@@ -100,11 +105,15 @@ static void check_total(struct check *c, json_t *root, uint64_t bytes)
 static void check_sound(struct check *c, json_t *root)
 {
     const char *name;
-    json_t *usable;
+    json_t *number;
     uint64_t bytes = 0;
     size_t before = c->f->total;
     check_map(c);
-    json_object_foreach(c->named, name, usable) if (json_is_true(usable)) bytes += check_file(c, name);
+    json_object_foreach(c->named, name, number)
+    {
+        const struct am_st *head = head_of(c, name);
+        bytes += head ? check_file(c, name, head) : 0;
+    }
     if (c->f->total == before)
         check_total(c, root, bytes);
 }
@@ -128,7 +137,8 @@ int am_import_check_index(struct am_import *im, struct am_import_file *index)
         fault(&c, "index-syntax", NULL, "\"%.300s\" has no object weight_map%s", c.path, "");
     else
         check_sound(&c, root);
-    index->map = json_is_object(c.map) ? json_incref(c.map) : NULL;
+    if (json_is_object(c.map))
+        index->named = json_incref(c.named);
     json_decref(c.named);
     json_decref(root);
     return 0;

@@ -149,10 +149,12 @@ void am_report_failed(struct am_report *r, int rc, const char *detail, const str
         put(r, record);
         tensor = tensor ? tensor : faults->v[i].tensor;
     }
-    json_t *failed = json_pack("{s:s, s:s, s:s, s:b}", "record", "failed", "code", am_err_slug(rc), "detail", detail,
-                               "retryable", am_err_retryable(rc));
-    if (tensor)
-        json_object_set_new(failed, "tensor", json_string(tensor));
+    /* Through a fault, because `detail` may hold half a character or bytes of a damaged file. */
+    json_t *failed =
+        am_fault_to_json(&(struct am_fault){.code = -rc, .detail = (char *)detail, .tensor = (char *)tensor});
+    json_object_del(failed, "pointer");
+    json_object_set_new(failed, "record", json_string("failed"));
+    json_object_set_new(failed, "retryable", json_boolean(am_err_retryable(rc)));
     put(r, failed);
 }
 

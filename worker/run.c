@@ -129,9 +129,10 @@ static int compute(struct job *j)
     };
     for (size_t i = 0; i < j->spec.inputs; i++) {
         struct am_run_input in = {.model = &j->model[i], .label = j->spec.input[i].label};
-        if (is_base(&j->spec.input[i]))
-            r.base = in;
-        else
+        if (is_base(&j->spec.input[i])) {
+            if (j->method->needs.base != AM_DONOR)
+                r.base = in;
+        } else
             x[r.inputs++] = in;
     }
     AM_TRY(am_run(&r, &j->out, &j->s->faults));
@@ -175,8 +176,10 @@ static int put_text(struct job *j, const char *path, const char *text, size_t n)
 
 static int put_index(struct job *j)
 {
+    if (j->out.files < 2)
+        return 0;
     char *text = am_output_index_json(&j->out);
-    int rc = text ? put_text(j, "model.safetensors.index.json", text, strlen(text)) : 0;
+    int rc = text ? put_text(j, "model.safetensors.index.json", text, strlen(text)) : -AM_E_OUT_OF_MEMORY;
     free(text);
     return rc;
 }
@@ -273,8 +276,8 @@ static int work(struct job *j)
     AM_TRY(find_method(j));
     AM_TRY(take_args(j));
     AM_TRY(open_models(j));
-    AM_TRY(compute(j));
     AM_TRY(read_config(j));
+    AM_TRY(compute(j));
     int rc = put_result(j);
     return rc == -AM_E_INTERNAL ? -AM_E_CANNOT_WRITE : rc;
 }

@@ -3,8 +3,8 @@
  *
  * Uniform model soups (Wortsman et al. 2022, arXiv:2203.05482), WiSE-FT and BCWI are this with other weights.
  * Shapes: every x_i and out have the same shape. f32, one rounding per operation, sums from left to right in the order
- * of the request; the weights are summed in f64 and rounded once. A base may be named; it gives config and tokenizer
- * and no numbers.
+ * of the request; the weights are summed in f64 and rounded once. The mean of one model is that model, bit for bit. A
+ * base may be named; it gives config and tokenizer and no numbers.
  */
 #include "core/merge/_policies.h"
 #include "core/methods/method.h"
@@ -28,6 +28,11 @@ static int apply(const struct am_window *w, const void *acc)
 {
     (void)acc;
     double sum = 0;
+    bool normalize = am_arg_bool(w->args, "normalize");
+    if (normalize && w->inputs == 1) {
+        am_copy_f32(w->out, w->x[0], w->n); /* w * x / w would round twice */
+        return 0;
+    }
     for (size_t i = 0; i < w->inputs; i++) {
         double weight = am_arg_input_real(w->args, "weight", i);
         sum += weight;
@@ -36,7 +41,7 @@ static int apply(const struct am_window *w, const void *acc)
         else
             am_axpy_f32(w->out, (float)weight, w->x[i], w->n);
     }
-    if (am_arg_bool(w->args, "normalize"))
+    if (normalize)
         am_div_f32(w->out, (float)sum, w->n);
     return 0;
 }
@@ -48,7 +53,7 @@ const struct am_method am_method_merge_linear = {
     .since = "0.1",
     .paper = "arXiv:2203.05482",
     .summary = "weighted mean of models",
-    .needs = {.min_inputs = 1, .base = AM_OPTIONAL, .symmetric = true},
+    .needs = {.min_inputs = 1, .base = AM_DONOR, .symmetric = true},
     .params = params,
     .common = am_policies,
     .rules = rules,

@@ -9,7 +9,8 @@ static const char *const kind_names[] = {
     [AM_BOOL] = "bool", [AM_INT] = "int",       [AM_REAL] = "real",
     [AM_TEXT] = "text", [AM_CHOICE] = "choice", [AM_LIST] = "list",
 };
-static const char *const need_names[] = {[AM_NO] = "none", [AM_OPTIONAL] = "optional", [AM_YES] = "required"};
+static const char *const need_names[] = {
+    [AM_NO] = "none", [AM_OPTIONAL] = "optional", [AM_YES] = "required", [AM_DONOR] = "donor"};
 static const char *const scope_names[] = {
     [AM_SCOPE_TENSOR] = "tensor",
     [AM_SCOPE_MODEL] = "model",

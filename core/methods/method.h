@@ -59,7 +59,12 @@ struct am_rule {
     const char *a, *b;
 };
 
-enum am_need { AM_NO, AM_OPTIONAL, AM_YES };
+enum am_need {
+    AM_NO,
+    AM_OPTIONAL,
+    AM_YES,
+    AM_DONOR, /* optional, and only for its names, dtypes, config and tokenizer: its numbers are never read */
+};
 
 enum am_scope {
     AM_SCOPE_TENSOR,   /* an accumulator lives for one tensor */

@@ -44,6 +44,7 @@ static void choose(struct am_run_state *s)
         item->first_window = windows;
         windows += item->selected ? item->windows : 0;
         s->stat_bytes += item->selected ? t->bytes : 0;
+        s->tensors_done += item->windows == 0;
     }
 }
 
@@ -79,8 +80,12 @@ static int tell_lay_out(const struct am_run_state *s, int rc, int errno_value)
         return am_fault_add(s->faults, AM_E_DISK, none,
                             "the disk has no room for the result; make room and retry the job");
     if (rc == -AM_E_TOO_LARGE || (rc == -AM_E_INTERNAL && errno_value == EMFILE))
-        return am_fault_add(s->faults, AM_E_CANNOT_WRITE, none,
-                            "the result has more shards than can be written; give a larger options.shard_bytes");
+        return am_fault_add(
+            s->faults, AM_E_INVALID_PARAMS,
+            (struct am_where){.pointer = "#/options/shard_bytes", .reason = "too-many-shards"},
+            "the result cannot be cut into shards of %llu bytes: a result has at most %d files, each with "
+            "a header of at most 100 MB; give another options.shard_bytes, mostly a larger one",
+            (unsigned long long)s->r->shard_bytes, AM_SHARDS_MAX);
     if (rc == -AM_E_INTERNAL || rc == -AM_E_NOT_FOUND)
         return am_fault_add(s->faults, AM_E_CANNOT_WRITE, none, "the result cannot be created: %s",
                             strerror(errno_value));
@@ -138,7 +143,6 @@ static int write_tensor(struct am_run_state *s, const struct am_out_tensor *targ
         AM_TRY(am_slots_flush(s));
         AM_TRY(am_run_stats(s, &item, 1));
     }
-    s->tensors_done += item->windows == 0;
     for (uint64_t w = 0; w < item->windows; w++)
         AM_TRY(am_slots_add(s, item->selected ? AM_SLOT_APPLY : AM_SLOT_COPY, item, target, w));
     return own_stats ? am_slots_flush(s) : 0;
@@ -171,6 +175,16 @@ static void warn_f64(const struct am_run_state *s)
         warn(s, "f64-computed-in-f32", "F64 tensors were rounded to F32 for the computation", 0);
 }
 
+static int finish(struct am_run_state *s)
+{
+    int rc = am_output_finish(&s->out);
+    if (rc == 0)
+        return 0;
+    return am_fault_add(s->faults, rc == -AM_E_DISK ? AM_E_DISK : AM_E_CANNOT_WRITE, (struct am_where){0},
+                        "the result could not be brought to the disk (%s); look at the disk, then retry the job",
+                        strerror(errno));
+}
+
 static int work(struct am_run_state *s)
 {
     choose(s);
@@ -191,8 +205,7 @@ static int work(struct am_run_state *s)
     if (s->clamped)
         warn(s, s->r->overflow == AM_OVERFLOW_CLAMP ? "values-clamped" : "values-infinite",
              "results were too large for their dtype", s->clamped);
-    int rc = am_output_finish(&s->out);
-    return rc == -AM_E_INTERNAL ? -AM_E_CANNOT_WRITE : rc;
+    return finish(s);
 }
 
 int am_run(const struct am_run *r, struct am_output *ret_out, struct am_faults *faults)

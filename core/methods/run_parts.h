@@ -22,6 +22,7 @@ struct am_slot_fault { /* why a window failed; told after the batch, lowest wind
     int rc, errno_value;
     const char *reason; /* or NULL */
     const char *label;  /* input, or NULL: the result */
+    bool f64;           /* that input has the tensor in F64 */
     uint64_t first, count;
 };
 

@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define SMALL 16384 /* elements, or bytes of copies */
+
 static size_t value_blocks(const struct am_run *r)
 {
     return r->inputs + 2;
@@ -78,7 +80,7 @@ static void warn_differs(struct am_run_state *s, const struct am_slot *slot)
     struct am_buf text;
     am_buf_init(&text, 4096);
     if (s->r->warning &&
-        am_buf_printf(&text, "%.1000s (%s) is not computed with and differs between the inputs; the donor's is kept",
+        am_buf_printf(&text, "%s (%s) is not computed with and differs between the inputs; the donor's is kept",
                       item->donor->name, am_dtype_name(item->donor->dtype)) == 0)
         s->r->warning(s->r->ctx, "integer-differs", text.data);
     am_buf_done(&text);
@@ -105,13 +107,27 @@ static int settle(struct am_run_state *s, const struct am_slot *slot)
     return s->r->method->merge(s->acc, slot->acc, s->pass);
 }
 
+/* Waking the pool costs more than the work of a few small tensors. */
+static int run_batch(struct am_run_state *s, size_t n)
+{
+    size_t amount = 0;
+    int first = 0;
+    for (size_t i = 0; i < n; i++)
+        amount += s->slot[i].n;
+    if (amount >= SMALL)
+        return am_pool_run(n, task, s);
+    for (size_t i = 0; i < n && first == 0; i++)
+        first = task(s, i);
+    return first;
+}
+
 int am_slots_flush(struct am_run_state *s)
 {
     size_t n = s->filled;
     s->filled = 0;
     if (n == 0)
         return 0;
-    int rc = am_pool_run(n, task, s);
+    int rc = run_batch(s, n);
     for (size_t i = 0; rc < 0 && i < n; i++)
         if (s->slot[i].fault.rc < 0)
             return am_slot_tell(s, &s->slot[i]);
@@ -131,9 +147,9 @@ static int tell_value(const struct am_run_state *s, const struct am_slot *slot)
     if (f->label)
         return am_fault_add(
             s->faults, AM_E_NON_FINITE, where,
-            "%.300s of %.300s holds NaN or infinity, first at flat index %llu (%llu in its window); repair the "
+            "%.300s of %.300s holds NaN or infinity%s, first at flat index %llu (%llu in its window); repair the "
             "model, or set nonfinite to \"propagate\"",
-            name, f->label, first, count);
+            name, f->label, f->f64 ? " (or an F64 beyond the range of F32)" : "", first, count);
     if (strcmp(f->reason, "f32-overflow") == 0)
         return am_fault_add(
             s->faults, AM_E_NON_FINITE, where,

@@ -36,8 +36,11 @@ static int load(const struct am_run_state *s, struct am_slot *slot, const struct
     if (!first_look)
         return 0;
     size_t at = am_nonfinite_f32(to, slot->n, &count);
-    if (count && !s->r->propagate_nonfinite)
-        return fail_value(slot, "input-not-finite", in->label, at, count);
+    if (count && !s->r->propagate_nonfinite) {
+        fail_value(slot, "input-not-finite", in->label, at, count);
+        slot->fault.f64 = t->dtype == AM_F64;
+        return slot->fault.rc;
+    }
     slot->nonfinite += count;
     return 0;
 }

@@ -9,9 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* JSON holds UTF-8 only; a detail may quote bytes of a damaged file. Those become '?', so that the fault is still told.
- */
-static json_t *text(const char *s)
+json_t *am_fault_text(const char *s)
 {
     if (am_utf8_ok(s, strlen(s)))
         return json_string(s);
@@ -30,7 +28,7 @@ static json_t *text(const char *s)
 /* json_object_set_new() refuses NULL, so running out of memory shows as -1. */
 static int put(json_t *o, const char *name, const char *value)
 {
-    return value ? json_object_set_new(o, name, text(value)) : 0;
+    return value ? json_object_set_new(o, name, am_fault_text(value)) : 0;
 }
 
 json_t *am_fault_to_json(const struct am_fault *f)

@@ -8,6 +8,8 @@
 
 #include <jansson.h>
 
+/* JSON holds UTF-8 only, and what a message quotes may be bytes of a request or a damaged file: those become '?'. */
+json_t *am_fault_text(const char *s);
 json_t *am_faults_to_json(const struct am_faults *f); /* array; new reference */
 json_t *am_fault_to_json(const struct am_fault *f);   /* {"pointer","code","reason"?,"detail","tensor"?,"file"?} */
 int am_fault_from_json(struct am_faults *f,

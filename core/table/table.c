@@ -61,7 +61,7 @@ static bool param_ok(const json_t *p)
 
 static bool needs_ok(const json_t *n)
 {
-    static const char *const words[] = {"none", "optional", "required", NULL};
+    static const char *const words[] = {"none", "optional", "required", "donor", NULL};
     const json_t *max = json_object_get(n, "max_inputs");
     return count_ok(json_object_get(n, "min_inputs")) && (!max || json_is_null(max) || count_ok(max)) &&
            one_of(n, "base", words) && one_of(n, "task", words) && count_ok(json_object_get(n, "passes")) &&

@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SHARDS_MAX 99999 /* five digits in a name; descriptors end long before */
+#define INDEX_MAX 200000000u
 
 static int count_shards(struct am_output *o, const struct am_out_want *want, size_t n, uint64_t shard_bytes)
 {
@@ -34,7 +34,7 @@ static int count_shards(struct am_output *o, const struct am_out_want *want, siz
         o->data_bytes += bytes;
         o->t[i] =
             (struct am_out_tensor){.st = {w->name, w->shape, w->dtype, w->rank, 0, 0}, .file = file, .user = w->user};
-        if (file >= SHARDS_MAX)
+        if (file >= AM_SHARDS_MAX)
             return -AM_E_TOO_LARGE;
     }
     o->files = file + 1;
@@ -230,7 +230,7 @@ static int put_index(const struct am_output *o, const struct am_out_tensor *cons
 char *am_output_index_json(const struct am_output *o)
 {
     AM_CLEANUP(am_buf_done) struct am_buf b;
-    am_buf_init(&b, 200000000);
+    am_buf_init(&b, INDEX_MAX);
     if (o->files < 2)
         return NULL;
     const struct am_out_tensor **v = sorted(o);

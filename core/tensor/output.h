@@ -13,6 +13,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define AM_SHARDS_MAX 1000 /* each keeps a descriptor open until the end */
+
 struct am_out_file {
     char path[64];   /* in the version: "model-00001-of-00003.safetensors" */
     char staged[16]; /* in the staging folder */
@@ -49,7 +51,8 @@ struct am_out_want {
 };
 
 /* Lays out, creates and fallocates the files in folder `dir`, writes and hashes the headers. shard_bytes 0: one file.
-   `first_number`: the n of the first staged name "f<n>". */
+   `first_number`: the n of the first staged name "f<n>". -AM_E_TOO_LARGE: more than AM_SHARDS_MAX
+   files, more bytes than a file can have, or a header above 100,000,000 bytes. A failure leaves no file behind. */
 int am_output_open(struct am_output *ret, int dir, unsigned first_number, const struct am_out_want *want, size_t n,
                    uint64_t shard_bytes);
 /* Writes n bytes of tensor t at `off` in it. Thread-safe for disjoint ranges. */
@@ -59,7 +62,7 @@ int am_output_write(const struct am_output *o, const struct am_out_tensor *t, co
 int am_output_hash(struct am_output *o, const struct am_out_tensor *t, const void *bytes, size_t n);
 /* fsync and close every file; fills in sha256. -AM_E_INTERNAL when a file was not hashed to its end (a bug). */
 int am_output_finish(struct am_output *o);
-/* The bytes of model.safetensors.index.json for free(), or NULL when there is one file. */
+/* The bytes of model.safetensors.index.json for free(). NULL: there is one file, or memory is short. */
 char *am_output_index_json(const struct am_output *o);
 void am_output_done(struct am_output *o);
 

@@ -60,8 +60,7 @@ int am_find_version(struct am_req *r, int64_t *ret_version, bool *ret_fixed, int
 /* A read connection of this thread; NULL: a problem was queued. */
 struct am_db *am_reader(struct am_req *r, int *ret_queued);
 
-json_t *am_version_json(const struct am_version_row *v, struct am_db *db);
-json_t *am_job_json(const struct am_job_row *j, struct am_engine *engine);
+json_t *am_version_json(const struct am_version_row *v);
 /* The job as an object, or NULL. *ret_etag (room for 64) for conditional requests. */
 json_t *am_job_load(struct am_req *r, struct am_db *db, const char *uid, char *ret_etag);
 

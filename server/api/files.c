@@ -144,7 +144,8 @@ static int send_bytes(struct am_req *r, const struct content *c, bool fixed)
                               MHD_create_response_from_buffer(0, (void *)"", MHD_RESPMEM_PERSISTENT), headers);
     struct am_range range;
     const char *if_range = am_req_header(r, MHD_HTTP_HEADER_IF_RANGE);
-    const char *wanted = !if_range || am_streq(if_range, quoted) ? am_req_header(r, MHD_HTTP_HEADER_RANGE) : NULL;
+    bool part = !r->head && (!if_range || am_streq(if_range, quoted)); /* HEAD has no ranges: RFC 9110, 14.2 */
+    const char *wanted = part ? am_req_header(r, MHD_HTTP_HEADER_RANGE) : NULL;
     enum am_range_kind kind = am_range_parse(wanted, (uint64_t)c->bytes, &range);
     if (kind == AM_RANGE_BEYOND) {
         snprintf(where, sizeof where, "bytes */%" PRId64, c->bytes);

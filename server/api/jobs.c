@@ -68,12 +68,6 @@ static json_t *job_json(const struct am_job_row *j, struct am_engine *engine, in
     return o;
 }
 
-json_t *am_job_json(const struct am_job_row *j, struct am_engine *engine)
-{
-    int64_t updated;
-    return job_json(j, engine, &updated);
-}
-
 struct collect {
     json_t *data;
     struct am_engine *engine;

@@ -36,8 +36,8 @@ static int add_edge(void *ctx, const struct am_lineage_edge *e)
     json_t *child = json_object_get(g->by_id, e->to); /* an edge was made by the job that made its child */
     json_t *o =
         json_pack("{s:s, s:s, s:s, s:o, s:O?, s:O?, s:O?}", "from", e->from, "to", e->to, "role", e->role, "weight",
-                  isnan(e->weight) ? json_null() : json_real(e->weight), "job", json_object_get(child, "job"), "type",
-                  json_object_get(child, "type"), "method", json_object_get(child, "method"));
+                  isfinite(e->weight) ? json_real(e->weight) : json_null(), "job", json_object_get(child, "job"),
+                  "type", json_object_get(child, "type"), "method", json_object_get(child, "method"));
     return json_array_append_new(g->edges, o) < 0 ? -AM_E_OUT_OF_MEMORY : 0;
 }
 

@@ -1,6 +1,6 @@
 /*
  * register.c - POST M/versions: a folder of this machine becomes a version. The copying and checking is a task of the
- * queue (a worker in mode import), so it survives a restart; this handler waits a while for its end.
+ * queue (a worker in mode import), so it survives a restart; the answer waits a while for its end.
  */
 #include "core/base/clock.h"
 #include "core/base/text.h"
@@ -48,6 +48,9 @@ static void read_request(struct am_req *r, struct request *q, struct am_faults *
         am_fault_add(f, AM_E_INVALID_REQUEST, (struct am_where){.pointer = ""}, "%s: %s", q->model, why);
     if (path)
         am_import_resolve(r->srv->cfg, path, &q->path, f);
+    if (q->path && !am_utf8_ok(q->path, strlen(q->path)))
+        am_fault_add(f, AM_E_PATH_NOT_ALLOWED, (struct am_where){.pointer = "#/from/path"},
+                     "%s leads to a folder whose name is not UTF-8; rename it", path);
 }
 
 static int insert(struct am_db *db, void *arg)
@@ -59,7 +62,8 @@ static int queue_task(struct am_req *r, const struct request *q, char uid[64])
 {
     char digest[65], label[300];
     const char *base = strrchr(q->path, '/');
-    snprintf(label, sizeof label, "register %.200s", base && base[1] ? base + 1 : q->path);
+    snprintf(label, sizeof label, "register %s",
+             base && base[1] ? base + 1 : q->path); /* a name has at most 255 bytes */
     json_t *spec =
         json_pack("{s:s, s:s, s:s, s:s}", "type", "task", "method", "import", "path", q->path, "model", q->model);
     json_t *publish = json_pack("{s:s, s:s, s:s, s:[], s:s, s:n}", "model", q->model, "branch", q->branch, "message",
@@ -95,7 +99,7 @@ static int queue_task(struct am_req *r, const struct request *q, char uid[64])
 
 static int add_version(void *ctx, const struct am_version_row *v)
 {
-    *(json_t **)ctx = am_version_json(v, NULL);
+    *(json_t **)ctx = am_version_json(v);
     return 0;
 }
 
@@ -122,15 +126,15 @@ static int reply_failed(struct am_req *r, json_t *job)
     json_t *error = json_object_get(job, "error");
     const char *slug = json_string_value(json_object_get(error, "code")),
                *detail = json_string_value(json_object_get(error, "detail"));
-    int code = slug ? am_err_from_slug(slug) : 0;
+    int code = slug ? am_err_from_slug(slug) : AM_E_CANCELLED;
     return am_reply_problem_full(r, code > 0 ? code : AM_E_INTERNAL, detail ? detail : "the import was cancelled",
                                  json_incref(json_object_get(error, "errors")), NULL);
 }
 
-static int reply_task(struct am_req *r, const char *model, const char *uid, bool ended)
+static int reply_task(struct am_req *r, const char *uid, bool ended)
 {
     int queued = MHD_NO;
-    char location[100];
+    char location[100], model[200];
     struct am_db *db = am_reader(r, &queued);
     if (!db)
         return queued;
@@ -142,6 +146,7 @@ static int reply_task(struct am_req *r, const char *model, const char *uid, bool
         const char *headers[] = {"Location", location, "Retry-After", "2", NULL};
         return am_reply_json(r, 202, job, headers);
     }
+    am_model_id(r, model);
     bool good = am_streq(json_string_value(json_object_get(job, "status")), "succeeded");
     queued = good ? reply_created(r, db, model, job) : reply_failed(r, job);
     json_decref(job);
@@ -173,5 +178,5 @@ int am_api_register(struct am_req *r)
     if (rc < 0)
         return am_reply_error(r, rc, "the registration could not be queued");
     am_engine_wake(r->srv->engine);
-    return reply_task(r, q.model, uid, am_engine_wait(r->srv->engine, uid, WAIT_MS));
+    return am_req_wait_job(r, uid, WAIT_MS, reply_task);
 }

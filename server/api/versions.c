@@ -1,6 +1,7 @@
 /*
  * versions.c - versions: list, get, recipe, tensors.
  */
+#include "core/base/hash.h"
 #include "core/base/text.h"
 #include "server/api/api.h"
 #include "server/reply.h"
@@ -29,9 +30,8 @@ static json_t *inputs_json(const char *recipe_text)
     return out;
 }
 
-json_t *am_version_json(const struct am_version_row *v, struct am_db *db)
+json_t *am_version_json(const struct am_version_row *v)
 {
-    (void)db;
     json_t *tensors = json_pack("{s:I, s:o, s:s?}", "count", (json_int_t)v->tensors, "parameters",
                                 am_json_stored(v->parameters), "architecture", v->architecture);
     json_t *number = v->number >= 0 ? json_integer(v->number) : json_null();
@@ -51,7 +51,6 @@ json_t *am_version_json(const struct am_version_row *v, struct am_db *db)
 
 struct collect {
     json_t *data;
-    struct am_db *db;
     int64_t last;
     char etag[80];
 };
@@ -60,8 +59,10 @@ static int add_version(void *ctx, const struct am_version_row *v)
 {
     struct collect *c = ctx;
     c->last = v->id;
-    snprintf(c->etag, sizeof c->etag, "%s-%zu", v->commit, v->refs ? strlen(v->refs) : 0);
-    return json_array_append_new(c->data, am_version_json(v, c->db)) < 0 ? -AM_E_OUT_OF_MEMORY : 0;
+    char refs[65]; /* all that can change about a version */
+    am_sha256_hex(v->refs ? v->refs : "", v->refs ? strlen(v->refs) : 0, refs);
+    snprintf(c->etag, sizeof c->etag, "%s-%.16s", v->commit, refs);
+    return json_array_append_new(c->data, am_version_json(v)) < 0 ? -AM_E_OUT_OF_MEMORY : 0;
 }
 
 int am_api_versions(struct am_req *r)
@@ -73,12 +74,11 @@ int am_api_versions(struct am_req *r)
         !am_req_int(r, "after", 1, INT64_MAX - 1, 0, &after, &queued))
         return queued;
     am_model_id(r, model);
-    struct collect c = {.data = json_array(), .db = am_reader(r, &queued)};
-    if (!c.db) {
-        json_decref(c.data);
+    struct am_db *db = am_reader(r, &queued);
+    if (!db)
         return queued;
-    }
-    int rc = am_version_list(c.db, model, after, (int)limit + 1, add_version, &c);
+    struct collect c = {.data = json_array()};
+    int rc = am_version_list(db, model, after, (int)limit + 1, add_version, &c);
     if (rc < 0) {
         json_decref(c.data);
         return rc == -AM_E_NOT_FOUND
@@ -88,7 +88,7 @@ int am_api_versions(struct am_req *r)
     bool more = json_array_size(c.data) > (size_t)limit;
     if (more)
         json_array_remove(c.data, (size_t)limit);
-    /* the cursor is the id of the last version shown; ids grow, so the page does not shift under the reader */
+    /* `last` is the first version not shown; the cursor names ids below it, so pages do not shift under the reader */
     snprintf(next, sizeof next, "%lld", (long long)c.last + 1);
     return am_reply_json(r, 200, am_json_list(c.data, more ? next : NULL), NULL);
 }
@@ -99,8 +99,8 @@ int am_api_version_get(struct am_req *r)
     int64_t version;
     if (am_find_version(r, &version, NULL, &queued) < 0)
         return queued;
-    struct collect c = {.data = json_array(), .db = am_store_read(r->srv->store)};
-    int rc = am_version_get(c.db, version, add_version, &c);
+    struct collect c = {.data = json_array()};
+    int rc = am_version_get(am_store_read(r->srv->store), version, add_version, &c);
     json_t *v = json_incref(json_array_get(c.data, 0));
     json_decref(c.data);
     return rc < 0 ? am_reply_error(r, rc, "the version could not be read") : am_reply_resource(r, v, c.etag);
@@ -129,33 +129,48 @@ int am_api_recipe(struct am_req *r)
     return am_reply_json(r, 200, recipe, NULL);
 }
 
-struct tensors {
-    json_t *data;
-    const char *prefix;
-};
-
-static int add_tensor(void *ctx, const struct am_tensor_row *t)
+static json_t *tensor_json(const struct am_tensor_row *t)
 {
-    struct tensors *c = ctx;
-    if (c->prefix && !am_starts(t->name, c->prefix))
-        return 0;
-    json_t *o = json_pack("{s:s, s:s, s:o, s:I, s:s, s:I}", "name", t->name, "dtype", t->dtype, "shape",
-                          am_json_stored(t->shape), "bytes", (json_int_t)t->bytes, "file", t->file, "begin",
-                          (json_int_t)t->begin);
-    return json_array_append_new(c->data, o) < 0 ? -AM_E_OUT_OF_MEMORY : 0;
+    return json_pack("{s:s, s:s, s:o, s:I, s:s, s:I}", "name", t->name, "dtype", t->dtype, "shape",
+                     am_json_stored(t->shape), "bytes", (json_int_t)t->bytes, "file", t->file, "begin",
+                     (json_int_t)t->begin);
+}
+
+/* The rows after the name `after`, by name, that begin with `prefix`: at most `limit`. */
+static int read_tensors(struct am_tensor_cursor *c, const char *prefix, const char *after, size_t limit, json_t *data)
+{
+    struct am_tensor_row t;
+    int rc = 1;
+    while (json_array_size(data) < limit && (rc = am_tensor_next(c, &t)) == 1) {
+        if ((prefix && !am_starts(t.name, prefix)) || (after && strcmp(t.name, after) <= 0))
+            continue;
+        if (json_array_append_new(data, tensor_json(&t)) < 0)
+            return -AM_E_OUT_OF_MEMORY;
+    }
+    return rc < 0 ? rc : 0;
 }
 
 int am_api_tensors(struct am_req *r)
 {
     int queued = MHD_NO;
-    int64_t version;
-    if (am_find_version(r, &version, NULL, &queued) < 0)
+    int64_t version, limit;
+    if (!am_req_int(r, "limit", 1, 10000, 1000, &limit, &queued) || am_find_version(r, &version, NULL, &queued) < 0)
         return queued;
-    struct tensors c = {.data = json_array(), .prefix = am_req_query(r, "prefix")};
-    int rc = am_tensor_list(am_store_read(r->srv->store), version, add_tensor, &c);
+    struct am_tensor_cursor *c = am_tensor_open(am_store_read(r->srv->store), version);
+    json_t *data = json_array();
+    int rc = c ? read_tensors(c, am_req_query(r, "prefix"), am_req_query(r, "after"), (size_t)limit + 1, data)
+               : -AM_E_INTERNAL;
+    am_tensor_close(c);
     if (rc < 0) {
-        json_decref(c.data);
+        json_decref(data);
         return am_reply_error(r, rc, "the tensors could not be read");
     }
-    return am_reply_json(r, 200, am_json_list(c.data, NULL), NULL);
+    json_t *next = NULL;
+    if (json_array_size(data) > (size_t)limit) {
+        json_array_remove(data, (size_t)limit);
+        next = json_incref(json_object_get(json_array_get(data, (size_t)limit - 1), "name"));
+    }
+    queued = am_reply_json(r, 200, am_json_list(data, json_string_value(next)), NULL);
+    json_decref(next);
+    return queued;
 }

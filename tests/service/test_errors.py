@@ -227,10 +227,31 @@ def test_non_finite_input_fails_the_job(models, daemon, name, tensor, index):
         assert error["retryable"] is False
 
 
+def test_failure_at_a_long_name_that_is_not_ascii_is_told(models, roots):
+    name = "x" + "é" * 400  # a message is cut inside one of these characters
+    models.register(ref.write(roots / "long", {name: ref.tensor("F32", [1, np.nan])}), "e/long")
+    error = models.fails(merge("linear", [("e/long", {"weight": 1})], "e/out"))
+    assert error["code"] == "non-finite" and error["tensor"] == name, error
+
+
+def test_too_many_shards_fails_for_good(models, roots):
+    tensors = {f"t{i}": ref.tensor("F32", [i, 1]) for i in range(1001)}
+    models.register(ref.write(roots / "many", tensors), "e/many")
+    error = models.fails(merge("linear", [("e/many", {"weight": 1})], "e/out", shard_bytes=1))
+    assert error["code"] == "invalid-params" and error["retryable"] is False, error
+    assert "shard_bytes" in error["detail"] and "1000" in error["detail"], error
+
+
 def test_non_finite_input_passes_when_asked_to(models):
     version = models.run(two(b="e/nan", params={"nonfinite": "propagate"}))
     got = ref.load(models.weights(version)["w"])
     assert np.isnan(got).sum() == 1 and np.isnan(got[2, 1])
+
+
+def test_the_donor_of_linear_is_not_read(models):
+    """A base named for linear gives names, dtypes and config: its NaN is nobody's business."""
+    got = models.weights(models.run(two(base="e/nan")))
+    assert np.isfinite(ref.load(got["w"])).all()
 
 
 def test_f16_overflow(models):

@@ -49,7 +49,7 @@ static void says_what_methods_declare(void **state)
     json_t *linear = method(root, "merge/linear"), *negation = method(root, "unlearn/task_negation");
     check_json(
         json_object_get(linear, "needs"),
-        "{\"min_inputs\":1,\"max_inputs\":null,\"base\":\"optional\",\"task\":\"none\",\"data\":\"none\",\"engine\":"
+        "{\"min_inputs\":1,\"max_inputs\":null,\"base\":\"donor\",\"task\":\"none\",\"data\":\"none\",\"engine\":"
         "false,"
         "\"unit\":\"window\",\"passes\":0,\"scope\":\"tensor\",\"random\":false,\"symmetric\":true,\"acc_bytes\":0,"
         "\"deterministic\":\"any threads, any kernels\"}");

@@ -50,6 +50,10 @@ static void linear(void **state)
     a = args_of("merge", "linear", "{\"normalize\":true," POLICIES "}", weights, 2);
     apply("merge", "linear", &a, NULL, x, 2, 3, out);
     assert_memory_equal(out, ((float[]){2, 4, 1 / 0.75f}), sizeof(out));
+    const float odd[] = {0.9f, -0.0f, 0x1p-149f}, *const one[] = {odd}; /* 0.3 * x / 0.3 would be others */
+    a = args_of("merge", "linear", "{\"normalize\":true," POLICIES "}", (const char *const[]){"{\"weight\":0.3}"}, 1);
+    apply("merge", "linear", &a, NULL, one, 1, 3, out);
+    assert_memory_equal(out, odd, sizeof(out));
 }
 
 static void task_arithmetic(void **state)

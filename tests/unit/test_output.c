@@ -206,9 +206,24 @@ static void test_failures(void **state)
     am_output_done(&o);
 }
 
+/* Refused before the first file is made. */
+static void test_too_many_shards(void **state)
+{
+    (void)state;
+    static struct am_out_want want[AM_SHARDS_MAX + 1];
+    static char name[AM_SHARDS_MAX + 1][8];
+    struct am_output o;
+    for (size_t i = 0; i <= AM_SHARDS_MAX; i++) {
+        snprintf(name[i], sizeof(name[i]), "t%zu", i);
+        want[i] = (struct am_out_want){name[i], eight, AM_F32, 1, NULL};
+    }
+    assert_int_equal(am_output_open(&o, dir, 50, want, AM_SHARDS_MAX + 1, 1), -AM_E_TOO_LARGE);
+    assert_false(exists("f50"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_one_file), cmocka_unit_test(test_shards_and_model),
-                                       cmocka_unit_test(test_failures)};
+                                       cmocka_unit_test(test_failures), cmocka_unit_test(test_too_many_shards)};
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -7,6 +7,7 @@
 #include "core/methods/args_json.h"
 #include "core/methods/run.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -305,6 +306,48 @@ static void cancel_stops_at_once(void **state)
     am_faults_done(&faults);
 }
 
+static int no_descriptors(int at, const char *path, int flags, mode_t mode)
+{
+    (void)at, (void)path, (void)flags, (void)mode;
+    errno = EMFILE;
+    return -1;
+}
+
+static int no_sync(int fd)
+{
+    (void)fd;
+    errno = EIO;
+    return -1;
+}
+
+/* `with` takes the place of the system calls while the method runs. */
+static void fails(struct fixture *f, const struct am_sys_ops *with, int code, const char *pointer, const char *part)
+{
+    struct am_output out;
+    struct am_faults faults = {0};
+    am_sys_swap(with);
+    int rc = run(f, "merge", "linear", half, 2, plain, &out, &faults);
+    am_sys_swap(NULL);
+    assert_int_equal(rc, -code);
+    assert_int_equal(faults.n, 1);
+    assert_string_equal(faults.v[0].pointer, pointer);
+    assert_non_null(strstr(faults.v[0].detail, part));
+    am_faults_done(&faults);
+    struct stat st;
+    assert_true(am_sys_stat(f->staging, "f0", &st) < 0);
+}
+
+static void trouble_with_the_files_is_told(void **state)
+{
+    struct am_sys_ops ops = am_sys_real;
+    ops.openat = no_descriptors;
+    fails(*state, &ops, AM_E_INVALID_PARAMS, "#/options/shard_bytes", "give another options.shard_bytes");
+    assert_false(am_err_retryable(AM_E_INVALID_PARAMS));
+    ops = am_sys_real;
+    ops.fsync = no_sync;
+    fails(*state, &ops, AM_E_CANNOT_WRITE, "", "Input/output error");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -315,6 +358,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(integers_come_from_the_donor, setup, teardown),
         cmocka_unit_test_setup_teardown(nothing_selected, setup, teardown),
         cmocka_unit_test_setup_teardown(cancel_stops_at_once, setup, teardown),
+        cmocka_unit_test_setup_teardown(trouble_with_the_files_is_told, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

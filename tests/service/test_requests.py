@@ -1,0 +1,216 @@
+"""Requests that a well-behaved client never sends, and answers held to the schemas of the OpenAPI document."""
+
+import os
+import re
+import socket
+import time
+import urllib.parse
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from harness import SANITIZED, merge, problem, seg
+
+HEAD = b" HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+
+
+def connect(daemon):
+    where = urllib.parse.urlsplit(daemon.url)
+    return socket.create_connection((where.hostname, where.port), timeout=5)
+
+
+def raw(daemon, data):
+    with connect(daemon) as s:
+        s.sendall(data)
+        got = b""
+        while piece := s.recv(65536):
+            got += piece
+        return got
+
+
+@pytest.mark.parametrize("query", [b"?=x", b"?&&", b"?=", b"?limit=1&=x"])
+def test_query_parameter_without_a_name(daemon, query):
+    assert raw(daemon, b"GET /v1/jobs" + query + HEAD + b"\r\n").startswith(b"HTTP/1.1 400 ")
+
+
+@pytest.mark.parametrize(
+    "request_bytes,status",
+    [
+        (b"GET /v1/\xff\xfe" + HEAD, b"404"),
+        (b"GET /v1/jobs?\xff=1" + HEAD, b"400"),
+        (b"GET /v1/jobs HTTP/1.1\r\nConnection: close\r\nHost: \xffx\r\n", b"421"),
+        (b"POST /v1/jobs" + HEAD + b"Content-Type: \xff\r\nContent-Length: 0\r\n", b"415"),
+        (b"GET /v1/problems/a" + b"%C3%A9" * 60 + HEAD, b"404"),
+    ],
+    ids=["path", "query", "host", "content type", "cut in a character"],
+)
+def test_bytes_that_are_no_text_are_answered(daemon, request_bytes, status):
+    answer = raw(daemon, request_bytes + b"\r\n")
+    assert answer.startswith(b"HTTP/1.1 " + status) and b'"errors"' in answer, answer[:300]
+    answer.split(b"\r\n\r\n", 1)[1].decode()
+
+
+@pytest.mark.parametrize("coding", [b"identity", b"gzip", b"gzip, chunked"])
+def test_transfer_codings_that_are_not_read(daemon, coding):
+    head = HEAD + b"Content-Type: application/json\r\nTransfer-Encoding: " + coding
+    assert raw(daemon, b"POST /v1/models" + head + b"\r\n\r\n0\r\n\r\n").startswith(b"HTTP/1.1 400 ")
+
+
+def test_endless_body_is_cut(daemon):
+    piece = b"10000\r\n" + b" " * 65536 + b"\r\n"
+    with connect(daemon) as s:
+        s.sendall(b"POST /v1/models" + HEAD + b"Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n")
+        with pytest.raises(OSError):
+            for _ in range(1024):  # 64 MiB
+                s.sendall(piece)
+
+
+def test_slow_body_is_cut(launch):
+    d = launch("--limits.request_seconds=1")
+    with connect(d) as s:
+        s.sendall(b"POST /v1/models" + HEAD + b"Content-Type: application/json\r\nContent-Length: 100\r\n\r\n")
+        began = time.monotonic()
+        with pytest.raises(OSError):
+            while time.monotonic() - began < 5:
+                s.sendall(b" ")
+                time.sleep(0.1)
+        assert time.monotonic() - began < 3
+
+
+def test_path_of_many_segments(client):
+    assert client.get("/a/b/resolve/main" + "/x" * 200).status_code == 404
+
+
+def test_more_threads_than_connections_is_refused(launch):
+    with pytest.raises(Exception, match="limits.connections must be at least http.threads"):
+        launch("--http.threads=64", "--limits.connections=16")
+
+
+@pytest.mark.parametrize("listen", ["localhost:99999", "localhost:http", "localhost:", ":80", "localhost"])
+def test_listen_that_is_no_address_and_port(launch, listen):
+    with pytest.raises(Exception, match="listen must be address:port"):
+        launch(f"--listen={listen}")
+
+
+def test_folder_with_a_long_name(client, roots):
+    folder = roots / ("é" * 120)
+    folder.mkdir()
+    save_file({"w": np.ones(3, np.float32)}, folder / "model.safetensors")
+    assert client.register(folder, "long/name")["message"] == "register " + folder.name
+
+
+def test_folder_whose_name_is_not_text(client, roots):
+    real = bytes(roots) + b"/\xff"
+    os.mkdir(real)
+    (roots / "to-bytes").symlink_to(real.decode(errors="surrogateescape"))
+    problem(client.register_raw(roots / "to-bytes", "long/bytes"), 422, "path-not-allowed")
+
+
+def test_idle_connections_are_cheap(launch):
+    d = launch()
+    held = [connect(d) for _ in range(500)]
+    for s in held:
+        s.sendall(b"GET /v1/methods HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    for s in held:
+        assert s.recv(65536).startswith(b"HTTP/1.1 200")
+    used = d.status("VmRSS")
+    for s in held:
+        s.close()
+    assert used < 64 << 10 or SANITIZED, f"{used} kB with 500 idle connections"
+
+
+def test_tensors_page_by_page(client, roots):
+    folder = roots / "many"
+    folder.mkdir()
+    names = [f"layer.{i}" for i in range(25)]
+    save_file({n: np.ones(1, np.float32) for n in names}, folder / "model.safetensors")
+    client.register(folder, "many/tensors")
+    path = client.at("many/tensors") + "/tensors"
+    assert [t["name"] for t in client.all(path + "?limit=10")] == sorted(names)
+    assert [t["name"] for t in client.all(path + "?limit=1&prefix=layer.2")] == sorted(n for n in names if "r.2" in n)
+    assert client.ok(path)["next"] is None
+
+
+# ---- answers against their schemas ---------------------------------------------------------------------------------
+
+KINDS = {
+    "object": dict,
+    "array": list,
+    "string": str,
+    "boolean": bool,
+    "integer": int,
+    "number": (int, float),
+    "null": type(None),
+}
+
+
+def faults(doc, schema, value, at="#"):
+    """What the few words of JSON Schema that the document uses say against the value."""
+    if "$ref" in schema:
+        schema = doc["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
+    kinds = schema.get("type", list(KINDS))
+    kinds = [kinds] if isinstance(kinds, str) else kinds
+    if not any(isinstance(value, KINDS[k]) and (k == "boolean" or not isinstance(value, bool)) for k in kinds):
+        if not (isinstance(value, bool) and "boolean" in kinds):
+            yield f"{at}: {value!r} is not {kinds}"
+    if "const" in schema and value != schema["const"]:
+        yield f"{at}: {value!r} is not {schema['const']!r}"
+    if "enum" in schema and value not in schema["enum"]:
+        yield f"{at}: {value!r} is not one of the enum"
+    if isinstance(value, dict):
+        members = schema.get("properties", {})
+        yield from (f"{at}: {name} is missing" for name in schema.get("required", []) if name not in value)
+        yield from (f"{at}: {name} is not described" for name in value if members and name not in members)
+        for name in members.keys() & value.keys():
+            yield from faults(doc, members[name], value[name], f"{at}/{name}")
+    if isinstance(value, list) and "items" in schema:
+        for i, entry in enumerate(value):
+            yield from faults(doc, schema["items"], entry, f"{at}/{i}")
+
+
+def check(doc, operation, answer):
+    known = operation["responses"].get(str(answer.status_code), operation["responses"]["default"])
+    kind = answer.headers["Content-Type"].partition(";")[0]
+    described = known["content"].get(kind, known["content"].get("*/*"))
+    assert described is not None, f"{answer.url}: {answer.status_code} {kind} is not described"
+    if "schema" in described:
+        found = list(faults(doc, described["schema"], answer.json()))
+        assert not found, f"{answer.url}: {found[:5]}"
+
+
+def test_answers_are_as_described(client, roots):
+    for name, value in (("sa", 1), ("sb", 2)):
+        (roots / name).mkdir()
+        save_file({"w": np.full((4, 4), value, np.float32)}, roots / name / "model.safetensors")
+    doc = client.ok("/v1/openapi.json")
+    paths = doc["paths"]
+    model = "/v1/models/{ns}/{name}"
+    check(doc, paths["/v1/models"]["post"], client.post("/v1/models", {"id": "schema/empty"}))
+    for name in ("sa", "sb"):
+        check(doc, paths[model + "/versions"]["post"], client.register_raw(roots / name, f"schema/{name}"))
+        client.register(roots / name, f"schema/{name}")
+    body = merge("linear", [("schema/sa", {"weight": 0.5}), ("schema/sb", {"weight": 0.5})], "schema/m")
+    job = client.post("/v1/jobs", body)
+    check(doc, paths["/v1/jobs"]["post"], job)
+    uid = job.json()["id"]
+    client.wait(uid)
+    check(doc, paths["/v1/jobs/{id}/cancel"]["post"], client.post(f"/v1/jobs/{uid}/cancel"))
+    values = {"ns": "schema", "name": "m", "rev": "main", "path": "model.safetensors", "id": uid}
+    values |= {"type": "merge", "method": "linear", "slug": "conflict"}
+    for path, operations in paths.items():
+        url = re.sub(r"\{(\w+)\}", lambda m: seg(values[m[1]]), path)
+        if "get" in operations:
+            answer = client.get(url)
+            assert answer.status_code == 200, (url, answer.text)
+            check(doc, operations["get"], answer)
+    for form in ("mermaid", "dot"):
+        check(doc, paths[model + "/lineage"]["get"], client.get(f"/v1/models/schema/m/lineage?format={form}"))
+    check(doc, paths["/v1/jobs"]["get"], client.get("/v1/jobs?type=task"))
+    check(doc, paths["/v1/jobs/{id}"]["get"], client.get("/v1/jobs/none"))
+    content = paths[model + "/versions/{rev}/files/{path}/content"]["get"]
+    url = client.at("schema/m") + "/files/model.safetensors/content"
+    check(doc, content, client.get(url, headers={"Range": "bytes=0-3"}))
+    check(doc, content, client.get(url, headers={"Range": "bytes=999999999-"}))
+    for version in ("schema/empty@main", "schema/sa@main"):
+        check(doc, paths[model + "/versions/{rev}"]["get"], client.get(client.at(version)))
