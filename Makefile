@@ -8,7 +8,9 @@
 #   make fuzz       each fuzz target for FUZZ_SECONDS (600)
 #   make install uninstall clean
 #
-# VARIANT=asan builds with AddressSanitizer and UBSan under build/asan/; fuzz and planted are for the fuzz targets.
+# VARIANT=debug adds the misbehaving method of tests/debug (for tests/service/test_hostile.py); asan builds with
+# AddressSanitizer and UBSan under build/asan/; fuzz and planted are for the fuzz targets; fault has
+# failpoints and the recorder built in, for tests/faults.
 
 VERSION := 0.1.0
 VARIANT ?= release
@@ -45,8 +47,9 @@ OPT := -O1
 else
 HARDEN += -D_FORTIFY_SOURCE=2
 endif
+FAULT := $(if $(filter fault,$(VARIANT)),-DAM_FAILPOINTS -DAM_RECORD)
 CFLAGS ?= -g
-ALL_CFLAGS = -std=gnu17 -D_GNU_SOURCE -DAM_VERSION='"$(VERSION)"' -I. -I$(O) $(OPT) $(CFLAGS) $(WARN) $(HARDEN) $(SAN) -ffp-contract=off \
+ALL_CFLAGS = -std=gnu17 -D_GNU_SOURCE -DAM_VERSION='"$(VERSION)"' -I. -I$(O) $(OPT) $(CFLAGS) $(WARN) $(HARDEN) $(SAN) $(FAULT) -ffp-contract=off \
              -ffile-prefix-map=$(CURDIR)=. -MMD -MP
 ALL_LDFLAGS = -pie -Wl,-z,relro,-z,now $(SAN) $(LDFLAGS)
 
@@ -60,7 +63,12 @@ BASE := $(filter-out core/base/pool.c,$(call src,core/base))
 POOL := core/base/pool.c
 TENSOR := $(call src,core/tensor)
 METHODS := $(call src,core/methods)
-FAMILIES := core/merge core/unlearn core/edit
+# A method that misbehaves on purpose is built with VARIANT=debug, or with DEBUG_METHODS=1 into another one; never into a release.
+DEBUG_METHODS ?= $(filter debug,$(VARIANT))
+ifneq ($(and $(filter release,$(VARIANT)),$(DEBUG_METHODS)),)
+$(error DEBUG_METHODS are not for a release: make VARIANT=debug)
+endif
+FAMILIES := core/merge core/unlearn core/edit $(if $(DEBUG_METHODS),tests/debug/edit)
 FAMILY := $(call src,$(FAMILIES))
 TABLE := $(call src,core/table)
 STORAGE := $(call src,storage)

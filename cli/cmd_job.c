@@ -14,9 +14,13 @@
 
 int am_cmd_job_submit(struct am_cli *c, int argc, char **argv)
 {
-    const char *file = NULL;
-    bool wait = false;
-    const struct am_opt opts[] = {{"file", 'f', &file, NULL}, {"wait", 0, NULL, &wait}, {0}};
+    const char *file = NULL, *key = NULL;
+    bool wait = false, dry_run = false;
+    const struct am_opt opts[] = {{"file", 'f', &file, NULL},
+                                  {"wait", 0, NULL, &wait},
+                                  {"dry-run", 0, NULL, &dry_run},
+                                  {"idempotency-key", 0, &key, NULL},
+                                  {0}};
     int rc = am_opt_parse(c, opts, argc, argv, 0, 0, NULL);
     if (rc)
         return rc;
@@ -24,7 +28,9 @@ int am_cmd_job_submit(struct am_cli *c, int argc, char **argv)
         return am_say_usage(c, "-f FILE names the job's body; -f - reads standard input");
     AM_CLEANUP(am_jsonp) json_t *body = NULL;
     rc = am_read_json(c, file, &body);
-    return rc ? rc : am_job_submit(c, body, wait);
+    if (rc)
+        return rc;
+    return dry_run ? am_job_plan(c, body) : am_job_submit(c, body, wait, key);
 }
 
 static void put_row(struct am_grid *g, const json_t *job)

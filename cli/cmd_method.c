@@ -81,8 +81,10 @@ static int build_and_send(struct am_cli *c, const json_t *method, int argc, char
     AM_CLEANUP(am_jsonp) json_t *body = s.body;
     if (rc)
         return rc;
+    if (s.dry_run)
+        return am_job_plan(c, body);
     if (!s.print_spec)
-        return am_job_submit(c, body, s.wait);
+        return am_job_submit(c, body, s.wait, NULL);
     AM_CLEANUP(am_xfreep) char *text = am_js_dump(body, true);
     puts(text);
     return 0;

@@ -54,7 +54,7 @@ int am_cmd_model_register(struct am_cli *c, int argc, char **argv)
     AM_CLEANUP(am_reply_done) struct am_reply r = {0};
     /* The daemon answers when the import is done, or with a task after some seconds. */
     am_live_draw(c, &(struct am_live){.phase = "the daemon reads the directory", .fraction = -1, .eta_seconds = -1});
-    rc = am_http_json(c, "POST", path, body, &r);
+    rc = am_http_post(c, path, body, NULL, &r);
     am_live_clear();
     if (rc)
         return rc;
@@ -79,7 +79,7 @@ int am_cmd_model_create(struct am_cli *c, int argc, char **argv)
     if (!body)
         return am_say_usage(c, "the description must be UTF-8 text");
     AM_CLEANUP(am_reply_done) struct am_reply r = {0};
-    if ((rc = am_http_json(c, "POST", "/v1/models", body, &r)))
+    if ((rc = am_http_post(c, "/v1/models", body, NULL, &r)))
         return rc;
     if (c->out == AM_OUT_JSON)
         am_print_json(c, r.json);

@@ -11,6 +11,7 @@
     "  --message T  --branch B  --tag T (repeat)  --metadata K=V (repeat)  --priority N\n"                             \
     "  --threads N  --seed N  --out-dtype F32|F16|BF16\n"                                                              \
     "  --wait             wait for the end (--timeout SECONDS); else the job's id is printed at once\n"                \
+    "  --dry-run          print what the job would need, or why it would be refused; nothing is stored\n"              \
     "  --print-spec       print the job's body and do nothing\n"
 
 const struct am_command am_commands[] = {
@@ -39,9 +40,11 @@ const struct am_command am_commands[] = {
      "On a terminal a tree, the version at the top and what it came from below; piped one line an edge: child, role, "
      "weight, parent.\n",
      am_cmd_model_lineage, false},
-    {"job", "submit", "-f FILE|- [--wait]", "submit a job from its JSON body",
+    {"job", "submit", "-f FILE|- [--wait] [--dry-run]", "submit a job from its JSON body",
      "  -f FILE   the body; - reads standard input\n"
-     "  --wait    wait for the end (--timeout SECONDS)\n",
+     "  --wait    wait for the end (--timeout SECONDS)\n"
+     "  --dry-run print what the job would need, or why it would be refused; nothing is stored\n"
+     "  --idempotency-key K  the same job with the same key is submitted once (a fresh key each time)\n",
      am_cmd_job_submit, false},
     {"job", "list", "[--status S] [--type T] [--model M] [--limit N]", "list the jobs, newest first",
      "  --status S  queued, running, cancelling, succeeded, failed or cancelled\n"

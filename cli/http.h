@@ -17,6 +17,7 @@ struct am_request {
     size_t body_len;
     const char *const *headers; /* NULL-terminated further "Name: value" lines, or NULL */
     bool once;                  /* not tried again */
+    bool keyed;                 /* carries an Idempotency-Key that the route honours: trying again is harmless */
     int patience_seconds;       /* keep trying that long when the daemon cannot be reached (it may be restarting) */
     /* Takes the bytes of a 200 instead of the reply's body. Negative ends the transfer. NULL: none. */
     int (*sink)(void *arg, const void *bytes, size_t n);
@@ -37,11 +38,14 @@ void am_http_free(struct am_http *h);
 enum am_http_end { AM_HTTP_ANSWERED, AM_HTTP_UNREACHED, AM_HTTP_LOST, AM_HTTP_STOPPED, AM_HTTP_REFUSED_LOCALLY };
 /* One attempt, says nothing. STOPPED: interrupted, or the sink ended it. `why` gets libcurl's words. */
 enum am_http_end am_http_try(struct am_cli *c, const struct am_request *q, struct am_reply *ret, char why[300]);
-/* Any answer is 0. GET is tried up to 3 times more after lost connections, 502, 503 and 504; other verbs only when no
-   connection could be made, since only then nothing can have happened. */
+/* Any answer is 0. GET and what is keyed are tried up to 3 times more after lost connections, 429, 502, 503, 504 and
+   idempotency-in-progress; all else only when no connection could be made, since only then nothing can have happened.
+ */
 int am_http_send(struct am_cli *c, const struct am_request *q, struct am_reply *ret);
-/* 0 with a 2xx answer in JSON. `body` may be NULL. POST carries a fresh Idempotency-Key. */
+/* 0 with a 2xx answer in JSON. `body` may be NULL. */
 int am_http_json(struct am_cli *c, const char *verb, const char *path, const json_t *body, struct am_reply *ret);
+/* The same for POST on a route that honours Idempotency-Key; `key` NULL: a fresh one. */
+int am_http_post(struct am_cli *c, const char *path, const json_t *body, const char *key, struct am_reply *ret);
 #define am_http_get(c, path, ret) am_http_json(c, "GET", path, NULL, ret)
 /* GET for waiting: outlasts a restart of the daemon. */
 int am_http_poll(struct am_cli *c, const char *path, struct am_reply *ret);
@@ -53,6 +57,8 @@ void am_reply_done(struct am_reply *r);
 int am_problem_say(const struct am_cli *c, const struct am_reply *r);
 /* The problem document in the `error` of a failed job. */
 void am_problem_say_job(const struct am_cli *c, const json_t *job);
+/* Why a plan was not accepted: its refusals. */
+void am_problem_say_plan(const struct am_cli *c, const json_t *plan);
 int am_say_unreachable(const struct am_cli *c, const char *why);
 
 /* url.c */

@@ -12,8 +12,10 @@
 int am_job_wait(struct am_cli *c, const char *id, json_t **ret);
 /* Waits and prints the resulting version (-o json: the job). */
 int am_job_follow(struct am_cli *c, const char *id);
-/* POST /v1/jobs, then prints the id, or follows the job. */
-int am_job_submit(struct am_cli *c, const json_t *body, bool wait);
+/* POST /v1/jobs, then prints the id, or follows the job. `key` NULL: a fresh Idempotency-Key. */
+int am_job_submit(struct am_cli *c, const json_t *body, bool wait, const char *key);
+/* POST /v1/plans, and prints what the job would need, or why it would be refused (AM_EXIT_ERROR). */
+int am_job_plan(struct am_cli *c, const json_t *body);
 /* "demo/merged@v3 <commit>" of an object with model, number and commit; under -o name only the first word. */
 void am_print_version(const struct am_cli *c, const json_t *version);
 /* "demo/merged@v3", or with the first 12 digits of the commit when it has no number. For free(). */

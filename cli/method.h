@@ -9,7 +9,7 @@
 
 struct am_shorthand {
     json_t *body;
-    bool wait, print_spec;
+    bool wait, print_spec, dry_run;
 };
 /* `method` is the description (GET /v1/methods/{type}/{name}); argv: what follows its name. */
 int am_method_args(const struct am_cli *c, const json_t *method, int argc, char **argv, struct am_shorthand *ret);

@@ -139,7 +139,7 @@ static const struct {
     {"base", set_base},       {"task", set_task},         {"into", set_into},         {"message", set_message},
     {"branch", set_branch},   {"tag", set_tag},           {"threads", set_threads},   {"seed", set_seed},
     {"out-dtype", set_dtype}, {"metadata", set_metadata}, {"priority", set_priority}, {"param", set_param},
-    {"wait", NULL},           {"print-spec", NULL},
+    {"wait", NULL},           {"print-spec", NULL},       {"dry-run", NULL},
 };
 #define FLAGS (sizeof flags / sizeof *flags)
 
@@ -166,8 +166,13 @@ int am_build_flag(struct am_build *b, struct am_scan *s, const struct am_token *
     for (size_t i = 0; i < FLAGS; i++) {
         if (!am_streq(t->name, flags[i].name))
             continue;
-        if (!flags[i].set)
-            return am_streq(t->name, "wait") ? (b->out->wait = true, 0) : (b->out->print_spec = true, 0);
+        if (!flags[i].set) {
+            bool *at = am_streq(t->name, "wait")      ? &b->out->wait
+                       : am_streq(t->name, "dry-run") ? &b->out->dry_run
+                                                      : &b->out->print_spec;
+            *at = true;
+            return 0;
+        }
         if (!(value = am_scan_value(s, t)))
             return am_say_usage(b->c, "--%s needs a value after it", t->name);
         return flags[i].set(b, value);

@@ -78,14 +78,18 @@ static void say_fault(const json_t *e, const char *cause)
     fputc('\n', stderr);
 }
 
-static void say_faults(const json_t *doc, size_t most)
+static void say_list(const json_t *errors, const char *cause, size_t most)
 {
-    const json_t *errors = am_js(doc, "errors");
     size_t n = json_array_size(errors);
     for (size_t i = 0; i < n && i < most; i++)
-        say_fault(json_array_get(errors, i), am_js_text(doc, "detail", NULL));
+        say_fault(json_array_get(errors, i), cause);
     if (n > most)
         fprintf(stderr, "  and %zu more (-o json shows all)\n", n - most);
+}
+
+static void say_faults(const json_t *doc, size_t most)
+{
+    say_list(am_js(doc, "errors"), am_js_text(doc, "detail", NULL), most);
 }
 
 /* Prints the remedy with `value` in the place of the word `hole`; as it is when there is no value. */
@@ -158,6 +162,13 @@ void am_problem_say_job(const struct am_cli *c, const json_t *job)
                  tensor ? " [tensor " : "", tensor ? tensor : "", tensor ? "]" : "");
     say_faults(e, 5);
     say_tail(code, am_js_text(e, "request_id", NULL), "ID", id);
+}
+
+void am_problem_say_plan(const struct am_cli *c, const json_t *plan)
+{
+    const json_t *refusals = am_js(plan, "refusals");
+    am_say_error(c, NULL, "the job would be refused; reasons: %zu", json_array_size(refusals));
+    say_list(refusals, NULL, 1000);
 }
 
 int am_say_unreachable(const struct am_cli *c, const char *why)

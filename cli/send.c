@@ -13,13 +13,16 @@
 
 #define TRIES 4 /* the first one and three more */
 
-static bool worth_again(const struct am_request *q, enum am_http_end end, long status)
+static bool worth_again(const struct am_request *q, enum am_http_end end, long status, const json_t *json)
 {
     if (end == AM_HTTP_UNREACHED)
         return true;
-    if (!am_streq(q->verb, "GET"))
+    if (!am_streq(q->verb, "GET") && !q->keyed)
         return false; /* it may have happened */
-    return end == AM_HTTP_LOST || (end == AM_HTTP_ANSWERED && (status == 502 || status == 503 || status == 504));
+    if (end == AM_HTTP_ANSWERED && status == 409)
+        return q->keyed && am_streq(am_js_text(json, "code", NULL), "idempotency-in-progress");
+    return end == AM_HTTP_LOST ||
+           (end == AM_HTTP_ANSWERED && (status == 429 || status == 502 || status == 503 || status == 504));
 }
 
 int am_http_send(struct am_cli *c, const struct am_request *q, struct am_reply *ret)
@@ -30,7 +33,7 @@ int am_http_send(struct am_cli *c, const struct am_request *q, struct am_reply *
         struct am_reply r = {0};
         enum am_http_end end = am_http_try(c, q, &r, why);
         bool more = !q->once && (tries < TRIES || am_mono_ms() < until) && !am_interrupted();
-        if (more && worth_again(q, end, r.status)) {
+        if (more && worth_again(q, end, r.status, r.json)) {
             am_reply_done(&r);
             am_nap(pause);
             pause = pause < 1000 ? pause * 2 : 1000;
@@ -74,16 +77,22 @@ static int take_json(struct am_cli *c, struct am_reply *r, struct am_reply *ret)
 
 int am_http_json(struct am_cli *c, const char *verb, const char *path, const json_t *body, struct am_reply *ret)
 {
-    char key[100], id[64];
-    const char *headers[] = {NULL, NULL};
     AM_CLEANUP(am_xfreep) char *text = body ? am_js_dump(body, false) : NULL;
     struct am_request q = {.verb = verb, .path = path, .body = text, .body_len = text ? strlen(text) : 0};
-    if (am_streq(verb, "POST")) {
-        am_id_new("", am_now_ms(), id);
-        snprintf(key, sizeof key, "Idempotency-Key: %s", id);
-        headers[0] = key;
-        q.headers = headers;
-    }
+    struct am_reply r = {0};
+    int rc = am_http_send(c, &q, &r);
+    return rc ? rc : take_json(c, &r, ret);
+}
+
+int am_http_post(struct am_cli *c, const char *path, const json_t *body, const char *key, struct am_reply *ret)
+{
+    char fresh[64];
+    am_id_new("", am_now_ms(), fresh);
+    AM_CLEANUP(am_xfreep) char *line = am_xprintf("Idempotency-Key: %s", key ? key : fresh);
+    AM_CLEANUP(am_xfreep) char *text = am_js_dump(body, false);
+    const char *headers[] = {line, NULL};
+    struct am_request q = {
+        .verb = "POST", .path = path, .body = text, .body_len = strlen(text), .headers = headers, .keyed = true};
     struct am_reply r = {0};
     int rc = am_http_send(c, &q, &r);
     return rc ? rc : take_json(c, &r, ret);

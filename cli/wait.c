@@ -179,10 +179,10 @@ int am_job_follow(struct am_cli *c, const char *id)
     return 0;
 }
 
-int am_job_submit(struct am_cli *c, const json_t *body, bool wait)
+int am_job_submit(struct am_cli *c, const json_t *body, bool wait, const char *key)
 {
     AM_CLEANUP(am_reply_done) struct am_reply r = {0};
-    int rc = am_http_json(c, "POST", "/v1/jobs", body, &r);
+    int rc = am_http_post(c, "/v1/jobs", body, key, &r);
     if (rc)
         return rc;
     const char *id = am_js_text(r.json, "id", NULL);

@@ -3,7 +3,12 @@ CREATE TABLE blob (                              -- one row for each file in blo
     sha256 BLOB PRIMARY KEY CHECK (length(sha256) = 32),
     bytes INTEGER NOT NULL CHECK (bytes >= 0),
     created_at INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;
+, damage TEXT CHECK (damage IN ('missing', 'size', 'sha256', 'unreadable')), damaged_at INTEGER) STRICT, WITHOUT ROWID;
+CREATE TABLE blob_count (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    n INTEGER NOT NULL CHECK (n >= 0),
+    bytes INTEGER NOT NULL CHECK (bytes >= 0)
+) STRICT;
 CREATE TABLE edge (                              -- lineage; a cycle cannot be written
     child INTEGER NOT NULL REFERENCES version (id),
     parent INTEGER NOT NULL REFERENCES version (id),
@@ -59,7 +64,7 @@ CREATE TABLE job (
     created_at INTEGER NOT NULL,
     started_at INTEGER,
     finished_at INTEGER
-) STRICT;
+, rank INTEGER NOT NULL DEFAULT 0, short INTEGER NOT NULL DEFAULT 0 CHECK (short IN (0, 1)), time_limit INTEGER NOT NULL DEFAULT 0 CHECK (time_limit >= 0)) STRICT;
 CREATE TABLE job_count (                         -- kept by triggers: a full queue is known without counting it
     task INTEGER NOT NULL CHECK (task IN (0, 1)),
     state TEXT NOT NULL,
@@ -79,7 +84,7 @@ CREATE TABLE layout (                            -- what a file's bytes are made
     sha256 BLOB NOT NULL UNIQUE CHECK (length(sha256) = 32),
     tensors INTEGER CHECK (tensors >= 0),        -- rows in tensor; NULL: not looked at
     parameters TEXT CHECK (parameters IS NULL OR json_valid(parameters))
-) STRICT;
+, damage TEXT CHECK (damage IN ('sha256'))) STRICT;
 CREATE TABLE model (
     id INTEGER PRIMARY KEY,
     name TEXT NOT NULL UNIQUE,
@@ -164,22 +169,32 @@ CREATE TABLE version (
     UNIQUE (model, oid),
     UNIQUE (model, number)
 ) STRICT;
+CREATE INDEX blob_damaged ON blob (sha256) WHERE damage IS NOT NULL;
 CREATE INDEX edge_parent ON edge (parent, child);
 CREATE INDEX file_layout ON file (layout);
 CREATE INDEX idempotency_age ON idempotency (created_at);
 CREATE INDEX job_created_by ON job (created_by, id);
+CREATE INDEX job_delayed ON job (task, not_before) WHERE state = 'queued' AND not_before > 0;
 CREATE INDEX job_event_job ON job_event (job, seq);
 CREATE INDEX job_method ON job (method, id);
 CREATE INDEX job_open ON job (state) WHERE state IN ('running', 'cancelling');
 CREATE INDEX job_publish_model ON job (publish_model, id);
-CREATE INDEX job_queued ON job (task, priority, id) WHERE state = 'queued';
+CREATE INDEX job_ready ON job (task, short, rank, id) WHERE state = 'queued' AND not_before = 0;
 CREATE INDEX job_state ON job (state, id);
 CREATE INDEX job_type ON job (type, id);
+CREATE INDEX layout_damaged ON layout (id) WHERE damage IS NOT NULL;
+CREATE INDEX model_blob_blob ON model_blob (blob);
 CREATE INDEX ref_move_ref ON ref_move (model, name, id);
 CREATE INDEX ref_version ON ref (version, name);
 CREATE INDEX span_blob ON span (blob);
 CREATE INDEX version_job ON version (job) WHERE job IS NOT NULL;
 CREATE INDEX version_model ON version (model, id);
+CREATE TRIGGER blob_count_delete AFTER DELETE ON blob BEGIN
+    UPDATE blob_count SET n = n - 1, bytes = bytes - OLD.bytes;
+END;
+CREATE TRIGGER blob_count_insert AFTER INSERT ON blob BEGIN
+    UPDATE blob_count SET n = n + 1, bytes = bytes + NEW.bytes;
+END;
 CREATE TRIGGER job_count_delete AFTER DELETE ON job BEGIN
     UPDATE job_count SET n = n - 1 WHERE task = (OLD.type = 'task') AND state = OLD.state;
 END;

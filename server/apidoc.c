@@ -39,10 +39,10 @@ static void routes(FILE *out)
     for (const struct am_route *row = am_routes; row->method; row++) {
         if (strcmp(group, row->group) != 0) {
             group = row->group;
-            fprintf(out, "\n### %s\n\n| route | query | answer | what |\n|---|---|---|---|\n", group);
+            fprintf(out, "\n### %s\n\n| route | query | answer | idem | what |\n|---|---|---|---|---|\n", group);
         }
-        fprintf(out, "| %s `%s` | %s | %d%s%s | ", row->method, row->pattern, row->query, row->status,
-                row->schema ? " " : "", row->schema ? row->schema : "");
+        fprintf(out, "| %s `%s` | %s | %d%s%s | %s | ", row->method, row->pattern, row->query, row->status,
+                row->schema ? " " : "", row->schema ? row->schema : "", row->body & AM_IDEM ? "yes" : "");
         cell(out, row->doc);
         fprintf(out, " |\n");
     }

@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum kind { TEXT, COUNT, SIZE };
+enum kind { TEXT, COUNT, SIZE, TIME /* seconds; "72h" */, SHARE /* a number from 0 to 1 */ };
 
 struct key {
     const char *name; /* "store.min_free" */
@@ -39,24 +39,44 @@ static const struct key keys[] = {
      "threads that answer requests; each may wait for the writer"},
     {"workers.count", COUNT, AT(workers_count), "2", 1, 64, "jobs that run at the same time"},
     {"workers.threads", COUNT, AT(workers_threads), "0", 0, 64, "threads of one job; 0 = processors / workers.count"},
+    {"workers.short_seconds", COUNT, AT(short_seconds), "60", 0, 86400,
+     "of two job slots and more, one is kept for jobs planned below this"},
     {"workers.helpers", COUNT, AT(workers_helpers), "2", 1, 16, "imports that run at the same time, beside the jobs"},
     {"workers.memory_max", SIZE, AT(workers_memory_max), "0", 0, 0,
      "planned memory that one job may need; 0 = 80 % of memory / workers.count"},
     {"workers.program", TEXT, AT(worker), "", 0, 0,
      "path of amend-worker; empty = beside amendd, else ../libexec/amend-worker"},
+    {"jobs.max_attempts", COUNT, AT(jobs_max_attempts), "3", 1, 10,
+     "attempts of a job whose worker crashes, hangs or fails in a way that may pass, unless options.max_attempts says"},
+    {"jobs.retry_pause", COUNT, AT(retry_pause_ms), "1000", 0, 600000,
+     "milliseconds before the second attempt; the third waits 5 times, every later one 25 times as long"},
+    {"jobs.heartbeat_timeout", COUNT, AT(heartbeat_timeout_ms), "60000", 1000, 3600000,
+     "milliseconds of silence after which a worker counts as hung"},
+    {"jobs.ageing_seconds", COUNT, AT(ageing_seconds), "60", 1, 86400,
+     "a waiting job gains one point of priority each time this passes, so that none starves"},
     {"jobs.max_restarts", COUNT, AT(jobs_max_restarts), "20", 0, 1000,
      "restarts of daemon or machine that a running job survives"},
+    {"jobs.keep_logs", TIME, AT(keep_logs_seconds), "30d", 0, 315360000,
+     "seconds (or 12h, 30d) that a gc leaves the logs of ended jobs"},
     {"jobs.cancel_grace", COUNT, AT(cancel_grace_ms), "10000", 0, 600000,
      "milliseconds between asking a worker to stop and killing it"},
     {"store.import_roots", TEXT, AT(import_roots), "", 0, 0,
      "folders that models may be registered from, colon-separated; empty = the home of the user who runs amendd"},
+    {"store.gc_grace", TIME, AT(gc_grace_seconds), "72h", 0, 315360000,
+     "seconds (or 30m, 72h, 7d) that a file nobody names is kept before a gc removes it"},
     {"store.min_free", SIZE, AT(min_free), "0", 0, 0,
      "jobs and imports that would leave less are refused; 0 = max(1 GiB, 5 % of the file system)"},
+    {"store.assemble_fraction", SHARE, AT(assemble_fraction), "0.5", 0, 0,
+     "a weight file of which a job changes at most this share is stored as changes to its parent; 0 = always whole"},
+    {"store.max_blobs_per_file", COUNT, AT(max_blobs_per_file), "256", 4, 1024,
+     "stored files that one weight file may be spread over; the change that would pass it takes in the smallest"},
     {"limits.body_bytes", SIZE, AT(body_bytes), "1MiB", 1024, 64 << 20, "JSON bodies"},
     {"limits.queue", COUNT, AT(queue_max), "100000", 1, 10000000, "queued jobs; beyond it 503 queue-full"},
     {"limits.connections", COUNT, AT(connections), "4096", 16, 65536, "open connections"},
     {"limits.header_bytes", SIZE, AT(header_bytes), "25000000", 1024, 100000000, "header of a safetensors file"},
     {"limits.tensors", COUNT, AT(tensors), "200000", 1, 10000000, "tensors of a safetensors file"},
+    {"limits.idempotency_hours", COUNT, AT(idempotency_hours), "24", 1, 8760,
+     "hours that the answer to a request with an Idempotency-Key is kept for the same request sent again"},
     {"limits.request_seconds", COUNT, AT(request_seconds), "3600", 1, 86400, "a request body must be complete within"},
 };
 #define KEYS (sizeof keys / sizeof *keys)
@@ -75,6 +95,17 @@ static void env_name(const char *key, char out[128])
     out[n] = 0;
 }
 
+static int set_share(double *at, const char *name, const char *value, const char *source, char *why, size_t cap)
+{
+    double v;
+    if (am_parse_f64(value, &v) < 0 || !(v >= 0 && v <= 1)) {
+        snprintf(why, cap, "%s: %s must be a number from 0 to 1 (got \"%s\")", source, name, value);
+        return -AM_E_INVALID_PARAMS;
+    }
+    *at = v;
+    return 0;
+}
+
 static int set(struct am_config *c, const struct key *k, const char *value, const char *source, char *why, size_t cap)
 {
     void *at = (char *)c + k->at;
@@ -86,13 +117,19 @@ static int set(struct am_config *c, const struct key *k, const char *value, cons
         *(char **)at = copy;
         return 0;
     }
+    if (k->kind == SHARE)
+        return set_share(at, k->name, value, source, why, cap);
     uint64_t v = 0;
-    int rc = k->kind == SIZE ? am_parse_size(value, &v) : am_parse_u64(value, &v);
+    int rc = k->kind == SIZE   ? am_parse_size(value, &v)
+             : k->kind == TIME ? am_parse_seconds(value, &v)
+                               : am_parse_u64(value, &v);
     if (rc < 0 || (k->max && (v < k->min || v > k->max))) {
         if (k->max)
             snprintf(why, cap, "%s: %s must be a %s from %llu to %llu (got \"%s\")", source, k->name,
-                     k->kind == SIZE ? "size" : "whole number", (unsigned long long)k->min, (unsigned long long)k->max,
-                     value);
+                     k->kind == SIZE   ? "size"
+                     : k->kind == TIME ? "time in seconds"
+                                       : "whole number",
+                     (unsigned long long)k->min, (unsigned long long)k->max, value);
         else
             snprintf(why, cap, "%s: %s must be a size such as 20GiB (got \"%s\")", source, k->name, value);
         return -AM_E_INVALID_PARAMS;
@@ -209,6 +246,8 @@ int am_config_load(struct am_config *ret, int argc, char **argv, char *why, size
 void am_config_help(FILE *out)
 {
     fprintf(out, "usage: amendd [--KEY=VALUE]...\n"
+                 "       amendd backup FILE --data_dir=FOLDER\n"
+                 "       amendd restore FILE --data_dir=FOLDER [--force]\n"
                  "       amendd --version | --help | --dump-openapi | --dump-apidoc\n\n"
                  "Flags win over environment variables (AMENDD_STORE__MIN_FREE for store.min_free), which win over the "
                  "built-in values.\n\n");

@@ -21,9 +21,13 @@ struct am_config {
     char *import_roots; /* colon-separated absolute paths */
     char *worker;       /* path of amend-worker; empty = beside amendd */
     uint64_t http_threads, workers_count, workers_threads, workers_helpers, workers_memory_max;
+    uint64_t gc_grace_seconds, keep_logs_seconds;
     uint64_t min_free; /* bytes; 0 = max(1 GiB, 5 %) */
-    uint64_t body_bytes, queue_max, connections, header_bytes, tensors, request_seconds;
-    uint64_t jobs_max_restarts, cancel_grace_ms;
+    uint64_t max_blobs_per_file;
+    double assemble_fraction;
+    uint64_t body_bytes, queue_max, idempotency_hours, connections, header_bytes, tensors, request_seconds;
+    uint64_t jobs_max_restarts, jobs_max_attempts, retry_pause_ms, heartbeat_timeout_ms, cancel_grace_ms;
+    uint64_t ageing_seconds, short_seconds;
 };
 
 /* 0, or a negative error with a sentence in `why` (unknown keys with the nearest known name). */

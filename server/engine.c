@@ -5,6 +5,7 @@
 #include "server/engine.h"
 
 #include "core/base/clock.h"
+#include "core/base/failpoint.h"
 #include "core/base/text.h"
 #include "server/engine_priv.h"
 #include "server/log.h"
@@ -17,14 +18,15 @@
 #include <string.h>
 #include <time.h>
 
-enum { AGAIN_MS = 1000, SLOTS_MAX = 256 };
+/* The wall clock may be set, so a time far off is looked at again before. */
+enum { AGAIN_MS = 1000, LOOK_MS = 60000, SLOTS_MAX = 256 };
 
 /* ---- claims ---- */
 
-static struct am_slot *free_slot(struct am_engine *e, bool task)
+static struct am_slot *free_slot(struct am_engine *e, enum am_lane lane)
 {
     for (size_t i = 0; i < e->slots; i++)
-        if (e->slot[i].task == task && e->slot[i].phase == AM_SLOT_FREE)
+        if (e->slot[i].lane == lane && e->slot[i].phase == AM_SLOT_FREE)
             return &e->slot[i];
     return NULL;
 }
@@ -37,11 +39,34 @@ void am_engine_pump(struct am_engine *e)
         maybe_stopped(e);
         return;
     }
-    for (int task = 0; task < 2; task++) {
-        struct am_slot *s = e->dirty[task] && !e->claiming[task] ? free_slot(e, task) : NULL;
+    /* The short lane asks first, so that a short job leaves the other slots to those who have no choice. */
+    for (enum am_lane lane = 0; lane < AM_LANES; lane++) {
+        struct am_slot *s = e->dirty[lane] && !e->claiming[lane] ? free_slot(e, lane) : NULL;
         if (s && !uv_is_active((uv_handle_t *)&e->retry))
             am_slot_claim(s);
     }
+}
+
+void am_engine_dirty(struct am_engine *e)
+{
+    for (enum am_lane lane = 0; lane < AM_LANES; lane++)
+        e->dirty[lane] = true;
+}
+
+static void on_later(uv_timer_t *timer)
+{
+    struct am_engine *e = timer->data;
+    e->dirty[timer - e->later] = true;
+    am_engine_pump(e);
+}
+
+void am_engine_later(struct am_engine *e, enum am_lane lane, int64_t at)
+{
+    int64_t wait = at - am_now_ms();
+    if (e->stopping)
+        return;
+    uv_update_time(e->loop);
+    uv_timer_start(&e->later[lane], on_later, wait < 1 ? 1 : wait > LOOK_MS ? LOOK_MS : (uint64_t)wait, 0);
 }
 
 static void on_retry(uv_timer_t *timer)
@@ -126,6 +151,15 @@ bool am_engine_progress(struct am_engine *e, const char *uid, struct am_progress
     return s != NULL;
 }
 
+bool am_engine_confinement(struct am_engine *e, unsigned *ret_holds)
+{
+    pthread_mutex_lock(&e->lock);
+    bool known = e->hello;
+    *ret_holds = e->holds;
+    pthread_mutex_unlock(&e->lock);
+    return known;
+}
+
 unsigned am_engine_running(struct am_engine *e)
 {
     unsigned n = 0;
@@ -185,15 +219,24 @@ static void on_async(uv_async_t *async)
         if (s->phase != AM_SLOT_RUN || s->cancel || !am_slot_cancel_asked(s))
             continue; /* in other phases the ask is seen when the phase ends */
         s->cancel = true;
+        am_failpoint("engine.cancelling");
         am_log(AM_LOG_INFO, "worker asked to stop job=%s attempt=%d", s->job.uid, s->job.attempt);
         am_slot_stop(s, (int64_t)e->cfg->cancel_grace_ms);
     }
     if (woken)
-        e->dirty[0] = e->dirty[1] = true;
+        am_engine_dirty(e);
     am_engine_pump(e);
 }
 
 /* ---- life ---- */
+
+/* Of two job slots and more one is kept for short jobs, so that a short one never waits behind long ones only. */
+static enum am_lane lane_of(size_t slot, uint64_t jobs)
+{
+    if (slot >= jobs)
+        return AM_LANE_TASK;
+    return slot == 0 && jobs > 1 ? AM_LANE_SHORT : AM_LANE_ANY;
+}
 
 static int make_slots(struct am_engine *e)
 {
@@ -206,7 +249,7 @@ static int make_slots(struct am_engine *e)
     e->slots = jobs + tasks;
     for (size_t i = 0; i < e->slots; i++) {
         struct am_slot *s = &e->slot[i];
-        *s = (struct am_slot){.e = e, .task = i >= jobs, .log = -1, .launch = {.staging = -1}};
+        *s = (struct am_slot){.e = e, .lane = lane_of(i, jobs), .log = -1, .launch = {.staging = -1}};
         s->timer.data = s->work.data = s;
     }
     return 0;
@@ -228,8 +271,7 @@ struct am_engine *am_engine_new(uv_loop_t *loop, struct am_store *store, const s
     struct am_engine *e = calloc(1, sizeof *e);
     if (!e)
         return NULL;
-    *e = (struct am_engine){
-        .loop = loop, .store = store, .cfg = cfg, .executor = &am_executor_local, .dirty = {true, true}};
+    *e = (struct am_engine){.loop = loop, .store = store, .cfg = cfg, .executor = &am_executor_local};
     snprintf(e->registry, sizeof e->registry, "%s", registry_sha256);
     make_sync(e);
     if (make_slots(e) < 0 || uv_async_init(loop, &e->async, on_async) < 0) {
@@ -241,7 +283,11 @@ struct am_engine *am_engine_new(uv_loop_t *loop, struct am_store *store, const s
         uv_timer_init(loop, &e->slot[i].timer);
     uv_timer_init(loop, &e->retry);
     e->retry.data = e;
-    e->handles = (unsigned)e->slots + 2;
+    for (enum am_lane lane = 0; lane < AM_LANES; lane++) {
+        uv_timer_init(loop, &e->later[lane]);
+        e->later[lane].data = e;
+    }
+    e->handles = (unsigned)e->slots + 2 + AM_LANES;
     signal(SIGPIPE, SIG_IGN); /* a worker that dies before it has read its spec must not take the daemon along */
     am_engine_wake(e);        /* what a former life left queued */
     return e;
@@ -253,7 +299,7 @@ static void handle_closed(struct am_engine *e)
         e->stopped(e->stopped_arg);
 }
 
-static void on_own_closed(uv_handle_t *handle) /* async and retry */
+static void on_own_closed(uv_handle_t *handle) /* async, retry and later */
 {
     handle_closed(handle->data);
 }
@@ -277,6 +323,8 @@ static void maybe_stopped(struct am_engine *e)
     pthread_mutex_unlock(&e->lock);
     uv_close((uv_handle_t *)&e->async, on_own_closed);
     uv_close((uv_handle_t *)&e->retry, on_own_closed);
+    for (enum am_lane lane = 0; lane < AM_LANES; lane++)
+        uv_close((uv_handle_t *)&e->later[lane], on_own_closed);
     for (size_t i = 0; i < e->slots; i++)
         uv_close((uv_handle_t *)&e->slot[i].timer, on_slot_closed);
 }
@@ -287,6 +335,12 @@ void am_engine_stop(struct am_engine *e, int64_t grace_ms, void (*stopped)(void 
     e->stopped = stopped;
     e->stopped_arg = arg;
     uv_timer_stop(&e->retry);
+    for (enum am_lane lane = 0; lane < AM_LANES; lane++)
+        uv_timer_stop(&e->later[lane]);
+    pthread_mutex_lock(&e->lock);
+    for (size_t i = 0; i < e->slots; i++)
+        e->slot[i].quit_asked = true;
+    pthread_mutex_unlock(&e->lock);
     for (size_t i = 0; i < e->slots; i++) {
         struct am_slot *s = &e->slot[i];
         if (s->phase == AM_SLOT_RUN) {

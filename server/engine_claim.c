@@ -11,7 +11,10 @@
 
 int am_claim_copy(struct am_claim *ret, const struct am_job_row *row)
 {
-    struct am_claim c = {.attempt = row->attempt};
+    struct am_claim c = {.attempt = row->attempt,
+                         .failures = row->failures,
+                         .max_attempts = row->max_attempts,
+                         .time_limit = row->time_limit};
     snprintf(c.uid, sizeof c.uid, "%s", row->uid);
     snprintf(c.type, sizeof c.type, "%s", row->type);
     snprintf(c.method, sizeof c.method, "%s", row->method);
@@ -19,8 +22,9 @@ int am_claim_copy(struct am_claim *ret, const struct am_job_row *row)
     c.created_by = strdup(row->created_by ? row->created_by : "-");
     c.resolved_text = strdup(row->resolved ? row->resolved : "");
     c.publish_text = strdup(row->publish ? row->publish : "");
+    c.plan_text = strdup(row->plan ? row->plan : "null");
     c.warnings_text = strdup(row->warnings ? row->warnings : "[]");
-    if (!c.created_by || !c.resolved_text || !c.publish_text || !c.warnings_text) {
+    if (!c.created_by || !c.resolved_text || !c.publish_text || !c.plan_text || !c.warnings_text) {
         am_claim_done(&c);
         return -AM_E_OUT_OF_MEMORY;
     }
@@ -28,11 +32,20 @@ int am_claim_copy(struct am_claim *ret, const struct am_job_row *row)
     return 0;
 }
 
-static json_t *parse(const char *text, const char *what, bool list, char *why, size_t why_cap)
+enum kind { OBJECT, LIST, OBJECT_OR_NULL };
+
+static bool is_kind(const json_t *v, enum kind kind)
+{
+    if (kind == LIST)
+        return json_is_array(v);
+    return json_is_object(v) || (kind == OBJECT_OR_NULL && json_is_null(v));
+}
+
+static json_t *parse(const char *text, const char *what, enum kind kind, char *why, size_t why_cap)
 {
     json_error_t error;
-    json_t *v = json_loads(text, JSON_REJECT_DUPLICATES, &error);
-    if (v && (list ? json_is_array(v) : json_is_object(v)))
+    json_t *v = json_loads(text, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
+    if (v && is_kind(v, kind))
         return v;
     snprintf(why, why_cap, "the stored %s of the job cannot be read: %s", what,
              v ? "it is of the wrong kind" : error.text);
@@ -42,9 +55,10 @@ static json_t *parse(const char *text, const char *what, bool list, char *why, s
 
 int am_claim_parse(struct am_claim *c, char *why, size_t why_cap)
 {
-    c->resolved = parse(c->resolved_text, "recipe", false, why, why_cap);
-    c->publish = c->resolved ? parse(c->publish_text, "publication", false, why, why_cap) : NULL;
-    c->warnings = c->publish ? parse(c->warnings_text, "warnings", true, why, why_cap) : NULL;
+    c->resolved = parse(c->resolved_text, "recipe", OBJECT, why, why_cap);
+    c->publish = c->resolved ? parse(c->publish_text, "publication", OBJECT, why, why_cap) : NULL;
+    c->plan = c->publish ? parse(c->plan_text, "plan", OBJECT_OR_NULL, why, why_cap) : NULL;
+    c->warnings = c->plan ? parse(c->warnings_text, "warnings", LIST, why, why_cap) : NULL;
     return c->warnings ? 0 : -AM_E_INTERNAL;
 }
 
@@ -64,9 +78,11 @@ void am_claim_done(struct am_claim *c)
     free(c->created_by);
     free(c->resolved_text);
     free(c->publish_text);
+    free(c->plan_text);
     free(c->warnings_text);
     json_decref(c->resolved);
     json_decref(c->publish);
+    json_decref(c->plan);
     json_decref(c->warnings);
     memset(c, 0, sizeof *c);
 }

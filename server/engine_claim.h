@@ -14,8 +14,10 @@ struct am_claim {
     char uid[64], type[32], method[64];
     char staging[96]; /* "<uid>.<attempt>": one folder for each attempt */
     int attempt;
-    char *created_by, *resolved_text, *publish_text, *warnings_text;
-    json_t *resolved, *publish, *warnings; /* after am_claim_parse: two objects and a list */
+    int failures, max_attempts; /* of the worker before this attempt; how many end the job */
+    int64_t time_limit;         /* seconds of this attempt; 0: none */
+    char *created_by, *resolved_text, *publish_text, *plan_text, *warnings_text;
+    json_t *resolved, *publish, *plan, *warnings; /* after am_claim_parse: two objects, object or null, a list */
 };
 
 int am_claim_copy(struct am_claim *ret, const struct am_job_row *row);

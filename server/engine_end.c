@@ -9,6 +9,7 @@
 #include "storage/jobs.h"
 
 #include <jansson.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -45,13 +46,24 @@ static void fail_by_record(struct am_outcome *o, struct am_records *r)
 static void fail_by_signal(struct am_outcome *o, const struct am_exit *x)
 {
     const char *name = sigabbrev_np(x->signal);
-    if (x->hung)
-        am_outcome_fail(o, AM_E_CRASHED,
-                        "the worker said nothing for 60 seconds and was killed; see the log, GET /v1/jobs/%s/log",
-                        x->uid);
-    else
-        am_outcome_fail(o, AM_E_CRASHED, "the worker was killed by signal %d (SIG%s); see the log, GET /v1/jobs/%s/log",
-                        x->signal, name ? name : "?", x->uid);
+    am_outcome_fail(o, AM_E_CRASHED, "the worker was killed by signal %d (SIG%s)%s; see the log, GET /v1/jobs/%s/log",
+                    x->signal, name ? name : "?",
+                    x->signal == SIGKILL ? ", perhaps by the kernel for want of memory" : "", x->uid);
+}
+
+static void fail_by_silence(struct am_outcome *o, const struct am_exit *x)
+{
+    am_outcome_fail(o, AM_E_HUNG,
+                    "the worker said nothing for %g seconds (jobs.heartbeat_timeout) and was stopped; see the log, "
+                    "GET /v1/jobs/%s/log",
+                    (double)x->silence_ms / 1000, x->uid);
+}
+
+static void fail_by_limit(struct am_outcome *o, const struct am_exit *x)
+{
+    am_outcome_fail(o, AM_E_TIME_LIMIT,
+                    "the worker was stopped after options.time_limit_seconds = %lld; give the job more time",
+                    (long long)x->time_limit);
 }
 
 static void fail_by_status(struct am_outcome *o, const struct am_exit *x)
@@ -65,7 +77,7 @@ static void fail_by_status(struct am_outcome *o, const struct am_exit *x)
         {65, AM_E_BAD_INPUT, "could not use an input"},
         {69, AM_E_UNSUPPORTED, "does not support what the job asks for"},
         {73, AM_E_CANNOT_WRITE, "could not write its result"},
-        {75, AM_E_CANCELLED, "was asked to stop by somebody else than the daemon"},
+        {75, AM_E_CRASHED, "was asked to stop by somebody else than the daemon"},
         {137, AM_E_OUT_OF_MEMORY, "ran out of memory"},
     };
     for (size_t i = 0; i < sizeof table / sizeof *table; i++)
@@ -91,11 +103,15 @@ void am_outcome_judge(struct am_outcome *ret, const struct am_exit *x, struct am
         o.kind = AM_END_CANCELLED;
     else if (done)
         o.kind = AM_END_PUBLISH;
+    else if (x->expired && !said)
+        fail_by_limit(&o, x);
     else if (x->stopped && !said)
         o.kind = AM_END_LEFT;
+    else if (x->hung && !said)
+        fail_by_silence(&o, x);
     else if (r->broken)
         am_outcome_fail(&o, r->broken, "%s", r->why);
-    else if (r->failed)
+    else if (said)
         fail_by_record(&o, r);
     else if (x->signal)
         fail_by_signal(&o, x);
@@ -106,26 +122,70 @@ void am_outcome_judge(struct am_outcome *ret, const struct am_exit *x, struct am
                         x->uid);
     else
         fail_by_status(&o, x);
+    /* The worker may say that trying again is useless, never that it helps: bad input stays bad. That it is of another
+       build (broken: internal) passes only with a restart. */
+    o.again = o.kind == AM_END_FAILED && o.retryable && am_err_retryable(o.code) && r->broken != AM_E_INTERNAL;
     *ret = o;
+}
+
+/* A problem document of `code`. errors: stolen. */
+static char *problem_text(int code, const char *detail, bool retryable, const struct am_outcome *o,
+                          const struct am_claim *job, json_t *errors)
+{
+    char type[80];
+    int status = am_err_status(code);
+    snprintf(type, sizeof type, "/v1/problems/%s", am_err_slug(code));
+    json_auto_t *doc = json_pack("{s:s,s:s,s:i,s:s,s:s,s:s?,s:s?,s:i,s:b,s:o}", "type", type, "title",
+                                 am_err_title(code), "status", status ? status : 500, "code", am_err_slug(code),
+                                 "detail", detail, "phase", o->phase[0] ? o->phase : NULL, "tensor", o->tensor,
+                                 "attempt", job->attempt, "retryable", retryable, "errors", errors);
+    return doc ? json_dumps(doc, JSON_COMPACT) : NULL;
+}
+
+static const char *detail_of(const struct am_outcome *o)
+{
+    return o->detail ? o->detail : am_err_title(o->code);
 }
 
 static char *error_text(const struct am_outcome *o, const struct am_claim *job)
 {
-    char type[80];
-    int status = am_err_status(o->code);
-    snprintf(type, sizeof type, "/v1/problems/%s", am_err_slug(o->code));
-    json_auto_t *doc = json_pack("{s:s,s:s,s:i,s:s,s:s,s:s?,s:s?,s:i,s:b,s:o}", "type", type, "title",
-                                 am_err_title(o->code), "status", status ? status : 500, "code", am_err_slug(o->code),
-                                 "detail", o->detail ? o->detail : am_err_title(o->code), "phase",
-                                 o->phase[0] ? o->phase : NULL, "tensor", o->tensor, "attempt", job->attempt,
-                                 "retryable", o->retryable, "errors", am_faults_to_json(&o->faults));
-    return doc ? json_dumps(doc, JSON_COMPACT) : NULL;
+    return problem_text(o->code, detail_of(o), o->retryable, o, job, am_faults_to_json(&o->faults));
+}
+
+/* What a job says that failed as often as it may: how often, and the last cause; its own code is the first of errors.
+ */
+static char *exhausted_text(const struct am_outcome *o, const struct am_claim *job)
+{
+    char *detail = NULL, *text = NULL;
+    json_t *errors = am_faults_to_json(&o->faults);
+    json_t *cause = json_pack("{s:s,s:s,s:s,s:s*}", "pointer", "", "code", am_err_slug(o->code), "detail", detail_of(o),
+                              "tensor", o->tensor);
+    if (!errors || json_array_insert_new(errors, 0, cause) < 0) {
+        json_decref(errors);
+        return NULL;
+    }
+    if (asprintf(&detail, "the worker failed %d times, as often as options.max_attempts allows; the last time: %s (%s)",
+                 job->failures + 1, detail_of(o), am_err_slug(o->code)) < 0)
+        json_decref(errors);
+    else
+        text = problem_text(AM_E_ATTEMPTS, detail, am_err_retryable(AM_E_ATTEMPTS), o, job, errors);
+    free(detail);
+    return text;
+}
+
+static char *reason_text(const struct am_outcome *o)
+{
+    json_auto_t *reason = json_pack("{s:s,s:s}", "code", am_err_slug(o->code), "detail", detail_of(o));
+    return reason ? json_dumps(reason, JSON_COMPACT) : NULL;
 }
 
 struct ending {
     const struct am_claim *job;
     const char *error, *warnings;
-    enum am_job_state state;
+    const char *reason; /* to be queued again; NULL: this failure is the end */
+    int64_t pause_ms;
+    enum am_job_state state; /* before */
+    bool requeued;
 };
 
 static int take_state(void *ctx, const struct am_job_row *row)
@@ -143,20 +203,29 @@ static int end_row(struct am_db *db, void *arg)
         return 0;
     if (e->state == AM_CANCELLING)
         return am_job_finish(db, e->job->uid, AM_CANCELLED_, now, NULL, NULL, NULL);
-    return am_job_finish(db, e->job->uid, AM_FAILED, now, NULL, e->error, e->warnings);
+    if (!e->reason)
+        return am_job_finish(db, e->job->uid, AM_FAILED, now, NULL, e->error, e->warnings);
+    e->requeued = true;
+    return am_job_requeue(db, e->job->uid, now, e->pause_ms, e->reason);
 }
 
-int am_outcome_write(struct am_outcome *o, struct am_store *store, const struct am_claim *job)
+int am_outcome_write(struct am_outcome *o, struct am_store *store, const struct am_claim *job, int64_t pause_ms)
 {
     static const struct am_outcome stopped = {.kind = AM_END_FAILED, .code = AM_E_CANCELLED};
-    char *error = error_text(o->kind == AM_END_CANCELLED ? &stopped : o, job);
+    bool again = o->kind == AM_END_FAILED && o->again, last = job->failures + 1 >= job->max_attempts;
+    char *error = again && last && job->max_attempts > 1 ? exhausted_text(o, job)
+                                                         : error_text(o->kind == AM_END_CANCELLED ? &stopped : o, job);
+    char *reason = again && !last ? reason_text(o) : NULL;
     char *warnings = job->warnings ? json_dumps(job->warnings, JSON_COMPACT) : NULL;
-    struct ending e = {.job = job, .error = error, .warnings = warnings};
-    int rc = error ? am_store_write(store, end_row, &e) : -AM_E_OUT_OF_MEMORY;
+    struct ending e = {.job = job, .error = error, .reason = reason, .warnings = warnings, .pause_ms = pause_ms};
+    int rc = error && (reason || !again || last) ? am_store_write(store, end_row, &e) : -AM_E_OUT_OF_MEMORY;
     free(error);
+    free(reason);
     free(warnings);
     if (rc == 0 && e.state == AM_CANCELLING)
         o->kind = AM_END_CANCELLED;
+    else if (rc == 0 && e.requeued)
+        o->kind = AM_END_REQUEUED;
     return rc;
 }
 

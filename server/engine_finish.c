@@ -6,6 +6,7 @@
 #include "server/engine_priv.h"
 
 #include "core/base/clock.h"
+#include "core/base/failpoint.h"
 #include "server/log.h"
 #include "server/publisher.h"
 #include "storage/blobs.h"
@@ -37,9 +38,12 @@ static void end_work(uv_work_t *work)
     s->rc = 0;
     if (s->out.kind == AM_END_PUBLISH)
         publish(s);
+    if (s->out.kind == AM_END_DONE)
+        s->rc = am_slot_task_record(s);
+    am_failpoint(s->out.kind == AM_END_CANCELLED ? "engine.cancelled" : "engine.ended");
     am_staging_drop(s->e->store, s->job.staging); /* what cannot be removed now is removed at the next start */
     if (s->out.kind == AM_END_FAILED || s->out.kind == AM_END_CANCELLED)
-        s->rc = am_outcome_write(&s->out, s->e->store, &s->job);
+        s->rc = am_outcome_write(&s->out, s->e->store, &s->job, (int64_t)s->e->cfg->retry_pause_ms);
 }
 
 static void log_end(const struct am_slot *s)
@@ -48,8 +52,15 @@ static void log_end(const struct am_slot *s)
     case AM_END_PUBLISH:
         am_log(AM_LOG_INFO, "job published job=%s attempt=%d", s->job.uid, s->job.attempt);
         break;
+    case AM_END_DONE:
+        am_log(AM_LOG_INFO, "task done job=%s kind=%s seconds=%.3f", s->job.uid, s->job.method, s->seconds);
+        break;
     case AM_END_CANCELLED:
         am_log(AM_LOG_INFO, "job cancelled job=%s attempt=%d", s->job.uid, s->job.attempt);
+        break;
+    case AM_END_REQUEUED:
+        am_log(AM_LOG_WARN, "job goes back to the queue job=%s attempt=%d code=%s: %s", s->job.uid, s->job.attempt,
+               am_err_slug(s->out.code), s->out.detail ? s->out.detail : "");
         break;
     case AM_END_LEFT:
         am_log(AM_LOG_INFO, "job goes back to the queue at the next start job=%s attempt=%d", s->job.uid,
@@ -75,6 +86,8 @@ static void end_after(uv_work_t *work, int status)
     }
     struct am_engine *e = s->e;
     log_end(s);
+    if (s->out.kind == AM_END_REQUEUED)
+        am_engine_dirty(e);
     am_slot_free(s); /* first, so that who is woken does not see the job in its slot any more */
     am_engine_announce(e);
 }

@@ -17,7 +17,7 @@
 
 #include <pthread.h>
 
-enum am_slot_phase { AM_SLOT_FREE, AM_SLOT_CLAIM, AM_SLOT_PREPARE, AM_SLOT_RUN, AM_SLOT_END };
+enum am_slot_phase { AM_SLOT_FREE, AM_SLOT_CLAIM, AM_SLOT_PREPARE, AM_SLOT_RUN, AM_SLOT_TASK, AM_SLOT_END };
 
 #define AM_SPEED_SAMPLES 32
 struct am_speed { /* bytes over the last seconds, as a ring of samples */
@@ -30,7 +30,7 @@ struct am_speed { /* bytes over the last seconds, as a ring of samples */
 
 struct am_slot {
     struct am_engine *e;
-    bool task; /* for tasks; else for jobs */
+    enum am_lane lane; /* what it takes */
     enum am_slot_phase phase;
     uv_work_t work;
     uv_timer_t timer; /* running: the next deadline; ending: the next try */
@@ -38,16 +38,19 @@ struct am_slot {
     struct am_launch launch;
     struct am_outcome out;
     struct am_records records;
-    struct am_exec *exec; /* NULL: no process */
-    int rc;               /* of the work item */
-    bool cancel, stop;    /* asked of the worker: by a person, by the end of the daemon */
-    bool hung;
+    struct am_exec *exec;            /* NULL: no process */
+    json_t *task_result;             /* of a task that ran here */
+    int rc;                          /* of the work item */
+    int64_t next;                    /* of a claim that found nothing: when there may be something; 0: unknown */
+    bool cancel, stop;               /* asked of the worker: by a person, by the end of the daemon */
+    bool hung, expired;              /* asked to stop for silence, for its time limit */
     int64_t started, heard, kill_at; /* monotonic ms; kill_at 0: no ladder has begun */
     double seconds;                  /* from start to exit */
     int log;                         /* descriptor, or -1 */
     uint64_t log_bytes;
     char shown[64];              /* (lock) uid, empty when free */
     bool cancel_asked;           /* (lock) */
+    bool quit_asked;             /* (lock) the daemon ends: for tasks, which have no process to signal */
     struct am_progress progress; /* (lock) */
     struct am_speed speed;
 };
@@ -60,7 +63,8 @@ struct am_engine {
     char registry[65];
     struct am_slot *slot;
     size_t slots;
-    bool dirty[2], claiming[2]; /* [0] jobs, [1] tasks: something may be queued; a claim is on its way */
+    bool dirty[AM_LANES], claiming[AM_LANES]; /* something may be queued; a claim is on its way */
+    uv_timer_t later[AM_LANES];               /* until the next queued one may run */
     bool stopping;
     void (*stopped)(void *arg);
     void *stopped_arg;
@@ -70,13 +74,17 @@ struct am_engine {
     pthread_mutex_t lock;
     pthread_cond_t ended; /* (lock) broadcast at every end of a job */
     uint64_t ends;        /* (lock) how many ends there were */
+    bool hello;           /* (lock) a worker has said hello, and what bounds it: */
+    unsigned holds;       /* (lock) enum am_holds */
     bool woken, closed;   /* (lock) closed: the async handle may no longer be touched */
 };
 
 /* engine.c */
-void am_engine_pump(struct am_engine *e);              /* claims for free slots */
-void am_engine_again(struct am_engine *e);             /* the same a second from now: the store refused */
-void am_engine_announce(struct am_engine *e);          /* wakes those who wait for ends */
+void am_engine_pump(struct am_engine *e);  /* claims for free slots */
+void am_engine_again(struct am_engine *e); /* the same a second from now: the store refused */
+void am_engine_dirty(struct am_engine *e); /* something was queued, in whatever lane */
+void am_engine_later(struct am_engine *e, enum am_lane lane, int64_t at); /* looks again at that time, ms since 1970 */
+void am_engine_announce(struct am_engine *e);                             /* wakes those who wait for ends */
 void am_slot_show(struct am_slot *s, const char *uid); /* what other threads see of the slot; "" when free */
 bool am_slot_cancel_asked(struct am_slot *s);
 
@@ -87,6 +95,11 @@ void am_slot_free(struct am_slot *s); /* back to the free ones, and the next cla
 /* engine_run.c: the process */
 void am_slot_run(struct am_slot *s);
 void am_slot_stop(struct am_slot *s, int64_t grace_ms); /* SIGTERM now, SIGKILL after the grace */
+
+/* engine_task.c: the store's own work, which has no process */
+bool am_slot_runs_here(const struct am_slot *s);
+void am_slot_task(struct am_slot *s);
+int am_slot_task_record(struct am_slot *s); /* (pool) the row's end of one that is done */
 
 /* engine_finish.c: publication and the row's end */
 void am_slot_end(struct am_slot *s);

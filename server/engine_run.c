@@ -5,6 +5,7 @@
 #include "server/engine_priv.h"
 
 #include "core/base/clock.h"
+#include "core/base/failpoint.h"
 #include "core/base/sys.h"
 #include "server/log.h"
 
@@ -12,11 +13,21 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { SILENCE_MS = 60000, LOG_MAX = 16 * 1024 * 1024 };
+enum { LOG_MAX = 16 * 1024 * 1024 };
 
 static void arm(struct am_slot *s);
 
 /* ---- deadlines ---- */
+
+static int64_t limit_of(const struct am_slot *s)
+{
+    return s->job.time_limit > 0 ? s->started + s->job.time_limit * 1000 : INT64_MAX;
+}
+
+static int64_t silence_of(const struct am_slot *s)
+{
+    return s->heard + (int64_t)s->e->cfg->heartbeat_timeout_ms;
+}
 
 static void on_deadline(uv_timer_t *timer)
 {
@@ -30,9 +41,16 @@ static void on_deadline(uv_timer_t *timer)
         x->signal(s->exec, true);
         return; /* its end comes by itself */
     }
-    if (!s->kill_at && now - s->heard >= SILENCE_MS) {
-        am_log(AM_LOG_WARN, "worker said nothing for %d s job=%s attempt=%d", SILENCE_MS / 1000, s->job.uid,
-               s->job.attempt);
+    if (!s->kill_at && now >= limit_of(s)) {
+        am_log(AM_LOG_WARN, "worker passed its time limit of %lld s job=%s attempt=%d", (long long)s->job.time_limit,
+               s->job.uid, s->job.attempt);
+        s->expired = true;
+        am_slot_stop(s, (int64_t)s->e->cfg->cancel_grace_ms);
+        return;
+    }
+    if (!s->kill_at && now >= silence_of(s)) {
+        am_log(AM_LOG_WARN, "worker said nothing for %lld ms job=%s attempt=%d", (long long)(now - s->heard),
+               s->job.uid, s->job.attempt);
         s->hung = true;
         am_slot_stop(s, (int64_t)s->e->cfg->cancel_grace_ms);
         return;
@@ -42,7 +60,8 @@ static void on_deadline(uv_timer_t *timer)
 
 static void arm(struct am_slot *s)
 {
-    int64_t at = s->kill_at ? s->kill_at : s->heard + SILENCE_MS, now = am_mono_ms();
+    int64_t limit = limit_of(s), silence = silence_of(s), now = am_mono_ms();
+    int64_t at = s->kill_at ? s->kill_at : limit < silence ? limit : silence;
     uv_update_time(s->e->loop);
     uv_timer_start(&s->timer, on_deadline, at > now ? (uint64_t)(at - now) : 0, 0);
 }
@@ -62,11 +81,18 @@ static void on_record_kind(void *arg, enum am_record kind)
 {
     struct am_slot *s = arg;
     s->heard = am_mono_ms();
+    if (kind == AM_RECORD_HELLO) {
+        pthread_mutex_lock(&s->e->lock);
+        s->e->hello = true;
+        s->e->holds = s->records.holds;
+        pthread_mutex_unlock(&s->e->lock);
+    }
     if (kind == AM_RECORD_HELLO)
         am_log(AM_LOG_DEBUG, "worker says hello job=%s attempt=%d pid=%lld program=%s kernels=%s", s->job.uid,
                s->job.attempt, (long long)s->records.pid, s->records.program, s->records.kernels);
     if (kind != AM_RECORD_PROGRESS)
         return;
+    am_failpoint("engine.progress");
     pthread_mutex_lock(&s->e->lock);
     am_progress_take(&s->progress, &s->speed, &s->records.progress, s->heard, am_now_ms());
     pthread_mutex_unlock(&s->e->lock);
@@ -76,7 +102,10 @@ static void on_record(void *arg, const char *bytes, size_t n)
 {
     struct am_slot *s = arg;
     bool was = s->records.broken;
-    if (am_records_feed(&s->records, bytes, n, on_record_kind, s) < 0 && !was) {
+    int rc = am_records_pace(&s->records, n, am_mono_ms() - s->started);
+    if (rc == 0)
+        rc = am_records_feed(&s->records, bytes, n, on_record_kind, s);
+    if (rc < 0 && !was) {
         am_log(AM_LOG_ERROR, "%s job=%s attempt=%d", s->records.why, s->job.uid, s->job.attempt);
         s->e->executor->signal(s->exec, true);
     }
@@ -115,12 +144,16 @@ static void on_exit_seen(void *arg, int64_t status, int signal)
     s->exec = NULL;
     s->seconds = (double)(am_mono_ms() - s->started) / 1000.0;
     uv_timer_stop(&s->timer);
+    am_failpoint("engine.worker_ended");
     am_sys_closep(&s->log);
     struct am_exit x = {.status = status,
                         .signal = signal,
                         .cancelled = am_slot_cancel_asked(s),
                         .stopped = s->stop,
                         .hung = s->hung,
+                        .expired = s->expired,
+                        .silence_ms = (int64_t)s->e->cfg->heartbeat_timeout_ms,
+                        .time_limit = s->job.time_limit,
                         .uid = s->job.uid};
     am_outcome_judge(&s->out, &x, &s->records);
     am_log(AM_LOG_INFO, "worker ended job=%s attempt=%d exit=%lld signal=%d seconds=%.3f unknown_records=%llu",
@@ -148,10 +181,12 @@ void am_slot_run(struct am_slot *s)
     am_launch_close_inputs(&s->launch);
     if (rc < 0) {
         am_outcome_fail(&s->out, -rc, "%s", why);
+        s->out.again = s->out.retryable;
         am_slot_end(s);
         return;
     }
     s->phase = AM_SLOT_RUN;
+    am_failpoint("engine.spawned");
     open_log(s);
     e->executor->describe(s->exec, &about);
     am_log(AM_LOG_INFO, "worker started job=%s attempt=%d type=%s method=%s pid=%lld executor=%s", s->job.uid,

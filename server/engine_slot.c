@@ -5,6 +5,7 @@
 #include "server/engine_priv.h"
 
 #include "core/base/clock.h"
+#include "core/base/failpoint.h"
 #include "server/log.h"
 
 #include <string.h>
@@ -21,13 +22,16 @@ static int copy_row(void *ctx, const struct am_job_row *row)
 static int claim_row(struct am_db *db, void *arg)
 {
     struct am_slot *s = arg;
-    return am_job_claim(db, s->task, am_now_ms(), copy_row, &s->job);
+    return am_job_claim(db, s->lane, am_now_ms(), copy_row, &s->job, &s->next);
 }
 
 static void claim_work(uv_work_t *work)
 {
     struct am_slot *s = work->data;
+    s->next = 0;
+    am_failpoint("engine.before_claim");
     s->rc = am_store_write(s->e->store, claim_row, s);
+    am_failpoint(s->rc > 0 ? "engine.claimed" : "engine.idle");
 }
 
 static void prepare(struct am_slot *s);
@@ -37,18 +41,20 @@ static void claim_after(uv_work_t *work, int status)
     struct am_slot *s = work->data;
     struct am_engine *e = s->e;
     (void)status; /* claims are never taken back */
-    e->claiming[s->task] = false;
+    e->claiming[s->lane] = false;
     if (s->rc < 0) {
         am_log(AM_LOG_ERROR, "cannot claim a job, trying again: %s", am_err_title(s->rc));
-        e->dirty[s->task] = true;
+        e->dirty[s->lane] = true;
         am_engine_again(e);
     }
+    if (s->rc == 0 && s->next)
+        am_engine_later(e, s->lane, s->next);
     if (s->rc <= 0 || e->stopping) { /* a job claimed too late stays running and is taken up at the next start */
-        e->dirty[s->task] |= s->rc > 0;
+        e->dirty[s->lane] |= s->rc > 0;
         am_slot_free(s);
         return;
     }
-    e->dirty[s->task] = true; /* where one was, there may be more */
+    e->dirty[s->lane] = true; /* where one was, there may be more */
     prepare(s);
     am_engine_pump(e);
 }
@@ -56,11 +62,11 @@ static void claim_after(uv_work_t *work, int status)
 void am_slot_claim(struct am_slot *s)
 {
     s->phase = AM_SLOT_CLAIM;
-    s->e->claiming[s->task] = true;
-    s->e->dirty[s->task] = false;
+    s->e->claiming[s->lane] = true;
+    s->e->dirty[s->lane] = false;
     if (uv_queue_work(s->e->loop, &s->work, claim_work, claim_after) < 0) {
-        s->e->claiming[s->task] = false;
-        s->e->dirty[s->task] = true;
+        s->e->claiming[s->lane] = false;
+        s->e->dirty[s->lane] = true;
         s->phase = AM_SLOT_FREE;
         am_engine_again(s->e);
     }
@@ -94,7 +100,7 @@ static void prepare_work(uv_work_t *work)
     struct am_faults faults = {0};
     char why[256] = "";
     int rc = am_claim_parse(&s->job, why, sizeof why);
-    if (rc == 0)
+    if (rc == 0 && !am_slot_runs_here(s))
         rc = am_launch_make(&s->launch, s->e->store, s->e->cfg, &s->job, &faults);
     if (rc < 0)
         fail_prepare(&s->out, rc, &faults, why);
@@ -113,7 +119,9 @@ static void prepare_after(uv_work_t *work, int status)
         s->out.kind = AM_END_CANCELLED;
     if (s->out.kind == AM_END_NONE && s->e->stopping)
         s->out.kind = AM_END_LEFT;
-    if (s->out.kind == AM_END_NONE)
+    if (s->out.kind == AM_END_NONE && am_slot_runs_here(s))
+        am_slot_task(s);
+    else if (s->out.kind == AM_END_NONE)
         am_slot_run(s);
     else
         am_slot_end(s);
@@ -135,12 +143,16 @@ static void prepare(struct am_slot *s)
 
 void am_slot_free(struct am_slot *s)
 {
+    if (am_slot_runs_here(s))
+        s->e->dirty[s->lane] = true; /* one of the same kind may wait for this end */
+    json_decref(s->task_result);
+    s->task_result = NULL;
     am_claim_done(&s->job);
     am_launch_done(&s->launch);
     am_outcome_done(&s->out);
     am_records_done(&s->records);
     am_slot_show(s, "");
-    s->cancel = s->stop = s->hung = false;
+    s->cancel = s->stop = s->hung = s->expired = false;
     s->kill_at = 0;
     s->phase = AM_SLOT_FREE;
     am_engine_pump(s->e);

@@ -6,6 +6,7 @@
  * Ownership: a handle owns its libuv handles and frees itself when the last of them has closed.
  */
 #include "core/base/err.h"
+#include "core/base/failpoint.h"
 #include "server/executor.h"
 
 #include <errno.h>
@@ -71,11 +72,7 @@ static void maybe_end(struct am_exec *h)
 
 static void on_drained(uv_timer_t *timer)
 {
-    struct am_exec *h = timer->data;
-    /* A grandchild holds a pipe open. The group still exists as long as a member of it lives, so its number is not
-     * reused. */
-    kill(-h->process.pid, SIGKILL);
-    close_all(h);
+    close_all(timer->data); /* somebody who left the group holds a pipe open */
 }
 
 static void on_exit_status(uv_process_t *process, int64_t status, int signal)
@@ -84,6 +81,12 @@ static void on_exit_status(uv_process_t *process, int64_t status, int signal)
     h->exited = true;
     h->status = status;
     h->signal = signal;
+    /* Its children must not outlive it, whether they hold a pipe or not. While one lives, the number of the group is
+     * not given away; when none does, it was free for no longer than the way from waitpid to here. */
+    kill(-process->pid, SIGKILL);
+    /* What it started and left behind goes with it. The group still exists as long as a member of it lives, so its
+     * number is not reused. */
+    kill(-process->pid, SIGKILL);
     uv_timer_start(&h->drain, on_drained, DRAIN_MS, 0);
     maybe_end(h);
 }
@@ -143,12 +146,13 @@ static int spawn(uv_loop_t *loop, struct am_exec *h, const struct am_exec_launch
 {
     char threads[40];
     char *argv[] = {"amend-worker", (char *)l->mode, NULL};
-    char *env[] = {threads, "OPENBLAS_NUM_THREADS=1", NULL};
+    char *env[16] = {threads, "OPENBLAS_NUM_THREADS=1"};
     size_t n = FIRST_INPUT + l->inputs;
     uv_stdio_container_t *io = calloc(n, sizeof *io);
     if (!io)
         return UV_ENOMEM;
     snprintf(threads, sizeof threads, "UV_THREADPOOL_SIZE=%u", l->threads);
+    am_failpoint_env(env, sizeof env / sizeof *env);
     io[0] = (uv_stdio_container_t){UV_CREATE_PIPE | UV_READABLE_PIPE, {.stream = (uv_stream_t *)&h->spec}};
     io[1].flags = UV_IGNORE; /* libuv opens /dev/null for it */
     io[2] = (uv_stdio_container_t){UV_CREATE_PIPE | UV_WRITABLE_PIPE, {.stream = (uv_stream_t *)&h->log}};

@@ -119,7 +119,7 @@ static int check_body_headers(struct am_req *r, const char *method, int *ret_que
     if (length && am_parse_u64(length, &n) < 0)
         n = UINT64_MAX;
     bool writes = strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0;
-    if (writes && (n > 0 || chunked || r->route->body == AM_BODY_JSON)) {
+    if (writes && (n > 0 || chunked || r->route->body & AM_BODY_JSON)) {
         size_t k = type ? strcspn(type, "; ") : 0;
         if (k != strlen("application/json") || strncasecmp(type, "application/json", k) != 0) {
             *ret_queued = am_reply_problem(r, AM_E_MEDIA_TYPE,
@@ -183,7 +183,7 @@ static enum MHD_Result parse_body_and_answer(struct am_req *r)
         return (enum MHD_Result)am_reply_problem(r, AM_E_TOO_LARGE,
                                                  "the body is larger than %llu bytes (limits.body_bytes)",
                                                  (unsigned long long)r->srv->cfg->body_bytes);
-    if (r->route->body == AM_BODY_JSON) {
+    if (r->route->body & AM_BODY_JSON) {
         json_error_t e;
         r->json = json_loadb(r->body.data ? r->body.data : "", r->body.len, JSON_REJECT_DUPLICATES, &e);
         if (!r->json)

@@ -18,6 +18,13 @@
 
 struct MHD_Connection;
 struct MHD_Daemon;
+struct am_idem;
+
+/* Requests with an Idempotency-Key that are at work now: one a thread at most (api/idempotency.c). */
+struct am_flight {
+    pthread_mutex_t lock;
+    struct am_idem *first;
+};
 
 struct am_server {
     const struct am_config *cfg;
@@ -28,6 +35,7 @@ struct am_server {
     struct MHD_Daemon *mhd;
     char url[256]; /* http://127.0.0.1:8420, as bound */
     int64_t started_at;
+    struct am_flight flight;
     atomic_bool draining;
     atomic_uint open, held; /* requests being answered; those of them that wait for a job */
 };
@@ -54,10 +62,11 @@ struct am_req {
     char *path;               /* raw path, cut into segments in place */
     char *arg[AM_ROUTE_ARGS]; /* decoded values of {…}, in the order of the pattern */
     struct am_buf body;
-    json_t *json; /* the body of routes that take JSON; an object */
-    char id[40];  /* request id: 32 hex digits */
-    bool head;    /* HEAD: same answer, no body */
-    bool refused; /* answered at the first call; the rest is ignored */
+    json_t *json;  /* the body of routes that take JSON; an object */
+    char id[40];   /* request id: 32 hex digits */
+    bool head;     /* HEAD: same answer, no body */
+    bool replayed; /* the answer is one that was given before */
+    bool refused;  /* answered at the first call; the rest is ignored */
     bool too_large;
     size_t skipped;   /* bytes of a body that is too large */
     int64_t deadline; /* monotonic ms */

@@ -6,8 +6,11 @@
 
 #include "core/base/sys.h"
 #include "core/base/text.h"
+#include "core/table/body.h"
 #include "server/import.h"
+#include "server/result.h"
 #include "storage/blobs.h"
+#include "storage/damage.h"
 #include "storage/models.h"
 
 #include <stdio.h>
@@ -15,9 +18,12 @@
 #include <string.h>
 
 enum { FIRST_INPUT = 5, SLOTS = 2 * AM_LAUNCH_INPUTS_MAX, FILES_MAX = 100000 };
+enum { OWN_DESCRIPTORS = 64, CPU_SLACK_SECONDS = 60 };
+#define FILE_SLACK ((uint64_t)1 << 20) /* over what is planned */
+#define IMPORT_MEMORY ((uint64_t)256 << 20)
 
 struct file {
-    char *path;
+    char *path, sha256[AM_SHA256_LEN + 1];
     int64_t bytes, layout;
     bool weights;
 };
@@ -29,6 +35,7 @@ struct files {
 
 struct builder {
     struct am_launch *l;
+    const struct am_config *cfg;
     struct am_store *store;
     struct am_db *db;
     struct am_faults *faults;
@@ -59,7 +66,9 @@ static int add_file(void *ctx, const struct am_file_row *row)
     char *path = strdup(row->path);
     if (!path)
         return -AM_E_OUT_OF_MEMORY;
-    f->v[f->n++] = (struct file){path, row->bytes, row->layout, row->weights};
+    struct file *file = &f->v[f->n++];
+    *file = (struct file){.path = path, .bytes = row->bytes, .layout = row->layout, .weights = row->weights};
+    snprintf(file->sha256, sizeof file->sha256, "%s", row->sha256);
     return 0;
 }
 
@@ -108,20 +117,26 @@ static int add_span(void *ctx, int64_t at, const char *blob_hex, int64_t offset,
     struct builder *b = ctx;
     size_t i = 0;
     (void)at; /* spans come in order and without gaps */
+    struct stat st;
     AM_TRY(blob_index(b, blob_hex, &i));
+    if (fstat(b->l->input[i], &st) < 0 || st.st_size < offset + bytes)
+        return am_fault_add(b->faults, AM_E_STORE_DAMAGED, (struct am_where){0},
+                            "%s: the stored file %s is shorter than its row says; verify the store", b->label,
+                            blob_hex);
     json_t *span = json_pack("{s:i,s:I,s:I}", "fd", (int)(FIRST_INPUT + i), "offset", (json_int_t)offset, "bytes",
                              (json_int_t)bytes);
     return span && json_array_append_new(b->spans, span) == 0 ? 0 : -AM_E_OUT_OF_MEMORY;
 }
 
-/* Appends {"path","bytes","spans"} to `list`; spans null when the file is only named. */
+/* Appends {"path","bytes","sha256","spans"} to `list`; spans null when the file is only named. */
 static int put_file(struct builder *b, json_t *list, const struct file *f, bool readable)
 {
     json_auto_t *spans = readable ? json_array() : json_null();
     b->spans = spans;
     if (readable)
         AM_TRY(am_span_list(b->db, f->layout, add_span, b));
-    json_t *o = json_pack("{s:s,s:I,s:O}", "path", f->path, "bytes", (json_int_t)f->bytes, "spans", spans);
+    json_t *o = json_pack("{s:s,s:I,s:s,s:O}", "path", f->path, "bytes", (json_int_t)f->bytes, "sha256", f->sha256,
+                          "spans", spans);
     return o && json_array_append_new(list, o) == 0 ? 0 : -AM_E_OUT_OF_MEMORY;
 }
 
@@ -162,6 +177,7 @@ static int put_input(struct builder *b, json_t *in, json_t *inputs, json_t *dono
     if (am_rev_resolve(b->db, model, commit, &version, NULL) < 0)
         return am_fault_add(b->faults, AM_E_MISSING_INPUT, (struct am_where){0},
                             "%s (commit %s) is no longer in the store", label, commit);
+    AM_TRY(am_damage_check(b->db, version, (struct am_where){0}, label, b->faults)); /* found since the submit */
     struct files files = {0};
     json_t *params = json_object_get(in, "params");
     json_auto_t *list = json_array();
@@ -192,6 +208,37 @@ static json_t *recipe_of(const json_t *resolved)
     return r;
 }
 
+/* What bounds the worker (worker/limits.c). result.ndjson may be longer than the weights. */
+static json_t *limits_of(const struct am_launch *l, uint64_t memory, uint64_t longest_file, uint64_t files)
+{
+    uint64_t file = longest_file > AM_RESULT_BYTES ? longest_file : AM_RESULT_BYTES;
+    return json_pack("{s:I,s:I,s:I}", "memory_bytes", (json_int_t)memory, "file_bytes", (json_int_t)(file + FILE_SLACK),
+                     "descriptors", (json_int_t)(FIRST_INPUT + l->inputs + files + OWN_DESCRIPTORS));
+}
+
+static json_t *run_limits(const struct builder *b, const struct am_claim *job, const json_t *options)
+{
+    const struct am_launch *l = b->l;
+    const json_t *peak = json_object_get(job->plan, "peak_memory_bytes"),
+                 *write = json_object_get(job->plan, "write_bytes");
+    uint64_t shard = (uint64_t)json_integer_value(json_object_get(options, "shard_bytes"));
+    if (!json_is_integer(peak) || !json_is_integer(write))
+        return NULL;
+    /* what is shared may be written after all: when a file is consolidated, or the settings are others by now */
+    uint64_t bytes =
+        (uint64_t)json_integer_value(write) + (uint64_t)json_integer_value(json_object_get(job->plan, "shared_bytes"));
+    /* two shards in a row hold more than shard_bytes, or they would be one; in place of the donor's files, each has one
+     */
+    uint64_t shards = shard ? 2 * (bytes / shard) + 1 : 1,
+             files = json_array_size(json_object_get(json_object_get(job->plan, "output"), "files"));
+    json_t *limits =
+        limits_of(l, (uint64_t)json_integer_value(peak), bytes + b->cfg->header_bytes, shards > files ? shards : files);
+    if (limits && job->time_limit > 0) /* behind the engine's own clock */
+        json_object_set_new(limits, "cpu_seconds",
+                            json_integer((json_int_t)l->threads * (job->time_limit + CPU_SLACK_SECONDS)));
+    return limits;
+}
+
 static int dump_spec(struct am_launch *l, json_t *spec)
 {
     l->spec = spec ? json_dumps(spec, JSON_COMPACT) : NULL;
@@ -199,6 +246,15 @@ static int dump_spec(struct am_launch *l, json_t *spec)
         return -AM_E_OUT_OF_MEMORY;
     l->spec_bytes = strlen(l->spec);
     return l->spec_bytes <= AM_LAUNCH_SPEC_MAX ? 0 : -AM_E_TOO_LARGE;
+}
+
+/* What each descriptor is, from the first on: the names that the spans of a result go by. */
+static json_t *blobs_of(const struct builder *b)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < b->l->inputs; i++)
+        json_array_append_new(list, json_string(b->sha[i]));
+    return list;
 }
 
 static int put_run(struct builder *b, const struct am_claim *job)
@@ -218,16 +274,22 @@ static int put_run(struct builder *b, const struct am_claim *job)
     {
         AM_TRY(put_input(b, in, inputs, (json_int_t)i == donor ? donor_files : NULL));
     }
-    json_auto_t *spec = json_pack("{s:i,s:s,s:i,s:i,s:s,s:s,s:O,s:O,s:O,s:I,s:O,s:O,s:s}", "proto", 1, "job", job->uid,
-                                  "attempt", job->attempt, "staging", 4, "type", job->type, "method", job->method,
-                                  "params", json_object_get(r, "params"), "options", options, "inputs", inputs, "donor",
-                                  donor, "donor_files", donor_files, "recipe", recipe, "model", model);
-    return spec ? dump_spec(b->l, spec) : -AM_E_BAD_SPEC;
+    json_auto_t *limits = run_limits(b, job, options), *blobs = blobs_of(b);
+    bool cut = json_integer_value(json_object_get(options, "shard_bytes")) != AM_SHARD_BYTES; /* anew: all is written */
+    json_auto_t *store = json_pack("{s:f,s:I}", "assemble_fraction", cut ? 0 : b->cfg->assemble_fraction,
+                                   "max_blobs_per_file", (json_int_t)b->cfg->max_blobs_per_file);
+    json_auto_t *spec =
+        json_pack("{s:i,s:s,s:i,s:i,s:O?,s:s,s:s,s:O,s:O,s:O,s:I,s:O,s:O,s:O,s:O,s:s}", "proto", 1, "job", job->uid,
+                  "attempt", job->attempt, "staging", 4, "limits", limits, "type", job->type, "method", job->method,
+                  "params", json_object_get(r, "params"), "options", options, "inputs", inputs, "donor", donor,
+                  "donor_files", donor_files, "blobs", blobs, "store", store, "recipe", recipe, "model", model);
+    return spec && limits ? dump_spec(b->l, spec) : -AM_E_BAD_SPEC;
 }
 
-static int make_run(struct am_launch *l, struct am_store *store, const struct am_claim *job, struct am_faults *faults)
+static int make_run(struct am_launch *l, struct am_store *store, const struct am_config *cfg,
+                    const struct am_claim *job, struct am_faults *faults)
 {
-    struct builder b = {.l = l, .store = store, .faults = faults, .db = am_store_read(store)};
+    struct builder b = {.l = l, .cfg = cfg, .store = store, .faults = faults, .db = am_store_read(store)};
     if (!b.db)
         return -AM_E_INTERNAL;
     b.sha = calloc(AM_LAUNCH_INPUTS_MAX, sizeof *b.sha);
@@ -238,7 +300,8 @@ static int make_run(struct am_launch *l, struct am_store *store, const struct am
     return rc;
 }
 
-static int take_import(struct am_launch *l, struct am_import *im, struct am_claim *job, json_t *files)
+static int take_import(struct am_launch *l, struct am_import *im, struct am_claim *job, json_t *files,
+                       uint64_t *ret_longest)
 {
     for (size_t i = 0; i < im->files; i++) {
         struct am_import_file *f = &im->file[i];
@@ -249,6 +312,7 @@ static int take_import(struct am_launch *l, struct am_import *im, struct am_clai
         AM_TRY(add_input(l, f->fd));
         f->fd = -1; /* it is the launch's now */
         l->read_bytes += f->bytes;
+        *ret_longest = f->bytes > *ret_longest ? f->bytes : *ret_longest;
     }
     for (size_t i = 0; i < im->left_outs; i++)
         AM_TRY(am_claim_warn(job, "file-left-out", im->left_out[i]));
@@ -268,13 +332,17 @@ static int make_import(struct am_launch *l, const struct am_config *cfg, struct 
     if (!path || !files)
         return -AM_E_BAD_SPEC;
     AM_TRY(am_import_walk(&im, cfg, path, faults));
-    int rc = take_import(l, &im, job, files);
+    uint64_t longest = 0;
+    int rc = take_import(l, &im, job, files, &longest);
     am_import_done(&im);
     AM_TRY(rc);
     l->threads = 1;
-    json_auto_t *spec = json_pack("{s:i,s:s,s:i,s:i,s:{s:I,s:I},s:O}", "proto", 1, "job", job->uid, "attempt",
-                                  job->attempt, "staging", 4, "limits", "header_bytes", (json_int_t)cfg->header_bytes,
-                                  "tensors", (json_int_t)cfg->tensors, "files", files);
+    json_auto_t *limits = limits_of(l, IMPORT_MEMORY, longest, 0);
+    if (!limits || json_object_set_new(limits, "header_bytes", json_integer((json_int_t)cfg->header_bytes)) < 0 ||
+        json_object_set_new(limits, "tensors", json_integer((json_int_t)cfg->tensors)) < 0)
+        return -AM_E_OUT_OF_MEMORY;
+    json_auto_t *spec = json_pack("{s:i,s:s,s:i,s:i,s:O,s:O}", "proto", 1, "job", job->uid, "attempt", job->attempt,
+                                  "staging", 4, "limits", limits, "files", files);
     return dump_spec(l, spec);
 }
 
@@ -283,7 +351,7 @@ int am_launch_make(struct am_launch *ret, struct am_store *store, const struct a
 {
     bool imports = am_claim_imports(job);
     struct am_launch l = {.mode = imports ? "import" : "run", .staging = -1};
-    int rc = imports ? make_import(&l, cfg, job, faults) : make_run(&l, store, job, faults);
+    int rc = imports ? make_import(&l, cfg, job, faults) : make_run(&l, store, cfg, job, faults);
     if (rc == 0) {
         l.staging = am_staging_make(store, job->staging);
         rc = l.staging < 0 ? l.staging : 0;

@@ -3,8 +3,11 @@
  * the same build, recovery, engine, HTTP, READY. Order of stop: no new connections, engine, open requests, store.
  */
 #include "core/base/clock.h"
+#include "core/base/sys.h"
 #include "core/base/text.h"
 #include "server/apidoc.h"
+#include "server/background.h"
+#include "server/control.h"
 #include "server/engine.h"
 #include "server/http.h"
 #include "server/log.h"
@@ -27,6 +30,7 @@ struct daemon {
     struct am_server server;
     uv_loop_t loop;
     uv_signal_t term, interrupt;
+    struct am_background background;
     bool stopping;
 };
 
@@ -73,6 +77,7 @@ static void on_signal(uv_signal_t *handle, int signum)
     am_notify("STOPPING=1");
     atomic_store(&d->server.draining, true);
     am_http_quiesce(&d->server);
+    am_background_stop(&d->background);
     am_engine_stop(d->server.engine, (int64_t)d->cfg.cancel_grace_ms, on_engine_stopped, d);
 }
 
@@ -86,11 +91,27 @@ static int recover_jobs(struct am_db *db, void *arg)
     return rc;
 }
 
+/* Where the daemon is found by `amendd backup`. A file that cannot be written costs only that. */
+static void write_url(struct daemon *d)
+{
+    char line[300];
+    int dir = am_store_dirfd(d->server.store);
+    int n = snprintf(line, sizeof line, "%s\n", d->server.url);
+    int fd = am_sys_open(dir, "url.part", O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0640);
+    int rc = fd < 0 ? fd : am_sys_write(fd, line, (size_t)n);
+    am_sys_closep(&fd);
+    if (rc == 0)
+        rc = am_sys_rename(dir, "url.part", dir, "url");
+    if (rc < 0)
+        am_log(AM_LOG_WARN, "data_dir/url cannot be written; amendd backup will not find this daemon");
+}
+
 static int open_store(struct daemon *d, char *why, size_t cap)
 {
     d->server.store = am_store_open(d->cfg.data_dir, why, cap);
     if (!d->server.store)
         return -AM_E_CONFLICT;
+    am_sys_unlink(am_store_dirfd(d->server.store), "url"); /* of a daemon that was killed */
     snprintf(why, cap, "recovery failed; the log says more");
     AM_TRY(am_store_write(d->server.store, recover_jobs, d));
     return am_staging_clear(d->server.store);
@@ -102,6 +123,7 @@ static int start(struct daemon *d, char *why, size_t cap)
     char *worker = am_worker_path(d->cfg.worker);
     s->cfg = &d->cfg;
     s->started_at = am_now_ms();
+    pthread_mutex_init(&s->flight.lock, NULL);
     if (!worker) {
         snprintf(why, cap, "cannot find amend-worker; name it with --workers.program=");
         return -AM_E_NOT_FOUND;
@@ -134,8 +156,10 @@ static void shut_down(struct daemon *d)
     am_http_stop(&d->server);
     if (d->server.engine)
         am_engine_free(d->server.engine);
-    if (d->server.store)
+    if (d->server.store) {
+        am_sys_unlink(am_store_dirfd(d->server.store), "url");
         am_store_close(d->server.store);
+    }
     uv_run(&d->loop, UV_RUN_DEFAULT); /* close callbacks */
     uv_loop_close(&d->loop);
     am_table_done(&d->server.table);
@@ -151,6 +175,8 @@ static int serve(int argc, char **argv)
         return fail(why);
     am_log_init(d.cfg.log_level);
     raise_descriptors();
+    /* a task of the store holds a thread while it runs, one of each of four kinds at most; four more are for jobs */
+    setenv("UV_THREADPOOL_SIZE", "8", 0);
     uv_loop_init(&d.loop);
     if (start(&d, why, sizeof why) < 0) {
         fail(why);
@@ -158,12 +184,14 @@ static int serve(int argc, char **argv)
         return 1;
     }
     watch_signals(&d);
+    write_url(&d);
     printf("amendd ready at %s\n", d.server.url);
     fflush(stdout);
     am_log(AM_LOG_INFO, "ready url=%s data_dir=%s pid=%d version=%s", d.server.url, d.cfg.data_dir, (int)getpid(),
            AM_VERSION);
     am_notify("READY=1");
     am_engine_wake(d.server.engine);
+    am_background_start(&d.background, &d.loop, d.server.store);
     uv_run(&d.loop, UV_RUN_DEFAULT);
     shut_down(&d);
     am_log(AM_LOG_INFO, "stopped");
@@ -198,5 +226,7 @@ int main(int argc, char **argv)
         return dump_openapi();
     if (argc == 2 && am_streq(argv[1], "--dump-apidoc"))
         return am_apidoc(stdout);
+    if (argc >= 2 && am_control_knows(argv[1]))
+        return am_control(argc, argv);
     return serve(argc, argv);
 }

@@ -51,6 +51,8 @@ static json_t *parameters(const struct am_route *row)
         json_array_append_new(list, parameter(name, "query"));
         p += n;
     }
+    if (row->body & AM_IDEM)
+        json_array_append_new(list, parameter("Idempotency-Key", "header"));
     return list;
 }
 
@@ -70,6 +72,7 @@ static const struct {
     const char *type, *schema, *doc;
 } further[] = {
     {"/versions", "POST", 202, "application/json", "Job", "not ready yet: the task that goes on"},
+    {"/v1/jobs", "POST", 200, "application/json", "Plan", "with dry_run=true: the plan"},
     {"/readyz", "GET", 503, "application/json", "Readiness", "not usable: checks say why"},
     {"/healthz", "GET", 503, "application/json", "Readiness", "not usable: checks say why"},
     {"/lineage", "GET", 200, "text/vnd.mermaid", NULL, NULL},
@@ -99,6 +102,8 @@ static const char *body_schema(const struct am_route *row)
 {
     if (am_ends(row->pattern, "/versions"))
         return "RegisterRequest";
+    if (am_ends(row->pattern, "/tasks"))
+        return "TaskRequest";
     return am_ends(row->pattern, "/models") ? "ModelRequest" : "JobRequest";
 }
 
@@ -111,7 +116,7 @@ static json_t *operation(const struct am_route *row)
     json_t *o = json_pack("{s:s, s:[s], s:o, s:{s:o, s:o}}", "summary", row->doc, "tags", row->group, "parameters",
                           parameters(row), "responses", status, answer(row), "default", problem);
     add_further(row, json_object_get(o, "responses"));
-    if (row->body == AM_BODY_JSON)
+    if (row->body & AM_BODY_JSON)
         json_object_set_new(o, "requestBody",
                             json_pack("{s:b, s:{s:{s:o}}}", "required", 1, "content", "application/json", "schema",
                                       ref(body_schema(row))));

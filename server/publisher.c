@@ -6,9 +6,12 @@
 #include "server/publisher.h"
 
 #include "core/base/clock.h"
+#include "core/base/failpoint.h"
 #include "core/base/text.h"
+#include "server/publisher_spans.h"
 #include "server/result.h"
 #include "storage/blobs.h"
+#include "storage/damage.h"
 
 #include <math.h>
 #include <stdarg.h>
@@ -28,6 +31,9 @@ struct kept { /* a file of the donor, as its row says */
 struct publication {
     const struct am_publication *in;
     struct am_result result;
+    struct am_span_new *span; /* one for each of result.span */
+    struct am_blob_move *move;
+    size_t moves;
     int64_t new_bytes, write_bytes, now;
     /* of the transaction */
     struct am_db *db;
@@ -61,22 +67,46 @@ static const char *wish(const struct publication *p, const char *name)
 
 /* ---- files ---- */
 
-static int move_files(struct publication *p)
+static size_t list_moves(const struct am_result *r, struct am_blob_move *move)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < r->files; i++)
+        if (r->file[i].staged)
+            move[n++] = (struct am_blob_move){
+                .staged = r->file[i].staged, .sha256 = r->file[i].sha256, .bytes = r->file[i].bytes};
+    for (size_t i = 0; i < r->blobs; i++)
+        if (r->blob[i].staged)
+            move[n++] = (struct am_blob_move){
+                .staged = r->blob[i].staged, .sha256 = r->blob[i].sha256, .bytes = r->blob[i].bytes};
+    return n;
+}
+
+/* The same bytes as a blob that a verify found damaged come as its cure. */
+static int see_broken(struct publication *p, struct am_db *db)
+{
+    for (size_t i = 0; i < p->moves; i++) {
+        int rc = am_damage_of_blob(db, p->move[i].sha256);
+        AM_TRY(rc);
+        p->move[i].broken = rc > 0;
+    }
+    return 0;
+}
+
+static int move_files(struct publication *p, struct am_db *db)
 {
     struct am_result *r = &p->result;
-    struct am_blob_move *move = calloc(r->files + 1, sizeof *move);
-    if (!move)
+    p->move = calloc(r->files + r->blobs + 1, sizeof *p->move);
+    if (!p->move)
         return -AM_E_OUT_OF_MEMORY;
-    for (size_t i = 0; i < r->files; i++)
-        move[i] =
-            (struct am_blob_move){.staged = r->file[i].staged, .sha256 = r->file[i].sha256, .bytes = r->file[i].bytes};
-    int rc = r->files ? am_blobs_publish(p->in->store, p->in->staging, move, r->files, p->why, p->why_cap) : 0;
-    for (size_t i = 0; rc == 0 && i < r->files; i++) {
-        p->write_bytes += move[i].bytes;
-        p->new_bytes += move[i].was_there ? 0 : move[i].bytes;
+    p->moves = list_moves(r, p->move);
+    AM_TRY(see_broken(p, db));
+    if (p->moves)
+        AM_TRY(am_blobs_publish(p->in->store, p->in->staging, p->move, p->moves, p->why, p->why_cap));
+    for (size_t i = 0; i < p->moves; i++) {
+        p->write_bytes += p->move[i].bytes;
+        p->new_bytes += p->move[i].was_there ? 0 : p->move[i].bytes;
     }
-    free(move);
-    return rc;
+    return 0;
 }
 
 /* ---- the transaction ---- */
@@ -196,7 +226,9 @@ static int list_files(struct publication *p)
                                           .sha256 = r->file[i].sha256,
                                           .git_sha1 = r->file[i].git_sha1,
                                           .bytes = r->file[i].bytes,
-                                          .weights = r->file[i].weights};
+                                          .weights = r->file[i].weights,
+                                          .span = p->span ? p->span + r->file[i].first_span : NULL,
+                                          .spans = r->file[i].spans};
     if (r->keeps) {
         size_t at = (size_t)json_integer_value(json_object_get(resolved, "donor"));
         AM_TRY(find_input(p, json_array_get(json_object_get(resolved, "inputs"), at), &donor));
@@ -281,6 +313,16 @@ static int insert_version(struct publication *p)
         if (r->file[i].tensors)
             rc = am_tensors_insert(p->db, r->file[i].sha256, &r->tensor[r->file[i].first], r->file[i].tensors);
     return rc;
+}
+
+/* What took the place of a damaged blob is whole. */
+static int forget_damage(struct publication *p)
+{
+    bool was;
+    for (size_t i = 0; i < p->moves; i++)
+        if (p->move[i].broken)
+            AM_TRY(am_damage_mark(p->db, &(struct am_damage){.sha256 = p->move[i].sha256}, p->now, &was));
+    return 0;
 }
 
 static int take_number(void *ctx, const struct am_version_row *row)
@@ -384,8 +426,8 @@ static int transaction(struct am_db *db, void *arg)
     p->old_head[0] = 0;
     if (!p->model_name)
         return say(p, AM_E_PUBLISH, "the job does not say which model its result belongs to");
-    int (*const steps[])(struct publication *) = {find_model, look_at_branch, check_tags, list_files,
-                                                  list_edges, insert_version, conclude};
+    int (*const steps[])(struct publication *) = {find_model, look_at_branch, check_tags,    list_files,
+                                                  list_edges, insert_version, forget_damage, conclude};
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < sizeof steps / sizeof *steps; i++)
         rc = steps[i](p);
@@ -420,10 +462,18 @@ static int write_patiently(struct publication *p)
 
 static int publish_result(struct publication *p)
 {
-    AM_TRY(move_files(p));
+    struct am_db *db = am_store_read(p->in->store);
+    if (!db)
+        return -AM_E_INTERNAL;
+    AM_TRY(am_publisher_spans(&p->span, db, json_object_get(p->in->job->resolved, "inputs"), &p->result, p->why,
+                              p->why_cap));
+    AM_TRY(move_files(p, db));
     AM_TRY(add_warnings(p));
     p->why[0] = 0;
-    return write_patiently(p);
+    am_failpoint("publish.before_row");
+    int rc = write_patiently(p);
+    am_failpoint("publish.after_row");
+    return rc;
 }
 
 /* What a person reads when no step said more. */
@@ -448,6 +498,9 @@ int am_publish(const struct am_publication *in, char *why, size_t why_cap)
     int rc = am_result_read(&p.result, in->staging, in->done, why, why_cap);
     if (rc == 0)
         rc = publish_result(&p);
+    am_blobs_unpin(in->store, in->staging); /* whatever came of it: the row stands, or nobody names the files */
+    free(p.move);
+    free(p.span);
     am_result_done(&p.result);
     return named(&p, rc);
 }

@@ -59,6 +59,22 @@ static int bad_member(struct am_records *r, const char *record)
                   record);
 }
 
+const char *const am_holds_names[] = {"rlimits", "oom", "landlock", "seccomp", NULL};
+
+static bool holds_member(json_t *o, unsigned *ret)
+{
+    json_t *list = json_object_get(o, "confinement"), *v;
+    size_t i;
+    *ret = 0;
+    json_array_foreach(list, i, v)
+    {
+        for (unsigned k = 0; am_holds_names[k]; k++)
+            if (json_is_string(v) && am_streq(json_string_value(v), am_holds_names[k]))
+                *ret |= 1u << k;
+    }
+    return !list || json_is_array(list);
+}
+
 static int take_hello(struct am_records *r, json_t *o)
 {
     char registry[80];
@@ -70,7 +86,7 @@ static int take_hello(struct am_records *r, json_t *o)
                       "the worker speaks another protocol; it is not of this daemon's build; restart amendd");
     if (!text_member(o, "registry", true, registry, sizeof registry) || !count_member(o, "pid", true, &pid) ||
         !text_member(o, "program", false, r->program, sizeof r->program) ||
-        !text_member(o, "kernels", false, r->kernels, sizeof r->kernels))
+        !text_member(o, "kernels", false, r->kernels, sizeof r->kernels) || !holds_member(o, &r->holds))
         return bad_member(r, "hello");
     if (r->registry[0] && !am_streq(r->registry, registry))
         return broken(r, AM_E_INTERNAL, "the worker is not of this daemon's build; restart amendd");
@@ -222,6 +238,18 @@ int am_records_feed(struct am_records *r, const char *bytes, size_t n, void (*on
         bytes += part + 1;
         n -= part + 1;
     }
+    return r->broken ? -r->broken : 0;
+}
+
+int am_records_pace(struct am_records *r, size_t n, int64_t ms)
+{
+    uint64_t seconds = ms > 0 ? (uint64_t)ms / 1000 : 0;
+    r->bytes += n;
+    if (!r->broken && r->bytes > AM_RECORD_BURST + seconds * AM_RECORD_BYTES_A_SECOND)
+        return broken(r, AM_E_CRASHED,
+                      "the worker broke the protocol: %llu bytes of records in %llu seconds, more than it can have to "
+                      "say",
+                      (unsigned long long)r->bytes, (unsigned long long)seconds);
     return r->broken ? -r->broken : 0;
 }
 

@@ -17,6 +17,8 @@ int am_reply_queue(struct am_req *r, int status, struct MHD_Response *response, 
     if (!response)
         return MHD_NO;
     MHD_add_response_header(response, "X-Request-Id", r->id);
+    if (r->replayed)
+        MHD_add_response_header(response, "Idempotency-Replayed", "true");
     bool cached = false;
     for (; headers && *headers; headers += 2) {
         cached = cached || strcmp(headers[0], MHD_HTTP_HEADER_CACHE_CONTROL) == 0;

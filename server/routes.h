@@ -7,13 +7,17 @@
 
 #include "server/http.h"
 
-enum am_body_kind { AM_BODY_NONE, AM_BODY_JSON };
+enum { /* am_route.body, as bits */
+       AM_BODY_NONE = 0,
+       AM_BODY_JSON = 1,
+       AM_IDEM = 2 /* honours Idempotency-Key */
+};
 
 struct am_route {
     const char *method;  /* "GET", "POST"; GET serves HEAD */
     const char *pattern; /* "/v1/jobs/{id}"; a last "{path+}" takes the rest with its slashes */
     int (*handler)(struct am_req *r);
-    enum am_body_kind body;
+    unsigned body;
     const char *query;  /* space-separated names of query parameters, "" for none */
     int status;         /* of the good answer */
     const char *schema; /* name under #/components/schemas of the good answer, or NULL: not JSON */

@@ -48,6 +48,10 @@ static const struct {
      "queue_position:int? priority:int attempt:int max_attempts:int restarts:int executor:text progress:object? "
      "spec:object resolved:object? "
      "plan:object? result:object? error:object? warnings:list created_by:text metadata:object links:object"},
+    {"Plan", "plan",
+     "ok:bool spec_sha256:text? resolved:object? tensors:int? read_bytes:int? write_bytes:int? shared_bytes:int? "
+     "peak_memory_bytes:int? disk_bytes:int? seconds_estimate:int? cached:object? output:object? refusals:list "
+     "warnings:list"},
     {"Problem", NULL,
      "type:text title:text status:int code:text detail:text instance:text request_id:text retryable:bool errors:list "
      "message:text error:text"},
@@ -123,6 +127,15 @@ static json_t *model_request(void)
         0, NULL);
 }
 
+static json_t *task_request(void)
+{
+    return json_loads("{\"type\":\"object\",\"additionalProperties\":false,\"required\":[\"kind\"],\"properties\":{"
+                      "\"kind\":{\"enum\":[\"gc\",\"verify\",\"backup\",\"check\"]},"
+                      "\"target\":{\"type\":\"string\",\"description\":\"verify: namespace/name@rev; backup: absolute "
+                      "path\"}}}",
+                      0, NULL);
+}
+
 json_t *am_schemas(void)
 {
     json_t *all = json_object();
@@ -139,6 +152,7 @@ json_t *am_schemas(void)
     json_object_set_new(all, "Recipe", json_pack("{s:s}", "type", "object"));
     json_object_set_new(all, "RegisterRequest", register_request());
     json_object_set_new(all, "ModelRequest", model_request());
+    json_object_set_new(all, "TaskRequest", task_request());
     return all;
 }
 
@@ -164,13 +178,18 @@ static const char common[] =
     "\"seed\":{\"type\":\"integer\",\"minimum\":0,\"default\":0},\"threads\":{\"type\":\"integer\",\"minimum\":1,"
     "\"maximum\":64},"
     "\"out_dtype\":{\"type\":\"string\"},\"shard_bytes\":{\"type\":\"integer\",\"minimum\":0,\"maximum\":50000000000,"
-    "\"default\":5000000000}}},"
+    "\"default\":5000000000},"
+    "\"max_attempts\":{\"type\":\"integer\",\"minimum\":1,\"maximum\":10},"
+    "\"time_limit_seconds\":{\"type\":\"integer\",\"minimum\":1,\"maximum\":31622400},"
+    "\"not_before\":{\"type\":\"string\",\"format\":\"date-time\"}}},"
     "\"publish\":{\"type\":\"object\",\"additionalProperties\":false,\"properties\":{"
     "\"model\":{\"type\":\"string\"},\"branch\":{\"type\":\"string\",\"default\":\"main\"},\"message\":{\"type\":"
     "\"string\"},"
     "\"tags\":{\"type\":\"array\",\"items\":{\"type\":\"string\"}},\"if_head\":{\"type\":\"string\"},"
     "\"on_conflict\":{\"enum\":[\"append\",\"detach\",\"fail\"]}}},"
     "\"metadata\":{\"type\":\"object\",\"additionalProperties\":{\"type\":\"string\"}},"
+    "\"client_token\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":255,\"description\":\"the same as the "
+    "header Idempotency-Key\"},"
     "\"priority\":{\"type\":\"integer\",\"minimum\":0,\"maximum\":100,\"default\":50}}}";
 
 json_t *am_schema_job_body(const char *type)

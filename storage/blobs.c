@@ -5,6 +5,7 @@
 #include "storage/blobs.h"
 #include "storage/store_priv.h"
 
+#include "core/base/failpoint.h"
 #include "core/base/sys.h"
 #include "core/base/text.h"
 
@@ -119,16 +120,18 @@ static int move_one(struct publication *p, struct am_blob_move *m)
     struct place place;
     AM_TRY(place_of(m->sha256, &place));
     AM_TRY(make_folder(p, place.folder));
-    int there = is_there(p, place.path, m->bytes);
+    int there = m->broken ? 0 : is_there(p, place.path, m->bytes);
     if (there < 0)
         return there;
-    m->was_there = there > 0;
+    m->was_there = there > 0 || m->broken;
     if (there) {
         int rc = am_sys_unlink(p->staging, m->staged);
         return rc < 0 ? fail_io(p, rc, "remove staged file", m->staged) : 0;
     }
     AM_TRY(protect(p, m->staged));
+    am_failpoint("blobs.before_rename");
     int rc = am_sys_rename(p->staging, m->staged, p->s->blobs, place.path);
+    am_failpoint("blobs.after_rename");
     return rc < 0 ? fail_io(p, rc, "move into the store the staged file", m->staged) : 0;
 }
 
@@ -158,6 +161,8 @@ int am_blobs_publish(struct am_store *s, int staging_dir, struct am_blob_move *m
     struct publication p = {.s = s, .staging = staging_dir, .why = why, .why_cap = why_cap};
     for (size_t i = 0; i < n; i++)
         AM_TRY(check(&p, &move[i]));
+    for (size_t i = 0; i < n; i++)
+        AM_TRY(am_pins_add(&s->pins, staging_dir, move[i].sha256));
     for (size_t i = 0; i < n; i++)
         AM_TRY(move_one(&p, &move[i]));
     return sync_folders(&p);

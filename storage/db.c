@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CACHE 96
+#define CACHE 128 /* a merge of 100 models walks over all of them at once */
 
 struct entry {
     sqlite3_stmt *st;
@@ -22,7 +22,9 @@ struct am_db {
     sqlite3 *sq;
     bool writable;
     int wal_frames;
-    int64_t deadline; /* am_mono_ms() after which a reader's statement ends */
+    int64_t deadline;        /* am_mono_ms() after which a reader's statement ends */
+    bool (*stop)(void *arg); /* instead of the deadline */
+    void *stop_arg;
     uint64_t clock;
     struct entry cache[CACHE];
 };
@@ -61,7 +63,7 @@ static int translate(int rc)
 static int too_long(void *arg)
 {
     const struct am_db *db = arg;
-    return am_mono_ms() > db->deadline;
+    return db->stop ? db->stop(db->stop_arg) : am_mono_ms() > db->deadline;
 }
 
 static int count_frames(void *arg, sqlite3 *sq, const char *name, int frames)
@@ -186,8 +188,7 @@ static sqlite3_stmt *bind_list(struct am_db *db, const char *sql, const char *ty
     sqlite3_stmt *st = cached(db, sql);
     if (st && bind_all(st, types, ap) != SQLITE_OK)
         return NULL;
-    if (!db->writable)
-        db->deadline = am_mono_ms() + AM_DB_READ_MS;
+    am_db_headway(db);
     return st;
 }
 
@@ -264,6 +265,23 @@ bool am_db_in_transaction(struct am_db *db)
 bool am_db_is_writable(struct am_db *db)
 {
     return sqlite3_db_readonly(db->sq, "main") == 0;
+}
+
+void am_db_headway(struct am_db *db)
+{
+    if (!db->writable)
+        db->deadline = am_mono_ms() + AM_DB_READ_MS;
+}
+
+sqlite3 *am_db_handle(struct am_db *db)
+{
+    return db->sq;
+}
+
+void am_db_patient(struct am_db *db, bool (*stop)(void *arg), void *arg)
+{
+    db->stop = stop;
+    db->stop_arg = arg;
 }
 
 int am_db_wal_frames(const struct am_db *db)

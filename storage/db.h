@@ -44,6 +44,11 @@ int64_t am_db_changes(struct am_db *db);
 const char *am_col_text(sqlite3_stmt *st, int col); /* borrowed until the next step; NULL stays NULL */
 bool am_db_in_transaction(struct am_db *db);
 bool am_db_is_writable(struct am_db *db);
+/* A walk that makes headway: a reader's statements get their time anew. */
+void am_db_headway(struct am_db *db);
+sqlite3 *am_db_handle(struct am_db *db); /* for what has no function here: the backup */
+/* A reader whose statements may take long (a check of the whole file): they end when stop(arg) says so, not by time. */
+void am_db_patient(struct am_db *db, bool (*stop)(void *arg), void *arg);
 
 /* The log of the writer's connection. */
 int am_db_wal_frames(const struct am_db *db);          /* as of the last commit */

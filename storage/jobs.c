@@ -7,6 +7,8 @@
 
 #include <stdio.h>
 
+enum { AGEING_MS = 60000, ATTEMPTS = 3 }; /* where the caller says nothing */
+
 void am_job_fill(sqlite3_stmt *st, struct am_job_row *j)
 {
     int state = am_state_parse(am_col_text(st, 5));
@@ -35,7 +37,36 @@ void am_job_fill(sqlite3_stmt *st, struct am_job_row *j)
         .warnings = am_col_text(st, 21),
         .spec_sha256 = am_col_text(st, 22),
         .rev = sqlite3_column_int64(st, 23),
+        .not_before = state == AM_QUEUED ? sqlite3_column_int64(st, 24) : 0,
+        .time_limit = sqlite3_column_int64(st, 25),
+        .rank = sqlite3_column_int64(st, 26),
+        .requeued = am_col_text(st, 27),
     };
+}
+
+/* The place in the line: a job waits from its submission, or from when it may run; a lower priority number counts like
+   having come earlier. Comparing two of them needs no clock, so an index keeps the order. */
+static int64_t rank_of(const struct am_job_new *j)
+{
+    int64_t since = j->not_before > j->now ? j->not_before : j->now;
+    return since + (int64_t)j->priority * (j->ageing_ms > 0 ? j->ageing_ms : AGEING_MS);
+}
+
+static int insert_row(struct am_db *db, const struct am_job_new *j, const void *sha, size_t sha_bytes)
+{
+    return am_db_exec(
+        db,
+        "INSERT INTO job (uid, type, method, state, priority, created_by, spec, spec_sha256, resolved, plan, metadata,"
+        " publish, warnings, created_at, rank, not_before, time_limit, max_attempts, planned_seconds, short) VALUES"
+        " (?1, ?2, ?3, 'queued', ?4, ifnull(?5, '-'), ifnull(?6, '{}'), ?7, ifnull(?8, '{}'), ifnull(?9, '{}'),"
+        " ifnull(?10, '{}'), ifnull(?11, '{}'), ?12, ?13, ?14, ?15, ?16, ?17, iif(?18 < 0, NULL, ?18),"
+        " ?18 BETWEEN 0 AND ?19 AND ?18 <> ?19)",
+        "tttittbttttt"
+        "iiiiirr",
+        j->uid, j->type, j->method, (int64_t)j->priority, j->created_by, j->spec, sha, sha_bytes, j->resolved, j->plan,
+        j->metadata, j->publish, j->warnings, j->now, rank_of(j), j->not_before > j->now ? j->not_before : INT64_C(0),
+        j->time_limit, (int64_t)(j->max_attempts > 0 ? j->max_attempts : ATTEMPTS), j->planned_seconds,
+        j->short_seconds);
 }
 
 int am_job_insert(struct am_db *db, const struct am_job_new *j)
@@ -47,29 +78,42 @@ int am_job_insert(struct am_db *db, const struct am_job_new *j)
                      j->type));
     if (queued >= j->queue_limit)
         return -AM_E_QUEUE_FULL;
-    AM_TRY(am_db_exec(
-        db,
-        "INSERT INTO job (uid, type, method, state, priority, created_by, spec, spec_sha256, resolved, plan, metadata,"
-        " publish, warnings, created_at) VALUES (?1, ?2, ?3, 'queued', ?4, ifnull(?5, '-'), ifnull(?6, '{}'), ?7,"
-        " ifnull(?8, '{}'), ifnull(?9, '{}'), ifnull(?10, '{}'), ifnull(?11, '{}'), ?12, ?13)",
-        "tttittbtttt"
-        "ti",
-        j->uid, j->type, j->method, (int64_t)j->priority, j->created_by, j->spec, sha, sizeof sha, j->resolved, j->plan,
-        j->metadata, j->publish, j->warnings, j->now));
+    AM_TRY(insert_row(db, j, sha, sizeof sha));
     return am_db_exec(db, "INSERT INTO job_event (job, at, type, data) VALUES (?1, ?2, 'job.queued', '{}')", "ii",
                       am_db_last_id(db), j->now);
 }
 
-/* Counts an index range of the jobs that go first. */
-static int position(struct am_db *db, struct am_job_row *j)
+#define IN_LINE "FROM job WHERE state = 'queued' AND not_before = 0 AND task = (?1 = 'task')"
+
+/* The place of one near the end of the line, which every newcomer of the same priority is: all less those behind. 0
+   when there are many behind, or some that wait for their time and are in no line. */
+static int position_from_end(struct am_db *db, struct am_job_row *j)
 {
-    if (j->state != AM_QUEUED)
-        return 0;
     return am_db_int(
         db, &j->queue_position,
-        "SELECT 1 + (SELECT count(*) FROM job WHERE state = 'queued' AND task = (?1 = 'task') AND priority < ?2)"
-        " + (SELECT count(*) FROM job WHERE state = 'queued' AND task = (?1 = 'task') AND priority = ?2 AND id < ?3)",
-        "tii", j->type, (int64_t)j->priority, j->id);
+        "SELECT iif(behind > 100 OR EXISTS (SELECT 1 FROM job INDEXED BY job_delayed WHERE"
+        " state = 'queued' AND task = (?1 = 'task') AND not_before > 0), 0, n - behind) FROM job_count,"
+        " (SELECT (SELECT count(*) FROM (SELECT 1 " IN_LINE " AND short = 0 AND (rank, id) > (?2, ?3) LIMIT 101))"
+        " + (SELECT count(*) FROM (SELECT 1 " IN_LINE " AND short = 1 AND (rank, id) > (?2, ?3) LIMIT 101)) AS behind)"
+        " WHERE task = (?1 = 'task') AND state = 'queued'",
+        "tii", j->type, j->rank, j->id);
+}
+
+/* Counts two index ranges of the jobs that go first. */
+static int position_from_start(struct am_db *db, struct am_job_row *j)
+{
+    return am_db_int(db, &j->queue_position,
+                     "SELECT 1 + (SELECT count(*) " IN_LINE " AND short = 0 AND (rank, id) < (?2, ?3))"
+                     " + (SELECT count(*) " IN_LINE " AND short = 1 AND (rank, id) < (?2, ?3))",
+                     "tii", j->type, j->rank, j->id);
+}
+
+static int position(struct am_db *db, struct am_job_row *j)
+{
+    if (j->state != AM_QUEUED || j->not_before)
+        return 0;
+    AM_TRY(position_from_end(db, j));
+    return j->queue_position > 0 ? 0 : position_from_start(db, j);
 }
 
 int am_job_get(struct am_db *db, const char *uid, int (*row)(void *, const struct am_job_row *), void *ctx)

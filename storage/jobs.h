@@ -25,11 +25,15 @@ struct am_job_row {
     enum am_job_state state;
     int priority, attempt, failures, max_attempts, restarts;
     int64_t created_at, started_at, finished_at;             /* 0: not yet */
+    int64_t not_before;                                      /* of a queued job that waits for its time; else 0 */
+    int64_t time_limit;                                      /* seconds that one attempt may take; 0: none */
     const char *spec, *resolved, *plan, *metadata, *publish; /* JSON text */
     const char *result, *error, *warnings;                   /* JSON text or NULL */
     const char *spec_sha256;                                 /* hex */
+    const char *requeued; /* of a queued job that ran before: data of its last job.requeued; else NULL */
     int64_t rev;
-    int64_t queue_position; /* of a queued job among jobs of its kind, from 1; else 0 */
+    int64_t rank;           /* who waits for a slot and has the lowest goes first */
+    int64_t queue_position; /* of a queued job that may run among jobs of its kind, from 1; else 0 */
 };
 
 struct am_job_new {
@@ -37,8 +41,14 @@ struct am_job_new {
     const char *spec, *resolved, *plan, *metadata, *publish, *warnings;
     const char *spec_sha256; /* hex */
     int priority;
+    int64_t ageing_ms; /* the waiting time that weighs as much as one point of priority; 0: a minute */
     int64_t now;
-    int64_t queue_limit; /* -AM_E_QUEUE_FULL when that many are queued */
+    int64_t not_before;     /* ms since 1970; 0: at once */
+    int64_t time_limit;     /* seconds that one attempt may take; 0: none */
+    int max_attempts;       /* 0: 3 */
+    double planned_seconds; /* negative: not known */
+    double short_seconds;   /* jobs planned below it may use the slot that is kept for them */
+    int64_t queue_limit;    /* -AM_E_QUEUE_FULL when that many are queued */
 };
 int am_job_insert(struct am_db *db, const struct am_job_new *j);
 
@@ -55,17 +65,24 @@ int am_job_list(struct am_db *db, const struct am_job_filter *f, int (*row)(void
                 void *ctx);
 int am_job_counts(struct am_db *db, int64_t ret[AM_STATES]); /* of jobs, without tasks */
 
-/* Takes the next queued job (task = true: task) by priority and age; the row is as after the move. 1 = one taken, 0 =
- * none. */
-int am_job_claim(struct am_db *db, bool task, int64_t now, int (*row)(void *, const struct am_job_row *), void *ctx);
+/* Takes the next queued job by rank: priority, and age in the place of priority. The row is as after the move. 1 = one
+   taken, 0 = none; *ret_next then: when the next of this lane may run (ms since 1970), 0 = nothing waits for its time.
+   Its cost does not grow with the queue. */
+enum am_lane { AM_LANE_SHORT, AM_LANE_ANY, AM_LANE_TASK, AM_LANES }; /* short jobs only, any job, tasks */
+int am_job_claim(struct am_db *db, enum am_lane lane, int64_t now, int (*row)(void *, const struct am_job_row *),
+                 void *ctx, int64_t *ret_next);
 /* Asks for the end of a job: queued -> cancelled, running -> cancelling; cancelling stays. *ret: the state after.
    -AM_E_JOB_TERMINAL, -AM_E_NOT_FOUND. */
 int am_job_cancel(struct am_db *db, const char *uid, int64_t now, const char *by, enum am_job_state *ret);
 /* Moves `uid` from any state the table allows. -AM_E_CONFLICT when the table forbids it (the caller's transaction then
-   rolls back). result, error, warnings: JSON text to store, NULL = leave. From running to queued counts a failure:
-   -AM_E_ATTEMPTS and nothing changed when it would be the last of max_attempts (finish it as failed then). */
+   rolls back). result, error, warnings: JSON text to store, NULL = leave. From running to queued is am_job_requeue()
+   without a pause and a reason. */
 int am_job_finish(struct am_db *db, const char *uid, enum am_job_state to, int64_t now, const char *result,
                   const char *error, const char *warnings);
+/* The worker failed in a way that may pass: running -> queued, failures + 1, not claimed before `pause_ms` times 1, 5,
+   25, 25, ... for the first, second, ... failure. reason: JSON object for the event, e.g. {"code","detail"}.
+   -AM_E_ATTEMPTS and nothing changed when it would be the last of max_attempts (finish it as failed then). */
+int am_job_requeue(struct am_db *db, const char *uid, int64_t now, int64_t pause_ms, const char *reason);
 /* After a start: running -> queued with restarts + 1 (or failed attempts-exhausted beyond max_restarts), cancelling ->
  *cancelled. ret_n: how many rows moved. */
 int am_job_recover(struct am_db *db, int64_t now, int max_restarts, int64_t *ret_n);

@@ -11,7 +11,9 @@
     "SELECT id, uid, type, method, created_by, state, priority, attempt, failures, max_attempts, restarts, "           \
     "created_at,"                                                                                                      \
     " started_at, finished_at, spec, resolved, plan, metadata, publish, result, error, warnings,"                      \
-    " lower(hex(spec_sha256)), rev FROM job"
+    " lower(hex(spec_sha256)), rev, not_before, time_limit, rank, iif(state = 'queued' AND failures + restarts > 0,"   \
+    " (SELECT data FROM job_event WHERE job = job.id AND type = 'job.requeued' ORDER BY seq DESC LIMIT 1), NULL)"      \
+    " FROM job"
 void am_job_fill(sqlite3_stmt *st, struct am_job_row *j); /* of AM_JOB_COLUMNS; borrowed until the next step */
 
 /* What a move needs to know of the row before it. */
@@ -30,6 +32,8 @@ struct am_job_move {
     int attempts, failures, restarts;      /* added */
     const char *result, *error, *warnings; /* NULL: left */
     const char *event, *by;                /* event type; by: NULL = none */
+    const char *reason;                    /* JSON object that the event's data repeats; NULL = none */
+    int64_t not_before;                    /* of a move to queued */
 };
 int am_job_move(struct am_db *db, const struct am_job_move *m);
 

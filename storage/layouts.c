@@ -35,18 +35,64 @@ int am_layout_find(struct am_db *db, const char *sha256, int64_t *ret_layout)
     return 0;
 }
 
-static int make(struct am_db *db, const unsigned char sha[SHA], int64_t bytes, int64_t now, int64_t *ret_layout,
-                int64_t *new_bytes)
+static int take_blob(struct am_db *db, const unsigned char sha[SHA], int64_t bytes, int64_t now, int64_t *new_bytes)
 {
     size_t n = SHA;
-    AM_TRY(am_db_exec(db, "INSERT INTO layout (bytes, sha256) VALUES (?1, ?2)", "ib", bytes, sha, n));
+    AM_TRY(am_db_exec(db, "INSERT INTO blob (sha256, bytes, created_at) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
+                      "bii", sha, n, bytes, now));
+    *new_bytes += am_db_changes(db) > 0 ? bytes : 0;
+    return 0;
+}
+
+static int put_span(struct am_db *db, int64_t layout, int64_t seq, int64_t at, const unsigned char sha[SHA],
+                    const struct am_span_new *s)
+{
+    return am_db_exec(db, "INSERT INTO span (layout, seq, at, blob, offset, bytes) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                      "iiibii", layout, seq, at, sha, (size_t)SHA, s->offset, s->bytes);
+}
+
+/* The blob of a span is there (or made), has the length that is said, and holds the span. */
+static int check_span(struct am_db *db, const unsigned char sha[SHA], const struct am_span_new *s, int64_t now,
+                      int64_t *new_bytes)
+{
+    int64_t have = 0;
+    if (s->blob_bytes >= 0)
+        AM_TRY(take_blob(db, sha, s->blob_bytes, now, new_bytes));
+    int rc = am_db_int(db, &have, "SELECT bytes FROM blob WHERE sha256 = ?1", "b", sha, (size_t)SHA);
+    if (rc <= 0)
+        return rc < 0 ? rc : -AM_E_NOT_FOUND;
+    if (s->blob_bytes >= 0 && s->blob_bytes != have)
+        return -AM_E_CONFLICT;
+    bool inside = s->offset >= 0 && s->bytes > 0 && s->offset <= have && s->bytes <= have - s->offset;
+    return inside ? 0 : -AM_E_INVALID_REQUEST;
+}
+
+static int put_spans(struct am_db *db, int64_t layout, const struct am_file_new *f, int64_t now, int64_t *new_bytes)
+{
+    int64_t at = 0;
+    for (size_t i = 0; i < f->spans; i++) {
+        const struct am_span_new *s = &f->span[i];
+        unsigned char sha[SHA];
+        AM_TRY(am_unhex(s->blob, SHA, sha));
+        AM_TRY(check_span(db, sha, s, now, new_bytes));
+        AM_TRY(put_span(db, layout, (int64_t)i, at, sha, s));
+        if (__builtin_add_overflow(at, s->bytes, &at))
+            return -AM_E_INVALID_REQUEST;
+    }
+    return at == f->bytes ? 0 : -AM_E_INVALID_REQUEST;
+}
+
+static int make(struct am_db *db, const unsigned char sha[SHA], const struct am_file_new *f, int64_t now,
+                int64_t *ret_layout, int64_t *new_bytes)
+{
+    AM_TRY(am_db_exec(db, "INSERT INTO layout (bytes, sha256) VALUES (?1, ?2)", "ib", f->bytes, sha, (size_t)SHA));
     int64_t id = am_db_last_id(db);
-    if (bytes > 0) {
-        AM_TRY(am_db_exec(db, "INSERT INTO blob (sha256, bytes, created_at) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
-                          "bii", sha, n, bytes, now));
-        *new_bytes += am_db_changes(db) > 0 ? bytes : 0;
-        AM_TRY(am_db_exec(db, "INSERT INTO span (layout, seq, at, blob, offset, bytes) VALUES (?1, 0, 0, ?2, 0, ?3)",
-                          "ibi", id, sha, n, bytes));
+    if (f->spans) {
+        AM_TRY(put_spans(db, id, f, now, new_bytes));
+    } else if (f->bytes > 0) {
+        const struct am_span_new whole = {.bytes = f->bytes};
+        AM_TRY(take_blob(db, sha, f->bytes, now, new_bytes));
+        AM_TRY(put_span(db, id, 0, 0, sha, &whole));
     }
     *ret_layout = id;
     return 0;
@@ -61,7 +107,7 @@ int am_layout_take(struct am_db *db, const struct am_file_new *f, int64_t now, i
     if (rc < 0)
         return rc;
     if (rc == 0)
-        return f->layout > 0 ? -AM_E_CONFLICT : make(db, sha, f->bytes, now, ret_layout, new_bytes);
+        return f->layout > 0 ? -AM_E_CONFLICT : make(db, sha, f, now, ret_layout, new_bytes);
     /* a hash with two lengths, or another layout than the caller meant, is a fault of the caller: nothing is written */
     if (bytes != f->bytes || (f->layout > 0 && f->layout != id))
         return -AM_E_CONFLICT;

@@ -53,20 +53,39 @@ static bool is_stale(const struct holder *h)
     return pid == 0 || pid > INT32_MAX || (kill((pid_t)pid, 0) != 0 && errno == ESRCH);
 }
 
-static void tell(int fd, const char *path, char *why, size_t why_cap)
+static void tell(const struct holder *h, const char *path, char *why, size_t why_cap)
 {
-    struct holder h;
+    if (h)
+        snprintf(why, why_cap,
+                 "%s is in use by amendd with pid %s on host %s since %s. Stop it first, or use another data_dir.",
+                 path, h->pid, h->host, h->since);
+    else
+        snprintf(why, why_cap,
+                 "%s is in use by another process that holds %s/LOCK. Stop it first, or use another data_dir.", path,
+                 path);
+}
+
+/* A holder that died may have left a child between fork and exec, which holds the lock for a moment more: as long as
+ * the text names nobody who lives, it is tried again, for a second. */
+static int take(int fd, const char *path, char *why, size_t why_cap)
+{
+    struct flock all = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
     for (int i = 0; i < 100; i++) {
+        struct holder h;
+        if (fcntl(fd, F_OFD_SETLK, &all) == 0)
+            return 0;
+        if (errno != EAGAIN && errno != EACCES) {
+            snprintf(why, why_cap, "cannot lock %s/LOCK: %s", path, strerror(errno));
+            return -AM_E_CONFLICT;
+        }
         if (read_holder(fd, &h) && !is_stale(&h)) {
-            snprintf(why, why_cap,
-                     "%s is in use by amendd with pid %s on host %s since %s. Stop it first, or use another data_dir.",
-                     path, h.pid, h.host, h.since);
-            return;
+            tell(&h, path, why, why_cap);
+            return -AM_E_CONFLICT;
         }
         nanosleep(&(struct timespec){.tv_nsec = 10 * 1000 * 1000}, NULL);
     }
-    snprintf(why, why_cap,
-             "%s is in use by another process that holds %s/LOCK. Stop it first, or use another data_dir.", path, path);
+    tell(NULL, path, why, why_cap);
+    return -AM_E_CONFLICT;
 }
 
 int am_lock_take(int dir, const char *path, char *why, size_t why_cap)
@@ -76,17 +95,9 @@ int am_lock_take(int dir, const char *path, char *why, size_t why_cap)
         snprintf(why, why_cap, "cannot open %s/LOCK: %s", path, strerror(errno));
         return fd;
     }
-    struct flock all = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-    int rc = 0;
-    if (fcntl(fd, F_OFD_SETLK, &all) != 0) {
-        rc = -AM_E_CONFLICT;
-        if (errno == EAGAIN || errno == EACCES)
-            tell(fd, path, why, why_cap);
-        else
-            snprintf(why, why_cap, "cannot lock %s/LOCK: %s", path, strerror(errno));
-    } else if ((rc = write_holder(fd)) < 0) {
+    int rc = take(fd, path, why, why_cap);
+    if (rc == 0 && (rc = write_holder(fd)) < 0)
         snprintf(why, why_cap, "cannot write %s/LOCK: %s", path, strerror(errno));
-    }
     if (rc < 0) {
         am_sys_close(fd);
         return rc;

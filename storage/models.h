@@ -77,11 +77,21 @@ int am_file_get(struct am_db *db, int64_t version, const char *path, int (*row)(
                 void *ctx);
 int am_span_list(struct am_db *db, int64_t layout,
                  int (*row)(void *, int64_t at, const char *blob_hex, int64_t offset, int64_t bytes), void *ctx);
+/* How many spans the weight files of a version are read from. */
+int am_version_spans(struct am_db *db, int64_t version, uint64_t *ret);
+/* The distinct blobs behind the weight files of a version, by hash: what a job on it may refer to. */
+int am_version_blobs(struct am_db *db, int64_t version, int (*row)(void *, const char *blob_hex, int64_t bytes),
+                     void *ctx);
+/* "ns/name@<commit>" of the oldest version that has a span on the blob; -NOT_FOUND when none has. */
+int am_blob_origin(struct am_db *db, const char *blob_hex, char *ret, size_t cap);
+/* logical: file sizes of all versions of all models; physical: all blobs, each once. */
+int am_store_bytes(struct am_db *db, int64_t *ret_logical, int64_t *ret_physical);
 int am_tensor_list(struct am_db *db, int64_t version, int (*row)(void *, const struct am_tensor_row *),
                    void *ctx); /* by name */
 /* A cursor over the same, for plans: next() 1/0/negative; close() always. Uses a statement of its own. */
 struct am_tensor_cursor;
 struct am_tensor_cursor *am_tensor_open(struct am_db *db, int64_t version);
+struct am_tensor_cursor *am_tensor_open_by_place(struct am_db *db, int64_t version); /* by file, then place in it */
 int am_tensor_next(struct am_tensor_cursor *c, struct am_tensor_row *ret);
 void am_tensor_close(struct am_tensor_cursor *c);
 int am_ref_list(struct am_db *db, const char *model, int (*row)(void *, const struct am_ref_row *), void *ctx);
@@ -100,12 +110,19 @@ struct am_tensor_new {
     const char *name, *dtype, *shape;
     int64_t begin, bytes;
 };
+struct am_span_new {
+    const char *blob; /* its SHA-256 */
+    int64_t offset, bytes;
+    int64_t blob_bytes; /* length of a blob that is new; -1: its row must be there */
+};
 struct am_file_new {
     const char *path, *sha256, *git_sha1; /* git_sha1 NULL: class lfs */
     int64_t bytes;
     bool weights;
     int64_t
         layout; /* > 0: an existing layout is reused; 0: made from one span over blob sha256 (an empty file has none) */
+    const struct am_span_new *span; /* an assembled file: what it is read from, in order and without gaps; else NULL */
+    size_t spans;
 };
 struct am_edge_new {
     int64_t parent;
@@ -128,7 +145,8 @@ struct am_version_new {
  * it when branch is main. A branch that does not exist is made on top of main's head; a name that is a tag or alias is
  * -AM_E_CONFLICT. An input given twice in one role is one edge with the sum of the weights. Everything else about refs
  * (tags) is am_ref_set. ret_commit has room for 41 bytes. -AM_E_INVALID_REQUEST: a path, hash or size that cannot be;
- * one path twice. -AM_E_CONFLICT: one hash, two sizes.
+ * one path twice; spans that do not tile their file or leave their blob. -AM_E_CONFLICT: one hash, two sizes.
+ * A file whose content the store has already takes that layout, whatever spans it names.
  */
 int am_version_insert(struct am_db *db, const struct am_version_new *v, int64_t *ret_id, char *ret_commit);
 int am_layout_find(struct am_db *db, const char *sha256, int64_t *ret_layout); /* 0 when none */

@@ -90,3 +90,14 @@ void am_readers_free(struct am_readers *all)
     free(all->db_path);
     free(all);
 }
+
+int am_snapshot_begin(struct am_db *db)
+{
+    return am_db_exec(db, "BEGIN", "");
+}
+
+void am_snapshot_end(struct am_db *db)
+{
+    if (am_db_in_transaction(db) && am_db_exec(db, "COMMIT", "") < 0)
+        am_db_script(db, "ROLLBACK");
+}

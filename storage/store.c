@@ -115,6 +115,8 @@ struct am_store *am_store_open(const char *data_dir, char *why, size_t why_cap)
     if (!s)
         return NULL;
     s->dir = s->lock = s->blobs = s->staging = s->logs = -1;
+    am_pins_init(&s->pins);
+    pthread_mutex_init(&s->health.mutex, NULL);
     s->path = strdup(data_dir);
     if (!s->path || asprintf(&s->db_path, "%s/amendd.db", data_dir) < 0)
         s->db_path = NULL;
@@ -136,6 +138,8 @@ void am_store_close(struct am_store *s)
     am_sys_closep(&s->logs);
     am_sys_closep(&s->lock);
     am_sys_closep(&s->dir);
+    am_pins_done(&s->pins);
+    pthread_mutex_destroy(&s->health.mutex);
     free(s->db_path);
     free(s->path);
     free(s);
@@ -164,6 +168,11 @@ const char *am_store_path(const struct am_store *s)
 int am_store_write(struct am_store *s, int (*fn)(struct am_db *db, void *arg), void *arg)
 {
     return am_writer_run(s->writer, fn, arg);
+}
+
+int am_store_aside(struct am_store *s, int (*fn)(struct am_db *db, void *arg), void *arg)
+{
+    return am_writer_aside(s->writer, fn, arg);
 }
 
 struct am_db *am_store_read(struct am_store *s)

@@ -35,11 +35,21 @@ const char *am_store_path(const struct am_store *s);
 /* Runs fn(db, arg) on the writer inside a savepoint and returns after COMMIT: fn's result, or the commit's error.
    A negative result of fn rolls back its savepoint only. */
 int am_store_write(struct am_store *s, int (*fn)(struct am_db *db, void *arg), void *arg);
+/* Runs fn(db, arg) on the writer's connection outside any transaction, between two groups of commands, and returns fn's
+   result. For the steps of a backup: each holds up everybody's commits, so it is to be short. */
+int am_store_aside(struct am_store *s, int (*fn)(struct am_db *db, void *arg), void *arg);
 /* This thread's read-only connection (opened on first use). NULL: the database cannot be opened. */
 struct am_db *am_store_read(struct am_store *s);
+/* Between these, all reads on a read connection see one state of the database (and cost less: one lock for all). Not
+   for long: the log cannot be emptied meanwhile. */
+int am_snapshot_begin(struct am_db *db);
+void am_snapshot_end(struct am_db *db);
 
 /* Is the writer alive and the database writable? 0 or a negative error. */
 int am_store_check(struct am_store *s);
+/* What the last check of the database found (storage/check.h). true: nothing, or none has ended yet; else one sentence
+   in `why`. *ret_at (may be NULL): when it ended, 0 = not yet. */
+bool am_store_is_sound(struct am_store *s, int64_t *ret_at, char *why, size_t why_cap);
 const char *am_store_sqlite_version(void);
 bool am_store_sqlite_wal_reset_bug(void); /* linked SQLite in 3.7.0 .. 3.51.2 (fixed also in 3.44.6 and 3.50.7) */
 

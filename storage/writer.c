@@ -3,6 +3,7 @@
  * command in a savepoint of its own, so one bad command does not undo its neighbours; all wait for the same COMMIT. The
  * thread owns the connection; a command lives on the stack of the caller that waits for it.
  */
+#include "core/base/failpoint.h"
 #include "storage/db.h"
 #include "storage/store_priv.h"
 
@@ -28,6 +29,7 @@ struct am_writer {
     pthread_mutex_t mutex;
     pthread_cond_t wanted;
     struct command *first, **last;
+    struct command *aside, **aside_last; /* run outside a transaction, one between two groups */
     unsigned waiting;
     bool stop;
     int frames_done; /* of the log, at the last checkpoint */
@@ -72,7 +74,9 @@ static void run_group(struct am_db *db, struct command *group)
             return;
         }
     }
+    am_failpoint("writer.before_commit");
     rc = am_db_script(db, "COMMIT");
+    am_failpoint("writer.after_commit");
     if (rc < 0)
         fail_group(db, group, rc);
 }
@@ -100,10 +104,11 @@ static bool wait_for_work(struct am_writer *w)
     struct timespec until;
     clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_sec++;
-    while (!w->first && !w->stop) {
+    while (!w->first && !w->aside && !w->stop) {
         if (am_db_wal_frames(w->db) == 0)
             pthread_cond_wait(&w->wanted, &w->mutex);
-        else if (pthread_cond_timedwait(&w->wanted, &w->mutex, &until) == ETIMEDOUT && !w->first && !w->stop)
+        else if (pthread_cond_timedwait(&w->wanted, &w->mutex, &until) == ETIMEDOUT && !w->first && !w->aside &&
+                 !w->stop)
             return false;
     }
     return true;
@@ -114,8 +119,22 @@ static struct command *take_all(struct am_writer *w)
     struct command *group = w->first;
     w->first = NULL;
     w->last = &w->first;
-    w->waiting = 0;
+    for (struct command *c = group; c; c = c->next)
+        w->waiting--;
     return group;
+}
+
+static struct command *take_aside(struct am_writer *w)
+{
+    struct command *c = w->aside;
+    if (!c)
+        return NULL;
+    w->aside = c->next;
+    if (!w->aside)
+        w->aside_last = &w->aside;
+    c->next = NULL;
+    w->waiting--;
+    return c;
 }
 
 static void wake_all(struct command *group)
@@ -133,19 +152,22 @@ static void *work(void *arg)
     pthread_mutex_lock(&w->mutex);
     for (;;) {
         bool wanted = wait_for_work(w);
-        struct command *group = take_all(w);
-        if (wanted && !group)
+        struct command *aside = take_aside(w), *group = take_all(w);
+        if (wanted && !group && !aside)
             break;
         pthread_mutex_unlock(&w->mutex);
         if (group)
             run_group(w->db, group);
-        else
+        else if (!aside)
             empty_log(w);
         pthread_mutex_lock(&w->mutex);
         wake_all(group);
         pthread_mutex_unlock(&w->mutex);
         keep_log_short(w);
+        if (aside)
+            aside->rc = aside->fn(w->db, aside->arg);
         pthread_mutex_lock(&w->mutex);
+        wake_all(aside);
     }
     pthread_mutex_unlock(&w->mutex);
     empty_log(w);
@@ -159,6 +181,7 @@ struct am_writer *am_writer_start(struct am_db *db)
         return NULL;
     w->db = db;
     w->last = &w->first;
+    w->aside_last = &w->aside;
     pthread_condattr_t mono;
     pthread_condattr_init(&mono);
     pthread_condattr_setclock(&mono, CLOCK_MONOTONIC);
@@ -174,7 +197,7 @@ struct am_writer *am_writer_start(struct am_db *db)
     return w;
 }
 
-int am_writer_run(struct am_writer *w, int (*fn)(struct am_db *db, void *arg), void *arg)
+static int run_and_wait(struct am_writer *w, struct command ***last, int (*fn)(struct am_db *db, void *arg), void *arg)
 {
     if (pthread_equal(pthread_self(), w->thread))
         return -AM_E_INTERNAL; /* a command that waits for a command would wait for ever */
@@ -185,8 +208,8 @@ int am_writer_run(struct am_writer *w, int (*fn)(struct am_db *db, void *arg), v
         pthread_mutex_unlock(&w->mutex);
         return rc;
     }
-    *w->last = &c;
-    w->last = &c.next;
+    **last = &c;
+    *last = &c.next;
     w->waiting++;
     pthread_cond_signal(&w->wanted);
     while (!c.done)
@@ -194,6 +217,16 @@ int am_writer_run(struct am_writer *w, int (*fn)(struct am_db *db, void *arg), v
     pthread_mutex_unlock(&w->mutex);
     pthread_cond_destroy(&c.woken);
     return c.rc;
+}
+
+int am_writer_run(struct am_writer *w, int (*fn)(struct am_db *db, void *arg), void *arg)
+{
+    return run_and_wait(w, &w->last, fn, arg);
+}
+
+int am_writer_aside(struct am_writer *w, int (*fn)(struct am_db *db, void *arg), void *arg)
+{
+    return run_and_wait(w, &w->aside_last, fn, arg);
 }
 
 void am_writer_stop(struct am_writer *w)

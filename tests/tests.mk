@@ -6,6 +6,7 @@
 #   unit      one cmocka program for each tests/unit/test_*.c, linked with core, storage and a few files of the server
 #   sanitize  the same under AddressSanitizer and UBSan
 #   fuzz      each target of tests/fuzz for 10 s
+#   faults    order proofs and their mutants, 10 kills, samples of power cuts and failing calls (tests/faults)
 #   service   pytest against the real daemon over HTTP (tests/service)
 
 # Where tests/service/test_mnist.py finds its real weights; without them it is skipped (REQUIRE_DATA=1: fails).
@@ -14,8 +15,9 @@ export AMEND_DATA
 
 UNIT := $(sort $(wildcard tests/unit/test_*.c))
 UNIT_BIN := $(patsubst tests/unit/%.c,$(B)/unit/%,$(UNIT))
-UNIT_SERVER := server/records.c server/result.c server/range.c
-UNIT_LIB := $(call obj,$(BASE) $(POOL) $(TENSOR) $(METHODS) $(FAMILY) $(TABLE) $(STORAGE) $(UNIT_SERVER)) $(O)/methods_table.o $(O)/migrations.o
+UNIT_SERVER := server/engine_claim.c server/engine_end.c server/records.c server/result.c server/result_spans.c server/result_check.c server/publisher_spans.c server/range.c
+UNIT_WORKER := worker/limits.c worker/confine.c
+UNIT_LIB := $(call obj,$(BASE) $(POOL) $(TENSOR) $(METHODS) $(FAMILY) $(TABLE) $(STORAGE) $(UNIT_SERVER) $(UNIT_WORKER)) $(O)/methods_table.o $(O)/migrations.o
 
 $(O)/libunit.a: $(UNIT_LIB)
 	rm -f $@ && ar rcsD $@ $^
@@ -37,6 +39,31 @@ $(VENV)/ok: tests/requirements.txt
 	python3 -m venv --clear $(VENV)
 	$(VENV)/bin/pip install -q --disable-pip-version-check --require-hashes -r $<
 	touch $@
+
+# Fault tests (tests/faults/README.md): VARIANT=fault has failpoints and the recorder built in; two tools beside it.
+FAULT_TOOLS := build/faults/slow_sync.so build/faults/submit_load
+FAULT_PY = AMEND_BUILD=build/fault build/venv/bin/python
+ROUNDS ?= 300
+build/faults/slow_sync.so: tests/faults/slow_sync.c
+	@mkdir -p $(@D)
+	$(CC) -std=gnu17 -D_GNU_SOURCE -O2 $(WARN) -shared -fPIC $< -o $@ -ldl
+build/faults/submit_load: tests/faults/submit_load.c
+	@mkdir -p $(@D)
+	$(CC) -std=gnu17 -D_GNU_SOURCE -O2 $(WARN) $< -o $@ -lpthread
+
+.PHONY: fault-build crash faults
+fault-build: $(VENV)/ok $(FAULT_TOOLS)
+	$(MAKE) -s VARIANT=fault all
+# Kills by phase with a histogram; ROUNDS=n.
+crash: deps fault-build
+	$(FAULT_PY) tests/faults/crash.py --rounds $(ROUNDS)
+# Everything else of tests/faults, whole; long. A failing part does not hide the others.
+FAULT_PARTS := "-m pytest -q tests/faults" tests/faults/mutants.py "tests/faults/powercut.py --limit 64 --starts 100 --deep" \
+               tests/faults/enumerate.py tests/faults/straced.py
+faults: deps fault-build all
+	@failed=; for part in $(FAULT_PARTS); do echo "== $$part"; $(FAULT_PY) $$part || failed="$$failed $$part;"; done; \
+	AMEND_BUILD=build build/venv/bin/python tests/faults/slow.py || failed="$$failed slow.py;"; \
+	if [ -n "$$failed" ]; then echo "failed:$$failed"; exit 1; fi
 
 .PHONY: unit-programs unit service
 unit-programs: $(UNIT_BIN)

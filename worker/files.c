@@ -171,9 +171,9 @@ int am_stage_bytes(struct am_staged *ret, int dir, unsigned number, const char *
 
 json_t *am_file_record(const char *path, const struct am_staged *s, bool weights)
 {
-    return json_pack("{s:s, s:s, s:s, s:s, s:I, s:s, s:s?, s:b}", "record", "file", "path", path, "staged", s->name,
-                     "class", s->lfs ? "lfs" : "regular", "bytes", (json_int_t)s->bytes, "sha256", s->sha256,
-                     "git_sha1", s->lfs ? NULL : s->git_sha1, "weights", weights);
+    return json_pack("{s:s, s:s, s:s?, s:s, s:I, s:s, s:s?, s:b}", "record", "file", "path", path, "staged",
+                     s->name[0] ? s->name : NULL, "class", s->lfs ? "lfs" : "regular", "bytes", (json_int_t)s->bytes,
+                     "sha256", s->sha256, "git_sha1", s->lfs ? NULL : s->git_sha1, "weights", weights);
 }
 
 json_t *am_tensor_record(const char *name, uint8_t dtype, const uint64_t *shape, unsigned rank, uint64_t begin,

@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 struct am_staged {
-    char name[16]; /* in staging: "f<n>" */
+    char name[16]; /* in staging: "f<n>"; empty: assembled from spans */
     bool lfs;
     uint64_t bytes;
     char sha256[65], git_sha1[41]; /* git_sha1 is empty for class lfs */

@@ -81,7 +81,6 @@ static int work(struct am_import *im)
     if (am_limits_check_fds(fds->v, fds->n, &other) < 0)
         return am_fault_add(&im->s->faults, AM_E_INTERNAL, (struct am_where){0},
                             "descriptor %d is open and not in the spec", other);
-    AM_TRY(am_limits_files(fds->v, fds->n));
     AM_TRY(am_import_check(im));
     AM_TRY(am_result_open(&im->s->result, im->s->staging));
     AM_TRY(put_model(im));

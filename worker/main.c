@@ -3,11 +3,13 @@
  * contract.md.
  */
 #include "core/base/err.h"
+#include "core/base/failpoint.h"
 #include "core/base/hash.h"
 #include "core/base/sys.h"
 #include "core/base/text.h"
 #include "core/methods/describe.h"
 #include "core/methods/method.h"
+#include "worker/confine.h"
 #include "worker/json_text.h"
 #include "worker/limits.h"
 #include "worker/session.h"
@@ -25,7 +27,8 @@ enum {
     EXIT_UNSUPPORTED = 69,
     EXIT_OTHER = 70,
     EXIT_WRITE = 73,
-    EXIT_CANCELLED = 75
+    EXIT_CANCELLED = 75,
+    EXIT_MEMORY = 137
 };
 
 static int exit_code(int rc)
@@ -52,6 +55,8 @@ static int exit_code(int rc)
         return EXIT_WRITE;
     case AM_E_CANCELLED:
         return EXIT_CANCELLED;
+    case AM_E_OUT_OF_MEMORY:
+        return EXIT_MEMORY;
     default:
         return EXIT_OTHER;
     }
@@ -81,25 +86,45 @@ static int describe(void)
     return rc == 0 ? 0 : EXIT_OTHER;
 }
 
-static int hello(struct am_session *s, json_t *root)
+static unsigned threads_of(json_t *root)
 {
-    char sha[65];
-    struct am_buf text;
     json_int_t threads = json_integer_value(json_object_get(json_object_get(root, "options"), "threads"));
+    return threads > 0 && threads <= 64 ? (unsigned)threads : 1;
+}
+
+/* Limits, then fences; what holds is for `hello`. In between, the last files outside staging are opened: the registry's
+ * hash makes libcrypto read its settings. */
+static int confine(struct am_session *s, json_t *root, char sha[65], json_t *holds)
+{
+    struct am_buf text;
+    struct am_limits limits;
     am_buf_init(&text, REGISTRY_MAX);
     int rc = registry_text(&text);
-    if (rc == 0) {
+    if (rc == 0)
         am_sha256_hex(text.data, text.len, sha);
-        rc = am_report_open(&s->report, FD_RECORDS, sha, threads > 0 && threads <= 64 ? (unsigned)threads : 1);
-    }
     am_buf_done(&text);
+    AM_TRY(rc);
+    if (am_limits_oom_first())
+        json_array_append_new(holds, json_string("oom"));
+    rc = root ? am_spec_limits(&limits, root, &s->faults) : 0;
+    if (root && rc == 0) {
+        AM_TRY(am_limits_set(&limits, threads_of(root)));
+        json_array_append_new(holds, json_string("rlimits"));
+    }
+    struct am_confined c = am_confine(s->staging);
+    if (c.landlock)
+        json_array_append_new(holds, json_string("landlock"));
+    if (c.seccomp)
+        json_array_append_new(holds, json_string("seccomp"));
     return rc;
 }
 
 static int finish(struct am_session *s)
 {
     char sha[65];
+    am_failpoint("worker.settle");
     AM_TRY(am_result_end(&s->result, sha));
+    am_failpoint("worker.settled");
     am_report_done(&s->report, s->result.bytes, sha, s->result.records);
     return s->report.broken ? -AM_E_INTERNAL : 0;
 }
@@ -118,6 +143,12 @@ static void first_fault(struct am_session *s, int rc)
 
 static void tell_failure(struct am_session *s, int rc)
 {
+    unsigned long long most = am_limits_memory() >> 20;
+    if (!s->detail[0] && rc == -AM_E_OUT_OF_MEMORY && most)
+        snprintf(s->detail, sizeof(s->detail),
+                 "the worker ran out of memory: it may hold %llu MiB, which is what the job was planned with and a "
+                 "margin; fewer options.threads need less",
+                 most);
     if (!s->detail[0])
         first_fault(s, rc);
     fprintf(stderr, "amend-worker: %s: %s\n", am_err_slug(rc), s->detail);
@@ -125,18 +156,21 @@ static void tell_failure(struct am_session *s, int rc)
         am_report_failed(&s->report, rc, s->detail, &s->faults);
 }
 
-/* hello needs nothing but the spec's thread count, so it goes out even when the spec is broken: the daemon waits for
- * it. */
+/* hello goes out even when the spec is broken: the daemon waits for it. */
 static int work(int (*mode)(struct am_session *, json_t *))
 {
     struct am_session s = {.staging = AM_FD_STAGING, .warnings = json_array()};
-    json_t *root = NULL;
-    int loaded = am_spec_load(0, &root, &s.faults);
-    if (hello(&s, root) < 0)
+    json_t *root = NULL, *holds = json_array();
+    char sha[65] = "";
+    int rc = am_spec_load(0, &root, &s.faults);
+    int confined = confine(&s, root, sha, holds);
+    rc = rc == 0 ? confined : rc;
+    if (am_report_open(&s.report, FD_RECORDS, sha, threads_of(root), holds) < 0)
         return EXIT_OTHER;
-    int rc = loaded;
     if (rc == 0)
-        rc = mode(&s, root);
+        rc = mode(&s, root); /* takes it */
+    else
+        json_decref(root);
     if (rc == 0)
         rc = am_session_alive(&s);
     if (rc == 0)
@@ -163,5 +197,6 @@ int main(int argc, char **argv)
         fprintf(stderr, "amend-worker: cannot set its limits, or its parent is gone\n");
         return EXIT_OTHER;
     }
+    am_failpoint("worker.begin");
     return work(am_streq(mode, "run") ? am_mode_run : am_mode_import);
 }

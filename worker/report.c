@@ -7,9 +7,11 @@
 #include "core/base/sys.h"
 #include "core/table/fault_json.h"
 #include "core/tensor/kernels.h"
+#include "worker/limits.h"
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #define LINE_MAX_BYTES 4096
@@ -91,7 +93,7 @@ static void *beat(void *arg)
     return NULL;
 }
 
-int am_report_open(struct am_report *r, int fd, const char *registry_sha256, unsigned threads)
+int am_report_open(struct am_report *r, int fd, const char *registry_sha256, unsigned threads, json_t *confinement)
 {
     pthread_condattr_t attr;
     *r = (struct am_report){.fd = fd, .progress_ms = INT64_MIN / 2};
@@ -100,9 +102,9 @@ int am_report_open(struct am_report *r, int fd, const char *registry_sha256, uns
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_cond_init(&r->wake, &attr);
     pthread_condattr_destroy(&attr);
-    put(r,
-        json_pack("{s:s, s:i, s:i, s:s, s:s, s:s, s:i}", "record", "hello", "proto", 1, "pid", (int)getpid(), "program",
-                  AM_VERSION, "registry", registry_sha256, "kernels", AM_KERNELS_NAME, "threads", (int)threads));
+    put(r, json_pack("{s:s, s:i, s:i, s:s, s:s, s:s, s:i, s:o}", "record", "hello", "proto", 1, "pid", (int)getpid(),
+                     "program", AM_VERSION, "registry", registry_sha256, "kernels", AM_KERNELS_NAME, "threads",
+                     (int)threads, "confinement", confinement));
     r->beating = pthread_create(&r->beat, NULL, beat, r) == 0;
     return r->beating ? 0 : -AM_E_OUT_OF_MEMORY;
 }
@@ -158,11 +160,30 @@ void am_report_failed(struct am_report *r, int rc, const char *detail, const str
     put(r, failed);
 }
 
+static double seconds(struct timeval t)
+{
+    return (double)t.tv_sec + (double)t.tv_usec / 1e6;
+}
+
+/* What this process took so far, of processors and of memory at the most. */
+static void put_usage(json_t *record)
+{
+    struct rusage u;
+    if (getrusage(RUSAGE_SELF, &u) < 0)
+        return;
+    json_object_set_new(record, "cpu_seconds", json_real(seconds(u.ru_utime) + seconds(u.ru_stime)));
+    uint64_t peak = am_limits_peak();
+    if (peak)
+        json_object_set_new(record, "peak_memory_bytes", json_integer((json_int_t)peak));
+}
+
 void am_report_done(struct am_report *r, uint64_t bytes, const char *sha256, uint64_t records)
 {
     stop_beat(r);
-    put(r, json_pack("{s:s, s:I, s:s, s:I}", "record", "done", "bytes", (json_int_t)bytes, "sha256", sha256, "records",
-                     (json_int_t)records));
+    json_t *done = json_pack("{s:s, s:I, s:s, s:I}", "record", "done", "bytes", (json_int_t)bytes, "sha256", sha256,
+                             "records", (json_int_t)records);
+    put_usage(done);
+    put(r, done);
 }
 
 void am_report_close(struct am_report *r)

@@ -27,7 +27,8 @@ struct am_progress {
     uint64_t done, total, bytes_done, bytes_total;
 };
 
-int am_report_open(struct am_report *r, int fd, const char *registry_sha256, unsigned threads); /* sends hello */
+/* Sends hello. `confinement` (taken): the list of what holds. */
+int am_report_open(struct am_report *r, int fd, const char *registry_sha256, unsigned threads, json_t *confinement);
 void am_report_progress(struct am_report *r,
                         const struct am_progress *p); /* at most 4 a second, but always the last of a phase */
 bool am_report_broken(struct am_report *r);

@@ -4,6 +4,7 @@
  */
 #include "core/methods/run.h"
 
+#include "core/base/failpoint.h"
 #include "core/base/sys.h"
 #include "core/base/text.h"
 #include "core/methods/args_json.h"
@@ -12,6 +13,7 @@
 #include "worker/files.h"
 #include "worker/limits.h"
 #include "worker/session.h"
+#include "worker/spans.h"
 #include "worker/spec.h"
 
 #include <stdio.h>
@@ -119,6 +121,8 @@ static int compute(struct job *j)
         .donor = &j->model[j->spec.donor],
         .out_dtype = j->spec.out_dtype,
         .shard_bytes = j->spec.shard_bytes,
+        .assemble_fraction = j->spec.assemble_fraction,
+        .max_blobs = j->spec.max_blobs,
         .threads = j->spec.threads,
         .staging = j->s->staging,
         .propagate_nonfinite = am_streq(am_arg_text(&j->args, "nonfinite"), "propagate"),
@@ -153,19 +157,6 @@ static int read_config(struct job *j)
     return 0;
 }
 
-static int put_weights(struct job *j, const struct am_out_file *file)
-{
-    struct am_staged staged = {.lfs = true, .bytes = file->bytes};
-    snprintf(staged.name, sizeof(staged.name), "%s", file->staged);
-    snprintf(staged.sha256, sizeof(staged.sha256), "%s", file->sha256);
-    AM_TRY(am_result_put(&j->s->result, am_file_record(file->path, &staged, true)));
-    for (size_t i = file->first; i < file->first + file->n; i++) {
-        const struct am_st_out *t = &j->out.t[i].st;
-        AM_TRY(am_result_put(&j->s->result, am_tensor_record(t->name, t->dtype, t->shape, t->rank, t->begin, t->end)));
-    }
-    return 0;
-}
-
 static int put_text(struct job *j, const char *path, const char *text, size_t n)
 {
     struct am_staged staged;
@@ -176,12 +167,26 @@ static int put_text(struct job *j, const char *path, const char *text, size_t n)
 
 static int put_index(struct job *j)
 {
-    if (j->out.files < 2)
-        return 0;
+    if (j->out.planned || j->out.files < 2)
+        return 0; /* the same tensors in the same files as in the donor: its index is kept */
     char *text = am_output_index_json(&j->out);
     int rc = text ? put_text(j, "model.safetensors.index.json", text, strlen(text)) : -AM_E_OUT_OF_MEMORY;
     free(text);
     return rc;
+}
+
+static int put_weights(struct job *j)
+{
+    if (j->out.planned) {
+        struct am_spans spans = {
+            .s = j->s, .spec = &j->spec, .donor = &j->model[j->spec.donor], .out = &j->out, .staged = j->staged};
+        int rc = am_spans_put(&spans);
+        j->staged = spans.staged;
+        return rc;
+    }
+    for (size_t i = 0; i < j->out.files; i++)
+        AM_TRY(am_weights_put(j->s, &j->out, &j->out.file[i]));
+    return 0;
 }
 
 static int put_made(struct job *j, const char *path, int (*make)(const struct am_spec_run *, struct am_buf *))
@@ -228,12 +233,14 @@ static int put_config(struct job *j)
     return rc;
 }
 
-static bool kept(const char *path)
+static bool kept(const struct job *j, const char *path)
 {
     static const char *const made[] = {"README.md", "amend.json", "mergekit_config.yml"};
     for (size_t i = 0; i < sizeof(made) / sizeof(made[0]); i++)
         if (am_streq(path, made[i]))
             return false;
+    if (j->out.planned && am_ends(path, ".safetensors.index.json"))
+        return true;
     return !am_starts(path, "amend/") && !am_file_is_weights(path);
 }
 
@@ -241,7 +248,7 @@ static int put_kept(struct job *j, bool config_written)
 {
     for (size_t i = 0; i < j->spec.others; i++) {
         const char *path = j->spec.other[i].file.path;
-        if (!kept(path) || (config_written && am_streq(path, "config.json")))
+        if (!kept(j, path) || (config_written && am_streq(path, "config.json")))
             continue;
         AM_TRY(am_result_put(&j->s->result, json_pack("{s:s, s:s}", "record", "keep", "path", path)));
     }
@@ -254,8 +261,7 @@ static int put_result(struct job *j)
     AM_TRY(am_result_open(result, j->s->staging));
     json_t *architecture = am_architecture(j->config ? j->config : "", j->config_n);
     AM_TRY(am_result_put(result, json_pack("{s:s, s:o}", "record", "model", "architecture", architecture)));
-    for (size_t i = 0; i < j->out.files; i++)
-        AM_TRY(put_weights(j, &j->out.file[i]));
+    AM_TRY(put_weights(j));
     AM_TRY(put_index(j));
     AM_TRY(put_made(j, "README.md", am_card_readme));
     AM_TRY(put_made(j, "amend.json", am_card_recipe));
@@ -272,11 +278,11 @@ static int work(struct job *j)
     if (am_limits_check_fds(fds->v, fds->n, &other) < 0)
         return am_fault_add(&j->s->faults, AM_E_INTERNAL, (struct am_where){0},
                             "descriptor %d is open and not in the spec", other);
-    AM_TRY(am_limits_files(fds->v, fds->n));
     AM_TRY(find_method(j));
     AM_TRY(take_args(j));
     AM_TRY(open_models(j));
     AM_TRY(read_config(j));
+    am_failpoint("worker.compute");
     AM_TRY(compute(j));
     int rc = put_result(j);
     return rc == -AM_E_INTERNAL ? -AM_E_CANNOT_WRITE : rc;

@@ -9,7 +9,6 @@
 #include <stdlib.h>
 
 #define SPEC_MAX (64u << 20)
-#define FD_FIRST 5
 #define FD_MAX 65535
 
 static int read_all(int fd, struct am_buf *out)
@@ -72,6 +71,18 @@ int am_spec_head(json_t *root, struct am_faults *f)
     return 0;
 }
 
+int am_spec_limits(struct am_limits *ret, json_t *root, struct am_faults *faults)
+{
+    struct am_limits l = {0};
+    json_t *o = json_object_get(root, "limits");
+    if (am_spec_u64(o, "memory_bytes", &l.memory_bytes) < 0 || am_spec_u64(o, "file_bytes", &l.file_bytes) < 0 ||
+        am_spec_u64(o, "descriptors", &l.descriptors) < 0 ||
+        (json_object_get(o, "cpu_seconds") && am_spec_u64(o, "cpu_seconds", &l.cpu_seconds) < 0))
+        return am_spec_bad(faults, "#/limits", "must have memory_bytes, file_bytes and descriptors");
+    *ret = l;
+    return 0;
+}
+
 const char *am_spec_path(json_t *obj)
 {
     const char *path = json_string_value(json_object_get(obj, "path"));
@@ -98,7 +109,7 @@ static int remember(struct am_spec_fds *fds, int fd)
 int am_spec_fd(struct am_spec_fds *fds, json_t *value, int *ret)
 {
     json_int_t number = json_integer_value(value);
-    if (!json_is_integer(value) || number < FD_FIRST || number > FD_MAX)
+    if (!json_is_integer(value) || number < AM_FD_FIRST || number > FD_MAX)
         return -AM_E_BAD_SPEC;
     AM_TRY(remember(fds, (int)number));
     *ret = (int)number;

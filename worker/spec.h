@@ -8,10 +8,12 @@
 
 #include "core/base/fault.h"
 #include "core/tensor/model.h"
+#include "worker/limits.h"
 
 #include <jansson.h>
 
 #define AM_FD_STAGING 4
+#define AM_FD_FIRST 5 /* of the inputs */
 
 struct am_spec_fds { /* every descriptor the spec names, once each */
     int *v;
@@ -36,6 +38,10 @@ struct am_spec_run {
     unsigned threads;
     int out_dtype; /* -1 = the donor's */
     uint64_t shard_bytes;
+    double assemble_fraction; /* 0: every file is written whole */
+    unsigned max_blobs;
+    const char **blob; /* SHA-256 of descriptor AM_FD_FIRST + i */
+    size_t blobs;
     struct am_spec_input *input;
     size_t inputs, donor;
     struct am_spec_other *other;
@@ -59,6 +65,8 @@ struct am_spec_import {
 
 /* Reads descriptor `fd` to its end, at most 64 MiB, and parses it. -AM_E_BAD_SPEC with a fault. */
 int am_spec_load(int fd, json_t **ret, struct am_faults *faults);
+/* The member `limits`, which both modes have. -AM_E_BAD_SPEC with a fault. */
+int am_spec_limits(struct am_limits *ret, json_t *root, struct am_faults *faults);
 /* `root` is taken. -AM_E_BAD_SPEC with faults (JSON Pointers into the spec), -AM_E_UNSUPPORTED for another proto. */
 int am_spec_run(struct am_spec_run *ret, json_t *root, struct am_faults *faults);
 int am_spec_import(struct am_spec_import *ret, json_t *root, struct am_faults *faults);

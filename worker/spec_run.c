@@ -8,6 +8,8 @@
 #include <stdlib.h>
 
 #define THREADS_MAX 64
+#define BLOBS_MIN 4
+#define BLOBS_MAX 1024
 
 /* The spans must tile the file: that is what makes an assembled file read like a whole one. */
 static int take_spans(struct am_file *file, struct am_spec_fds *fds, json_t *list)
@@ -34,7 +36,9 @@ static int take_file(struct am_file *file, struct am_spec_fds *fds, json_t *o, b
 {
     json_t *spans = json_object_get(o, "spans");
     file->path = am_spec_path(o);
-    if (!file->path || am_spec_u64(o, "bytes", &file->bytes) < 0)
+    file->sha256 = json_string_value(json_object_get(o, "sha256"));
+    if (!file->path || !file->sha256 || !am_is_hex(file->sha256, AM_SHA256_LEN) ||
+        am_spec_u64(o, "bytes", &file->bytes) < 0)
         return -AM_E_BAD_SPEC;
     *ret_readable = json_is_array(spans);
     return *ret_readable ? take_spans(file, fds, spans) : 0;
@@ -125,6 +129,37 @@ static int take_options(struct am_spec_run *s, struct am_faults *f)
     return 0;
 }
 
+/* The names of the descriptors: what spans of the result go by. */
+static int take_blobs(struct am_spec_run *s, struct am_faults *f)
+{
+    json_t *list = json_object_get(s->root, "blobs");
+    s->blob = calloc(json_array_size(list) + 1, sizeof(*s->blob));
+    if (!s->blob)
+        return -AM_E_OUT_OF_MEMORY;
+    for (; s->blobs < json_array_size(list); s->blobs++) {
+        s->blob[s->blobs] = json_string_value(json_array_get(list, s->blobs));
+        if (!s->blob[s->blobs] || !am_is_hex(s->blob[s->blobs], AM_SHA256_LEN))
+            return am_spec_bad(f, "#/blobs", "must be a list of SHA-256");
+    }
+    for (size_t i = 0; i < s->fds.n; i++)
+        if ((size_t)(s->fds.v[i] - AM_FD_FIRST) >= s->blobs)
+            return am_spec_bad(f, "#/blobs", "must name every descriptor");
+    return 0;
+}
+
+static int take_store(struct am_spec_run *s, struct am_faults *f)
+{
+    json_t *o = json_object_get(s->root, "store"), *fraction = json_object_get(o, "assemble_fraction");
+    uint64_t most = 0;
+    if (!json_is_number(fraction) || json_number_value(fraction) < 0 || json_number_value(fraction) > 1)
+        return am_spec_bad(f, "#/store/assemble_fraction", "must be 0 to 1");
+    if (am_spec_u64(o, "max_blobs_per_file", &most) < 0 || most < BLOBS_MIN || most > BLOBS_MAX)
+        return am_spec_bad(f, "#/store/max_blobs_per_file", "must be 4 to 1024");
+    s->assemble_fraction = json_number_value(fraction);
+    s->max_blobs = (unsigned)most;
+    return 0;
+}
+
 static int take_all(struct am_spec_run *s, struct am_faults *f)
 {
     AM_TRY(am_spec_head(s->root, f));
@@ -138,8 +173,10 @@ static int take_all(struct am_spec_run *s, struct am_faults *f)
     if (!json_is_object(s->params) || !json_is_object(s->recipe))
         return am_spec_bad(f, "#", "must have the objects params and recipe");
     AM_TRY(take_options(s, f));
+    AM_TRY(take_store(s, f));
     AM_TRY(take_inputs(s, f));
-    return take_others(s, f);
+    AM_TRY(take_others(s, f));
+    return take_blobs(s, f);
 }
 
 int am_spec_run(struct am_spec_run *ret, json_t *root, struct am_faults *faults)
@@ -164,6 +201,7 @@ void am_spec_run_done(struct am_spec_run *s)
         free(s->other[i].file.span);
     free(s->input);
     free(s->other);
+    free(s->blob);
     free(s->fds.v);
     json_decref(s->root);
     *s = (struct am_spec_run){0};

@@ -64,6 +64,8 @@ int am_err_from_errno(int errno_value)
         return -AM_E_NOT_FOUND;
     case ENOMEM:
         return -AM_E_OUT_OF_MEMORY;
+    case EFBIG: /* a limit of the process, not of the disk */
+        return -AM_E_CANNOT_WRITE;
     default:
         return -AM_E_INTERNAL;
     }

@@ -21,8 +21,9 @@ const char *am_err_title(int err);
 int am_err_status(int err); /* HTTP status; 0 for errors of jobs */
 bool am_err_retryable(int err);
 int am_err_from_slug(const char *slug); /* positive number, or 0 when unknown */
-int am_err_from_errno(int errno_value); /* negative: ENOSPC/EDQUOT -> -AM_E_DISK, ENOENT -> -AM_E_NOT_FOUND,
-                                           ENOMEM -> -AM_E_OUT_OF_MEMORY, all else -> -AM_E_INTERNAL */
+int am_err_from_errno(
+    int errno_value); /* negative: ENOSPC/EDQUOT -> -AM_E_DISK, ENOENT -> -AM_E_NOT_FOUND,
+                         ENOMEM -> -AM_E_OUT_OF_MEMORY, EFBIG -> -AM_E_CANNOT_WRITE, all else -> -AM_E_INTERNAL */
 
 /* Returns from the calling function when `x` is negative. */
 #define AM_TRY(x)                                                                                                      \

@@ -95,12 +95,39 @@ int am_parse_f64(const char *s, double *ret)
     return 0;
 }
 
+struct unit {
+    const char *name;
+    uint64_t factor;
+};
+
+/* A whole number and one of the units right behind it; the list ends with a NULL name. */
+static int parse_with_unit(const char *s, const struct unit *units, uint64_t *ret)
+{
+    char digits[24];
+    size_t n = s ? strspn(s, "0123456789") : 0;
+    if (n == 0 || n >= sizeof(digits))
+        return -AM_E_INVALID_REQUEST;
+    memcpy(digits, s, n);
+    digits[n] = '\0';
+    uint64_t v;
+    AM_TRY(am_parse_u64(digits, &v));
+    while (units->name && strcmp(s + n, units->name) != 0)
+        units++;
+    if (!units->name || __builtin_mul_overflow(v, units->factor, &v))
+        return -AM_E_INVALID_REQUEST;
+    *ret = v;
+    return 0;
+}
+
+int am_parse_seconds(const char *s, uint64_t *ret)
+{
+    static const struct unit units[] = {{"", 1}, {"s", 1}, {"m", 60}, {"h", 3600}, {"d", 86400}, {NULL, 0}};
+    return parse_with_unit(s, units, ret);
+}
+
 int am_parse_size(const char *s, uint64_t *ret)
 {
-    static const struct {
-        const char *unit;
-        uint64_t bytes;
-    } units[] = {
+    static const struct unit units[] = {
         {"", 1},
         {"B", 1},
         {"KB", 1000},
@@ -111,24 +138,9 @@ int am_parse_size(const char *s, uint64_t *ret)
         {"MiB", 1u << 20},
         {"GiB", 1u << 30},
         {"TiB", 1ull << 40},
+        {NULL, 0},
     };
-    char digits[24];
-    size_t n = s ? strspn(s, "0123456789") : 0;
-    if (n == 0 || n >= sizeof(digits))
-        return -AM_E_INVALID_REQUEST;
-    memcpy(digits, s, n);
-    digits[n] = '\0';
-    uint64_t v;
-    AM_TRY(am_parse_u64(digits, &v));
-    for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
-        if (strcmp(s + n, units[i].unit) != 0)
-            continue;
-        if (__builtin_mul_overflow(v, units[i].bytes, &v))
-            return -AM_E_INVALID_REQUEST;
-        *ret = v;
-        return 0;
-    }
-    return -AM_E_INVALID_REQUEST;
+    return parse_with_unit(s, units, ret);
 }
 
 /* The decimal of n digits nearest to v (v > 0): digits and the exponent of the first one. */

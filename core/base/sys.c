@@ -236,7 +236,9 @@ static int rmtree(int at, const char *path, int depth)
         return 0;
     if (errno != EISDIR && errno != EPERM)
         return fail();
-    AM_TRY(rm_below(at, path, depth));
+    int rc = rm_below(at, path, depth);
+    if (rc < 0 && rc != -AM_E_NOT_FOUND) /* somebody else may be removing it too */
+        return rc;
     return ops->unlinkat(at, path, AT_REMOVEDIR) < 0 && errno != ENOENT ? fail() : 0;
 }
 

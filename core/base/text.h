@@ -20,6 +20,8 @@ bool am_ends(const char *s, const char *suffix);
 /* Whole string must be a plain decimal number. 0 or -AM_E_INVALID_REQUEST; *ret only set on success. */
 int am_parse_u64(const char *s, uint64_t *ret);
 int am_parse_f64(const char *s, double *ret); /* finite only, "C" locale whatever the process has */
+/* "90", "90s", "15m", "72h", "30d" -> seconds */
+int am_parse_seconds(const char *s, uint64_t *ret);
 /* "20GiB", "64MiB", "4KiB", "5GB" (1000s), "123" -> bytes */
 int am_parse_size(const char *s, uint64_t *ret);
 

@@ -56,6 +56,12 @@ static bool selects(const struct am_args *args, const struct am_tensor_info *t)
     return matches(args, "include", t->name) && !matches(args, "exclude", t->name);
 }
 
+static bool unchanged(const struct am_args *args, const struct am_tensor_info *t)
+{
+    (void)t;
+    return am_arg_real(args, "sparsity") == 0;
+}
+
 static int stat(const struct am_window *w, const void *sofar, void *acc, unsigned pass)
 {
     (void)pass;
@@ -99,6 +105,7 @@ const struct am_method am_method_edit_sparsify = {
     .params = params,
     .common = am_policies,
     .selects = selects,
+    .unchanged = unchanged,
     .stat = stat,
     .merge = merge,
     .between = between,

@@ -31,6 +31,12 @@ static const struct am_param params[] = {
 
 static const struct am_rule rules[] = {{AM_RULE_SUM_NOT_ZERO, "weight", "normalize"}, {AM_RULE_END, NULL, NULL}};
 
+static bool unchanged(const struct am_args *args, const struct am_tensor_info *t)
+{
+    (void)t;
+    return (float)am_arg_real(args, "lambda") == 0;
+}
+
 static int apply(const struct am_window *w, const void *acc)
 {
     (void)acc;
@@ -69,5 +75,6 @@ const struct am_method am_method_merge_task_arithmetic = {
     .params = params,
     .common = am_policies,
     .rules = rules,
+    .unchanged = unchanged,
     .apply = apply,
 };

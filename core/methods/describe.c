@@ -5,6 +5,8 @@
 
 #include "core/methods/method.h"
 
+#include <string.h>
+
 static const char *const kind_names[] = {
     [AM_BOOL] = "bool", [AM_INT] = "int",       [AM_REAL] = "real",
     [AM_TEXT] = "text", [AM_CHOICE] = "choice", [AM_LIST] = "list",
@@ -60,12 +62,23 @@ static void add_params(json_t *list, const struct am_param *p)
         json_array_append_new(list, describe_param(p));
 }
 
-static json_t *describe_needs(const struct am_needs *n)
+/* How a method says which tensors it changes: by the lists `include` and `exclude`, which everybody can read, or in its
+ * own way. */
+static const char *selection(const struct am_method *m)
 {
-    json_t *o = json_pack("{s:i, s:s, s:s, s:s, s:s, s:s, s:i, s:I, s:s}", "min_inputs", (int)n->min_inputs, "base",
-                          need_names[n->base], "task", need_names[n->task], "data", "none", "unit", "window", "scope",
-                          scope_names[n->scope], "passes", (int)n->passes, "acc_bytes", (json_int_t)n->acc_bytes,
-                          "deterministic", "any threads, any kernels");
+    unsigned lists = 0;
+    for (const struct am_param *p = m->params; p && p->name; p++)
+        lists += p->kind == AM_LIST && (strcmp(p->name, "include") == 0 || strcmp(p->name, "exclude") == 0);
+    return !m->selects ? "all" : lists == 2 ? "patterns" : "own";
+}
+
+static json_t *describe_needs(const struct am_method *m)
+{
+    const struct am_needs *n = &m->needs;
+    json_t *o = json_pack("{s:i, s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:I, s:s}", "min_inputs", (int)n->min_inputs,
+                          "base", need_names[n->base], "task", need_names[n->task], "data", "none", "unit", "window",
+                          "scope", scope_names[n->scope], "selects", selection(m), "passes", (int)n->passes,
+                          "acc_bytes", (json_int_t)n->acc_bytes, "deterministic", "any threads, any kernels");
     json_object_set_new(o, "max_inputs", n->max_inputs ? json_integer(n->max_inputs) : json_null());
     put_bool(o, "engine", false);
     put_bool(o, "random", n->random);
@@ -88,8 +101,8 @@ static json_t *describe_method(const struct am_method *m)
     add_params(params, m->params);
     add_params(params, m->common);
     return json_pack("{s:s++, s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:o}", "id", type, "/", m->name, "type", type, "name",
-                     m->name, "since", m->since, "paper", m->paper, "summary", m->summary, "needs",
-                     describe_needs(&m->needs), "params", params, "rules", describe_rules(m->rules));
+                     m->name, "since", m->since, "paper", m->paper, "summary", m->summary, "needs", describe_needs(m),
+                     "params", params, "rules", describe_rules(m->rules));
 }
 
 json_t *am_describe(const struct am_method *const *methods)

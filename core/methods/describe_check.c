@@ -187,6 +187,14 @@ static void check_rules(struct lines *l)
     }
 }
 
+/* run.c carries these out for every method and asks for them by name. */
+static void check_policies(struct lines *l)
+{
+    size_t times;
+    if (!find(l->m, "nonfinite", &times) || !find(l->m, "overflow", &times))
+        say(l, "the parameters nonfinite and overflow are missing: set .common = am_policies");
+}
+
 static void check_method(struct lines *l)
 {
     const struct am_method *m = l->m;
@@ -200,6 +208,7 @@ static void check_method(struct lines *l)
         check_param(l, p);
     for (const struct am_param *p = m->common; p && p->name; p++)
         check_param(l, p);
+    check_policies(l);
     check_needs(l);
     check_rules(l);
 }

@@ -111,11 +111,17 @@ struct am_method {
     const char *name, *since, *paper, *summary; /* paper: "arXiv:2203.05482" or "" */
     struct am_needs needs;
     const struct am_param *params; /* the method's own */
-    const struct am_param *common; /* shared by its family, or NULL */
-    const struct am_rule *rules;   /* or NULL */
+    const struct am_param
+        *common; /* am_policies (core/merge/_policies.h): what core/methods/run.c does for every method */
+    const struct am_rule *rules; /* or NULL */
 
-    /* Which float tensors the method changes; NULL = all. The others are passed through byte for byte. */
+    /* Which float tensors the method changes; NULL = all. The others are passed through byte for byte. A method with
+       the list parameters `include` and `exclude` takes those whose name matches (am_glob) one of the first and none of
+       the second: the daemon plans by them. */
     bool (*selects)(const struct am_args *args, const struct am_tensor_info *t);
+    /* Of those: whose result is, by construction, the bytes that the donor has (the base, else the first model). They
+       are not read, take no part in statistics, and are not stored again. NULL = none. */
+    bool (*unchanged)(const struct am_args *args, const struct am_tensor_info *t);
 
     /* Statistics (needs.passes > 0). stat() touches its window and its own zeroed accumulator only, on any thread, in
        any order. merge() folds accumulators in window order. between() runs after the last window: 0 = next pass,

@@ -40,6 +40,9 @@ static void choose(struct am_run_state *s)
         item->donor = t;
         item->selected = am_dtype_computed(t->dtype) && (!r->method->selects || r->method->selects(r->args, &info));
         item->out_dtype = item->selected && r->out_dtype >= 0 ? (uint8_t)r->out_dtype : t->dtype;
+        s->selected += item->selected;
+        if (item->out_dtype == t->dtype && r->method->unchanged && r->method->unchanged(r->args, &info))
+            item->selected = false;
         item->windows = item->selected ? spans(t->elements, AM_WINDOW) : spans(t->bytes, AM_COPY_BYTES);
         item->first_window = windows;
         windows += item->selected ? item->windows : 0;
@@ -65,14 +68,6 @@ static int nothing_selected(const struct am_run_state *s)
     return rc;
 }
 
-static bool any_selected(const struct am_run_state *s)
-{
-    for (size_t i = 0; i < s->items; i++)
-        if (s->item[i].selected)
-            return true;
-    return false;
-}
-
 static int tell_lay_out(const struct am_run_state *s, int rc, int errno_value)
 {
     struct am_where none = {0};
@@ -86,28 +81,39 @@ static int tell_lay_out(const struct am_run_state *s, int rc, int errno_value)
             "the result cannot be cut into shards of %llu bytes: a result has at most %d files, each with "
             "a header of at most 100 MB; give another options.shard_bytes, mostly a larger one",
             (unsigned long long)s->r->shard_bytes, AM_SHARDS_MAX);
-    if (rc == -AM_E_INTERNAL || rc == -AM_E_NOT_FOUND)
+    if (rc == -AM_E_INTERNAL || rc == -AM_E_NOT_FOUND || rc == -AM_E_CANNOT_WRITE)
         return am_fault_add(s->faults, AM_E_CANNOT_WRITE, none, "the result cannot be created: %s",
                             strerror(errno_value));
     return rc;
 }
 
+bool am_run_compares(const struct am_run_state *s, const struct am_run_item *item)
+{
+    const struct am_run *r = s->r;
+    bool others = r->base.model && r->base.model != r->donor;
+    for (size_t i = 0; !others && i < r->inputs; i++)
+        others = r->x[i].model != r->donor;
+    return others && !am_dtype_computed(item->donor->dtype);
+}
+
+/* Not written, and read only to look for differences. */
+static bool to_compare(const struct am_run_state *s, const struct am_run_item *item)
+{
+    return !item->stored && am_run_compares(s, item);
+}
+
 static int lay_out(struct am_run_state *s)
 {
     const struct am_run *r = s->r;
-    struct am_out_want *want = calloc(s->items + 1, sizeof(*want));
-    if (!want)
-        return -AM_E_OUT_OF_MEMORY;
-    for (size_t i = 0; i < s->items; i++) {
-        const struct am_tensor *t = s->item[i].donor;
-        want[i] = (struct am_out_want){
-            .name = t->name, .shape = t->shape, .dtype = s->item[i].out_dtype, .rank = t->rank, .user = &s->item[i]};
-    }
-    int rc = am_output_open(&s->out, r->staging, r->first_number, want, s->items, r->shard_bytes);
-    int why = errno;
-    free(want);
+    int rc = am_run_files(s), why = errno;
+    AM_TRY(rc < 0 ? tell_lay_out(s, rc, why) : 0);
     s->bytes_total = s->out.data_bytes + r->method->needs.passes * s->stat_bytes;
-    return rc < 0 ? tell_lay_out(s, rc, why) : 0;
+    for (size_t i = 0; i < s->items; i++) {
+        bool compared = to_compare(s, &s->item[i]);
+        s->bytes_total += compared ? s->item[i].donor->bytes : 0;
+        s->tensors_done += !s->item[i].stored && !compared && s->item[i].windows > 0;
+    }
+    return 0;
 }
 
 static bool over_model(const struct am_run *r)
@@ -146,6 +152,14 @@ static int write_tensor(struct am_run_state *s, const struct am_out_tensor *targ
     for (uint64_t w = 0; w < item->windows; w++)
         AM_TRY(am_slots_add(s, item->selected ? AM_SLOT_APPLY : AM_SLOT_COPY, item, target, w));
     return own_stats ? am_slots_flush(s) : 0;
+}
+
+static int compare_rest(struct am_run_state *s)
+{
+    for (size_t i = 0; i < s->items; i++)
+        for (uint64_t w = 0; to_compare(s, &s->item[i]) && w < s->item[i].windows; w++)
+            AM_TRY(am_slots_add(s, AM_SLOT_COMPARE, &s->item[i], NULL, w));
+    return am_slots_flush(s);
 }
 
 static bool reads_f64(const struct am_run_state *s, const struct am_model *m)
@@ -188,18 +202,19 @@ static int finish(struct am_run_state *s)
 static int work(struct am_run_state *s)
 {
     choose(s);
-    if (!any_selected(s))
+    if (s->selected == 0)
         return nothing_selected(s);
     warn_f64(s);
     qsort(s->item, s->items, sizeof(*s->item), by_place);
     AM_TRY(lay_out(s));
-    AM_TRY(am_slots_open(s));
     s->model_scope = over_model(s->r);
+    AM_TRY(am_slots_open(s));
     if (s->model_scope && s->r->method->needs.passes)
         AM_TRY(stats_of_model(s));
     for (size_t i = 0; i < s->out.tensors; i++)
         AM_TRY(write_tensor(s, &s->out.t[i]));
     AM_TRY(am_slots_flush(s));
+    AM_TRY(compare_rest(s));
     if (s->nonfinite)
         warn(s, "non-finite-propagated", "values that are NaN or infinite were computed with", s->nonfinite);
     if (s->clamped)

@@ -27,6 +27,9 @@ struct am_run {
     const struct am_model *donor; /* gives names, order, shapes, dtypes */
     int out_dtype;                /* of computed tensors; -1 = the donor's */
     uint64_t shard_bytes;
+    double assemble_fraction; /* a donor's file is not written whole when at most this share of its data is computed; 0:
+                                 all are */
+    unsigned max_blobs;       /* that a file may be spread over; >= 4 with a fraction */
     unsigned threads;         /* windows in flight; >= 1 */
     int staging;              /* folder */
     unsigned first_number;    /* of the first staged file */
@@ -39,9 +42,11 @@ struct am_run {
 };
 
 /*
- * Runs. On success `ret_out` is finished (fsynced, hashed); the caller calls am_output_done(). On failure the faults
- * say why (tensor, input, first index) and nothing but staged files is left. -AM_E_NON_FINITE, -AM_E_SHAPE_MISMATCH,
- * -AM_E_BAD_SPEC (selection empty), -AM_E_CANCELLED, -AM_E_DISK, -AM_E_CANNOT_WRITE, ...
+ * Runs. On success `ret_out` is finished (fsynced, hashed); the caller calls am_output_done(). When it is `planned`,
+ * its files without a path are change blobs, for am_assemble(), and the donor's files that it does not name are
+ * unchanged. On failure the faults say why (tensor, input, first index) and nothing but staged files is left.
+ * -AM_E_NON_FINITE, -AM_E_SHAPE_MISMATCH, -AM_E_BAD_SPEC (selection empty), -AM_E_CANCELLED, -AM_E_DISK,
+ * -AM_E_CANNOT_WRITE, ...
  */
 int am_run(const struct am_run *r, struct am_output *ret_out, struct am_faults *faults);
 

@@ -10,13 +10,19 @@
 
 struct am_run_item { /* one tensor of the output */
     const struct am_tensor *donor;
-    bool selected; /* computed; else copied */
+    bool selected; /* computed; else the donor's bytes */
+    bool stored;   /* goes into the output; else the result refers to the donor's bytes */
     bool differs;  /* copied, and another input holds other bytes */
     uint8_t out_dtype;
     uint64_t windows, first_window; /* number of its first window in a scope over the whole model */
 };
 
-enum am_slot_work { AM_SLOT_STAT, AM_SLOT_APPLY, AM_SLOT_COPY };
+enum am_slot_work {
+    AM_SLOT_STAT,
+    AM_SLOT_APPLY,
+    AM_SLOT_COPY,
+    AM_SLOT_COMPARE /* a copy that is not written: do the inputs differ? */
+};
 
 struct am_slot_fault { /* why a window failed; told after the batch, lowest window first */
     int rc, errno_value;
@@ -29,16 +35,16 @@ struct am_slot_fault { /* why a window failed; told after the batch, lowest wind
 struct am_slot { /* one window in flight, with its buffers */
     enum am_slot_work work;
     const struct am_run_item *item;
-    const struct am_out_tensor *target;
-    uint64_t first;              /* element; byte for copies */
-    size_t n;                    /* elements; bytes for copies */
-    uint64_t index;              /* window number in the accumulator's scope */
-    size_t bytes;                /* written, in `raw` */
-    bool differs;                /* a copy: another input has other bytes here */
-    uint64_t nonfinite, clamped; /* let through by the policies */
+    const struct am_out_tensor *target; /* NULL for STAT and COMPARE */
+    uint64_t first;                     /* element; byte for copies */
+    size_t n;                           /* elements; bytes for copies */
+    uint64_t index;                     /* window number in the accumulator's scope */
+    size_t bytes;                       /* written, in `raw` */
+    bool differs;                       /* a copy: another input has other bytes here */
+    uint64_t nonfinite, clamped;        /* let through by the policies */
     struct am_slot_fault fault;
-    unsigned char *raw; /* AM_WINDOW * 8 bytes: as stored */
-    float *values;      /* AM_WINDOW each: inputs, base, out */
+    unsigned char *raw; /* am_run_state.raw bytes: as stored */
+    float *values;      /* `blocks` of `stride` each: base, inputs, out; or another input's copied bytes */
     const float **x;
     void *acc;
 };
@@ -48,9 +54,11 @@ struct am_run_state {
     struct am_faults *faults;
     struct am_output out;
     struct am_run_item *item; /* in the donor's order */
-    size_t items;
+    size_t items, selected;   /* selected: before `unchanged` */
     struct am_slot *slot;
     size_t slots, filled;
+    size_t stride, raw, blocks; /* elements of the largest window; its bytes as stored; blocks of a slot */
+    size_t other;               /* bytes of the largest window that is compared */
     bool model_scope;
     void *acc;         /* of the scope at work */
     const void *sofar; /* what stat() may see: NULL in the very first round */
@@ -60,8 +68,12 @@ struct am_run_state {
     uint64_t nonfinite, clamped;
 };
 
+/* Not computed with and in several inputs, of which others may hold other bytes. */
+bool am_run_compares(const struct am_run_state *s, const struct am_run_item *item);
 int am_slots_open(struct am_run_state *s);
 void am_slots_done(struct am_run_state *s);
+/* Decides which files are written and opens the output; errno is the cause of an error. */
+int am_run_files(struct am_run_state *s);
 /* Puts one window into the next free slot, and runs the batch when all are filled. */
 int am_slots_add(struct am_run_state *s, enum am_slot_work work, const struct am_run_item *item,
                  const struct am_out_tensor *target, uint64_t number);

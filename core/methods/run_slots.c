@@ -11,22 +11,71 @@
 
 #define SMALL 16384 /* elements, or bytes of copies */
 
-static size_t value_blocks(const struct am_run *r)
+static size_t least(uint64_t a, uint64_t b)
 {
-    return r->inputs + 2;
+    return (size_t)(a < b ? a : b);
+}
+
+static void grow(size_t *at, size_t value)
+{
+    *at = value > *at ? value : *at;
+}
+
+static size_t stored(const struct am_model *m, const char *name, size_t window)
+{
+    const struct am_tensor *t = m ? am_model_find(m, name) : NULL;
+    return t ? window * (am_dtype_bits(t->dtype) / 8) : 0;
+}
+
+static void measure_copy(struct am_run_state *s, const struct am_run_item *item, uint64_t *copies)
+{
+    bool compared = am_run_compares(s, item);
+    size_t window = least(item->donor->bytes, AM_COPY_BYTES);
+    if (!item->stored && !compared)
+        return;
+    *copies += item->windows;
+    grow(&s->raw, window);
+    grow(&s->other, compared ? window : 0);
+}
+
+/* The largest windows that there are: a model of small tensors needs little. */
+static void measure(struct am_run_state *s)
+{
+    const struct am_run *r = s->r;
+    uint64_t windows = 0, copies = 0, most = 0;
+    for (size_t i = 0; i < s->items; i++) {
+        const struct am_run_item *item = &s->item[i];
+        if (!item->selected) {
+            measure_copy(s, item, &copies);
+            continue;
+        }
+        size_t window = least(item->donor->elements, AM_WINDOW);
+        grow(&s->stride, window);
+        grow(&s->raw, window * (am_dtype_bits(item->out_dtype) / 8));
+        grow(&s->raw, stored(r->base.model, item->donor->name, window));
+        for (size_t k = 0; k < r->inputs; k++)
+            grow(&s->raw, stored(r->x[k].model, item->donor->name, window));
+        windows += item->windows;
+        most = item->windows > most ? item->windows : most;
+    }
+    bool by_tensor = r->method->needs.passes && !s->model_scope;
+    s->blocks = r->inputs + (r->base.model ? 1 : 0) + 1;
+    s->stride = (s->stride + 15) / 16 * 16;
+    s->slots = least(r->threads, by_tensor ? (most > copies ? most : copies) : windows + copies);
+    s->slots = s->slots ? s->slots : 1;
 }
 
 int am_slots_open(struct am_run_state *s)
 {
-    s->slots = s->r->threads;
+    measure(s);
     s->slot = calloc(s->slots, sizeof(*s->slot));
     if (!s->slot)
         return -AM_E_OUT_OF_MEMORY;
-    size_t acc = s->r->method->needs.acc_bytes;
+    size_t acc = s->r->method->needs.acc_bytes, values = s->blocks * s->stride * sizeof(float);
     for (size_t i = 0; i < s->slots; i++) {
         struct am_slot *slot = &s->slot[i];
-        slot->raw = malloc(AM_WINDOW * sizeof(double));
-        slot->values = malloc(value_blocks(s->r) * AM_WINDOW * sizeof(float));
+        slot->raw = malloc(s->raw + 1);
+        slot->values = malloc((values > s->other ? values : s->other) + 1);
         slot->x = calloc(s->r->inputs, sizeof(*slot->x));
         slot->acc = acc ? malloc(acc) : NULL;
         if (!slot->raw || !slot->values || !slot->x || (acc && !slot->acc))
@@ -54,8 +103,9 @@ int am_slots_add(struct am_run_state *s, enum am_slot_work work, const struct am
                  const struct am_out_tensor *target, uint64_t number)
 {
     struct am_slot *slot = &s->slot[s->filled++];
-    uint64_t all = work == AM_SLOT_COPY ? item->donor->bytes : item->donor->elements;
-    uint64_t span = work == AM_SLOT_COPY ? AM_COPY_BYTES : AM_WINDOW;
+    bool copies = work == AM_SLOT_COPY || work == AM_SLOT_COMPARE;
+    uint64_t all = copies ? item->donor->bytes : item->donor->elements;
+    uint64_t span = copies ? AM_COPY_BYTES : AM_WINDOW;
     slot->work = work;
     slot->item = item;
     slot->target = target;
@@ -73,7 +123,7 @@ static int task(void *arg, size_t i)
 
 static void warn_differs(struct am_run_state *s, const struct am_slot *slot)
 {
-    struct am_run_item *item = slot->target->user;
+    struct am_run_item *item = s->item + (slot->item - s->item); /* the slot's own, to be written to */
     if (!slot->differs || item->differs)
         return;
     item->differs = true;
@@ -88,11 +138,12 @@ static void warn_differs(struct am_run_state *s, const struct am_slot *slot)
 
 static int settle_written(struct am_run_state *s, const struct am_slot *slot)
 {
-    AM_TRY(am_output_hash(&s->out, slot->target, slot->raw, slot->bytes));
+    if (slot->target)
+        AM_TRY(am_output_hash(&s->out, slot->target, slot->raw, slot->bytes));
     warn_differs(s, slot);
     s->bytes_done += slot->bytes;
     uint64_t end = slot->first + slot->n;
-    s->tensors_done += end == (slot->work == AM_SLOT_COPY ? slot->item->donor->bytes : slot->item->donor->elements);
+    s->tensors_done += end == (slot->work == AM_SLOT_APPLY ? slot->item->donor->elements : slot->item->donor->bytes);
     return 0;
 }
 
@@ -175,7 +226,7 @@ int am_slot_tell(const struct am_run_state *s, const struct am_slot *slot)
                             f->rc == -AM_E_STORE_DAMAGED ? "its file is shorter than its version says"
                                                          : strerror(f->errno_value));
     if (f->rc == -AM_E_CANNOT_WRITE || f->rc == -AM_E_DISK)
-        return am_fault_add(s->faults, -f->rc, where, "the result cannot be written (%s); make room and retry the job",
-                            strerror(f->errno_value));
+        return am_fault_add(s->faults, -f->rc, where, "the result cannot be written (%s)%s", strerror(f->errno_value),
+                            f->rc == -AM_E_DISK ? "; make room and retry the job" : "");
     return am_fault_add(s->faults, -f->rc, where, "%s failed on %.300s", s->r->method->name, name);
 }

@@ -52,9 +52,9 @@ static int load_all(const struct am_run_state *s, struct am_slot *slot, struct a
     if (r->base.model) {
         AM_TRY(load(s, slot, &r->base, next));
         w->base = next;
-        next += AM_WINDOW;
+        next += s->stride;
     }
-    for (size_t i = 0; i < r->inputs; i++, next += AM_WINDOW) {
+    for (size_t i = 0; i < r->inputs; i++, next += s->stride) {
         AM_TRY(load(s, slot, &r->x[i], next));
         slot->x[i] = next;
     }
@@ -135,6 +135,8 @@ static int copy(const struct am_run_state *s, struct am_slot *slot)
     for (size_t i = 0; i < s->r->inputs; i++)
         AM_TRY(compare(s, slot, &s->r->x[i]));
     slot->bytes = slot->n;
+    if (slot->work == AM_SLOT_COMPARE)
+        return 0;
     rc = am_output_write(&s->out, slot->target, slot->raw, slot->n, slot->first);
     return rc < 0 ? fail(slot, rc == -AM_E_INTERNAL ? -AM_E_CANNOT_WRITE : rc, NULL) : 0;
 }
@@ -145,5 +147,6 @@ int am_slot_run(const struct am_run_state *s, struct am_slot *slot)
     slot->nonfinite = slot->clamped = 0;
     slot->differs = false;
     slot->bytes = 0;
-    return slot->work == AM_SLOT_COPY ? copy(s, slot) : compute(s, slot);
+    bool copies = slot->work == AM_SLOT_COPY || slot->work == AM_SLOT_COMPARE;
+    return copies ? copy(s, slot) : compute(s, slot);
 }

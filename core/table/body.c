@@ -4,6 +4,7 @@
  */
 #include "core/table/body.h"
 
+#include "core/base/clock.h"
 #include "core/base/text.h"
 #include "core/table/body_parts.h"
 #include "core/table/json_util.h"
@@ -16,11 +17,12 @@
 
 #define THREADS_MAX 64
 #define SHARD_MAX 50000000000LL
-#define SHARD_DEFAULT 5000000000LL
 #define METADATA_MAX 16
 #define KEY_MAX 64
 #define VALUE_MAX 512
 #define PRIORITY_DEFAULT 50
+#define ATTEMPTS_MAX 10
+#define TIME_LIMIT_MAX (366 * 86400)
 
 /* `type` as the table holds it; NULL when no method has it. */
 static const char *known_type(const struct am_table *t, const char *type, size_t n)
@@ -166,13 +168,29 @@ static json_t *out_dtype(json_t *options, struct am_faults *f)
     return name ? json_string(name) : json_null();
 }
 
+/* When and how often it runs. */
+static void check_schedule(struct am_body *b, json_t *options, struct am_faults *f)
+{
+    char shown[AM_SHOWN];
+    struct am_where w = {.pointer = "#/options/not_before"};
+    b->max_attempts = (int)am_member_int(options, "#/options", "max_attempts", 1, ATTEMPTS_MAX, 0, f);
+    b->time_limit_seconds = am_member_int(options, "#/options", "time_limit_seconds", 1, TIME_LIMIT_MAX, 0, f);
+    const char *text = am_member_text(options, "#/options", "not_before", false, NULL, f);
+    if (text && am_time_parse(text, &b->not_before) < 0)
+        am_fault_add(f, AM_E_INVALID_PARAMS, w,
+                     "%s is no time; expected RFC 3339 with an offset, such as 2026-11-23T01:48:10Z",
+                     am_shown(shown, text));
+}
+
 static int check_options(struct am_body *b, json_t *options, struct am_faults *f)
 {
-    static const char *const known[] = {"seed", "threads", "out_dtype", "shard_bytes", NULL};
+    static const char *const known[] = {
+        "seed", "threads", "out_dtype", "shard_bytes", "max_attempts", "time_limit_seconds", "not_before", NULL};
     am_members_known(options, "#/options", known, f);
+    check_schedule(b, options, f);
     json_int_t seed = am_member_int(options, "#/options", "seed", 0, INT64_MAX, 0, f);
     json_int_t threads = am_member_int(options, "#/options", "threads", 1, THREADS_MAX, 0, f);
-    json_int_t shard = am_member_int(options, "#/options", "shard_bytes", 0, SHARD_MAX, SHARD_DEFAULT, f);
+    json_int_t shard = am_member_int(options, "#/options", "shard_bytes", 0, SHARD_MAX, AM_SHARD_BYTES, f);
     b->options = json_pack("{s:I,s:I,s:o,s:I}", "seed", seed, "threads", threads, "out_dtype", out_dtype(options, f),
                            "shard_bytes", shard);
     return b->options ? 0 : -AM_E_OUT_OF_MEMORY;
@@ -215,8 +233,8 @@ static int check_publish(struct am_body *b, json_t *body, const char *type, stru
 
 static int check_all(struct am_body *b, json_t *body, const struct am_table *t, struct am_faults *f)
 {
-    static const char *const known[] = {"type",    "method",   "inputs",   "params", "options",
-                                        "publish", "metadata", "priority", NULL};
+    static const char *const known[] = {"type",    "method",   "inputs",   "params",       "options",
+                                        "publish", "metadata", "priority", "client_token", NULL};
     am_members_known(body, "#", known, f);
     const char *type = check_type(t, body, f);
     check_method(b, t, body, type, f);
@@ -230,6 +248,7 @@ static int check_all(struct am_body *b, json_t *body, const struct am_table *t, 
     AM_TRY(check_publish(b, body, type, f));
     AM_TRY(check_metadata(b, body, f));
     b->priority = (int)am_member_int(body, "#", "priority", 0, 100, PRIORITY_DEFAULT, f);
+    am_member_text(body, "#", "client_token", false, NULL, f); /* its form is checked where keys are */
     return 0;
 }
 

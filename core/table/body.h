@@ -11,6 +11,9 @@
 
 #include <stdbool.h>
 
+#define AM_SHARD_BYTES                                                                                                 \
+    5000000000LL /* options.shard_bytes when nobody says; then a donor's files are kept as they are cut */
+
 /* One input version named in the body, in this order: merge: base (if given), models...; unlearn: model, task.version
    (role "patch"), task.base (role "old_base"; when the body leaves it out, the entry repeats `model`); edit: model. */
 struct am_body_input {
@@ -30,11 +33,15 @@ struct am_body {
     json_t *options; /* complete: seed, threads (0 = the slot's), out_dtype (null or text), shard_bytes */
     json_t *metadata;
     int priority;
-    char *publish_model;    /* for merge required; else NULL = the input's model */
-    char *branch, *message; /* branch "main" by default; message NULL = made by the caller */
-    char *on_conflict;      /* "append" (merge) or "detach" (edit, unlearn) by default; also "fail" */
-    char *if_head;          /* or NULL */
-    json_t *tags;           /* list of text */
+    /* Options that say when and how often a job runs: they change no byte of its result, so the recipe lacks them. */
+    int max_attempts;           /* 0 = the service's default */
+    int64_t time_limit_seconds; /* 0 = none */
+    int64_t not_before;         /* ms since 1970; 0 = at once */
+    char *publish_model;        /* for merge required; else NULL = the input's model */
+    char *branch, *message;     /* branch "main" by default; message NULL = made by the caller */
+    char *on_conflict;          /* "append" (merge) or "detach" (edit, unlearn) by default; also "fail" */
+    char *if_head;              /* or NULL */
+    json_t *tags;               /* list of text */
 };
 
 /*

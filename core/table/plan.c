@@ -1,22 +1,36 @@
 /*
- * plan.c - the plan of a job (plan.h): one merge-join over the sorted tensor tables of all inputs.
- * Knows dtypes by name only, since the daemon links this and nothing of core/tensor; a unit test holds the two
- * together.
+ * plan.c - the plan of a job (plan.h): one merge-join over the sorted tensor tables of all inputs. The files of the
+ * result are plan_output.c.
  */
 #include "core/table/plan.h"
 
 #include "core/base/buf.h"
 #include "core/base/text.h"
 #include "core/table/json_util.h"
+#include "core/table/plan_parts.h"
 
 #include <stdlib.h>
 #include <string.h>
 
+#define NAMED 5   /* tensors given as examples */
 #define LISTED 20 /* tensors told one by one for each input */
 #define NAME_MAX_BYTES ((size_t)1 << 20)
-#define BASE_BYTES ((uint64_t)24 << 20)
-#define WINDOW 262144u /* elements of one window of the worker */
-#define DISK_EXTRA ((uint64_t)1 << 20)
+
+/* Resident bytes of the worker, measured from outside and fitted; tests/service/test_plans.py holds peak <= plan
+ * <= 1.25 x peak. Itself with its libraries; a tensor of an input, beside its name; of the donor, and of what is
+ * written, to the end and while it is laid out; a span of an input, as the spec tells it; a changed tensor of an
+ * assembled file. */
+#define BASE_BYTES ((uint64_t)25 << 18)
+#define ENTRY_BYTES 128
+#define ITEM_BYTES 56
+#define OUT_BYTES 64
+#define WANT_BYTES 40
+#define HEADER_BYTES 123
+#define SPAN_BYTES 640
+#define CHANGE_BYTES 88
+#define HASH_BYTES ((uint64_t)1 << 20)
+
+#define BYTES_A_SECOND 150e6 /* read, computed with, hashed and synced, by one slow core on a slow disk */
 
 struct side {
     struct am_plan_input *in;
@@ -29,6 +43,10 @@ struct side {
 struct join {
     struct side *side;
     size_t n, donor, listed;
+    const struct am_body *body;
+    uint64_t computed;       /* tensors */
+    char some[AM_LIST_TEXT]; /* names of tensors that could be */
+    size_t named;
     uint64_t reads;     /* times that each computed tensor of each input is read */
     uint64_t out_bytes; /* of an element of out_dtype; 0 = the donor's */
     struct am_plan plan;
@@ -36,26 +54,72 @@ struct join {
     struct am_faults *faults;
 };
 
-static uint64_t plus(uint64_t a, uint64_t b)
+uint64_t am_plan_plus(uint64_t a, uint64_t b)
 {
     uint64_t sum;
     return __builtin_add_overflow(a, b, &sum) ? UINT64_MAX : sum;
 }
 
-static uint64_t times(uint64_t a, uint64_t b)
+uint64_t am_plan_times(uint64_t a, uint64_t b)
 {
     uint64_t product;
     return __builtin_mul_overflow(a, b, &product) ? UINT64_MAX : product;
 }
 
-/* Bytes of an element of a dtype that methods compute with; 0 for all others. */
-static uint64_t computed_bytes(const char *dtype)
+uint64_t am_plan_windows(uint64_t n, uint64_t span)
+{
+    return n / span + (n % span != 0);
+}
+
+static const char *const dtypes[AM_PLAN_DTYPES] = {
+    "BOOL", "F4",  "F6_E2M3", "F6_E3M2", "U8",  "I8",  "F8_E5M2", "F8_E4M3", "F8_E8M0", "F8_E4M3FNUZ", "F8_E5M2FNUZ",
+    "I16",  "U16", "F16",     "BF16",    "I32", "U32", "F32",     "C64",     "F64",     "I64",         "U64",
+};
+
+int am_plan_dtype(const char *name)
+{
+    for (int i = 0; i < AM_PLAN_DTYPES; i++)
+        if (dtypes[i][0] == name[0] && am_streq(dtypes[i], name))
+            return i;
+    return -AM_E_DTYPE_UNSUPPORTED;
+}
+
+const char *am_plan_name(int dtype)
+{
+    return dtypes[dtype];
+}
+
+uint64_t am_plan_computed(const char *dtype)
 {
     if (am_streq(dtype, "F16") || am_streq(dtype, "BF16"))
         return 2;
     if (am_streq(dtype, "F32"))
         return 4;
     return am_streq(dtype, "F64") ? 8 : 0;
+}
+
+bool am_plan_names_only(const struct am_body *b, size_t i)
+{
+    return am_streq(b->input[i].role, "base") && am_streq(am_row_need(b->row, "base"), "donor");
+}
+
+static bool matches(const struct am_body *b, const char *list, const char *name)
+{
+    json_t *pattern;
+    size_t i;
+    json_array_foreach(json_object_get(b->params, list), i, pattern)
+    {
+        if (am_glob(json_string_value(pattern), name))
+            return true;
+    }
+    return false;
+}
+
+bool am_plan_selects(const struct am_body *b, const char *name)
+{
+    if (!am_streq(am_row_need(b->row, "selects"), "patterns"))
+        return true;
+    return matches(b, "include", name) && !matches(b, "exclude", name);
 }
 
 /* Quantised weights: narrow floats that need their scales, and tensors that only quantisation schemes write. */
@@ -124,7 +188,7 @@ static void compare(struct join *j, struct side *s)
                          d->in->label, b->shape);
         return;
     }
-    bool computed = computed_bytes(a->dtype) && computed_bytes(b->dtype);
+    bool computed = am_plan_computed(a->dtype) && am_plan_computed(b->dtype);
     if (strcmp(a->dtype, b->dtype) != 0 && !computed && !quantised(a) && !quantised(b) && listed(j, s))
         am_fault_add(j->faults, AM_E_DTYPE_UNSUPPORTED, where(s, "dtype", a->name),
                      "tensor %s: %s has %s, %s has %s; only F16, BF16, F32 and F64 may differ between inputs",
@@ -142,18 +206,67 @@ static bool here(const struct side *s, const char *name)
     return s->live && strcmp(s->head.name, name) == 0;
 }
 
-/* What the run will read and write for the donor's tensor and its likes. */
-static void charge(struct join *j, const char *name)
+static uint64_t least(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+static void grow(uint64_t *at, uint64_t value)
+{
+    *at = value > *at ? value : *at;
+}
+
+/* What the run reads, and holds at once, of the donor's tensor and its likes when it computes it. */
+static void charge_computed(struct join *j, const char *name, uint64_t size)
 {
     const struct am_plan_tensor *d = &j->side[j->donor].head;
-    uint64_t size = computed_bytes(d->dtype);
+    struct am_plan_need *need = &j->plan.need;
+    uint64_t elements = d->bytes / size, window = least(elements, AM_PLAN_WINDOW);
+    uint64_t windows = am_plan_windows(elements, AM_PLAN_WINDOW);
     for (size_t i = 0; i < j->n; i++) {
-        if (here(&j->side[i], name))
-            j->plan.read_bytes = plus(j->plan.read_bytes, times(j->side[i].head.bytes, size ? j->reads : 1));
+        const struct side *s = &j->side[i];
+        if (!here(s, name) || s->in->names_only)
+            continue;
+        j->plan.read_bytes = am_plan_plus(j->plan.read_bytes, am_plan_times(s->head.bytes, j->reads));
+        grow(&need->raw, window * am_plan_computed(s->head.dtype));
     }
-    uint64_t write = size && j->out_bytes ? times(d->bytes / size, j->out_bytes) : d->bytes;
-    j->plan.write_bytes = plus(j->plan.write_bytes, write);
+    grow(&need->window, window);
+    grow(&need->raw, window * (j->out_bytes ? j->out_bytes : size));
+    grow(&need->most_windows, windows);
+    need->windows = am_plan_plus(need->windows, windows);
+    j->computed++;
+}
+
+/* A tensor that is not computed with is the donor's; those that others have are compared with it. */
+static void charge_compared(struct join *j, const char *name)
+{
+    for (size_t i = 0; i < j->n; i++)
+        if (j->plan.need.others && here(&j->side[i], name))
+            j->plan.read_bytes = am_plan_plus(j->plan.read_bytes, j->side[i].head.bytes);
+}
+
+static void charge(struct join *j, const char *name)
+{
+    struct am_plan_need *need = &j->plan.need;
+    uint64_t size = am_plan_computed(j->side[j->donor].head.dtype);
+    for (size_t i = 0; i < j->n; i++) {
+        const struct side *s = &j->side[i];
+        if (!here(s, name))
+            continue;
+        need->entries++;
+        need->text = am_plan_plus(need->text, strlen(s->head.name) + strlen(s->head.shape));
+    }
+    if (size && j->named < NAMED) {
+        char shown[AM_SHOWN];
+        am_list_put(j->some, am_shown(shown, name));
+        j->named++;
+    }
+    if (size && am_plan_selects(j->body, name))
+        charge_computed(j, name, size);
+    else if (!size)
+        charge_compared(j, name);
     j->plan.tensors++;
+    need->tensors++;
 }
 
 static void judge(struct join *j, const char *name)
@@ -230,43 +343,115 @@ static void sum_up(struct join *j)
     }
 }
 
-uint64_t am_plan_memory(size_t inputs, unsigned threads, uint64_t acc_bytes)
+static uint64_t larger(uint64_t a, uint64_t b)
 {
-    uint64_t window = times(inputs + 1 + 2, WINDOW * sizeof(float)) + WINDOW * (uint64_t)8;
-    uint64_t windows = times(window, threads), accumulators = times((uint64_t)threads + 3, acc_bytes);
-    return plus(BASE_BYTES, plus(windows, accumulators));
+    return a > b ? a : b;
 }
 
-/* The inputs that a window holds beside the base. */
-static size_t window_inputs(const struct am_body *b)
+/* What stays to the end: every input's table, and the layout of the result. */
+static uint64_t tables(const struct am_plan_need *need)
 {
-    size_t n = 0;
-    for (size_t i = 0; i < b->inputs; i++)
-        n += !am_streq(b->input[i].role, "base") && !am_streq(b->input[i].role, "old_base");
-    return n;
+    uint64_t inputs = am_plan_plus(am_plan_times(need->entries, ENTRY_BYTES), need->text);
+    uint64_t output =
+        am_plan_plus(am_plan_times(need->tensors, ITEM_BYTES), am_plan_times(need->out_entries, OUT_BYTES));
+    return am_plan_plus(am_plan_plus(inputs, output), am_plan_times(need->spans, SPAN_BYTES));
+}
+
+/* While the result is laid out: its tensors in order, and the header as text. */
+static uint64_t header(const struct am_plan_need *need)
+{
+    uint64_t order = am_plan_plus(am_plan_times(need->tensors, WANT_BYTES), need->out_text);
+    return am_plan_plus(order, am_plan_times(need->out_entries, HEADER_BYTES));
+}
+
+/* While windows are at work: as many slots as there can be windows at once. */
+static uint64_t slots(const struct am_plan_need *need, unsigned threads)
+{
+    uint64_t busy =
+        need->by_tensor ? larger(need->most_windows, need->copies) : am_plan_plus(need->windows, need->copies);
+    busy = least(threads ? threads : 1, busy);
+    uint64_t values = am_plan_times(need->blocks, need->window * sizeof(float));
+    uint64_t slot = am_plan_plus(larger(values, need->other), need->raw);
+    uint64_t acc = need->acc_bytes ? am_plan_times(busy + 1, need->acc_bytes) : 0;
+    return am_plan_plus(am_plan_times(busy, slot), acc);
+}
+
+/* While files are assembled: the spans of the result, and the donor's header or the buffer that hashes. */
+static uint64_t spans(const struct am_plan_need *need)
+{
+    if (!need->hashes)
+        return 0;
+    return am_plan_plus(am_plan_times(need->out_entries, CHANGE_BYTES), larger(need->header, HASH_BYTES));
+}
+
+/* The phases come one after the other, and each gives back what it took. */
+uint64_t am_plan_memory(const struct am_plan_need *need, unsigned threads)
+{
+    uint64_t work = larger(larger(header(need), slots(need, threads)), spans(need));
+    return am_plan_plus(BASE_BYTES, am_plan_plus(tables(need), work));
+}
+
+double am_plan_seconds(const struct am_plan *p)
+{
+    return ((double)p->read_bytes + (double)p->write_bytes) / BYTES_A_SECOND;
+}
+
+const char *am_plan_out_dtype(const struct am_body *b)
+{
+    return json_string_value(json_object_get(b->options, "out_dtype"));
 }
 
 static uint64_t out_dtype_bytes(const struct am_body *b, struct am_faults *f)
 {
-    const char *name = json_string_value(json_object_get(b->options, "out_dtype"));
-    uint64_t size = name ? computed_bytes(name) : 0;
+    const char *name = am_plan_out_dtype(b);
+    uint64_t size = name ? am_plan_computed(name) : 0;
     if (name && !size)
         am_fault_add(f, AM_E_DTYPE_UNSUPPORTED, (struct am_where){.pointer = "#/options/out_dtype", .reason = "dtype"},
                      "dtype %.20s cannot be stored; use F32, F16 or BF16", name);
     return size;
 }
 
-static int make(struct join *j, const struct am_body *b, unsigned threads)
+static bool over_model(const struct am_body *b)
+{
+    const char *scope = am_row_need(b->row, "scope");
+    if (am_streq(scope, "param"))
+        scope = json_string_value(json_object_get(b->params, "scope"));
+    return am_streq(scope, "model");
+}
+
+/* As nothing_selected() of core/methods/run.c, which has the last word. */
+static void fault_nothing(struct join *j)
+{
+    const struct side *d = &j->side[j->donor];
+    if (j->named)
+        am_fault_add(j->faults, AM_E_INVALID_PARAMS,
+                     (struct am_where){.pointer = "#/params/include", .reason = "selection-empty"},
+                     "no tensor is selected; the model has for example %s", j->some);
+    else
+        am_fault_add(j->faults, AM_E_INVALID_PARAMS, where(d, "selection-empty", NULL),
+                     "%s has no tensor of F16, BF16, F32 or F64 to compute with", d->in->label);
+}
+
+static int make(struct join *j, const struct am_body *b)
 {
     json_int_t passes = am_row_need_int(b->row, "passes", 0), acc = am_row_need_int(b->row, "acc_bytes", 0);
-    j->reads = plus(1, passes > 0 ? (uint64_t)passes : 0);
+    struct am_plan_need *need = &j->plan.need;
+    size_t faults = j->faults->total;
+    j->reads = am_plan_plus(1, passes > 0 ? (uint64_t)passes : 0);
     j->out_bytes = out_dtype_bytes(b, j->faults);
+    need->acc_bytes = acc > 0 ? (uint64_t)acc : 0;
+    need->by_tensor = passes > 0 && !over_model(b);
+    need->others = j->n > 1;
+    need->blocks = 1;
+    for (size_t i = 0; i < j->n; i++) {
+        need->blocks += !j->side[i].in->names_only;
+        need->spans += j->side[i].in->spans;
+    }
     AM_TRY(walk(j));
     sum_up(j);
-    AM_TRY(am_faults_worst(j->faults));
-    j->plan.peak_memory_bytes = am_plan_memory(window_inputs(b), threads ? threads : 1, acc > 0 ? (uint64_t)acc : 0);
-    j->plan.disk_bytes = plus(j->plan.write_bytes, DISK_EXTRA);
-    return 0;
+    if (j->faults->total == faults && j->computed == 0)
+        fault_nothing(j);
+    return j->faults->total > faults ? am_faults_worst(j->faults) : 0;
 }
 
 int am_plan_make(struct am_plan *ret, const struct am_body *b, struct am_plan_input *in, size_t n, size_t donor,
@@ -276,17 +461,19 @@ int am_plan_make(struct am_plan *ret, const struct am_body *b, struct am_plan_in
         return -AM_E_INTERNAL;
     /* With many inputs fewer tensors are listed of each, so that every input has its say below AM_FAULTS_MAX. */
     size_t share = AM_FAULTS_MAX / n > 1 ? AM_FAULTS_MAX / n - 1 : 1;
-    struct join j = {.n = n, .donor = donor, .listed = share < LISTED ? share : LISTED, .faults = faults};
+    struct join j = {.n = n, .donor = donor, .listed = share < LISTED ? share : LISTED, .body = b, .faults = faults};
     j.side = calloc(n, sizeof(*j.side));
     if (!j.side)
         return -AM_E_OUT_OF_MEMORY;
     for (size_t i = 0; i < n; i++)
         j.side[i].in = &in[i];
     am_buf_init(&j.last, NAME_MAX_BYTES);
-    int rc = make(&j, b, threads);
+    int rc = make(&j, b);
     am_buf_done(&j.last);
     free(j.side);
-    if (rc == 0)
+    if (rc == 0) {
         *ret = j.plan;
+        ret->peak_memory_bytes = am_plan_memory(&j.plan.need, threads);
+    }
     return rc;
 }

@@ -1,6 +1,7 @@
 /*
  * plan.h - what a job needs, from the tensor tables of its inputs alone: a streaming merge-join over tables sorted by
- * name. Reads no weights; memory does not depend on the number of tensors.
+ * name, and the layout of the result. Reads no weights; memory does not depend on the number of tensors.
+ * Ownership: am_plan owns its list of files until am_plan_done(); safe on a zeroed struct.
  */
 #ifndef AM_TABLE_PLAN_H
 #define AM_TABLE_PLAN_H
@@ -13,9 +14,10 @@
 
 struct am_plan_tensor { /* valid until the next call of the same cursor */
     const char *name;
-    const char *dtype; /* "F32" */
-    const char *shape; /* JSON text "[10,128]" */
-    uint64_t bytes;
+    const char *dtype;     /* "F32" */
+    const char *shape;     /* JSON text "[10,128]" */
+    const char *file;      /* path; only the layout of the result looks at it and at `begin` */
+    uint64_t begin, bytes; /* begin: byte in the file */
 };
 
 struct am_plan_input {
@@ -24,22 +26,86 @@ struct am_plan_input {
     void *cursor;
     const char *label;   /* "demo/rot90@v1" */
     const char *pointer; /* "#/inputs/models/1" */
+    uint64_t spans;      /* that its weight files are read from */
+    bool names_only;     /* am_plan_names_only() */
+};
+
+struct am_plan_file {
+    char *path;
+    uint64_t bytes;
+    bool assembled; /* a donor's: it is put together from spans already */
+};
+
+/* What the run holds in memory, counted while the tables are walked. Sums are over the tensors of all inputs, or of the
+ * result. */
+struct am_plan_need {
+    uint64_t blocks;                /* f32 windows of one slot: inputs with numbers, and the result */
+    uint64_t window;                /* elements of the largest window that is computed */
+    uint64_t raw;                   /* bytes of the largest window as stored */
+    uint64_t other;                 /* bytes of the largest window of two inputs that are compared */
+    uint64_t windows, copies;       /* of the whole result; the copied ones */
+    uint64_t most_windows;          /* of one computed tensor */
+    uint64_t entries, text;         /* tensors of all inputs, and the bytes of their names and shapes */
+    uint64_t spans;                 /* that the inputs are read from */
+    uint64_t tensors;               /* of the donor */
+    uint64_t out_entries, out_text; /* of them, those that are written */
+    uint64_t acc_bytes;
+    bool others;     /* there are inputs beside the donor */
+    uint64_t header; /* bytes of the longest header of the donor that becomes a blob */
+    bool hashes;     /* files are assembled, and hashed at the end */
+    bool by_tensor;  /* statistics of one tensor at a time */
 };
 
 struct am_plan {
-    uint64_t tensors, read_bytes, write_bytes, peak_memory_bytes, disk_bytes;
+    uint64_t tensors, read_bytes;
+    uint64_t write_bytes;  /* new weight files and blobs of the result, headers included */
+    uint64_t shared_bytes; /* of the result's weight files, what the donor has already */
+    uint64_t peak_memory_bytes, disk_bytes;
+    struct am_plan_need need;
+    struct am_plan_file *file; /* the weight files of the result, by path */
+    size_t files;
+    const char *dtype; /* of all computed tensors of the result; NULL: several, or none */
 };
 
-/* Peak memory of a windowed run, in bytes: the one place of this formula. `inputs` without the base (am_window.inputs).
+/* Whether input i of the body gives names and dtypes and its numbers are never read (needs.base "donor"). */
+bool am_plan_names_only(const struct am_body *b, size_t i);
+/* Whether the method computes the tensors of that name. A method that chooses in its own way may leave some out. */
+bool am_plan_selects(const struct am_body *b, const char *name);
+
+/* Peak memory of a run, in bytes: the one place of this formula. It is the resident size of the worker: its own, the
+ * tables of the tensors, a window in each slot, the accumulators. */
+uint64_t am_plan_memory(const struct am_plan_need *need, unsigned threads);
+
+/* How long a run takes, estimated from the bytes it moves: decides on the slot kept for short jobs, promises nothing.
  */
-uint64_t am_plan_memory(size_t inputs, unsigned threads, uint64_t acc_bytes);
+double am_plan_seconds(const struct am_plan *p);
 
 /*
- * Faults, all at once: tensor-missing and tensor-extra against the donor, shape, dtypes that are not computed and
- * differ, quantised dtypes (reason, code and wording of merge.md B19), no tensors at all. out_dtype that is not
- * computed. `donor` indexes `in`.
+ * Sums and memory. Faults, all at once: tensor-missing and tensor-extra against the donor, shape, dtypes that are not
+ * computed and differ, quantised dtypes (reason, code and wording of merge.md B19), no tensors at all. out_dtype that
+ * is not computed. Nothing to compute (selection-empty). `donor` indexes `in`.
  */
 int am_plan_make(struct am_plan *ret, const struct am_body *b, struct am_plan_input *in, size_t n, size_t donor,
                  unsigned threads, struct am_faults *faults);
+
+struct am_plan_donor {
+    const struct am_plan_file *file; /* its weight files by path */
+    size_t files;
+    /* Calls each() for every tensor, by name or by file and place in it; a negative return ends the walk and is passed
+       on. */
+    int (*walk)(void *ctx, bool by_place, int (*each)(void *arg, const struct am_plan_tensor *t), void *arg);
+    void *ctx;
+    double assemble_fraction;
+};
+
+/*
+ * The second step: the files of the result with their exact sizes, laid out as core/methods/run_files.c and
+ * core/tensor/output.c will (a unit test holds them together), and with them what is written and shared. What cannot be
+ * known before is taken as the larger: a method that chooses tensors in its own way or finds nothing to change, and the
+ * consolidation of files that are spread over many blobs. -AM_E_INVALID_PARAMS with a fault: too many shards.
+ */
+int am_plan_output(struct am_plan *p, const struct am_body *b, const struct am_plan_donor *donor, unsigned threads,
+                   struct am_faults *faults);
+void am_plan_done(struct am_plan *p);
 
 #endif

@@ -9,8 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The span that holds byte `off`, or NULL. */
-static const struct am_span *span_at(const struct am_file *f, uint64_t off)
+const struct am_span *am_file_span(const struct am_file *f, uint64_t off)
 {
     size_t low = 0, high = f->spans;
     while (low < high) {
@@ -32,7 +31,7 @@ int am_file_read(const struct am_file *f, void *buf, size_t n, uint64_t off)
     if (off > f->bytes || n > f->bytes - off)
         return -AM_E_STORE_DAMAGED;
     while (n > 0) {
-        const struct am_span *s = span_at(f, off);
+        const struct am_span *s = am_file_span(f, off);
         if (!s)
             return -AM_E_STORE_DAMAGED;
         uint64_t inside = off - s->at;

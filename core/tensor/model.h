@@ -19,7 +19,8 @@ struct am_span {
 };
 
 struct am_file {
-    const char *path; /* inside the version; owned by the caller */
+    const char *path;   /* inside the version; owned by the caller */
+    const char *sha256; /* of the content, or NULL: not known; owned by the caller */
     uint64_t bytes;
     struct am_span *span; /* owned by the caller */
     size_t spans;
@@ -27,6 +28,8 @@ struct am_file {
 
 /* Exactly n bytes at `off` of the file, over its spans. -AM_E_STORE_DAMAGED when a span is short. Thread-safe. */
 int am_file_read(const struct am_file *f, void *buf, size_t n, uint64_t off);
+/* The span that holds byte `off` of the file, or NULL. */
+const struct am_span *am_file_span(const struct am_file *f, uint64_t off);
 
 struct am_tensor {
     const char *name;

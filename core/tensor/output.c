@@ -15,7 +15,8 @@
 
 #define INDEX_MAX 200000000u
 
-static int count_shards(struct am_output *o, const struct am_out_want *want, size_t n, uint64_t shard_bytes)
+static int count_shards(struct am_output *o, const struct am_out_want *want, size_t n, uint64_t shard_bytes,
+                        const struct am_out_plan *plan)
 {
     uint64_t in_shard = 0, elements, bytes;
     uint32_t file = 0;
@@ -25,8 +26,12 @@ static int count_shards(struct am_output *o, const struct am_out_want *want, siz
             return -AM_E_INVALID_REQUEST;
         if (bytes > INT64_MAX || o->data_bytes > INT64_MAX - bytes)
             return -AM_E_TOO_LARGE;
+        if (plan && (plan->of[i] < file || plan->of[i] >= plan->files))
+            return -AM_E_INVALID_REQUEST;
+        file = plan ? plan->of[i] : file;
         /* "Passes the limit": a shard that holds nothing yet takes any tensor, however large. */
-        if (shard_bytes && in_shard && bytes > shard_bytes - (in_shard < shard_bytes ? in_shard : shard_bytes)) {
+        if (!plan && shard_bytes && in_shard &&
+            bytes > shard_bytes - (in_shard < shard_bytes ? in_shard : shard_bytes)) {
             file++;
             in_shard = 0;
         }
@@ -37,16 +42,17 @@ static int count_shards(struct am_output *o, const struct am_out_want *want, siz
         if (file >= AM_SHARDS_MAX)
             return -AM_E_TOO_LARGE;
     }
-    o->files = file + 1;
+    o->files = plan ? plan->files : file + 1;
     return 0;
 }
 
 static void name_file(struct am_out_file *f, size_t i, size_t of, unsigned number)
 {
     if (of == 1)
-        snprintf(f->path, sizeof(f->path), "model.safetensors");
+        snprintf(f->name, sizeof(f->name), "model.safetensors");
     else
-        snprintf(f->path, sizeof(f->path), "model-%05zu-of-%05zu.safetensors", i + 1, of);
+        snprintf(f->name, sizeof(f->name), "model-%05zu-of-%05zu.safetensors", i + 1, of);
+    f->path = f->name;
     snprintf(f->staged, sizeof(f->staged), "f%u", number);
 }
 
@@ -83,20 +89,24 @@ static int refuse_twins(const struct am_output *o)
 }
 
 static int lay_out(struct am_output *o, unsigned first_number, const struct am_out_want *want, size_t n,
-                   uint64_t shard_bytes)
+                   uint64_t shard_bytes, const struct am_out_plan *plan)
 {
     o->t = calloc(n ? n : 1, sizeof(*o->t));
     if (!o->t)
         return -AM_E_OUT_OF_MEMORY;
     o->tensors = n;
-    AM_TRY(count_shards(o, want, n, shard_bytes));
+    AM_TRY(count_shards(o, want, n, shard_bytes, plan));
     AM_TRY(refuse_twins(o));
-    o->file = calloc(o->files, sizeof(*o->file));
+    o->file = calloc(o->files + 1, sizeof(*o->file));
     if (!o->file)
         return -AM_E_OUT_OF_MEMORY;
     for (size_t i = 0; i < o->files; i++) {
         o->file[i].fd = -1;
         name_file(&o->file[i], i, o->files, first_number + (unsigned)i);
+        if (plan) {
+            o->file[i].path = plan->place[i].path;
+            o->file[i].donor = plan->place[i].donor;
+        }
     }
     for (size_t i = 0; i < n; i++) {
         struct am_out_file *f = &o->file[o->t[i].file];
@@ -117,7 +127,7 @@ static int make_header(struct am_output *o, struct am_out_file *f, struct am_buf
         return -AM_E_OUT_OF_MEMORY;
     for (size_t i = 0; i < f->n; i++)
         v[i] = o->t[f->first + i].st;
-    int rc = am_st_write_header(v, f->n, "format", "pt", b);
+    int rc = am_st_write_header(v, f->n, f->path ? "format" : NULL, "pt", b);
     for (size_t i = 0; rc == 0 && i < f->n; i++)
         o->t[f->first + i].st = v[i];
     f->bytes = f->n && rc == 0 ? v[f->n - 1].end : b->len;
@@ -154,11 +164,11 @@ static void discard(struct am_output *o)
     errno = keep;
 }
 
-int am_output_open(struct am_output *ret, int dir, unsigned first_number, const struct am_out_want *want, size_t n,
-                   uint64_t shard_bytes)
+static int open_all(struct am_output *ret, int dir, unsigned first_number, const struct am_out_want *want, size_t n,
+                    uint64_t shard_bytes, const struct am_out_plan *plan)
 {
-    struct am_output o = {.dir = dir};
-    int rc = lay_out(&o, first_number, want, n, shard_bytes);
+    struct am_output o = {.dir = dir, .planned = plan != NULL};
+    int rc = lay_out(&o, first_number, want, n, shard_bytes, plan);
     for (size_t i = 0; rc == 0 && i < o.files; i++)
         rc = open_file(&o, &o.file[i]);
     if (rc < 0) {
@@ -168,6 +178,18 @@ int am_output_open(struct am_output *ret, int dir, unsigned first_number, const 
     }
     *ret = o;
     return 0;
+}
+
+int am_output_open(struct am_output *ret, int dir, unsigned first_number, const struct am_out_want *want, size_t n,
+                   uint64_t shard_bytes)
+{
+    return open_all(ret, dir, first_number, want, n, shard_bytes, NULL);
+}
+
+int am_output_open_as(struct am_output *ret, int dir, unsigned first_number, const struct am_out_want *want, size_t n,
+                      const struct am_out_plan *plan)
+{
+    return open_all(ret, dir, first_number, want, n, 0, plan);
 }
 
 int am_output_write(const struct am_output *o, const struct am_out_tensor *t, const void *bytes, size_t n, uint64_t off)

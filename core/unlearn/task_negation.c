@@ -20,6 +20,12 @@ static const struct am_param params[] = {
     {0},
 };
 
+static bool unchanged(const struct am_args *args, const struct am_tensor_info *t)
+{
+    (void)t;
+    return (float)am_arg_real(args, "lambda") == 0;
+}
+
 static int apply(const struct am_window *w, const void *acc)
 {
     (void)acc;
@@ -45,5 +51,6 @@ const struct am_method am_method_unlearn_task_negation = {
     .needs = {.min_inputs = 1, .max_inputs = 1, .task = AM_YES},
     .params = params,
     .common = am_policies,
+    .unchanged = unchanged,
     .apply = apply,
 };

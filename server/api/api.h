@@ -45,6 +45,14 @@ int am_api_job(struct am_req *r);
 int am_api_job_cancel(struct am_req *r);
 int am_api_job_log(struct am_req *r);
 int am_api_job_submit(struct am_req *r);
+/* plans.c */
+int am_api_plan(struct am_req *r);
+/* Whether ?dry_run=true; false: an answer was queued. */
+bool am_plan_is_asked(struct am_req *r, bool *ret, int *ret_queued);
+
+/* admin.c */
+int am_api_task_create(struct am_req *r);
+int am_api_version_verify(struct am_req *r);
 
 /* ---- shared by the handlers ---- */
 
@@ -59,6 +67,8 @@ void am_model_id(const struct am_req *r, char out[200]);
 int am_find_version(struct am_req *r, int64_t *ret_version, bool *ret_fixed, int *ret_queued);
 /* A read connection of this thread; NULL: a problem was queued. */
 struct am_db *am_reader(struct am_req *r, int *ret_queued);
+/* false: the database is known to be damaged, so nothing new is accepted, and a problem was queued. */
+bool am_accepts_jobs(struct am_req *r, int *ret_queued);
 
 json_t *am_version_json(const struct am_version_row *v);
 /* The job as an object, or NULL. *ret_etag (room for 64) for conditional requests. */

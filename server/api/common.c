@@ -42,6 +42,15 @@ struct am_db *am_reader(struct am_req *r, int *ret_queued)
     return db;
 }
 
+bool am_accepts_jobs(struct am_req *r, int *ret_queued)
+{
+    char why[400];
+    bool sound = am_store_is_sound(r->srv->store, NULL, why, sizeof why);
+    if (!sound)
+        *ret_queued = am_reply_problem(r, AM_E_STORE_DAMAGED, "%s", why);
+    return sound;
+}
+
 struct names {
     char text[32][128];
     const char *v[32];

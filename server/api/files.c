@@ -5,15 +5,15 @@
  */
 #include "core/base/text.h"
 #include "server/api/api.h"
-#include "server/range.h"
+#include "server/content.h"
 #include "server/reply.h"
-#include "storage/blobs.h"
+#include "storage/damage.h"
+#include "storage/models.h"
 
 #include <inttypes.h>
 #include <microhttpd.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 const char *am_file_etag(const struct am_file_row *f)
 {
@@ -21,9 +21,40 @@ const char *am_file_etag(const struct am_file_row *f)
 }
 
 struct files {
+    struct am_db *db;
+    bool layout; /* with the spans */
     json_t *data;
     char base[700]; /* "/v1/models/ns/name/versions/<rev>/files/" */
 };
+
+struct layout {
+    struct am_db *db;
+    json_t *spans, *origin; /* origin: blob -> the version that brought it */
+};
+
+static int add_span(void *ctx, int64_t at, const char *blob_hex, int64_t offset, int64_t bytes)
+{
+    struct layout *l = ctx;
+    char from[300];
+    if (!json_object_get(l->origin, blob_hex)) {
+        AM_TRY(am_blob_origin(l->db, blob_hex, from, sizeof from));
+        json_object_set_new(l->origin, blob_hex, json_string(from));
+    }
+    json_t *o =
+        json_pack("{s:I, s:s, s:I, s:I, s:O}", "at", (json_int_t)at, "blob", blob_hex, "offset", (json_int_t)offset,
+                  "length", (json_int_t)bytes, "from_version", json_object_get(l->origin, blob_hex));
+    return json_array_append_new(l->spans, o) < 0 ? -AM_E_OUT_OF_MEMORY : 0;
+}
+
+static int add_layout(const struct files *c, json_t *file, int64_t layout)
+{
+    json_auto_t *origin = json_object();
+    struct layout l = {.db = c->db, .spans = json_array(), .origin = origin};
+    int rc = am_span_list(c->db, layout, add_span, &l);
+    if (json_object_set_new(file, "layout", l.spans) < 0 && rc == 0)
+        rc = -AM_E_OUT_OF_MEMORY;
+    return rc;
+}
 
 static int add_file(void *ctx, const struct am_file_row *f)
 {
@@ -34,17 +65,29 @@ static int add_file(void *ctx, const struct am_file_row *f)
     snprintf(url, sizeof url, "%s%s/content", c->base, encoded);
     json_t *o = json_pack("{s:s, s:s, s:s, s:I, s:s, s:s, s:s?, s:s, s:I, s:b, s:s}", "object", "file", "path", f->path,
                           "class", f->git_sha1 ? "regular" : "lfs", "bytes", (json_int_t)f->bytes, "etag",
-                          am_file_etag(f), "sha256", f->sha256, "git_sha1", f->git_sha1, "storage", "whole", "spans",
-                          (json_int_t)f->spans, "weights", f->weights, "content_url", url);
-    return json_array_append_new(c->data, o) < 0 ? -AM_E_OUT_OF_MEMORY : 0;
+                          am_file_etag(f), "sha256", f->sha256, "git_sha1", f->git_sha1, "storage",
+                          f->blob || f->bytes == 0 ? "whole" : "assembled", "spans", (json_int_t)f->spans, "weights",
+                          f->weights, "content_url", url);
+    int rc = o && c->layout ? add_layout(c, o, f->layout) : 0;
+    if (json_array_append_new(c->data, o) < 0)
+        return -AM_E_OUT_OF_MEMORY;
+    return rc;
 }
 
-static void files_base(struct am_req *r, struct files *c)
+/* false: ?layout is neither true nor false, and an answer was queued. */
+static bool files_open(struct am_req *r, struct files *c, int *ret_queued)
 {
     char rev[400];
+    const char *layout = am_req_query(r, "layout");
+    if (layout && !am_streq(layout, "true") && !am_streq(layout, "false")) {
+        *ret_queued = am_reply_problem(r, AM_E_INVALID_REQUEST, "layout must be true or false (got \"%.40s\")", layout);
+        return false;
+    }
+    *c = (struct files){.db = am_store_read(r->srv->store), .layout = am_streq(layout, "true"), .data = json_array()};
     if (am_url_encode(r->arg[2], false, rev, sizeof rev) < 0)
         rev[0] = 0;
     snprintf(c->base, sizeof c->base, "/v1/models/%.96s/%.96s/versions/%s/files/", r->arg[0], r->arg[1], rev);
+    return true;
 }
 
 int am_api_files(struct am_req *r)
@@ -53,9 +96,10 @@ int am_api_files(struct am_req *r)
     int64_t version;
     if (am_find_version(r, &version, NULL, &queued) < 0)
         return queued;
-    struct files c = {.data = json_array()};
-    files_base(r, &c);
-    int rc = am_file_list(am_store_read(r->srv->store), version, add_file, &c);
+    struct files c;
+    if (!files_open(r, &c, &queued))
+        return queued;
+    int rc = am_file_list(c.db, version, add_file, &c);
     if (rc < 0) {
         json_decref(c.data);
         return am_reply_error(r, rc, "the files could not be listed");
@@ -69,9 +113,10 @@ int am_api_file(struct am_req *r)
     int64_t version;
     if (am_find_version(r, &version, NULL, &queued) < 0)
         return queued;
-    struct files c = {.data = json_array()};
-    files_base(r, &c);
-    int rc = am_file_get(am_store_read(r->srv->store), version, r->arg[3], add_file, &c);
+    struct files c;
+    if (!files_open(r, &c, &queued))
+        return queued;
+    int rc = am_file_get(c.db, version, r->arg[3], add_file, &c);
     json_t *f = json_incref(json_array_get(c.data, 0));
     json_decref(c.data);
     if (rc < 0)
@@ -84,8 +129,8 @@ int am_api_file(struct am_req *r)
 /* ---- bytes ---- */
 
 struct content {
-    char path[1100], etag[65], blob[65], commit[41];
-    int64_t bytes;
+    char path[1100], etag[65], commit[41];
+    int64_t bytes, layout;
 };
 
 static int take_file(void *ctx, const struct am_file_row *f)
@@ -93,8 +138,8 @@ static int take_file(void *ctx, const struct am_file_row *f)
     struct content *c = ctx;
     snprintf(c->path, sizeof c->path, "%s", f->path);
     snprintf(c->etag, sizeof c->etag, "%s", am_file_etag(f));
-    snprintf(c->blob, sizeof c->blob, "%s", f->blob ? f->blob : "");
     c->bytes = f->bytes;
+    c->layout = f->layout;
     return 0;
 }
 
@@ -114,7 +159,7 @@ static const char *content_type(const char *path)
     return "application/octet-stream";
 }
 
-/* Bytes [range.first, range.last] of the blob, from its descriptor (sendfile); the response owns the descriptor. */
+/* The whole file, the wanted range of it, or the news that the client has it already. */
 static int send_bytes(struct am_req *r, const struct content *c, bool fixed)
 {
     char quoted[80], where[100], disposition[1300];
@@ -161,13 +206,14 @@ static int send_bytes(struct am_req *r, const struct content *c, bool fixed)
     if (c->bytes == 0)
         return am_reply_queue(r, MHD_HTTP_OK, MHD_create_response_from_buffer(0, (void *)"", MHD_RESPMEM_PERSISTENT),
                               headers);
-    int fd = am_blob_open(r->srv->store, c->blob);
-    if (fd < 0)
-        return am_reply_problem(r, AM_E_STORE_DAMAGED, "the blob %s of %s cannot be opened; restore it from a backup",
-                                c->blob, c->path);
-    struct MHD_Response *response = MHD_create_response_from_fd_at_offset64(range.bytes, fd, range.first);
-    if (!response)
-        close(fd);
+    char why[400];
+    struct MHD_Response *response = NULL;
+    int rc = am_damage_of_layout(am_store_read(r->srv->store), c->layout, why, sizeof why);
+    if (rc < 0)
+        return am_reply_error(r, rc, rc == -AM_E_STORE_DAMAGED ? why : "the file could not be read");
+    rc = am_content_open(&response, r->srv->store, c->layout, range, why, sizeof why);
+    if (rc < 0)
+        return am_reply_error(r, rc, why);
     return am_reply_queue(r, kind == AM_RANGE_PART ? MHD_HTTP_PARTIAL_CONTENT : MHD_HTTP_OK, response, headers);
 }
 

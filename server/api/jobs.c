@@ -39,16 +39,32 @@ static json_t *links_json(const char *uid)
     return json_pack("{s:s, s:s, s:s}", "self", self, "log", log, "cancel", cancel);
 }
 
+/* Why a queued job does not run: {"code"} with the time it waits for, and of a job that ran before what ended it then.
+ */
+static json_t *reason_json(const struct am_job_row *j)
+{
+    json_t *before = j->requeued ? am_json_stored(j->requeued) : NULL;
+    if (j->state != AM_QUEUED)
+        return json_null();
+    json_t *o = json_pack("{s:s}", "code", before ? "requeued" : j->not_before ? "not_before" : "waiting_for_slot");
+    if (j->not_before)
+        json_object_set_new(o, "not_before", am_json_time(j->not_before));
+    if (json_object_get(before, "code")) { /* a failure of the worker; a restart has none */
+        json_object_set(o, "cause", json_object_get(before, "code"));
+        json_object_set(o, "detail", json_object_get(before, "detail"));
+    }
+    json_decref(before);
+    return o;
+}
+
 static json_t *job_json(const struct am_job_row *j, struct am_engine *engine, int64_t *ret_updated)
 {
     json_t *progress = progress_json(j, engine, ret_updated);
-    json_t *reason = j->state == AM_QUEUED
-                         ? json_pack("{s:s}", "code", j->restarts || j->failures ? "requeued" : "waiting_for_slot")
-                         : json_null();
-    json_t *o = json_pack("{s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o}", "object", "job", "id", j->uid, "type",
-                          j->type, "method", j->method, "status", am_state_name(j->state), "status_reason", reason,
-                          "created_at", am_json_time(j->created_at), "queued_at", am_json_time(j->created_at),
-                          "started_at", am_json_time(j->started_at), "finished_at", am_json_time(j->finished_at));
+    json_t *o =
+        json_pack("{s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o}", "object", "job", "id", j->uid, "type", j->type,
+                  "method", j->method, "status", am_state_name(j->state), "status_reason", reason_json(j), "created_at",
+                  am_json_time(j->created_at), "queued_at", am_json_time(j->created_at), "started_at",
+                  am_json_time(j->started_at), "finished_at", am_json_time(j->finished_at));
     json_object_set_new(o, "queue_position", j->queue_position > 0 ? json_integer(j->queue_position) : json_null());
     json_object_set_new(o, "priority", json_integer(j->priority));
     json_object_set_new(o, "attempt", json_integer(j->failures + 1));

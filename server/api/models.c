@@ -5,6 +5,7 @@
 #include "core/base/text.h"
 #include "core/table/members.h"
 #include "server/api/api.h"
+#include "server/api/idempotency.h"
 #include "server/reply.h"
 
 #include <microhttpd.h>
@@ -63,7 +64,15 @@ int am_api_models(struct am_req *r)
     return am_reply_json(r, 200, am_json_list(c.data, more ? c.last : NULL), NULL);
 }
 
-static int reply_model(struct am_req *r, const char *name, bool created)
+static int reply_created(struct am_req *r, json_t *model /* stolen */)
+{
+    char location[260];
+    snprintf(location, sizeof location, "/v1/models/%s", json_string_value(json_object_get(model, "id")));
+    const char *headers[] = {"Location", location, NULL};
+    return am_reply_json(r, 201, model, headers);
+}
+
+static int reply_model(struct am_req *r, const char *name)
 {
     int queued = MHD_NO;
     struct am_db *db = am_reader(r, &queued);
@@ -77,34 +86,41 @@ static int reply_model(struct am_req *r, const char *name, bool created)
         return rc == -AM_E_NOT_FOUND
                    ? am_reply_problem(r, AM_E_NOT_FOUND, "no model %s; GET /v1/models lists what is here", name)
                    : am_reply_error(r, rc, "the model could not be read");
-    if (!created)
-        return am_reply_resource(r, m, c.etag);
-    char location[260];
-    snprintf(location, sizeof location, "/v1/models/%s", name);
-    const char *headers[] = {"Location", location, NULL};
-    return am_reply_json(r, 201, m, headers);
+    return am_reply_resource(r, m, c.etag);
 }
 
 int am_api_model(struct am_req *r)
 {
     char name[200];
     am_model_id(r, name);
-    return reply_model(r, name, false);
+    return reply_model(r, name);
 }
 
 struct create {
     struct am_model_new row;
     char other[200];
+    const struct am_idem *idem;
+    json_t *answer;
 };
+
+static int take_model(void *ctx, const struct am_model_row *m)
+{
+    json_t **answer = ctx;
+    json_decref(*answer);
+    *answer = model_json(m);
+    return *answer ? 0 : -AM_E_OUT_OF_MEMORY;
+}
 
 static int create_model(struct am_db *db, void *arg)
 {
     struct create *c = arg;
     int64_t id;
-    return am_model_create(db, &c->row, &id, c->other);
+    AM_TRY(am_model_create(db, &c->row, &id, c->other));
+    AM_TRY(am_model_get(db, c->row.name, take_model, &c->answer));
+    return am_idem_keep(db, c->idem, 201, c->answer);
 }
 
-int am_api_model_create(struct am_req *r)
+static int create(struct am_req *r, const struct am_idem *idem)
 {
     static const char *const known[] = {"id", "description", "private", "labels", NULL};
     struct am_faults f = {0};
@@ -127,7 +143,8 @@ int am_api_model_create(struct am_req *r)
     if (f.n)
         return am_reply_faults(r, &f);
     char *text = labels ? json_dumps(labels, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
-    struct create c = {.row = {.name = id,
+    struct create c = {.idem = idem,
+                       .row = {.name = id,
                                .description = description,
                                .labels = text ? text : "{}",
                                .created_by = "local",
@@ -135,14 +152,28 @@ int am_api_model_create(struct am_req *r)
                                .now = am_now_ms()}};
     int rc = am_store_write(r->srv->store, create_model, &c);
     free(text);
+    if (rc == 0)
+        return reply_created(r, c.answer);
+    json_decref(c.answer);
     if (rc == -AM_E_CONFLICT)
         return am_reply_fault(r, AM_E_CONFLICT, "#/id", "the model %s exists already", id);
     if (rc == -AM_E_NAME_TAKEN)
         return am_reply_fault(r, AM_E_NAME_TAKEN, "#/id", "%s differs only in case from the existing model %s", id,
                               c.other);
-    if (rc < 0)
-        return am_reply_error(r, rc, "the model could not be created");
-    return reply_model(r, id, true);
+    return am_reply_error(r, rc, "the model could not be created");
+}
+
+int am_api_model_create(struct am_req *r)
+{
+    int queued = MHD_NO;
+    struct am_idem idem;
+    int rc = am_idem_begin(&idem, r, &queued);
+    if (rc == 1)
+        queued = reply_created(r, json_incref(idem.stored));
+    else if (rc == 0)
+        queued = create(r, &idem);
+    am_idem_end(&idem);
+    return queued;
 }
 
 struct refs {

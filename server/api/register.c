@@ -8,6 +8,7 @@
 #include "core/table/canon.h"
 #include "core/table/members.h"
 #include "server/api/api.h"
+#include "server/api/idempotency.h"
 #include "server/import.h"
 #include "server/reply.h"
 #include "server/space.h"
@@ -53,12 +54,26 @@ static void read_request(struct am_req *r, struct request *q, struct am_faults *
                      "%s leads to a folder whose name is not UTF-8; rename it", path);
 }
 
+struct added { /* a task, and whose key it is kept under */
+    struct am_job_new job;
+    struct am_req *r;
+    const struct am_idem *idem;
+};
+
+/* On the writer. What is kept is the task: the same request again waits for the same one. */
 static int insert(struct am_db *db, void *arg)
 {
-    return am_job_insert(db, arg);
+    struct added *a = arg;
+    AM_TRY(am_job_insert(db, &a->job));
+    if (!a->idem->key[0])
+        return 0;
+    json_t *task = am_job_load(a->r, db, a->job.uid, NULL);
+    int rc = task ? am_idem_keep(db, a->idem, 202, task) : -AM_E_INTERNAL;
+    json_decref(task);
+    return rc;
 }
 
-static int queue_task(struct am_req *r, const struct request *q, char uid[64])
+static int queue_task(struct am_req *r, const struct request *q, const struct am_idem *idem, char uid[64])
 {
     char digest[65], label[300];
     const char *base = strrchr(q->path, '/');
@@ -73,22 +88,24 @@ static int queue_task(struct am_req *r, const struct request *q, char uid[64])
     int rc = spec_text && publish_text && am_canon_sha256(spec, digest) == 0 ? 0 : -AM_E_OUT_OF_MEMORY;
     int64_t now = am_now_ms();
     am_id_new("job_", now, uid);
-    struct am_job_new job = {.uid = uid,
-                             .type = "task",
-                             .method = "import",
-                             .created_by = "local",
-                             .spec = spec_text,
-                             .resolved = spec_text,
-                             .plan = "null",
-                             .metadata = metadata ? metadata : "{}",
-                             .publish = publish_text,
-                             .warnings = "[]",
-                             .spec_sha256 = digest,
-                             .priority = 50,
-                             .now = now,
-                             .queue_limit = (int64_t)r->srv->cfg->queue_max};
+    struct added a = {.r = r, .idem = idem};
+    a.job = (struct am_job_new){.uid = uid,
+                                .type = "task",
+                                .method = "import",
+                                .created_by = "local",
+                                .spec = spec_text,
+                                .resolved = spec_text,
+                                .plan = "null",
+                                .metadata = metadata ? metadata : "{}",
+                                .publish = publish_text,
+                                .warnings = "[]",
+                                .spec_sha256 = digest,
+                                .priority = 50,
+                                .now = now,
+                                .max_attempts = (int)r->srv->cfg->jobs_max_attempts,
+                                .queue_limit = (int64_t)r->srv->cfg->queue_max};
     if (rc == 0)
-        rc = am_store_write(r->srv->store, insert, &job);
+        rc = am_store_write(r->srv->store, insert, &a);
     free(spec_text);
     free(publish_text);
     free(metadata);
@@ -153,30 +170,63 @@ static int reply_task(struct am_req *r, const char *uid, bool ended)
     return queued;
 }
 
-int am_api_register(struct am_req *r)
+/* A task that ended in the service's own trouble answers nobody again. */
+static bool is_spent(struct am_req *r, const char *uid)
+{
+    struct am_db *db = am_store_read(r->srv->store);
+    json_t *job = db ? am_job_load(r, db, uid, NULL) : NULL;
+    const char *code = json_string_value(json_object_get(json_object_get(job, "error"), "code"));
+    bool spent = code && am_err_status(am_err_from_slug(code)) >= 500;
+    json_decref(job);
+    return spent;
+}
+
+static int begin(struct am_req *r, const struct am_idem *idem, char uid[64], int *ret_queued)
 {
     struct request q = {0};
     struct am_faults f = {0};
     struct am_space space;
-    char uid[64];
+    if (!am_accepts_jobs(r, ret_queued))
+        return -AM_E_STORE_DAMAGED;
     am_model_id(r, q.model);
     read_request(r, &q, &f);
     if (f.n) {
         free(q.path);
-        return am_reply_faults(r, &f);
+        *ret_queued = am_reply_faults(r, &f);
+        return -AM_E_INVALID_REQUEST;
     }
     if (am_space(r->srv, &space) == 0 && space.free < space.min_free) {
         free(q.path);
-        return am_reply_problem(r, AM_E_DISK,
-                                "%llu bytes are free and store.min_free keeps %llu; make room, then try again",
-                                (unsigned long long)space.free, (unsigned long long)space.min_free);
+        *ret_queued = am_reply_problem(r, AM_E_DISK,
+                                       "%llu bytes are free and store.min_free keeps %llu; make room, then try again",
+                                       (unsigned long long)space.free, (unsigned long long)space.min_free);
+        return -AM_E_DISK;
     }
-    int rc = queue_task(r, &q, uid);
+    int rc = queue_task(r, &q, idem, uid);
     free(q.path);
     if (rc == -AM_E_QUEUE_FULL)
-        return am_reply_problem(r, AM_E_QUEUE_FULL, "the queue holds limits.queue entries; try again later");
+        *ret_queued = am_reply_problem(r, AM_E_QUEUE_FULL, "the queue holds limits.queue entries; try again later");
+    else if (rc < 0)
+        *ret_queued = am_reply_error(r, rc, "the registration could not be queued");
+    return rc;
+}
+
+int am_api_register(struct am_req *r)
+{
+    char uid[64];
+    int queued = MHD_NO;
+    struct am_idem idem;
+    int rc = am_idem_begin(&idem, r, &queued);
+    if (rc == 1) {
+        snprintf(uid, sizeof uid, "%s", json_string_value(json_object_get(idem.stored, "id")));
+        rc = 0;
+        r->replayed = !is_spent(r, uid);
+    }
+    if (rc == 0 && !r->replayed)
+        rc = begin(r, &idem, uid, &queued);
+    am_idem_end(&idem);
     if (rc < 0)
-        return am_reply_error(r, rc, "the registration could not be queued");
+        return queued;
     am_engine_wake(r->srv->engine);
     return am_req_wait_job(r, uid, WAIT_MS, reply_task);
 }

@@ -5,6 +5,7 @@
 #include "core/base/sys.h"
 #include "core/base/text.h"
 #include "server/api/api.h"
+#include "server/records.h"
 #include "server/reply.h"
 #include "server/space.h"
 
@@ -48,6 +49,40 @@ static json_t *check(bool ok, const char *detail)
     return json_pack("{s:s, s:s}", "status", ok ? "ok" : "fail", "detail", detail);
 }
 
+/* What bounds workers, told by the last one: a site may want to know before it trusts a method with its files. */
+static json_t *confinement_check(struct am_engine *engine)
+{
+    unsigned holds = 0;
+    json_t *list = json_array();
+    bool known = am_engine_confinement(engine, &holds), all = true;
+    for (unsigned i = 0; am_holds_names[i]; i++) {
+        if (holds >> i & 1)
+            json_array_append_new(list, json_string(am_holds_names[i]));
+        else
+            all = false;
+    }
+    const char *detail = !known ? "no worker has run yet"
+                         : all  ? "limits and fences hold; a worker sees only its inputs and its staging folder"
+                                : "not all hold: the others are beyond this kernel, container or build";
+    return json_pack("{s:s, s:s, s:o}", "status", known && !all ? "warn" : "ok", "detail", detail, "holds", list);
+}
+
+/* What the last check of the database found. */
+static json_t *check_integrity(struct am_store *store, bool *ret_sound)
+{
+    char detail[400], at[AM_TIME_TEXT];
+    int64_t when = 0;
+    *ret_sound = am_store_is_sound(store, &when, detail, sizeof detail);
+    if (*ret_sound && when) {
+        am_time_text(when, at);
+        snprintf(detail, sizeof detail, "checked at %s", at);
+    } else if (*ret_sound) {
+        snprintf(detail, sizeof detail, "not checked yet since the start");
+    }
+    return json_pack("{s:s, s:s, s:s?}", "status", *ret_sound ? "ok" : "fail", "detail", detail, "code",
+                     *ret_sound ? NULL : am_err_slug(AM_E_STORE_DAMAGED));
+}
+
 int am_api_readyz(struct am_req *r)
 {
     struct am_space space;
@@ -57,12 +92,14 @@ int am_api_readyz(struct am_req *r)
     json_t *checks = json_object();
     json_object_set_new(checks, "database",
                         check(writable, writable ? "writable" : "the writer cannot commit; see the log"));
+    bool sound;
+    json_object_set_new(checks, "integrity", check_integrity(r->srv->store, &sound));
     snprintf(detail, sizeof detail, "%llu bytes free, %llu to be kept (store.min_free)", (unsigned long long)space.free,
              (unsigned long long)space.min_free);
     json_object_set_new(checks, "store", check(room, detail));
-    snprintf(detail, sizeof detail, "%u running; limits by rlimits and process group",
-             am_engine_running(r->srv->engine));
+    snprintf(detail, sizeof detail, "%u running", am_engine_running(r->srv->engine));
     json_object_set_new(checks, "workers", check(!draining, draining ? "draining" : detail));
+    json_object_set_new(checks, "confinement", confinement_check(r->srv->engine));
     snprintf(detail, sizeof detail, "SQLite %s%s", am_store_sqlite_version(),
              am_store_sqlite_wal_reset_bug() ? " has the WAL-reset bug; harmless while amendd is the only writer: do "
                                                "not open amendd.db with other programs"
@@ -70,7 +107,7 @@ int am_api_readyz(struct am_req *r)
     json_object_set_new(
         checks, "sqlite",
         json_pack("{s:s, s:s}", "status", am_store_sqlite_wal_reset_bug() ? "warn" : "ok", "detail", detail));
-    bool ok = writable && room && !draining;
+    bool ok = writable && room && sound && !draining;
     return am_reply_json(r, ok ? 200 : 503, json_pack("{s:s, s:o}", "status", ok ? "ok" : "fail", "checks", checks),
                          NULL);
 }
@@ -167,7 +204,10 @@ int am_api_queue(struct am_req *r)
     struct am_db *db = am_reader(r, &queued);
     if (!db)
         return queued;
+    int64_t logical = 0, physical = 0;
     int rc = am_job_counts(db, n);
+    if (rc == 0)
+        rc = am_store_bytes(db, &logical, &physical);
     if (rc < 0)
         return am_reply_error(r, rc, "the queue could not be counted");
     am_space(r->srv, &space);
@@ -175,9 +215,10 @@ int am_api_queue(struct am_req *r)
     for (int s = 0; s < AM_STATES; s++)
         json_object_set_new(counts, am_state_name((enum am_job_state)s), json_integer(n[s]));
     return am_reply_json(r, 200,
-                         json_pack("{s:s, s:b, s:o, s:{s:I, s:i}, s:{s:I, s:I}}", "object", "queue", "paused", 0,
-                                   "counts", counts, "slots", "total", (json_int_t)r->srv->cfg->workers_count,
-                                   "running", (int)am_engine_running(r->srv->engine), "store", "free_bytes",
+                         json_pack("{s:s, s:b, s:o, s:{s:I, s:i}, s:{s:I, s:I, s:I, s:I}}", "object", "queue", "paused",
+                                   0, "counts", counts, "slots", "total", (json_int_t)r->srv->cfg->workers_count,
+                                   "running", (int)am_engine_running(r->srv->engine), "store", "logical_bytes",
+                                   (json_int_t)logical, "physical_bytes", (json_int_t)physical, "free_bytes",
                                    (json_int_t)space.free, "min_free_bytes", (json_int_t)space.min_free),
                          NULL);
 }

@@ -5,6 +5,7 @@ Client speaks HTTP to it and checks what is true of every answer (request id, co
 Neither knows anything of a method; expected values are the business of reference.py and of each test.
 """
 
+import atexit
 import collections
 import json
 import os
@@ -56,19 +57,32 @@ def processes_with(folder):
     return found
 
 
+started = []  # daemons of this process
+
+
+@atexit.register
+def kill_what_is_left():
+    """A test that failed half way leaves no daemon behind."""
+    for process in started:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+
+
 class Daemon:
-    def __init__(self, data_dir, roots, args=(), prefix=(), env=None, log=None):
+    def __init__(self, data_dir, roots, args=(), prefix=(), env=None, log=None, build=None):
         self.data = Path(data_dir)
         self.roots = [Path(r) for r in roots]
         self.args, self.prefix, self.env = list(args), list(prefix), env or {}
         self.log_path = Path(log or str(data_dir) + ".log")
+        self.build = build  # None: the build under test
         self.process = self.url = self.client = None
         self.lines = []
         self.started_in = None
 
     def command(self):
         cmd = self.prefix + [
-            str(BUILD / "amendd"),
+            str((self.build or BUILD) / "amendd"),
             f"--data_dir={self.data}",
             "--store.import_roots=" + ":".join(str(r) for r in self.roots),
         ]
@@ -88,6 +102,7 @@ class Daemon:
             stdin=subprocess.DEVNULL,
             env={**os.environ, **self.env},
         )
+        started.append(self.process)
         ready = threading.Event()
         threading.Thread(target=self._read_stdout, args=(self.process, ready), daemon=True).start()
         ready.wait(timeout)

@@ -57,7 +57,7 @@ def test_full_disk(launch, roots, tmp_path):
     store = tmp_path / "small"
     store.mkdir()
     shell = f"mount -t tmpfs -o size=48m,mode=700 none {store} && exec \"$0\" \"$@\""
-    d = launch("--store.min_free=1", "--workers.count=2", name="small", prefix=[*prefix, "sh", "-c", shell])
+    d = launch("--store.min_free=1", "--workers.count=2", "--jobs.retry_pause=50", name="small", prefix=[*prefix, "sh", "-c", shell])
     c, inside = d.client, f"/proc/{d.pid}/root{store}"
     rng = np.random.default_rng(1)
     for name in ("x", "y"):
@@ -67,8 +67,9 @@ def test_full_disk(launch, roots, tmp_path):
 
     c.register(ref.write(roots / "little", {"w": ref.tensor("F32", [1.0, 2.0])}), "e/little")
 
-    def body(weight):
-        return merge("linear", [("e/full-x", {"weight": weight}), ("e/full-y", {"weight": 1.0})], f"e/full-{weight}")
+    def body(weight):  # every second one is tried once only and says its own code
+        models = [("e/full-x", {"weight": weight}), ("e/full-y", {"weight": 1.0})]
+        return merge("linear", models, f"e/full-{weight}", max_attempts=1 + weight % 2)
 
     first = c.run(body(2))  # 8 MiB each: 24 of 48 MiB are used now
     jobs = []
@@ -83,7 +84,9 @@ def test_full_disk(launch, roots, tmp_path):
     good = [j for j in ended if j["status"] == "succeeded"]
     assert len(good) <= 3 and {j["status"] for j in ended} <= {"failed", "succeeded"}
     for j in failed:
-        assert j["error"]["code"] in ("insufficient-disk", "cannot-write", "publish-failed"), j["error"]
+        error = j["error"]["errors"][0] if j["error"]["code"] == "attempts-exhausted" else j["error"]
+        assert error["code"] in ("insufficient-disk", "cannot-write", "publish-failed"), j["error"]
+        assert error is j["error"] or j["attempt"] == j["max_attempts"] == 2
     # full to the last byte: requests that write are refused, requests that read are answered
     with open(f"{inside}/ballast", "wb") as f:
         try:

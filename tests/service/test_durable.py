@@ -248,10 +248,8 @@ def test_kill_it_anywhere(launch, roots, seed):
     c = d.client
     ended = {uid: c.wait(uid, 90) for uid in acknowledged}  # a 404 here is a lost job
     failed = [j for j in ended.values() if j["status"] == "failed"]
-    assert len(failed) <= killed_workers and {j["error"]["code"] for j in failed} <= {
-        "worker-crashed",
-        "attempts-exhausted",
-    }, failed
+    # a job fails only when its worker was killed three times
+    assert 3 * len(failed) <= killed_workers and {j["error"]["code"] for j in failed} <= {"attempts-exhausted"}, failed
     assert {j["status"] for j in ended.values()} <= {"succeeded", "failed"}
 
     versions = c.all("/v1/models/k/out/versions?limit=100")
@@ -278,8 +276,8 @@ def test_kill_it_anywhere(launch, roots, seed):
     check_store(d.data)
 
 
-def test_worker_that_is_killed_costs_one_job_at_most(launch, roots):
-    """The job of a killed worker runs again or fails as worker-crashed; the daemon and the other jobs go on."""
+def test_worker_that_is_killed_costs_one_attempt(launch, roots):
+    """The job of a killed worker runs again; the daemon and the other jobs go on."""
     d = launch("--workers.count=1", name="worker")
     d.client.register(ref.write(roots / "worker", {"w": ref.tensor("F32", np.ones(4_000_000))}), "k/large")
     uid = d.client.submit(merge("linear", [("k/large", {"weight": 2.0})], "k/large-out", params={"normalize": False}))
@@ -289,11 +287,7 @@ def test_worker_that_is_killed_costs_one_job_at_most(launch, roots):
         time.sleep(0.001)
     os.kill(d.workers()[0], signal.SIGSEGV)
     job = d.client.wait(uid)
-    assert (
-        job["status"] == "succeeded"
-        and job["attempt"] > 1
-        or job["error"]["code"] in ("worker-crashed", "attempts-exhausted")
-    ), job
+    assert job["status"] == "succeeded" and job["attempt"] == 2, job
     assert d.client.wait(other)["status"] == "succeeded"
     assert d.process.poll() is None
 

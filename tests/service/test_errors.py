@@ -234,11 +234,12 @@ def test_failure_at_a_long_name_that_is_not_ascii_is_told(models, roots):
     assert error["code"] == "non-finite" and error["tensor"] == name, error
 
 
-def test_too_many_shards_fails_for_good(models, roots):
+def test_too_many_shards_are_refused_at_submit(models, roots):
     tensors = {f"t{i}": ref.tensor("F32", [i, 1]) for i in range(1001)}
     models.register(ref.write(roots / "many", tensors), "e/many")
-    error = models.fails(merge("linear", [("e/many", {"weight": 1})], "e/out", shard_bytes=1))
-    assert error["code"] == "invalid-params" and error["retryable"] is False, error
+    body = merge("linear", [("e/many", {"weight": 1})], "e/out", shard_bytes=1)
+    (error,) = problem(models.post("/v1/jobs", body), 422, "invalid-params")["errors"]
+    assert error["pointer"] == "#/options/shard_bytes" and error["reason"] == "too-many-shards", error
     assert "shard_bytes" in error["detail"] and "1000" in error["detail"], error
 
 
@@ -263,9 +264,11 @@ def test_f16_overflow(models):
         assert (ref.load(models.weights(version)["w"]) == value).all()
 
 
-def test_selection_of_nothing_fails_with_the_names_that_exist(models):
-    error = models.fails(sparsify("e/a", "e/out", {"sparsity": 0.5, "include": ["*.weight"]}))
-    assert error["code"] == "bad-spec" and "b, w" in json.dumps(error), error
+def test_selection_of_nothing_is_refused_with_the_names_that_exist(models):
+    body = sparsify("e/a", "e/out", {"sparsity": 0.5, "include": ["*.weight"]})
+    (error,) = problem(models.post("/v1/jobs", body), 422, "invalid-params")["errors"]
+    assert error["pointer"] == "#/params/include" and error["reason"] == "selection-empty", error
+    assert "b, w" in error["detail"], error
 
 
 def test_failed_job_publishes_nothing_and_the_next_one_works(models, daemon):

@@ -37,6 +37,59 @@ static void test_err(void **state)
     assert_int_equal(am_err_from_errno(EACCES), -AM_E_INTERNAL);
 }
 
+static void test_times_are_read(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        int64_t ms;
+    } good[] = {
+        {"1970-01-01T00:00:00Z", 0},
+        {"2026-11-23T01:48:10.123Z", 1795398490123},
+        {"2026-11-23t02:48:10.123+01:00", 1795398490123},
+        {"2026-11-22 20:18:10.123-05:30", 1795398490123},
+        {"2026-11-23T01:48:10.1239999Z", 1795398490123},
+        {"2026-11-23T01:48:10.5z", 1795398490500},
+        {"2024-02-29T00:00:00Z", 1709164800000},
+        {"2016-12-31T23:59:60Z", 1483228800000}, /* a leap second */
+        {"1969-12-31T23:59:59.999Z", -1},
+    };
+    static const char *const bad[] = {"",
+                                      "2026-11-23",
+                                      "2026-11-23T01:48:10",
+                                      "2026-11-23T01:48Z",
+                                      "2026-13-01T00:00:00Z",
+                                      "2026-00-01T00:00:00Z",
+                                      "2026-02-29T00:00:00Z",
+                                      "2026-04-31T00:00:00Z",
+                                      "2026-11-23T24:00:00Z",
+                                      "2026-11-23T01:60:00Z",
+                                      "2026-11-23T01:48:61Z",
+                                      "2026-11-23T01:48:10.Z",
+                                      "2026-11-23T01:48:10+0100",
+                                      "2026-11-23T01:48:10+24:00",
+                                      "2026-11-23T01:48:10Z ",
+                                      "tomorrow",
+                                      "-026-11-23T01:48:10Z"};
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+        int64_t ms = 77;
+        assert_int_equal(am_time_parse(good[i].text, &ms), 0);
+        assert_int_equal(ms, good[i].ms);
+    }
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        int64_t ms = 77;
+        assert_int_equal(am_time_parse(bad[i], &ms), -AM_E_INVALID_REQUEST);
+        assert_int_equal(ms, 77);
+    }
+    for (int64_t ms = -3000000000; ms < 5000000000000; ms += 86400000LL * 37 + 12345) { /* what is written is read */
+        char text[AM_TIME_TEXT];
+        int64_t back = 0;
+        am_time_text(ms, text);
+        assert_int_equal(am_time_parse(text, &back), 0);
+        assert_int_equal(back, ms);
+    }
+}
+
 static void test_faults(void **state)
 {
     (void)state;
@@ -155,8 +208,9 @@ static void test_pool(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_err),       cmocka_unit_test(test_faults), cmocka_unit_test(test_buf),
-        cmocka_unit_test(test_time_text), cmocka_unit_test(test_hash),   cmocka_unit_test(test_pool),
+        cmocka_unit_test(test_err),       cmocka_unit_test(test_faults),         cmocka_unit_test(test_buf),
+        cmocka_unit_test(test_time_text), cmocka_unit_test(test_times_are_read), cmocka_unit_test(test_hash),
+        cmocka_unit_test(test_pool),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -84,7 +84,8 @@ static void order_of_calls(void **state)
     stage(dir, "one", "1");
     stage(dir, "two", "22");
     stage(dir, "three", "333");
-    struct am_blob_move m[] = {{"one", SHA("aa"), 1, true}, {"two", SHA("bb"), 2, true}, {"three", SHA("ab"), 3, true}};
+    struct am_blob_move m[] = {
+        {"one", SHA("aa"), 1, false, true}, {"two", SHA("bb"), 2, false, true}, {"three", SHA("ab"), 3, false, true}};
     start_recording(0);
     int rc = am_blobs_publish(f->s, dir, m, 3, why, sizeof why);
     am_sys_swap(NULL);
@@ -103,7 +104,7 @@ static void order_of_calls(void **state)
     am_sys_close(fd);
     /* again: the bytes are there, the staged ones go away, and the folder is synced all the same */
     stage(dir, "again", "22");
-    struct am_blob_move again = {"again", SHA("bb"), 2, false};
+    struct am_blob_move again = {"again", SHA("bb"), 2, false, false};
     start_recording(0);
     rc = am_blobs_publish(f->s, dir, &again, 1, why, sizeof why);
     am_sys_swap(NULL);
@@ -128,7 +129,7 @@ static void every_failure_is_an_error(void **state)
         int dir = am_staging_make(f->s, name);
         stage(dir, "one", "1");
         stage(dir, "two", "22");
-        struct am_blob_move m[] = {{"one", SHA("aa"), 1, false}, {"two", SHA("bb"), 2, false}};
+        struct am_blob_move m[] = {{"one", SHA("aa"), 1, false, false}, {"two", SHA("bb"), 2, false, false}};
         start_recording(fail);
         int rc = am_blobs_publish(f->s, dir, m, 2, why, sizeof why);
         am_sys_swap(NULL);
@@ -167,16 +168,16 @@ static void wrong_files_move_nothing(void **state)
         struct am_blob_move m;
         const char *says;
     } bad[] = {
-        {{"short", SHA("bb"), 2, false}, "has 1 bytes; its worker said 2"},
-        {{"link", SHA("bb"), 4, false}, "link is not a regular file"},
-        {{"folder", SHA("bb"), 4096, false}, "folder is not a regular file"},
-        {{"none", SHA("bb"), 1, false}, "none: No such file"},
-        {{"../LOCK", SHA("bb"), 256, false}, "not a plain name"},
-        {{"short", "BB", 1, false}, "no SHA-256"},
-        {{"short", SHA("BB"), 1, false}, "no SHA-256"},
+        {{"short", SHA("bb"), 2, false, false}, "has 1 bytes; its worker said 2"},
+        {{"link", SHA("bb"), 4, false, false}, "link is not a regular file"},
+        {{"folder", SHA("bb"), 4096, false, false}, "folder is not a regular file"},
+        {{"none", SHA("bb"), 1, false, false}, "none: No such file"},
+        {{"../LOCK", SHA("bb"), 256, false, false}, "not a plain name"},
+        {{"short", "BB", 1, false, false}, "no SHA-256"},
+        {{"short", SHA("BB"), 1, false, false}, "no SHA-256"},
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-        struct am_blob_move m[] = {{"good", SHA("aa"), 1, false}, bad[i].m};
+        struct am_blob_move m[] = {{"good", SHA("aa"), 1, false, false}, bad[i].m};
         assert_int_equal(am_blobs_publish(f->s, dir, m, 2, why, sizeof why), -AM_E_PUBLISH);
         assert_non_null(strstr(why, bad[i].says));
         assert_true(exists(dir, "good")); /* all are checked before one moves */
@@ -193,7 +194,7 @@ static void damaged_blob_is_told(void **state)
     int dir = am_staging_make(f->s, "job_1.1");
     stage(dir, "one", "1");
     stage(dir, "two", "22");
-    struct am_blob_move one = {"one", SHA("aa"), 1, false}, two = {"two", SHA("aa"), 2, false};
+    struct am_blob_move one = {"one", SHA("aa"), 1, false, false}, two = {"two", SHA("aa"), 2, false, false};
     assert_int_equal(am_blobs_publish(f->s, dir, &one, 1, why, sizeof why), 0);
     assert_int_equal(am_blobs_publish(f->s, dir, &two, 1, why, sizeof why), -AM_E_STORE_DAMAGED);
     assert_non_null(strstr(why, "1 bytes instead of 2"));
@@ -222,12 +223,38 @@ static void staging_folders(void **state)
     assert_true(exists(am_store_dirfd(f->s), "staging"));
 }
 
+/* Marked as damaged: the same name is no reason to throw the good bytes away, nor is another length. */
+static void a_broken_blob_is_replaced(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const before[] = {"X", "longer"};
+    for (size_t i = 0; i < 2; i++) {
+        char why[256], name[16], text[2] = "";
+        snprintf(name, sizeof name, "job.%zu", i);
+        int dir = am_staging_make(f->s, name);
+        stage(dir, "bad", before[i]);
+        struct am_blob_move bad = {
+            .staged = "bad", .sha256 = SHA("cc"), .bytes = (int64_t)strlen(before[i]), .broken = true};
+        assert_int_equal(am_blobs_publish(f->s, dir, &bad, 1, why, sizeof why), 0);
+        stage(dir, "good", "g");
+        struct am_blob_move good = {.staged = "good", .sha256 = SHA("cc"), .bytes = 1, .broken = true};
+        assert_int_equal(am_blobs_publish(f->s, dir, &good, 1, why, sizeof why), 0);
+        assert_true(good.was_there);
+        int fd = am_blob_open(f->s, SHA("cc"));
+        assert_int_equal(am_sys_pread(fd, text, 1, 0), 0);
+        assert_string_equal(text, "g");
+        am_sys_close(fd);
+        am_blobs_unpin(f->s, dir);
+        am_sys_close(dir);
+    }
+}
+
 int main(void)
 {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, fixture_open, fixture_close)
     const struct CMUnitTest tests[] = {
         T(order_of_calls),       T(every_failure_is_an_error), T(wrong_files_move_nothing),
-        T(damaged_blob_is_told), T(staging_folders),
+        T(damaged_blob_is_told), T(a_broken_blob_is_replaced), T(staging_folders),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

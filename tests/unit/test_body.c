@@ -126,14 +126,14 @@ static void test_unknown_members(void **state)
          "did you mean normalize? It takes: weight, normalize"},
         {"unknown-member", "#/options/thread", NULL, "did you mean threads?"},
         {"unknown-member", "#/publish/tag", NULL, "did you mean tags?"},
-        {"unknown-member", "#/client_token", NULL, "unknown; known here"},
+        {"unknown-member", "#/colours", NULL, "unknown; known here"},
         {"unknown-member", "#/metdata", NULL, "did you mean metadata?"},
     };
     refuse("{\"type\":\"merge\",\"method\":\"linear\",\"inputs\":{\"modles\":[],\"models\":[{\"version\":\"d/"
            "a\",\"param\":{}}]},"
            "\"params\":{\"normalise\":true,\"weight\":1},\"options\":{\"thread\":1},\"publish\":{\"model\":\"d/"
            "o\",\"tag\":[]},"
-           "\"client_token\":\"x\",\"metdata\":{}}",
+           "\"colours\":\"x\",\"metdata\":{}}",
            want, sizeof(want) / sizeof(*want));
     refuse1("{\"type\":\"unlearn\",\"method\":\"task_negation\",\"inputs\":{\"model\":\"d/"
             "m\",\"task\":{\"version\":\"d/f\",\"bases\":\"d/x\"}},"
@@ -374,6 +374,22 @@ static void test_options(void **state)
     for (size_t i = 0; i < sizeof(good) / sizeof(*good); i++)
         option(good[i], NULL, NULL);
     assert_string_equal(json_string_value(json_object_get(checked.options, "out_dtype")), "F16");
+    option("\"max_attempts\":10,\"time_limit_seconds\":1,\"not_before\":\"1970-01-01T01:00:02+01:00\"", NULL, NULL);
+    assert_int_equal(checked.max_attempts, 10);
+    assert_int_equal(checked.time_limit_seconds, 1);
+    assert_int_equal(checked.not_before, 2000);
+    /* they change no byte of the result, so the recipe does not name them */
+    assert_null(json_object_get(checked.options, "max_attempts"));
+    assert_null(json_object_get(checked.options, "time_limit_seconds"));
+    assert_null(json_object_get(checked.options, "not_before"));
+    option("\"seed\":1", NULL, NULL);
+    assert_int_equal(checked.max_attempts + checked.time_limit_seconds + checked.not_before, 0);
+    option("\"max_attempts\":0", "invalid-params", "#/options/max_attempts");
+    option("\"max_attempts\":11", "invalid-params", "#/options/max_attempts");
+    option("\"time_limit_seconds\":0", "invalid-params", "#/options/time_limit_seconds");
+    option("\"time_limit_seconds\":1e9", "invalid-params", "#/options/time_limit_seconds");
+    option("\"not_before\":\"2026-11-23\"", "invalid-params", "#/options/not_before");
+    option("\"not_before\":1795398490", "invalid-request", "#/options/not_before");
     option("\"threads\":0", "invalid-params", "#/options/threads");
     option("\"threads\":65", "invalid-params", "#/options/threads");
     option("\"threads\":null", "invalid-request", "#/options/threads");

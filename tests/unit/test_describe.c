@@ -51,7 +51,8 @@ static void says_what_methods_declare(void **state)
         json_object_get(linear, "needs"),
         "{\"min_inputs\":1,\"max_inputs\":null,\"base\":\"donor\",\"task\":\"none\",\"data\":\"none\",\"engine\":"
         "false,"
-        "\"unit\":\"window\",\"passes\":0,\"scope\":\"tensor\",\"random\":false,\"symmetric\":true,\"acc_bytes\":0,"
+        "\"unit\":\"window\",\"selects\":\"all\",\"passes\":0,\"scope\":\"tensor\",\"random\":false,\"symmetric\":true,"
+        "\"acc_bytes\":0,"
         "\"deterministic\":\"any threads, any kernels\"}");
     check_json(json_object_get(linear, "rules"), "[{\"kind\":\"sum_not_zero\",\"a\":\"weight\",\"b\":\"normalize\"}]");
     json_t *weight = param(linear, "weight");
@@ -63,6 +64,7 @@ static void says_what_methods_declare(void **state)
     check_json(json_object_get(param(linear, "overflow"), "choices"), "[\"refuse\",\"clamp\",\"inf\"]");
     check_json(json_object_get(json_object_get(negation, "needs"), "task"), "\"required\"");
     check_json(json_object_get(json_object_get(method(root, "edit/sparsify"), "needs"), "scope"), "\"param\"");
+    check_json(json_object_get(json_object_get(method(root, "edit/sparsify"), "needs"), "selects"), "\"patterns\"");
     json_decref(root);
 }
 

@@ -71,13 +71,21 @@ static char *schema_of(struct am_db *db)
     return text;
 }
 
+static int latest(void)
+{
+    int n = 0;
+    while (am_migrations[n].name)
+        n++;
+    return n;
+}
+
 static void new_database_has_the_schema(void **state)
 {
     struct place *p = *state;
     struct am_db *db = open_or_fail(p);
     char why[256];
     assert_int_equal(am_migrate(db, p->db, am_migrations, why, sizeof why), 0);
-    assert_int_equal(number(db, "PRAGMA user_version"), 1);
+    assert_int_equal(number(db, "PRAGMA user_version"), latest());
     assert_int_equal(number(db, "PRAGMA application_id"), 0x616d6e64);
     assert_int_equal(number(db, "PRAGMA foreign_keys"), 1);
     assert_int_equal(number(db, "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
@@ -140,7 +148,10 @@ static void stored_version_1_goes_forward(void **state)
     struct place *p = *state;
     struct am_db *db = stored_version_1(p);
     char why[256];
+    assert_int_equal(am_db_script(db, "UPDATE job SET state = 'queued', priority = 7"), 0);
     assert_int_equal(am_migrate(db, p->db, am_migrations, why, sizeof why), 0);
+    assert_int_equal(number(db, "PRAGMA user_version"), latest());
+    assert_int_equal(number(db, "SELECT rank - created_at FROM job"), 420000); /* its place in the line: 7 minutes */
     char *now = schema_of(db), *want = slurp("migrations/schema.sql");
     assert_string_equal(now, strchr(want, '\n') + 1);
     free(now);

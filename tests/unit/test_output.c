@@ -116,7 +116,7 @@ static void test_shards_and_model(void **state)
         int fd = am_sys_open(dir, o.file[i].staged, O_RDONLY, 0);
         span[i][0] = (struct am_span){fd, 0, 11, 0};
         span[i][1] = (struct am_span){fd, 11, o.file[i].bytes - 11, 11};
-        file[i] = (struct am_file){o.file[i].path, o.file[i].bytes, span[i], 2};
+        file[i] = (struct am_file){.path = o.file[i].path, .bytes = o.file[i].bytes, .span = span[i], .spans = 2};
     }
     struct am_model m;
     struct am_faults f = {0};

@@ -222,6 +222,50 @@ static void test_end_in_the_middle_of_a_line(void **state)
     am_records_done(&r);
 }
 
+static void test_what_bounds_the_worker(void **state)
+{
+    static const struct {
+        const char *member;
+        unsigned holds;
+    } told[] = {
+        {"\"confinement\":[]", 0},
+        {"\"confinement\":[\"rlimits\",\"oom\",\"landlock\",\"seccomp\"]", 15},
+        {"\"confinement\":[\"seccomp\",\"rlimits\",\"moat\",7,null]", AM_HOLDS_RLIMITS | AM_HOLDS_SECCOMP},
+        {"\"threads\":1", 0},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof told / sizeof *told; i++) {
+        struct am_records r;
+        struct heard h = {0};
+        char line[400];
+        snprintf(line, sizeof line, "{\"record\":\"hello\",\"proto\":1,\"pid\":7,\"registry\":\"%s\",%s}\n", SHA,
+                 told[i].member);
+        am_records_init(&r, SHA);
+        assert_int_equal(feed(&r, &h, line), 0);
+        assert_int_equal(r.holds, told[i].holds);
+        am_records_done(&r);
+    }
+    assert_int_equal(
+        breaks_with("{\"record\":\"hello\",\"proto\":1,\"pid\":7,\"registry\":\"" SHA "\",\"confinement\":\"all\"}\n"),
+        AM_E_CRASHED);
+}
+
+/* A burst, then a pace: never more at any second. What is too much stays too much. */
+static void test_more_than_there_is_to_say(void **state)
+{
+    struct am_records r;
+    (void)state;
+    am_records_init(&r, SHA);
+    assert_int_equal(am_records_pace(&r, AM_RECORD_BURST, 0), 0);
+    assert_int_equal(am_records_pace(&r, AM_RECORD_BYTES_A_SECOND, 1000), 0);
+    assert_int_equal(am_records_pace(&r, 999 * AM_RECORD_BYTES_A_SECOND, 1000999), 0);
+    assert_int_equal(am_records_pace(&r, 1, 1000999), -AM_E_CRASHED);
+    assert_int_equal(r.broken, AM_E_CRASHED);
+    assert_non_null(strstr(r.why, "17432577 bytes of records in 1000 seconds"));
+    assert_int_equal(am_records_pace(&r, 1, 9000000), -AM_E_CRASHED);
+    am_records_done(&r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -233,6 +277,8 @@ int main(void)
         cmocka_unit_test(test_ceiling_of_a_line),
         cmocka_unit_test(test_unknown_records_have_a_ceiling),
         cmocka_unit_test(test_end_in_the_middle_of_a_line),
+        cmocka_unit_test(test_what_bounds_the_worker),
+        cmocka_unit_test(test_more_than_there_is_to_say),
     };
     return cmocka_run_group_tests_name("records", tests, NULL, NULL);
 }

@@ -135,7 +135,8 @@ static void test_members_of_a_file(void **state)
     assert_true(file_refused("\"f0\"", "\"../f0\""));
     assert_true(file_refused("\"f0\"", "\"..\""));
     assert_true(file_refused("\"f0\"", "\"result.ndjson\""));
-    assert_true(file_refused("\"f0\"", "null"));
+    assert_true(file_refused("\"f0\"", "7"));
+    assert_true(file_refused("\"f0\"", "null")); /* assembled, and of no span */
     assert_true(file_refused("\"lfs\"", "\"big\""));
     assert_true(file_refused("\"lfs\"", "\"regular\"")); /* then a git id must be there */
     assert_true(file_refused("\"git_sha1\":null", "\"git_sha1\":\"" GIT "\""));
@@ -239,6 +240,94 @@ static void test_ceilings(void **state)
     }
 }
 
+#define BLOB "{\"record\":\"blob\",\"staged\":\"c0\",\"bytes\":50,\"sha256\":\"" SHA "\"}\n"
+#define INPUT "{\"record\":\"blob\",\"staged\":null,\"sha256\":\"" SHA "\"}\n"
+#define MADE                                                                                                           \
+    "{\"record\":\"file\",\"path\":\"m.safetensors\",\"staged\":null,\"class\":\"lfs\",\"bytes\":120,\"sha256\":"      \
+    "\"" SHA "\",\"git_sha1\":null,\"weights\":true}\n"
+#define SPAN(at, blob, offset, bytes)                                                                                  \
+    "{\"record\":\"span\",\"at\":" #at ",\"blob\":" #blob ",\"offset\":" #offset ",\"bytes\":" #bytes "}\n"
+
+static void test_assembled(void **state)
+{
+    struct am_result r;
+    (void)state;
+    assert_int_equal(read_text(&r,
+                               MODEL BLOB INPUT MADE SPAN(0, 0, 0, 50) SPAN(50, 1, 7, 60) SPAN(110, 0, 40, 10)
+                                   TENSOR CONFIG END(9),
+                               10),
+                     0);
+    assert_int_equal(r.files, 2);
+    assert_null(r.file[0].staged);
+    assert_int_equal(r.file[0].first_span, 0);
+    assert_int_equal(r.file[0].spans, 3);
+    assert_int_equal(r.file[0].behind, 2);
+    assert_int_equal(r.file[0].tensors, 1);
+    assert_int_equal(r.file[1].spans, 0);
+    assert_int_equal(r.blobs, 2);
+    assert_string_equal(r.blob[0].staged, "c0");
+    assert_int_equal(r.blob[0].end, 50);
+    assert_null(r.blob[1].staged);
+    assert_int_equal(r.blob[1].bytes, -1);
+    assert_int_equal(r.blob[1].end, 67);
+    assert_int_equal(r.span[1].blob, 1);
+    assert_int_equal(r.span[1].offset, 7);
+    assert_int_equal(r.span[2].bytes, 10);
+    am_result_done(&r);
+}
+
+static void test_spans_that_do_not_fit(void **state)
+{
+    (void)state;
+    assert_false(refused(MODEL INPUT MADE SPAN(0, 0, 0, 120) END(4), 5));
+    assert_true(refused(MODEL INPUT MADE SPAN(0, 0, 0, 119) END(4), 5));                    /* a gap at the end */
+    assert_true(refused(MODEL INPUT MADE SPAN(0, 0, 0, 121) END(4), 5));                    /* too long */
+    assert_true(refused(MODEL INPUT MADE SPAN(1, 0, 0, 119) END(4), 5));                    /* a gap before */
+    assert_true(refused(MODEL INPUT MADE SPAN(0, 0, 0, 60) SPAN(61, 0, 0, 59) END(5), 6));  /* between */
+    assert_true(refused(MODEL INPUT MADE SPAN(0, 0, 0, 60) SPAN(59, 0, 0, 61) END(5), 6));  /* twice the same byte */
+    assert_true(refused(MODEL INPUT MADE SPAN(0, 0, 0, 120) SPAN(120, 0, 0, 0) END(5), 6)); /* empty */
+    assert_true(refused(MODEL INPUT MADE SPAN(0, 0, -1, 120) END(4), 5));
+    assert_true(refused(MODEL INPUT MADE SPAN(0, 0, 9223372036854775807, 120) END(4), 5)); /* beyond all numbers */
+    assert_true(refused(MODEL INPUT MADE SPAN(0, 1, 0, 120) END(4), 5));                   /* no such blob */
+    assert_true(refused(MODEL MADE SPAN(0, 0, 0, 120) INPUT END(4), 5));                   /* not yet */
+    assert_true(refused(MODEL BLOB MADE SPAN(0, 0, 0, 120) END(4), 5));        /* beyond the 50 bytes of its blob */
+    assert_true(refused(MODEL INPUT INPUT MADE SPAN(0, 0, 0, 120) END(5), 6)); /* a blob of no use */
+    assert_true(refused(MODEL INPUT WEIGHTS SPAN(0, 0, 0, 120) END(4), 5));    /* a file that is staged */
+    assert_true(refused(MODEL INPUT SPAN(0, 0, 0, 120) MADE END(4), 5));       /* a span before its file */
+    assert_true(refused(MODEL MADE END(2), 3));
+}
+
+/* A blob line, or the file of an assembled file, with one member replaced. */
+static bool spans_refused(const char *from, const char *to)
+{
+    char text[4096], all[2048];
+    snprintf(all, sizeof all, "%s", BLOB INPUT MADE SPAN(0, 0, 0, 50) SPAN(50, 1, 0, 70));
+    char *at = strstr(all, from);
+    assert_non_null(at);
+    snprintf(text, sizeof text, "%s%.*s%s%s%s", MODEL, (int)(at - all), all, to, at + strlen(from), END(6));
+    return refused(text, 7);
+}
+
+static void test_members_of_a_blob(void **state)
+{
+    (void)state;
+    assert_false(spans_refused("\"c0\"", "\"c1\""));
+    assert_true(spans_refused("\"c0\"", "\"../c1\""));
+    assert_true(spans_refused("\"c0\"", "\"result.ndjson\""));
+    assert_true(spans_refused("\"c0\"", "5"));
+    assert_true(spans_refused("\"staged\":\"c0\",", ""));
+    assert_true(spans_refused("\"bytes\":50,", ""));
+    assert_true(spans_refused("\"bytes\":50,", "\"bytes\":-50,"));
+    assert_true(spans_refused(SHA, "bbb"));
+    assert_true(spans_refused("\"lfs\"", "\"regular\""));
+    assert_true(spans_refused("\"git_sha1\":null", "\"git_sha1\":\"" GIT "\""));
+    assert_true(spans_refused("\"at\":0,", ""));
+    /* one staged name for a file and a blob */
+    assert_true(refused(MODEL "{\"record\":\"blob\",\"staged\":\"f0\",\"bytes\":120,\"sha256\":\"" SHA
+                              "\"}\n" MADE SPAN(0, 0, 0, 120) WEIGHTS END(5),
+                        6));
+}
+
 static int make_folder(void **state)
 {
     (void)state;
@@ -266,6 +355,9 @@ int main(void)
         cmocka_unit_test(test_nothing_twice),
         cmocka_unit_test(test_hash_size_and_kind),
         cmocka_unit_test(test_ceilings),
+        cmocka_unit_test(test_assembled),
+        cmocka_unit_test(test_spans_that_do_not_fit),
+        cmocka_unit_test(test_members_of_a_blob),
     };
     return cmocka_run_group_tests_name("result", tests, make_folder, drop_folder);
 }

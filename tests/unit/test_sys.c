@@ -153,9 +153,31 @@ static void test_swapped(void **state)
     assert_int_equal(am_sys_fsync(fd), 0);
 }
 
+/* The folder goes away between the look at it and its opening: somebody else removes it at the same moment. */
+static int open_after_rmdir(int at, const char *path, int flags, mode_t mode)
+{
+    if (flags & O_DIRECTORY)
+        am_sys_real.unlinkat(at, path, AT_REMOVEDIR);
+    return am_sys_real.openat(at, path, flags, mode);
+}
+
+static void test_tree_of_two(void **state)
+{
+    AM_CLEANUP(am_sys_closep) int dir = am_sys_open(AT_FDCWD, *state, O_RDONLY | O_DIRECTORY, 0);
+    struct am_sys_ops ops = am_sys_real;
+    struct stat st;
+    ops.openat = open_after_rmdir;
+    assert_int_equal(am_sys_mkdir(dir, "both", 0700), 0);
+    am_sys_swap(&ops);
+    int rc = am_sys_rmtree(dir, "both");
+    am_sys_swap(NULL);
+    assert_int_equal(rc, 0);
+    assert_int_equal(am_sys_stat(dir, "both", &st), -AM_E_NOT_FOUND);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_files), cmocka_unit_test(test_tree),
-                                       cmocka_unit_test(test_swapped)};
+                                       cmocka_unit_test(test_tree_of_two), cmocka_unit_test(test_swapped)};
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -132,6 +132,17 @@ static void test_parse(void **state)
     assert_true(u == 67108864u);
     assert_int_equal(am_parse_size("4KiB", &u), 0);
     assert_true(u == 4096);
+    static const struct {
+        const char *text;
+        uint64_t seconds;
+    } times[] = {{"0", 0}, {"90", 90}, {"90s", 90}, {"15m", 900}, {"72h", 259200}, {"30d", 2592000}};
+    for (size_t i = 0; i < sizeof(times) / sizeof(times[0]); i++) {
+        assert_int_equal(am_parse_seconds(times[i].text, &u), 0);
+        assert_int_equal(u, times[i].seconds);
+    }
+    static const char *const bad_times[] = {"", "h", "72 h", "72H", "-1", "1.5h", "1w", "99999999999999999999d"};
+    for (size_t i = 0; i < sizeof(bad_times) / sizeof(bad_times[0]); i++)
+        assert_int_equal(am_parse_seconds(bad_times[i], &u), -AM_E_INVALID_REQUEST);
     assert_int_equal(am_parse_size("123", &u), 0);
     assert_true(u == 123);
     static const char *const bad_s[] = {"", "GiB", "5 GB", "5gb", "-5GB", "5.5GB", "99999999999TiB", "5GBx"};

@@ -1,0 +1,26 @@
+/*
+ * plan_parts.h - private to core/table: what plan.c and plan_output.c share. Dtypes are known by name only, since the
+ * daemon links this and nothing of core/tensor; a unit test holds the two together.
+ */
+#ifndef AM_TABLE_PLAN_PARTS_H
+#define AM_TABLE_PLAN_PARTS_H
+
+#include "core/table/plan.h"
+
+#define AM_PLAN_WINDOW 262144u             /* elements of one window of the worker */
+#define AM_PLAN_COPY (4u * AM_PLAN_WINDOW) /* bytes of a window that is copied */
+#define AM_PLAN_SHARDS 1000                /* files of one result */
+#define AM_PLAN_DTYPES 22
+
+uint64_t am_plan_plus(uint64_t a, uint64_t b); /* saturate */
+uint64_t am_plan_times(uint64_t a, uint64_t b);
+/* Bytes of an element of a dtype that methods compute with; 0 for all others. */
+uint64_t am_plan_computed(const char *dtype);
+/* Place of a dtype in the reference writer's order, from 0; negative: the format does not know it. */
+int am_plan_dtype(const char *name);
+const char *am_plan_name(int dtype);                    /* of a place: lasts for ever */
+const char *am_plan_out_dtype(const struct am_body *b); /* or NULL: as the donor */
+/* Windows of a tensor: those that are computed, or those that are copied. */
+uint64_t am_plan_windows(uint64_t n, uint64_t span);
+
+#endif

@@ -1,0 +1,121 @@
+/*
+ * admin.c - work of the store that people ask for: POST /v1/admin/tasks, and the verify of one version. Each is a row
+ * of the queue (server/tasks.h) and is followed by the job routes.
+ */
+#include "core/base/clock.h"
+#include "core/base/text.h"
+#include "core/table/body.h"
+#include "core/table/members.h"
+#include "server/api/api.h"
+#include "server/reply.h"
+#include "server/tasks.h"
+#include "storage/backup.h"
+
+#include <microhttpd.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define TARGET ((struct am_where){.pointer = "#/target"})
+
+static int reply_queued(struct am_req *r, const char *uid)
+{
+    int queued = MHD_NO;
+    char location[100];
+    snprintf(location, sizeof location, "/v1/jobs/%s", uid);
+    const char *headers[] = {"Location", location, "Retry-After", "2", NULL};
+    struct am_db *db = am_reader(r, &queued);
+    if (!db)
+        return queued;
+    json_t *job = am_job_load(r, db, uid, NULL);
+    return job ? am_reply_json(r, 202, job, headers)
+               : am_reply_problem(r, AM_E_INTERNAL, "the task %s was stored and cannot be read back", uid);
+}
+
+static int queue_task(struct am_req *r, const char *kind, json_t *more)
+{
+    char uid[64];
+    int rc = am_task_queue(r->srv->store, r->srv->cfg, kind, more, uid);
+    if (rc == -AM_E_QUEUE_FULL)
+        return am_reply_problem(r, AM_E_QUEUE_FULL, "the queue holds limits.queue entries; try again later");
+    if (rc < 0)
+        return am_reply_error(r, rc, "the task could not be stored");
+    am_engine_wake(r->srv->engine);
+    return reply_queued(r, uid);
+}
+
+/* ---- what each kind makes of its target: members of the recipe ---- */
+
+static int take_commit(void *ctx, const struct am_version_row *v)
+{
+    json_t **more = ctx;
+    *more = json_pack("{s:s, s:s}", "model", v->model_name, "commit", v->commit);
+    return *more ? 0 : -AM_E_OUT_OF_MEMORY;
+}
+
+static void target_version(struct am_req *r, const char *target, json_t **more, struct am_faults *f)
+{
+    char *model = NULL, *rev = NULL;
+    const char *why = NULL;
+    int64_t version = 0;
+    struct am_db *db = am_store_read(r->srv->store);
+    int rc = am_ref_split(target, &model, &rev, &why);
+    if (rc < 0)
+        am_fault_add(f, AM_E_INVALID_REQUEST, TARGET, "%s", why);
+    else if (!db)
+        am_fault_add(f, AM_E_INTERNAL, TARGET, "the database cannot be read");
+    else if ((rc = am_rev_resolve(db, model, rev, &version, NULL)) < 0)
+        am_fault_add(f, -rc, TARGET, "there is no version %s", target);
+    else if ((rc = am_version_get(db, version, take_commit, more)) < 0)
+        am_fault_add(f, -rc, TARGET, "the version %s cannot be read", target);
+    free(model);
+    free(rev);
+}
+
+static void target_file(struct am_req *r, const char *target, json_t **more, struct am_faults *f)
+{
+    char name[4200], why[600];
+    int rc = 0;
+    if (!target && (rc = am_task_backup_name(r->srv->store, am_now_ms(), name, sizeof name)) < 0) {
+        am_fault_add(f, -rc, TARGET, "the folder backup/ cannot be made in data_dir");
+        return;
+    }
+    rc = am_backup_target(am_store_path(r->srv->store), target ? target : name, why, sizeof why);
+    if (rc < 0)
+        am_fault_add(f, -rc, TARGET, "%s", why);
+    else
+        *more = json_pack("{s:s}", "target", target ? target : name);
+}
+
+int am_api_task_create(struct am_req *r)
+{
+    static const char *const known[] = {"kind", "target", NULL};
+    struct am_faults f = {0};
+    json_t *more = NULL;
+    am_members_known(r->json, "#", known, &f);
+    const char *kind = am_member_text(r->json, "#", "kind", true, NULL, &f);
+    const char *target = am_member_text(r->json, "#", "target", false, NULL, &f);
+    if (kind && !am_task_known(kind))
+        am_fault_add(&f, AM_E_INVALID_PARAMS, (struct am_where){.pointer = "#/kind"}, "kind must be %s (got \"%.40s\")",
+                     am_task_kinds, kind);
+    else if (am_streq(kind, "backup"))
+        target_file(r, target, &more, &f);
+    else if (am_streq(kind, "verify") && target)
+        target_version(r, target, &more, &f);
+    else if (kind && target)
+        am_fault_add(&f, AM_E_INVALID_PARAMS, TARGET, "a task %s has no target: it looks at the whole store", kind);
+    if (!f.n)
+        return queue_task(r, kind, more);
+    json_decref(more);
+    return am_reply_faults(r, &f);
+}
+
+int am_api_version_verify(struct am_req *r)
+{
+    int queued = MHD_NO;
+    int64_t version;
+    json_t *more = NULL;
+    if (am_find_version(r, &version, NULL, &queued) < 0)
+        return queued;
+    int rc = am_version_get(am_store_read(r->srv->store), version, take_commit, &more);
+    return rc < 0 ? am_reply_error(r, rc, "the version could not be read") : queue_task(r, "verify", more);
+}

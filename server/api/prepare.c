@@ -1,0 +1,321 @@
+/*
+ * prepare.c - from the body of a job to a plan (submit.h): names are pinned to commits, the tensor tables of the inputs
+ * are joined, the target and the room are looked at. Everything that can be known now is told now.
+ */
+#include "core/base/text.h"
+#include "server/api/api.h"
+#include "server/api/submit.h"
+#include "server/space.h"
+#include "storage/damage.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static int take_version(void *ctx, const struct am_version_row *v)
+{
+    struct am_pinned *p = ctx;
+    snprintf(p->commit, sizeof p->commit, "%s", v->commit);
+    snprintf(p->manifest, sizeof p->manifest, "%s", v->manifest_sha256);
+    snprintf(p->architecture, sizeof p->architecture, "%s", v->architecture ? v->architecture : "");
+    if (v->number >= 0)
+        snprintf(p->label, sizeof p->label, "%s@v%lld", v->model_name, (long long)v->number);
+    else
+        snprintf(p->label, sizeof p->label, "%s@%.12s", v->model_name, v->commit);
+    return 0;
+}
+
+struct near {
+    char text[100][200];
+    const char *v[100];
+    size_t n;
+};
+
+static int keep_name(struct near *k, const char *name)
+{
+    if (k->n < 100) {
+        snprintf(k->text[k->n], sizeof k->text[0], "%s", name);
+        k->v[k->n] = k->text[k->n];
+        k->n++;
+    }
+    return 0;
+}
+
+static int keep_model(void *ctx, const struct am_model_row *m)
+{
+    return keep_name(ctx, m->name);
+}
+
+static int keep_rev(void *ctx, const char *name)
+{
+    return keep_name(ctx, name);
+}
+
+/* A fault for a reference that names nothing, with the nearest thing that exists. */
+static void fault_unknown(struct am_submit *s, const struct am_body_input *in, const struct am_pinned *p, int rc)
+{
+    struct near *k = calloc(1, sizeof *k);
+    struct am_where where = {.pointer = in->pointer, .reason = "ref-unknown"};
+    if (!k)
+        return;
+    bool no_model = rc == -AM_E_NOT_FOUND;
+    if (no_model)
+        am_model_list(s->db, NULL, 100, NULL, keep_model, k);
+    else
+        am_rev_names(s->db, p->model, keep_rev, k);
+    const char *near = am_nearest(no_model ? p->model : p->rev, k->v, k->n);
+    if (no_model)
+        am_fault_add(&s->faults, AM_E_NOT_FOUND, where, "no model %s in this store%s%s%s", p->model,
+                     near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
+    else
+        am_fault_add(&s->faults, AM_E_REVISION_NOT_FOUND, where, "%s has no revision %s%s%s%s", p->model, p->rev,
+                     near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
+    free(k);
+}
+
+/* Names to commits, for every input that could be read. */
+static int pin_inputs(struct am_submit *s)
+{
+    s->in = calloc(s->body.inputs ? s->body.inputs : 1, sizeof *s->in);
+    if (!s->in)
+        return -AM_E_OUT_OF_MEMORY;
+    for (size_t i = 0; i < s->body.inputs; i++) {
+        struct am_pinned *p = &s->in[i];
+        const char *why;
+        if (!s->body.input[i].ref || am_ref_split(s->body.input[i].ref, &p->model, &p->rev, &why) < 0)
+            continue; /* the body check has said so */
+        int rc = am_rev_resolve(s->db, p->model, p->rev, &p->version, NULL);
+        if (rc == 0)
+            rc = am_version_get(s->db, p->version, take_version, p);
+        if (rc == -AM_E_NOT_FOUND || rc == -AM_E_REVISION_NOT_FOUND)
+            fault_unknown(s, &s->body.input[i], p, rc);
+        else if (rc < 0)
+            return rc;
+        else
+            am_damage_check(s->db, p->version, (struct am_where){.pointer = s->body.input[i].pointer}, p->label,
+                            &s->faults);
+    }
+    return 0;
+}
+
+static void check_architectures(struct am_submit *s)
+{
+    const struct am_pinned *donor = &s->in[s->body.donor];
+    for (size_t i = 0; i < s->body.inputs; i++)
+        if (donor->architecture[0] && s->in[i].architecture[0] &&
+            strcmp(donor->architecture, s->in[i].architecture) != 0)
+            am_fault_add(&s->faults, AM_E_ARCHITECTURE,
+                         (struct am_where){.pointer = s->body.input[i].pointer, .reason = "architecture"},
+                         "inputs differ: %s is %s and %s is %s", donor->label, donor->architecture, s->in[i].label,
+                         s->in[i].architecture);
+}
+
+static void fill(struct am_plan_tensor *ret, const struct am_tensor_row *t)
+{
+    *ret = (struct am_plan_tensor){.name = t->name,
+                                   .dtype = t->dtype,
+                                   .shape = t->shape,
+                                   .file = t->file,
+                                   .begin = (uint64_t)t->begin,
+                                   .bytes = (uint64_t)t->bytes};
+}
+
+static int next_tensor(void *cursor, struct am_plan_tensor *ret)
+{
+    struct am_tensor_row t;
+    int rc = am_tensor_next(cursor, &t);
+    if (rc == 1)
+        fill(ret, &t);
+    return rc;
+}
+
+/* The tensors of all inputs that could be pinned, side by side; each is a cursor over its own table. */
+static int join_tensors(struct am_submit *s)
+{
+    struct am_plan_input *in = calloc(s->body.inputs, sizeof *in);
+    size_t n = 0, donor = 0;
+    int rc = in ? 0 : -AM_E_OUT_OF_MEMORY;
+    for (size_t i = 0; i < s->body.inputs && rc == 0; i++) {
+        if (s->in[i].version == 0)
+            continue;
+        if (i == s->body.donor)
+            donor = n;
+        in[n] = (struct am_plan_input){.next = next_tensor,
+                                       .cursor = am_tensor_open(s->db, s->in[i].version),
+                                       .label = s->in[i].label,
+                                       .pointer = s->body.input[i].pointer,
+                                       .names_only = am_plan_names_only(&s->body, i)};
+        rc = in[n].cursor ? am_version_spans(s->db, s->in[i].version, &in[n].spans) : -AM_E_INTERNAL;
+        n++;
+    }
+    if (rc == 0)
+        rc = am_plan_make(&s->plan, &s->body, in, n, donor, s->threads, &s->faults);
+    for (size_t i = 0; i < n; i++)
+        am_tensor_close(in[i].cursor);
+    free(in);
+    return rc;
+}
+
+struct donor { /* its weight files by path, as the worker sees them */
+    struct am_submit *s;
+    struct am_plan_file *v;
+    size_t n, cap;
+};
+
+static int add_file(void *ctx, const struct am_file_row *row)
+{
+    struct donor *d = ctx;
+    if (!row->weights)
+        return 0;
+    if (d->n == d->cap) {
+        size_t cap = d->cap ? 2 * d->cap : 16;
+        struct am_plan_file *v = reallocarray(d->v, cap, sizeof *v);
+        if (!v)
+            return -AM_E_OUT_OF_MEMORY;
+        d->v = v;
+        d->cap = cap;
+    }
+    char *path = strdup(row->path);
+    if (!path)
+        return -AM_E_OUT_OF_MEMORY;
+    d->v[d->n++] = (struct am_plan_file){.path = path, .bytes = (uint64_t)row->bytes, .assembled = row->spans > 1};
+    return 0;
+}
+
+static int walk_donor(void *ctx, bool by_place, int (*each)(void *arg, const struct am_plan_tensor *t), void *arg)
+{
+    struct donor *d = ctx;
+    int64_t version = d->s->in[d->s->body.donor].version;
+    struct am_tensor_cursor *c =
+        by_place ? am_tensor_open_by_place(d->s->db, version) : am_tensor_open(d->s->db, version);
+    struct am_plan_tensor t;
+    int rc = c ? 0 : -AM_E_INTERNAL;
+    while (rc == 0 && (rc = next_tensor(c, &t)) == 1)
+        rc = each(arg, &t);
+    am_tensor_close(c);
+    return rc;
+}
+
+/* The files of the result. */
+static int lay_out(struct am_submit *s)
+{
+    struct donor d = {.s = s};
+    int rc = am_file_list(s->db, s->in[s->body.donor].version, add_file, &d);
+    struct am_plan_donor donor = {.file = d.v,
+                                  .files = d.n,
+                                  .walk = walk_donor,
+                                  .ctx = &d,
+                                  .assemble_fraction = s->r->srv->cfg->assemble_fraction};
+    if (rc == 0)
+        rc = am_plan_output(&s->plan, &s->body, &donor, s->threads, &s->faults);
+    for (size_t i = 0; i < d.n; i++)
+        free(d.v[i].path);
+    free(d.v);
+    return rc;
+}
+
+/* From the tensor tables alone. Faults of the tensors end it early: there is no plan then. */
+static int make_plan(struct am_submit *s)
+{
+    size_t before = s->faults.total;
+    check_architectures(s);
+    int rc = join_tensors(s);
+    if (rc == 0)
+        rc = lay_out(s);
+    s->planned = rc == 0;
+    return rc < 0 && s->faults.total == before ? rc : 0;
+}
+
+static void check_room(struct am_submit *s)
+{
+    const struct am_config *cfg = s->r->srv->cfg;
+    struct am_space space;
+    if (s->plan.peak_memory_bytes > cfg->workers_memory_max)
+        am_fault_add(&s->faults, AM_E_MEMORY, (struct am_where){.pointer = "#/options/threads", .reason = "memory"},
+                     "needs %llu bytes, a job may use %llu (workers.memory_max); fewer threads need less",
+                     (unsigned long long)s->plan.peak_memory_bytes, (unsigned long long)cfg->workers_memory_max);
+    if (am_space(s->r->srv, &space) == 0 && space.free < space.min_free + s->plan.disk_bytes)
+        am_fault_add(&s->faults, AM_E_DISK, (struct am_where){.pointer = "", .reason = "disk"},
+                     "needs %llu bytes, %llu are free and store.min_free keeps %llu; make room, then try again",
+                     (unsigned long long)s->plan.disk_bytes, (unsigned long long)space.free,
+                     (unsigned long long)space.min_free);
+}
+
+static int take_head(void *ctx, const struct am_ref_row *ref)
+{
+    struct am_submit *s = ctx;
+    if (am_streq(ref->name, s->body.branch) && am_streq(ref->kind, "branch"))
+        snprintf(s->head, sizeof s->head, "%s", ref->commit);
+    else if (am_streq(ref->name, s->body.branch))
+        am_fault_add(&s->faults, AM_E_CONFLICT, (struct am_where){.pointer = "#/publish/branch"},
+                     "%s is a %s of %s, not a branch", ref->name, ref->kind, s->to_model);
+    json_t *tag;
+    size_t i;
+    json_array_foreach(s->body.tags, i, tag)
+    {
+        if (am_streq(ref->name, json_string_value(tag)))
+            am_fault_add(&s->faults, AM_E_CONFLICT, (struct am_where){.pointer = "#/publish/tags"},
+                         "%s has a %s called %s already", s->to_model, ref->kind, ref->name);
+    }
+    return 0;
+}
+
+static int check_target(struct am_submit *s)
+{
+    int rc = am_ref_list(s->db, s->to_model, take_head, s);
+    if (rc < 0 && rc != -AM_E_NOT_FOUND)
+        return rc;
+    if (s->body.if_head && strcmp(s->body.if_head, s->head) != 0)
+        am_fault_add(&s->faults, AM_E_PRECONDITION_FAILED, (struct am_where){.pointer = "#/publish/if_head"},
+                     "%s of %s is at %s", s->body.branch, s->to_model, s->head[0] ? s->head : "no commit");
+    return 0;
+}
+
+/* Where the result goes, when the body says that without a fault. */
+static bool has_target(const struct am_submit *s)
+{
+    for (size_t i = 0; i < s->faults.n; i++)
+        if (am_starts(s->faults.v[i].pointer, "#/publish"))
+            return false;
+    return s->to_model != NULL;
+}
+
+/* What the store has to say, as of one moment. */
+static int look_up(struct am_submit *s)
+{
+    int64_t asked = json_integer_value(json_object_get(s->body.options, "threads"));
+    s->threads = asked > 0 ? (unsigned)asked : (unsigned)s->r->srv->cfg->workers_threads;
+    AM_TRY(pin_inputs(s));
+    bool has_donor = s->body.inputs > 0 && s->in[s->body.donor].version > 0;
+    if (s->body.row && has_donor)
+        AM_TRY(make_plan(s));
+    s->to_model = s->body.publish_model ? s->body.publish_model : has_donor ? s->in[s->body.donor].model : NULL;
+    if (has_target(s))
+        AM_TRY(check_target(s));
+    return 0;
+}
+
+int am_submit_prepare(struct am_submit *s)
+{
+    int rc = am_body_check(&s->body, s->r->json, &s->r->srv->table, &s->faults);
+    if (rc < 0 && s->faults.n == 0)
+        return rc;
+    AM_TRY(am_snapshot_begin(s->db));
+    rc = look_up(s);
+    am_snapshot_end(s->db);
+    AM_TRY(rc);
+    if (s->planned)
+        check_room(s);
+    return s->faults.n ? 0 : am_submit_digest(s);
+}
+
+void am_submit_done(struct am_submit *s)
+{
+    for (size_t i = 0; s->in && i < s->body.inputs; i++) {
+        free(s->in[i].model);
+        free(s->in[i].rev);
+    }
+    free(s->in);
+    am_plan_done(&s->plan);
+    am_body_done(&s->body);
+    am_faults_done(&s->faults);
+}

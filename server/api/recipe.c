@@ -1,0 +1,108 @@
+/*
+ * recipe.c - what a job without faults is, as JSON (submit.h): the recipe with its hash, where the result goes, and the
+ * numbers of the plan.
+ */
+#include "core/base/text.h"
+#include "core/table/canon.h"
+#include "server/api/submit.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+static json_t *inputs_json(const struct am_submit *s, bool for_digest)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < s->body.inputs; i++) {
+        const struct am_body_input *b = &s->body.input[i];
+        json_t *o = json_pack("{s:s, s:s}", "role", b->role, "commit", s->in[i].commit);
+        if (!for_digest) {
+            json_object_set_new(o, "model", json_string(s->in[i].model));
+            json_object_set_new(o, "rev", json_string(s->in[i].rev));
+            json_object_set_new(o, "manifest_sha256", json_string(s->in[i].manifest));
+        }
+        if (b->params)
+            json_object_set(o, "params", b->params);
+        json_array_append_new(list, o);
+    }
+    return list;
+}
+
+/* SHA-256 of what determines the bytes: no names, no threads; the seed only where random numbers are drawn. */
+int am_submit_digest(struct am_submit *s)
+{
+    json_t *random = json_object_get(json_object_get(s->body.row, "needs"), "random");
+    json_t *o = json_pack("{s:s, s:s, s:o, s:O, s:O, s:O, s:s}", "type", s->body.type, "method", s->body.method,
+                          "inputs", inputs_json(s, true), "params", s->body.params, "out_dtype",
+                          json_object_get(s->body.options, "out_dtype"), "shard_bytes",
+                          json_object_get(s->body.options, "shard_bytes"), "program", AM_VERSION);
+    if (json_is_true(random))
+        json_object_set(o, "seed", json_object_get(s->body.options, "seed"));
+    int rc = o ? am_canon_sha256(o, s->spec_sha256) : -AM_E_OUT_OF_MEMORY;
+    json_decref(o);
+    return rc;
+}
+
+json_t *am_submit_resolved(const struct am_submit *s)
+{
+    json_t *options = json_copy(s->body.options);
+    json_object_set_new(options, "threads", json_integer(s->threads));
+    return json_pack("{s:s, s:s, s:o, s:I, s:O, s:o, s:O, s:s, s:s, s:n, s:i, s:s}", "type", s->body.type, "method",
+                     s->body.method, "inputs", inputs_json(s, false), "donor", (json_int_t)s->body.donor, "params",
+                     s->body.params, "options", options, "seed", json_object_get(s->body.options, "seed"), "program",
+                     "amendd " AM_VERSION, "kernels", "generic", "blas", "threads", (int)s->threads, "spec_sha256",
+                     s->spec_sha256);
+}
+
+/* "task_arithmetic of digits/rot90@v1, digits/shifted@v1 on digits/base@v1" */
+static void default_message(const struct am_submit *s, char *out, size_t cap)
+{
+    const char *glue = " of ", *base = NULL;
+    size_t n = (size_t)snprintf(out, cap, "%s", s->body.method);
+    for (size_t i = 0; i < s->body.inputs; i++) {
+        if (am_streq(s->body.input[i].role, "base")) {
+            base = s->in[i].label;
+            continue;
+        }
+        if (n < cap)
+            n += (size_t)snprintf(out + n, cap - n, "%s%s", glue, s->in[i].label);
+        glue = ", ";
+    }
+    if (base && n < cap)
+        snprintf(out + n, cap - n, " on %s", base);
+}
+
+json_t *am_submit_publish(const struct am_submit *s)
+{
+    char message[600];
+    default_message(s, message, sizeof message);
+    return json_pack("{s:s, s:s, s:s, s:O, s:s, s:s?, s:s?}", "model", s->to_model, "branch", s->body.branch, "message",
+                     s->body.message ? s->body.message : message, "tags", s->body.tags, "on_conflict",
+                     s->body.on_conflict, "if_head", s->body.if_head, "head", s->head[0] ? s->head : NULL);
+}
+
+static json_t *count(const struct am_submit *s, uint64_t n)
+{
+    return s->planned ? json_integer((json_int_t)n) : json_null();
+}
+
+/* The weight files of the result, and their dtype when the computed tensors have one. */
+static json_t *output_json(const struct am_plan *p)
+{
+    json_t *files = json_array();
+    for (size_t i = 0; i < p->files; i++)
+        json_array_append_new(files,
+                              json_pack("{s:s, s:I}", "path", p->file[i].path, "bytes", (json_int_t)p->file[i].bytes));
+    return json_pack("{s:o, s:s?}", "files", files, "dtype", p->dtype);
+}
+
+json_t *am_submit_plan(const struct am_submit *s)
+{
+    const struct am_plan *p = &s->plan;
+    double seconds = s->planned ? ceil(am_plan_seconds(p)) : 0;
+    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "tensors", count(s, p->tensors), "read_bytes",
+                     count(s, p->read_bytes), "write_bytes", count(s, p->write_bytes), "shared_bytes",
+                     count(s, p->shared_bytes), "peak_memory_bytes", count(s, p->peak_memory_bytes), "disk_bytes",
+                     count(s, p->disk_bytes), "seconds_estimate", count(s, seconds < 1e15 ? (uint64_t)seconds : 0),
+                     "output", s->planned ? output_json(p) : json_null());
+}

@@ -1,0 +1,286 @@
+/*
+ * tasks.c - see tasks.h.
+ */
+#include "server/tasks.h"
+
+#include "core/base/clock.h"
+#include "core/base/sys.h"
+#include "core/base/text.h"
+#include "core/table/canon.h"
+#include "storage/backup.h"
+#include "storage/check.h"
+#include "storage/collect.h"
+#include "storage/jobs.h"
+#include "storage/models.h"
+#include "storage/verify.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { DAMAGED_MAX = 100, VERSIONS_MAX = 20 };
+
+struct run {
+    struct am_store *store;
+    const struct am_config *cfg;
+    struct am_claim *job;
+    const struct am_work *work;
+    json_t *damaged;
+    char *why;
+    size_t why_cap;
+};
+
+static json_t *time_json(int64_t ms)
+{
+    char text[AM_TIME_TEXT];
+    am_time_text(ms, text);
+    return json_string(text);
+}
+
+/* ---- gc ---- */
+
+static int run_gc(struct run *t, json_t **ret)
+{
+    struct am_collected c = {0};
+    const struct am_collect in = {.now = am_now_ms(),
+                                  .grace_ms = (int64_t)t->cfg->gc_grace_seconds * 1000,
+                                  .keep_logs_ms = (int64_t)t->cfg->keep_logs_seconds * 1000};
+    AM_TRY(am_collect(t->store, &in, t->work, &c, t->why, t->why_cap));
+    *ret = json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "kind", "gc", "blobs", (json_int_t)c.blobs,
+                     "blob_bytes", (json_int_t)c.blob_bytes, "orphans", (json_int_t)c.orphans, "orphan_bytes",
+                     (json_int_t)c.orphan_bytes, "logs", (json_int_t)c.logs, "log_bytes", (json_int_t)c.log_bytes,
+                     "staging", (json_int_t)c.staging, "grace_seconds", (json_int_t)t->cfg->gc_grace_seconds,
+                     "keep_logs_seconds", (json_int_t)t->cfg->keep_logs_seconds);
+    return 0;
+}
+
+/* ---- verify ---- */
+
+static int add_version(void *ctx, const char *model, const char *commit)
+{
+    char text[300];
+    snprintf(text, sizeof text, "%s@%s", model, commit);
+    return json_array_append_new(ctx, json_string(text)) < 0 ? -AM_E_OUT_OF_MEMORY : 0;
+}
+
+static int add_damaged(void *ctx, struct am_db *db, const struct am_damage *d)
+{
+    struct run *t = ctx;
+    int64_t total = 0;
+    if (json_array_size(t->damaged) >= DAMAGED_MAX)
+        return 0; /* counted */
+    json_t *versions = json_array();
+    int rc = am_damage_versions(db, d, VERSIONS_MAX, add_version, versions, &total);
+    json_t *o = json_pack("{s:s, s:s, s:o, s:I}", d->assembled ? "content" : "blob", d->sha256, "reason",
+                          d->assembled ? "assembled-sha256" : d->reason, "versions", versions, "versions_total",
+                          (json_int_t)total);
+    return json_array_append_new(t->damaged, o) < 0 ? -AM_E_OUT_OF_MEMORY : rc;
+}
+
+static int find_version(struct run *t, const char *model, const char *commit, int64_t *ret)
+{
+    struct am_db *db = am_store_read(t->store);
+    int rc = db ? am_rev_resolve(db, model, commit, ret, NULL) : -AM_E_INTERNAL;
+    if (rc < 0)
+        snprintf(t->why, t->why_cap, "%s@%s is no longer in the store", model, commit);
+    return rc;
+}
+
+static int warn_damaged(struct run *t, int64_t n)
+{
+    char text[200];
+    if (n == 0)
+        return 0;
+    snprintf(
+        text, sizeof text,
+        "%lld stored files are damaged; jobs and downloads that would read them are refused. Bring them back below "
+        "blobs/ from a backup, then verify again",
+        (long long)n);
+    return am_claim_warn(t->job, am_err_slug(AM_E_STORE_DAMAGED), text);
+}
+
+static int run_verify(struct run *t, json_t **ret)
+{
+    const char *model = json_string_value(json_object_get(t->job->resolved, "model"));
+    const char *commit = json_string_value(json_object_get(t->job->resolved, "commit"));
+    char scope[300] = "all";
+    int64_t version = 0;
+    struct am_verified v = {0};
+    if (model && commit) {
+        AM_TRY(find_version(t, model, commit, &version));
+        snprintf(scope, sizeof scope, "%s@%s", model, commit);
+    }
+    AM_TRY(am_verify(t->store, version, t->work, add_damaged, t, &v, t->why, t->why_cap));
+    AM_TRY(warn_damaged(t, v.damaged));
+    *ret = json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:O, s:I}", "kind", "verify", "scope", scope, "blobs",
+                     (json_int_t)v.blobs, "bytes", (json_int_t)v.bytes, "assembled", (json_int_t)v.assembled,
+                     "repaired", (json_int_t)v.repaired, "damaged", t->damaged, "damaged_total", (json_int_t)v.damaged);
+    return 0;
+}
+
+/* ---- backup ---- */
+
+static void squeeze(char *s, const char *drop)
+{
+    char *to = s;
+    for (; *s; s++)
+        if (!strchr(drop, *s))
+            *to++ = *s;
+    *to = 0;
+}
+
+int am_task_backup_name(struct am_store *store, int64_t now, char *ret, size_t cap)
+{
+    char at[AM_TIME_TEXT];
+    am_time_text(now, at);
+    squeeze(at, "-:.");
+    AM_TRY(am_sys_mkdir(am_store_dirfd(store), "backup", 0750));
+    char *real = realpath(am_store_path(store), NULL);
+    if (!real)
+        return -AM_E_INTERNAL;
+    int n = snprintf(ret, cap, "%s/backup/%s.db", real, at);
+    free(real);
+    return n > 0 && (size_t)n < cap ? 0 : -AM_E_TOO_LARGE;
+}
+
+static int run_backup(struct run *t, json_t **ret)
+{
+    const char *target = json_string_value(json_object_get(t->job->resolved, "target"));
+    struct am_backed_up b = {0};
+    if (!target)
+        return -AM_E_BAD_SPEC;
+    AM_TRY(am_backup(t->store, target, t->job->attempt > 1, t->work, &b, t->why, t->why_cap));
+    *ret = json_pack("{s:s, s:s, s:I, s:o}", "kind", "backup", "target", target, "bytes", (json_int_t)b.bytes,
+                     "committed_until", time_json(b.at));
+    return 0;
+}
+
+/* ---- check ---- */
+
+static int run_check(struct run *t, json_t **ret)
+{
+    struct am_checked c = {0};
+    AM_TRY(am_check(t->store, t->work, &c, t->why, t->why_cap));
+    json_t *list = json_array();
+    for (int64_t i = 0; i < c.findings && i < AM_CHECK_FINDINGS; i++)
+        json_array_append_new(list, json_string(c.finding[i]));
+    *ret = json_pack("{s:s, s:i, s:o, s:I}", "kind", "check", "tables", c.tables, "findings", list, "findings_total",
+                     (json_int_t)c.findings);
+    if (c.findings)
+        return am_claim_warn(t->job, am_err_slug(AM_E_STORE_DAMAGED),
+                             "the database is damaged: new jobs are refused. Stop amendd and put a backup in its "
+                             "place: amendd restore FILE");
+    return 0;
+}
+
+/* ---- the table ---- */
+
+static const struct {
+    const char *kind;
+    int (*run)(struct run *t, json_t **ret);
+} kinds[] = {{"gc", run_gc}, {"verify", run_verify}, {"backup", run_backup}, {"check", run_check}};
+enum { KINDS = sizeof kinds / sizeof *kinds };
+const char am_task_kinds[] = "gc, verify, backup or check";
+
+static int find(const char *kind)
+{
+    for (int i = 0; i < KINDS; i++)
+        if (am_streq(kinds[i].kind, kind))
+            return i;
+    return -1;
+}
+
+bool am_task_known(const char *kind)
+{
+    return find(kind) >= 0;
+}
+
+int am_task_run(struct am_store *store, const struct am_config *cfg, struct am_claim *job, const struct am_work *work,
+                json_t **ret_result, char *why, size_t why_cap)
+{
+    json_auto_t *damaged = json_array();
+    struct run t = {
+        .store = store, .cfg = cfg, .job = job, .work = work, .damaged = damaged, .why = why, .why_cap = why_cap};
+    int i = find(job->method);
+    json_t *result = NULL;
+    snprintf(why, why_cap, "the task %s could not be run", job->method);
+    int rc = i < 0 ? -AM_E_UNSUPPORTED : kinds[i].run(&t, &result);
+    if (rc == 0 && !result)
+        rc = -AM_E_OUT_OF_MEMORY;
+    if (rc < 0)
+        json_decref(result);
+    else
+        *ret_result = result;
+    return rc;
+}
+
+/* ---- rows ---- */
+
+static int insert(struct am_db *db, void *arg)
+{
+    return am_job_insert(db, arg);
+}
+
+int am_task_queue(struct am_store *store, const struct am_config *cfg, const char *kind, json_t *more, char *ret_uid)
+{
+    char digest[65];
+    json_auto_t *spec = json_pack("{s:s, s:s}", "type", "task", "method", kind);
+    if (spec && more)
+        json_object_update(spec, more);
+    json_decref(more);
+    char *text = spec ? am_canon(spec) : NULL;
+    int64_t now = am_now_ms();
+    am_id_new("job_", now, ret_uid);
+    struct am_job_new job = {.uid = ret_uid,
+                             .type = "task",
+                             .method = kind,
+                             .created_by = "local",
+                             .spec = text,
+                             .resolved = text,
+                             .plan = "null",
+                             .warnings = "[]",
+                             .spec_sha256 = digest,
+                             .priority = 50,
+                             .now = now,
+                             .max_attempts = 1,
+                             .queue_limit = (int64_t)cfg->queue_max};
+    int rc = text && am_canon_sha256(spec, digest) == 0 ? 0 : -AM_E_OUT_OF_MEMORY;
+    if (rc == 0)
+        rc = am_store_write(store, insert, &job);
+    free(text);
+    return rc;
+}
+
+struct ending {
+    const char *uid, *result, *warnings;
+    enum am_job_state state;
+};
+
+static int take_state(void *ctx, const struct am_job_row *row)
+{
+    ((struct ending *)ctx)->state = row->state;
+    return 0;
+}
+
+static int finish(struct am_db *db, void *arg)
+{
+    struct ending *e = arg;
+    AM_TRY(am_job_get(db, e->uid, take_state, e));
+    if (am_state_terminal(e->state))
+        return 0;
+    /* the work is done and stays done, but who asked for the end first is told that it came */
+    enum am_job_state to = e->state == AM_CANCELLING ? AM_CANCELLED_ : AM_SUCCEEDED;
+    return am_job_finish(db, e->uid, to, am_now_ms(), e->result, NULL, e->warnings);
+}
+
+int am_task_finish(struct am_store *store, struct am_claim *job, const json_t *result)
+{
+    struct ending e = {.uid = job->uid};
+    char *text = json_dumps(result, JSON_COMPACT), *warnings = json_dumps(job->warnings, JSON_COMPACT);
+    e.result = text;
+    e.warnings = warnings;
+    int rc = text && warnings ? am_store_write(store, finish, &e) : -AM_E_OUT_OF_MEMORY;
+    free(text);
+    free(warnings);
+    return rc;
+}

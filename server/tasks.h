@@ -1,0 +1,34 @@
+/*
+ * tasks.h - the store's own work as rows of the queue: gc, verify, backup, check. A job of type "task" whose method is
+ * the kind; it runs inside the daemon, on a pool thread, and has state, progress, cancel and result like any other job.
+ * (The task "import" has a worker: launch.h.) One of each kind runs at a time (storage/queue.c).
+ */
+#ifndef AM_SERVER_TASKS_H
+#define AM_SERVER_TASKS_H
+
+#include "server/config.h"
+#include "server/engine_claim.h"
+#include "storage/store.h"
+#include "storage/work.h"
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+bool am_task_known(const char *kind); /* one of ours */
+extern const char am_task_kinds[];    /* "gc, verify, backup or check", for sentences */
+
+/* Makes the row. `more` (stolen): members of the recipe beside type and method. uid has room for 64. */
+int am_task_queue(struct am_store *store, const struct am_config *cfg, const char *kind, json_t *more, char *ret_uid);
+
+/* data_dir/backup/<time>.db, in a folder that exists then. */
+int am_task_backup_name(struct am_store *store, int64_t now, char *ret, size_t cap);
+
+/* Runs a claimed one to its end; its recipe is parsed. What deserves a warning is added to the job. 0 and the result
+   (new reference), -AM_E_CANCELLED, or a negative error with a sentence. */
+int am_task_run(struct am_store *store, const struct am_config *cfg, struct am_claim *job, const struct am_work *work,
+                json_t **ret_result, char *why, size_t why_cap);
+/* The row to succeeded, or to cancelled when that was asked meanwhile. */
+int am_task_finish(struct am_store *store, struct am_claim *job, const json_t *result);
+
+#endif
