@@ -21,6 +21,7 @@ static const struct remedy remedies[] = {
     {"invalid-params", "see the parameters with their ranges: amend methods TYPE/METHOD"},
     {"missing-input", "see what the method needs: amend methods TYPE/METHOD"},
     {"name-taken", "choose another name, or work with the model that has it: amend model show MODEL"},
+    {"idempotency-key-reused", "give each job a key of its own, or leave --idempotency-key out"},
     {"job-terminal", "nothing to do: amend job get ID shows how it ended"},
     {"path-not-allowed", "start amendd with --store.import_roots=FOLDER that holds the directory"},
     {"malformed-safetensors", "download or write the named file again; nothing was registered"},

@@ -4,10 +4,11 @@
 #   build     make, the three programs
 #   lint      tools/check-*: rooms, links, documents, format
 #   unit      one cmocka program for each tests/unit/test_*.c, linked with core, storage and a few files of the server
-#   sanitize  the same under AddressSanitizer and UBSan
+#   sanitize  those of the parsers under AddressSanitizer and UBSan
 #   fuzz      each target of tests/fuzz for 10 s
-#   faults    order proofs and their mutants, 10 kills, samples of power cuts and failing calls (tests/faults)
+#   faults    order proofs and 10 kills (tests/faults)
 #   service   pytest against the real daemon over HTTP (tests/service)
+# make check-full has more of each (tools/check --full).
 
 # Where tests/service/test_mnist.py finds its real weights; without them it is skipped (REQUIRE_DATA=1: fails).
 AMEND_DATA ?= $(abspath ../shared/data)
@@ -65,7 +66,7 @@ faults: deps fault-build all
 	AMEND_BUILD=build build/venv/bin/python tests/faults/slow.py || failed="$$failed slow.py;"; \
 	if [ -n "$$failed" ]; then echo "failed:$$failed"; exit 1; fi
 
-.PHONY: unit-programs unit service
+.PHONY: unit-programs unit service check-full
 unit-programs: $(UNIT_BIN)
 unit:
 	tools/check unit
@@ -73,6 +74,8 @@ service: all
 	tools/check service
 check: deps
 	tools/check
+check-full: deps
+	tools/check --full
 lint: deps all
 	tools/check lint
 # The proof that the fuzzer finds a known bug within a minute, then ten minutes for each target.

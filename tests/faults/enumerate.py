@@ -198,9 +198,13 @@ def main(argv=None):
     todo = [s for i, s in enumerate(scenarios.ALL) if i % parts == index - 1 and s.name in args.scenarios]
     with scene.Place() as place:
         for s in todo:
-            violations += enumerate_scenario(place, s, args, rng, table)
-            if not args.sample:
-                print(f"{s.name}: done after {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
+            found = enumerate_scenario(place, s, args, rng, table)
+            violations += found
+            if not args.sample:  # told at once: a long run may be cut short
+                fired = sum(n for (name, _, _), (n, _) in table.items() if name == s.name)
+                spent = time.monotonic() - began
+                print(f"{s.name}: {fired} faults, {len(found)} violations, {spent:.0f} s", file=sys.stderr, flush=True)
+                print("\n".join(found), file=sys.stderr, end="\n" if found else "", flush=True)
     if not args.sample:
         show(table, args)
     idle = [s.name for s in todo if not sum(n for (name, _, _), (n, _) in table.items() if name == s.name)]

@@ -29,6 +29,7 @@ class Place:
         self.path = Path(tempfile.mkdtemp(prefix="amend-faults-", dir=RAM if os.access(RAM, os.W_OK) else None))
         self.models = self.path / "models"
         self.models.mkdir()
+        self.daemons = []
         self.write("a", {"w": ref.tensor("F32", np.arange(600)), "v": ref.tensor("F32", np.ones(40))})
         self.write("b", {"w": ref.tensor("F32", np.arange(600) * 2.0), "v": ref.tensor("F32", np.zeros(40))})
         self.write("s", {f"t{i}": ref.tensor("F32", np.arange(300) + i) for i in range(4)}, shards=2)
@@ -42,12 +43,19 @@ class Place:
         return path
 
     def daemon(self, name, *args, env=None, prefix=()):
-        return harness.Daemon(self.path / name, [self.models], args=args, env=env or {}, prefix=prefix)
+        d = harness.Daemon(self.path / name, [self.models], args=args, env=env or {}, prefix=prefix)
+        self.daemons.append(d)
+        return d
 
     def inject(self):
         return Inject(self.path / f"inject-{os.urandom(4).hex()}")
 
     def close(self):
+        """A test that failed leaves its daemon running."""
+        for d in self.daemons:
+            if d.process and d.process.poll() is None:
+                d.process.kill()
+                d.process.wait()
         shutil.rmtree(self.path, ignore_errors=True)
 
     def __enter__(self):

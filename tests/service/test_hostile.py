@@ -22,7 +22,7 @@ import harness
 import reference as ref
 from harness import BUILD, REPO, merge
 
-pytestmark = pytest.mark.timeout(300)  # the first test may have to build
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]  # the first test may have to build
 MIB = 1 << 20
 KERNEL = ("rlimits", "oom", "landlock", "seccomp")
 
