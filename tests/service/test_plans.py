@@ -357,6 +357,7 @@ class Watch:
         self.thread.join()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(harness.SANITIZED, reason="a sanitizer's shadow is no memory of a job")
 @pytest.mark.parametrize("kind, threads", [("big", 1), ("big", 2), ("big", 5), ("small", 2), ("tiny", 1), ("tiny", 5)])
 def test_memory_is_honest(big, daemon, kind, threads):
@@ -387,6 +388,7 @@ def cpu_of(daemon):
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(120)
 def test_three_models_of_200000_tensors_are_planned(launch, roots):
     """In bounded memory; what it takes of a processor is printed."""
