@@ -391,7 +391,7 @@ def cpu_of(daemon):
 @pytest.mark.slow
 @pytest.mark.timeout(120)
 def test_three_models_of_200000_tensors_are_planned(launch, roots):
-    """In bounded memory; what it takes of a processor is printed."""
+    """In bounded memory and within a second of a processor."""
     d = launch(name="huge")
     zero = ref.store("F32", np.zeros(1, np.float32))
     folder = ref.write(roots / "huge", {f"layers.{i}.weight": zero for i in range(200000)})
@@ -409,6 +409,8 @@ def test_three_models_of_200000_tensors_are_planned(launch, roots):
         assert doc["ok"] and doc["tensors"] == 200000, doc["refusals"]
         assert len(doc["output"]["files"]) == (100 if options else 1)
     print("planned in", ", ".join(f"{t:.2f} s, {c:.2f} s of a processor" for t, c in zip(took, cpu)))
+    # Not the clock on the wall: others may work here too. Shards take one more walk, in the order of places.
+    assert (cpu[0] < 1 and cpu[1] < 1.5) or harness.SANITIZED, (cpu, took)
     assert d.status("VmHWM") < 64 * 1024 or harness.SANITIZED
 
 
