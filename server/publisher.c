@@ -159,7 +159,7 @@ static int look_at_branch(struct publication *p)
     const char *expected = wish(p, "if_head") ? wish(p, "if_head") : wish(p, "head"), *rule = wish(p, "on_conflict");
     AM_TRY(am_ref_target(p->db, p->model, p->branch, &p->head));
     if (p->head)
-        AM_TRY(am_version_get(p->db, p->head, take_head, p));
+        AM_TRY(am_version_brief(p->db, p->head, take_head, p));
     /* a model made since the submit, or by this job, still stands at v0: nobody has put anything on it */
     bool empty = !p->head || p->number == 0;
     bool same = expected ? p->head && am_streq(expected, p->old_head) : empty;
@@ -394,7 +394,7 @@ static int finish_job(struct publication *p, json_t *result, json_t *event)
 static int conclude(struct publication *p)
 {
     json_auto_t *refs = json_array();
-    AM_TRY(am_version_get(p->db, p->version, take_number, p));
+    AM_TRY(am_version_brief(p->db, p->version, take_number, p));
     if (!p->detached)
         json_array_append_new(
             refs, json_pack("{s:s,s:s?,s:s}", "ref", p->branch, "from", p->head ? p->old_head : NULL, "to", p->commit));

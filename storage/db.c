@@ -6,6 +6,7 @@
 
 #include "core/base/clock.h"
 
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +16,7 @@
 
 struct entry {
     sqlite3_stmt *st;
+    const void *hint; /* where the text was when it was prepared: literals are found by that, and compared once */
     uint64_t used;
 };
 
@@ -74,8 +76,16 @@ static int count_frames(void *arg, sqlite3 *sq, const char *name, int frames)
     return SQLITE_OK;
 }
 
+/* Without the counters of memory no malloc takes a lock that all threads share. */
+static void set_up(void)
+{
+    sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+}
+
 struct am_db *am_db_open(const char *path, bool writable, char *why, size_t why_cap)
 {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, set_up);
     struct am_db *db = calloc(1, sizeof *db);
     if (!db) {
         snprintf(why, why_cap, "cannot open %s: out of memory", path);
@@ -127,27 +137,39 @@ int am_db_script(struct am_db *db, const char *sql)
     return translate(sqlite3_exec(db->sq, sql, NULL, NULL, NULL));
 }
 
-static sqlite3_stmt *cached(struct am_db *db, const char *sql)
+/* Not one that a walk stands on. */
+static struct entry *find(struct am_db *db, const char *sql, bool by_hint)
+{
+    for (struct entry *e = db->cache; e < db->cache + CACHE; e++)
+        if (e->st && (!by_hint || e->hint == sql) && strcmp(sqlite3_sql(e->st), sql) == 0 && !sqlite3_stmt_busy(e->st))
+            return e;
+    return NULL;
+}
+
+static struct entry *least_used(struct am_db *db)
 {
     struct entry *oldest = NULL;
-    for (size_t i = 0; i < CACHE; i++) {
-        struct entry *e = &db->cache[i];
-        if (e->st && sqlite3_stmt_busy(e->st))
-            continue;
-        if (e->st && strcmp(sqlite3_sql(e->st), sql) == 0) {
-            e->used = ++db->clock;
-            sqlite3_reset(e->st);
-            return e->st;
-        }
-        if (!oldest || e->used < oldest->used)
+    for (struct entry *e = db->cache; e < db->cache + CACHE; e++)
+        if ((!oldest || e->used < oldest->used) && !(e->st && sqlite3_stmt_busy(e->st)))
             oldest = e;
+    return oldest;
+}
+
+static sqlite3_stmt *cached(struct am_db *db, const char *sql)
+{
+    struct entry *e = find(db, sql, true);
+    if (e || (e = find(db, sql, false))) {
+        e->used = ++db->clock;
+        sqlite3_reset(e->st);
+        return e->st;
     }
+    struct entry *oldest = least_used(db);
     sqlite3_stmt *st = NULL;
     /* NULL only when a hundred walks are nested: refused rather than leaked */
     if (!oldest || sqlite3_prepare_v3(db->sq, sql, -1, SQLITE_PREPARE_PERSISTENT, &st, NULL) != SQLITE_OK)
         return NULL;
     sqlite3_finalize(oldest->st);
-    *oldest = (struct entry){.st = st, .used = ++db->clock};
+    *oldest = (struct entry){.st = st, .hint = sql, .used = ++db->clock};
     return st;
 }
 

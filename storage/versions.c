@@ -47,16 +47,43 @@ static void fill(sqlite3_stmt *st, struct am_version_row *v)
     };
 }
 
-int am_version_get(struct am_db *db, int64_t version, int (*row)(void *, const struct am_version_row *), void *ctx)
+static int get(sqlite3_stmt *st, void (*take)(sqlite3_stmt *st, struct am_version_row *v),
+               int (*row)(void *, const struct am_version_row *), void *ctx)
 {
-    AM_STMT st = am_db_bind(db, VERSION_COLUMNS " WHERE v.id = ?1", "i", version);
     int rc = am_db_row(st);
     if (rc <= 0)
         return rc < 0 ? rc : -AM_E_REVISION_NOT_FOUND;
     struct am_version_row v;
-    fill(st, &v);
+    take(st, &v);
     rc = row(ctx, &v);
     return rc < 0 ? rc : 0;
+}
+
+int am_version_get(struct am_db *db, int64_t version, int (*row)(void *, const struct am_version_row *), void *ctx)
+{
+    AM_STMT st = am_db_bind(db, VERSION_COLUMNS " WHERE v.id = ?1", "i", version);
+    return get(st, fill, row, ctx);
+}
+
+static void fill_brief(sqlite3_stmt *st, struct am_version_row *v)
+{
+    *v = (struct am_version_row){.id = sqlite3_column_int64(st, 0),
+                                 .model = sqlite3_column_int64(st, 1),
+                                 .number = sqlite3_column_int64(st, 2),
+                                 .model_name = am_col_text(st, 3),
+                                 .commit = am_col_text(st, 4),
+                                 .manifest_sha256 = am_col_text(st, 5),
+                                 .architecture = am_col_text(st, 6)};
+}
+
+int am_version_brief(struct am_db *db, int64_t version, int (*row)(void *, const struct am_version_row *), void *ctx)
+{
+    AM_STMT st = am_db_bind(db,
+                            "SELECT v.id, v.model, ifnull(v.number, -1), m.name, lower(hex(v.oid)),"
+                            " lower(hex(v.manifest_sha256)), v.architecture FROM version v JOIN model m ON m.id = v.model"
+                            " WHERE v.id = ?1",
+                            "i", version);
+    return get(st, fill_brief, row, ctx);
 }
 
 int am_version_list(struct am_db *db, const char *model, int64_t before, int limit,

@@ -65,7 +65,7 @@ static void target_version(struct am_req *r, const char *target, json_t **more, 
         am_fault_add(f, AM_E_INTERNAL, TARGET, "the database cannot be read");
     else if ((rc = am_rev_resolve(db, model, rev, &version, NULL)) < 0)
         am_fault_add(f, -rc, TARGET, "there is no version %s", target);
-    else if ((rc = am_version_get(db, version, take_commit, more)) < 0)
+    else if ((rc = am_version_brief(db, version, take_commit, more)) < 0)
         am_fault_add(f, -rc, TARGET, "the version %s cannot be read", target);
     free(model);
     free(rev);
@@ -116,6 +116,6 @@ int am_api_version_verify(struct am_req *r)
     json_t *more = NULL;
     if (am_find_version(r, &version, NULL, &queued) < 0)
         return queued;
-    int rc = am_version_get(am_store_read(r->srv->store), version, take_commit, &more);
+    int rc = am_version_brief(am_store_read(r->srv->store), version, take_commit, &more);
     return rc < 0 ? am_reply_error(r, rc, "the version could not be read") : queue_task(r, "verify", more);
 }

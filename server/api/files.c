@@ -226,7 +226,7 @@ static int reply_content(struct am_req *r, bool hub)
     if (am_find_version(r, &version, &fixed, &queued) < 0)
         return queued;
     struct am_db *db = am_store_read(r->srv->store);
-    int rc = am_version_get(db, version, take_commit, &c);
+    int rc = am_version_brief(db, version, take_commit, &c);
     if (rc == 0)
         rc = am_file_get(db, version, r->arg[3], take_file, &c);
     /* a method's state holds samples: the Hub's route never serves it (hub.md 6.5) */

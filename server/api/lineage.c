@@ -178,7 +178,7 @@ int am_api_lineage(struct am_req *r)
         return queued;
     struct am_db *db = am_store_read(r->srv->store);
     struct graph g = {.nodes = json_array(), .edges = json_array(), .by_id = json_object()};
-    int rc = am_version_get(db, version, take_commit, root);
+    int rc = am_version_brief(db, version, take_commit, root);
     if (rc == 0)
         rc = am_lineage_walk(db, version, q.ways, q.depth, MAX_NODES, add_node, add_edge, &g, &truncated);
     if (rc < 0)

@@ -85,7 +85,7 @@ static int pin_inputs(struct am_submit *s)
             continue; /* the body check has said so */
         int rc = am_rev_resolve(s->db, p->model, p->rev, &p->version, NULL);
         if (rc == 0)
-            rc = am_version_get(s->db, p->version, take_version, p);
+            rc = am_version_brief(s->db, p->version, take_version, p);
         if (rc == -AM_E_NOT_FOUND || rc == -AM_E_REVISION_NOT_FOUND)
             fault_unknown(s, &s->body.input[i], p, rc);
         else if (rc < 0)
