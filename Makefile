@@ -5,6 +5,7 @@
 #   make check      all tests, a few minutes on 2 cores; make check-full has more of each; parts alone: make lint unit service
 #   make deps       what a bare Debian 12 with git and make lacks, by apt (asks first; YES=1, or root with CI=true, do not)
 #   make docs       the generated blocks of api.md
+#   make bench      measurements, as ratios (bench/README.md); make bench-kernels: the kernels alone, a minute
 #   make fuzz       each fuzz target for FUZZ_SECONDS (600)
 #   make install uninstall clean
 #
@@ -49,7 +50,7 @@ HARDEN += -D_FORTIFY_SOURCE=2
 endif
 FAULT := $(if $(filter fault,$(VARIANT)),-DAM_FAILPOINTS -DAM_RECORD)
 CFLAGS ?= -g
-ALL_CFLAGS = -std=gnu17 -D_GNU_SOURCE -DAM_VERSION='"$(VERSION)"' -I. -I$(O) $(OPT) $(CFLAGS) $(WARN) $(HARDEN) $(SAN) $(FAULT) -ffp-contract=off \
+ALL_CFLAGS = -std=gnu17 -D_GNU_SOURCE -DAM_VERSION='"$(VERSION)"' -I. -I$(O) $(OPT) $(KERNEL_SET) $(CFLAGS) $(WARN) $(HARDEN) $(SAN) $(FAULT) -ffp-contract=off \
              -ffile-prefix-map=$(CURDIR)=. -MMD -MP
 ALL_LDFLAGS = -pie -Wl,-z,relro,-z,now $(SAN) $(LDFLAGS)
 
@@ -59,8 +60,7 @@ pc = $(shell pkg-config --libs $(1))
 src = $(sort $(wildcard $(addsuffix /*.c,$(1))))
 obj = $(patsubst %.c,$(O)/%.o,$(1))
 
-BASE := $(filter-out core/base/pool.c,$(call src,core/base))
-POOL := core/base/pool.c
+BASE := $(call src,core/base)
 TENSOR := $(call src,core/tensor)
 METHODS := $(call src,core/methods)
 # A method that misbehaves on purpose is built with VARIANT=debug, or with DEBUG_METHODS=1 into another one; never into a release.
@@ -79,7 +79,7 @@ CLI := $(call src,cli)
 PROGRAMS := $(B)/amendd $(B)/amend-worker $(B)/amend
 all: $(PROGRAMS)
 always:
-.PHONY: all always deps demo check lint fuzz install uninstall clean docs
+.PHONY: all always deps demo bench bench-kernels check lint fuzz install uninstall clean docs
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -88,8 +88,14 @@ $(O)/%.o: %.c | deps-present
 	$(CC) $(ALL_CFLAGS) -c $< -o $@
 $(O)/%.o: $(O)/%.c
 	$(CC) $(ALL_CFLAGS) -c $< -o $@
-# The loops over elements are worth vectorising, which gcc leaves out at -O2.
-$(O)/core/tensor/kernels_generic.o: OPT := $(OPT:-O2=-O3)
+# The loops over elements (core/tensor/kernels_body.h) are compiled once for each set of kernels. Nobody reads the flags
+# of exceptions; gcc, which would keep them, then makes vectors of more loops. It changes no result.
+$(O)/core/tensor/kernels_generic.o: KERNEL_SET = $(OPT:-O2=-O3) -fno-trapping-math
+ifneq ($(filter x86_64%,$(shell $(CC) -dumpmachine)),)
+$(O)/core/tensor/kernels_avx2.o: KERNEL_SET = $(OPT:-O2=-O3 -funroll-loops) -fno-trapping-math -mavx2 -mf16c
+$(O)/core/tensor/kernels_avx512.o: KERNEL_SET = $(OPT:-O2=-O3 -funroll-loops) -fno-trapping-math -mf16c -mprefer-vector-width=512 \
+                                                -mavx512f -mavx512bw -mavx512dq -mavx512vl
+endif
 
 # The registry of methods is found by name: one exported am_method_<type>_<stem> in each file of a family.
 # methods.list changes when a file comes or goes, so that a removed method is gone at the next make.
@@ -103,16 +109,26 @@ $(O)/migrations.c: $(sort $(wildcard migrations/[0-9]*.sql)) tools/embed-sql
 	@mkdir -p $(@D)
 	tools/embed-sql $(sort $(wildcard migrations/[0-9]*.sql)) > $@
 
-CORE_OBJ := $(call obj,$(BASE) $(POOL) $(TENSOR) $(METHODS) $(FAMILY) $(TABLE)) $(O)/methods_table.o
+CORE_OBJ := $(call obj,$(BASE) $(TENSOR) $(METHODS) $(FAMILY) $(TABLE)) $(O)/methods_table.o
 $(B)/amend-worker: $(call obj,$(WORKER)) $(CORE_OBJ)
 	@mkdir -p $(@D)
-	$(CC) $(ALL_LDFLAGS) $^ -o $@ $(call pc,jansson libcrypto libuv) -lm
+	$(CC) $(ALL_LDFLAGS) $^ -o $@ $(call pc,jansson libcrypto) -lm
 
 # What the worker says of its methods is embedded in the daemon; the client asks the daemon.
 $(O)/registry.json: $(B)/amend-worker
 	$(B)/amend-worker describe > $@
 $(O)/registry.c: $(O)/registry.json tools/embed-bytes
 	tools/embed-bytes am_registry_json $< > $@
+
+# ns per element of every kernel in every set that this processor has; build/bench/kernels --json for machines.
+$(B)/bench/kernels: $(call obj,bench/kernels.c $(wildcard core/tensor/kernels*.c))
+	@mkdir -p $(@D)
+	$(CC) $(ALL_LDFLAGS) $^ -o $@
+bench-kernels: $(B)/bench/kernels
+	$<
+# Hours on a quiet machine; bench/README.md.
+bench: all bench-kernels
+	bench/run
 
 $(B)/amendd: $(call obj,$(SERVER) $(STORAGE) $(TABLE) $(BASE)) $(O)/migrations.o $(O)/registry.o
 	@mkdir -p $(@D)

@@ -3,7 +3,7 @@ CREATE TABLE blob (                              -- one row for each file in blo
     sha256 BLOB PRIMARY KEY CHECK (length(sha256) = 32),
     bytes INTEGER NOT NULL CHECK (bytes >= 0),
     created_at INTEGER NOT NULL
-, damage TEXT CHECK (damage IN ('missing', 'size', 'sha256', 'unreadable')), damaged_at INTEGER) STRICT, WITHOUT ROWID;
+, damage TEXT CHECK (damage IN ('missing', 'size', 'sha256', 'unreadable')), damaged_at INTEGER, named INTEGER NOT NULL DEFAULT 0 CHECK (named >= 0), verified_at INTEGER) STRICT, WITHOUT ROWID;
 CREATE TABLE blob_count (
     id INTEGER PRIMARY KEY CHECK (id = 1),
     n INTEGER NOT NULL CHECK (n >= 0),
@@ -13,7 +13,7 @@ CREATE TABLE edge (                              -- lineage; a cycle cannot be w
     child INTEGER NOT NULL REFERENCES version (id),
     parent INTEGER NOT NULL REFERENCES version (id),
     role TEXT NOT NULL,
-    weight REAL,
+    weight REAL, trust REAL,
     PRIMARY KEY (child, parent, role),
     CHECK (parent < child)
 ) STRICT, WITHOUT ROWID;
@@ -96,12 +96,10 @@ CREATE TABLE model (
     created_at INTEGER NOT NULL,
     rev INTEGER NOT NULL DEFAULT 1,              -- grows with every change
     versions INTEGER NOT NULL DEFAULT 0,         -- without the empty v0
-    logical_bytes INTEGER NOT NULL DEFAULT 0,    -- file sizes of all versions
-    physical_bytes INTEGER NOT NULL DEFAULT 0    -- distinct blobs (model_blob)
-) STRICT;
+    logical_bytes INTEGER NOT NULL DEFAULT 0) STRICT;
 CREATE TABLE model_blob (                        -- which blobs a model names: behind model.physical_bytes
     model INTEGER NOT NULL REFERENCES model (id),
-    blob BLOB NOT NULL REFERENCES blob (sha256),
+    blob BLOB NOT NULL REFERENCES blob (sha256), named INTEGER NOT NULL DEFAULT 0 CHECK (named >= 0),
     PRIMARY KEY (model, blob)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE ref (
@@ -170,6 +168,7 @@ CREATE TABLE version (
     UNIQUE (model, number)
 ) STRICT;
 CREATE INDEX blob_damaged ON blob (sha256) WHERE damage IS NOT NULL;
+CREATE INDEX blob_read ON blob (ifnull(verified_at, created_at));
 CREATE INDEX edge_parent ON edge (parent, child);
 CREATE INDEX file_layout ON file (layout);
 CREATE INDEX idempotency_age ON idempotency (created_at);
@@ -204,4 +203,13 @@ END;
 CREATE TRIGGER job_count_update AFTER UPDATE OF state ON job WHEN OLD.state <> NEW.state BEGIN
     UPDATE job_count SET n = n - 1 WHERE task = (OLD.type = 'task') AND state = OLD.state;
     UPDATE job_count SET n = n + 1 WHERE task = (NEW.type = 'task') AND state = NEW.state;
+END;
+CREATE TRIGGER model_blob_delete AFTER DELETE ON model_blob BEGIN
+    UPDATE blob SET named = named - OLD.named WHERE sha256 = OLD.blob;
+END;
+CREATE TRIGGER model_blob_insert AFTER INSERT ON model_blob BEGIN
+    UPDATE blob SET named = named + NEW.named WHERE sha256 = NEW.blob;
+END;
+CREATE TRIGGER model_blob_update AFTER UPDATE OF named ON model_blob BEGIN
+    UPDATE blob SET named = named + NEW.named - OLD.named WHERE sha256 = NEW.blob;
 END;

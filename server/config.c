@@ -60,6 +60,8 @@ static const struct key keys[] = {
      "seconds (or 12h, 30d) that a gc leaves the logs of ended jobs"},
     {"jobs.cancel_grace", COUNT, AT(cancel_grace_ms), "10000", 0, 600000,
      "milliseconds between asking a worker to stop and killing it"},
+    {"jobs.kill_wait", COUNT, AT(kill_wait_ms), "30000", 100, 600000,
+     "milliseconds that a killed worker may take to end; then its job fails and its slot is free for the next"},
     {"store.import_roots", TEXT, AT(import_roots), "", 0, 0,
      "folders that models may be registered from, colon-separated; empty = the home of the user who runs amendd"},
     {"store.gc_grace", TIME, AT(gc_grace_seconds), "72h", 0, 315360000,
@@ -70,6 +72,17 @@ static const struct key keys[] = {
      "a weight file of which a job changes at most this share is stored as changes to its parent; 0 = always whole"},
     {"store.max_blobs_per_file", COUNT, AT(max_blobs_per_file), "256", 4, 1024,
      "stored files that one weight file may be spread over; the change that would pass it takes in the smallest"},
+    {"store.scrub_days", COUNT, AT(scrub_days), "30", 0, 3650,
+     "each stored file is read again and compared with its hash once in so many days, a little every hour; 0 = never"},
+    {"publish.verify", TEXT, AT(publish_verify), "trust", 0, 0,
+     "trust: the hashes that the worker took while it wrote are published; full: all it wrote is read and hashed "
+     "again"},
+    {"database.backup_hours", COUNT, AT(backup_hours), "24", 0, 8760,
+     "hours between backups that amendd makes by itself; 0 = none"},
+    {"database.backup_keep", COUNT, AT(backup_keep), "7", 1, 1000,
+     "of those backups (scheduled-*.db) the newest so many are kept; others are never removed"},
+    {"database.backup_dir", TEXT, AT(backup_dir), "", 0, 0,
+     "folder of backups without a target; it must exist; empty = data_dir/backup, which is made"},
     {"limits.body_bytes", SIZE, AT(body_bytes), "1MiB", 1024, 64 << 20, "JSON bodies"},
     {"limits.queue", COUNT, AT(queue_max), "100000", 1, 10000000, "queued jobs; beyond it 503 queue-full"},
     {"limits.connections", COUNT, AT(connections), "4096", 16, 65536, "open connections"},
@@ -227,6 +240,14 @@ int am_config_load(struct am_config *ret, int argc, char **argv, char *why, size
         level_ok = level_ok || am_streq(c.log_level, levels[i]);
     if (rc == 0 && !level_ok) {
         snprintf(why, why_cap, "log.level must be error, warn, info or debug (got \"%s\")", c.log_level);
+        rc = -AM_E_INVALID_PARAMS;
+    }
+    if (rc == 0 && !am_streq(c.publish_verify, "trust") && !am_streq(c.publish_verify, "full")) {
+        snprintf(why, why_cap, "publish.verify must be trust or full (got \"%s\")", c.publish_verify);
+        rc = -AM_E_INVALID_PARAMS;
+    }
+    if (rc == 0 && c.backup_dir[0] && c.backup_dir[0] != '/') {
+        snprintf(why, why_cap, "database.backup_dir must be an absolute path (got \"%s\")", c.backup_dir);
         rc = -AM_E_INVALID_PARAMS;
     }
     if (rc == 0 && c.connections < c.http_threads) {

@@ -18,15 +18,18 @@ struct am_config {
     char *data_dir;
     char *auth_mode; /* "none" */
     char *log_level;
-    char *import_roots; /* colon-separated absolute paths */
-    char *worker;       /* path of amend-worker; empty = beside amendd */
+    char *import_roots;   /* colon-separated absolute paths */
+    char *worker;         /* path of amend-worker; empty = beside amendd */
+    char *backup_dir;     /* absolute; empty = data_dir/backup */
+    char *publish_verify; /* "trust" or "full" */
     uint64_t http_threads, workers_count, workers_threads, workers_helpers, workers_memory_max;
     uint64_t gc_grace_seconds, keep_logs_seconds;
     uint64_t min_free; /* bytes; 0 = max(1 GiB, 5 %) */
     uint64_t max_blobs_per_file;
     double assemble_fraction;
+    uint64_t scrub_days, backup_hours, backup_keep;
     uint64_t body_bytes, queue_max, idempotency_hours, connections, header_bytes, tensors, request_seconds;
-    uint64_t jobs_max_restarts, jobs_max_attempts, retry_pause_ms, heartbeat_timeout_ms, cancel_grace_ms;
+    uint64_t jobs_max_restarts, jobs_max_attempts, retry_pause_ms, heartbeat_timeout_ms, cancel_grace_ms, kill_wait_ms;
     uint64_t ageing_seconds, short_seconds;
 };
 

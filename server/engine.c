@@ -39,6 +39,8 @@ void am_engine_pump(struct am_engine *e)
         maybe_stopped(e);
         return;
     }
+    if (am_engine_choked(e))
+        return;
     /* The short lane asks first, so that a short job leaves the other slots to those who have no choice. */
     for (enum am_lane lane = 0; lane < AM_LANES; lane++) {
         struct am_slot *s = e->dirty[lane] && !e->claiming[lane] ? free_slot(e, lane) : NULL;
@@ -368,6 +370,7 @@ void am_engine_free(struct am_engine *e)
         while (e->handles)
             uv_run(e->loop, UV_RUN_ONCE);
     }
+    am_engine_forget_all(e);
     pthread_cond_destroy(&e->ended);
     pthread_mutex_destroy(&e->lock);
     free(e->slot);

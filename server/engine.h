@@ -34,10 +34,12 @@ bool am_engine_progress(struct am_engine *e, const char *uid,
 /* (any thread) Blocks until the job has ended or the time is over: true = ended. */
 bool am_engine_wait(struct am_engine *e, const char *uid, int64_t timeout_ms);
 unsigned am_engine_running(struct am_engine *e); /* (any thread) */
+/* (any thread) Workers that were killed and have not ended; *ret_choked: so many that none is started. */
+unsigned am_engine_lost(struct am_engine *e, bool *ret_choked);
 /* (any thread) What bounds workers, as the last hello said: enum am_holds of records.h. false: none has come yet. */
 bool am_engine_confinement(struct am_engine *e, unsigned *ret_holds);
 /* Starts nothing new, asks workers to stop (their jobs go back to the queue at the next start), kills them after
-   grace_ms, then calls `stopped` on the loop. */
+   grace_ms, gives up what does not end even then, and calls `stopped` on the loop. */
 void am_engine_stop(struct am_engine *e, int64_t grace_ms, void (*stopped)(void *arg), void *arg);
 void am_engine_free(struct am_engine *e);
 

@@ -66,6 +66,20 @@ static void fail_by_limit(struct am_outcome *o, const struct am_exit *x)
                     (long long)x->time_limit);
 }
 
+/* Not tried again by itself: the next one would wait for the same disk or driver. */
+static void fail_by_loss(struct am_outcome *o, const struct am_exit *x)
+{
+    const char *cause = x->cancelled ? "was cancelled"
+                        : x->expired ? "passed its time limit"
+                        : x->hung    ? "said nothing any more"
+                                     : "broke the protocol";
+    am_outcome_fail(o, AM_E_HUNG,
+                    "the worker %s and was killed, but has not ended %g seconds later (jobs.kill_wait): a process that "
+                    "waits for a disk or a driver inside the kernel cannot be killed. Nothing was published. Look at "
+                    "the machine, then submit the job again",
+                    cause, (double)x->kill_wait_ms / 1000);
+}
+
 static void fail_by_status(struct am_outcome *o, const struct am_exit *x)
 {
     static const struct {
@@ -95,11 +109,16 @@ void am_outcome_judge(struct am_outcome *ret, const struct am_exit *x, struct am
 {
     struct am_outcome o = {0};
     snprintf(o.phase, sizeof o.phase, "%s", r->progress.phase);
-    if (!x->signal)
+    o.lost = x->lost;
+    if (!x->signal && !x->lost)
         am_records_end(r);
     bool done = r->done && !r->broken && !x->signal && x->status == 0;
     bool said = r->failed && !r->broken && r->code != AM_E_CANCELLED;
-    if (x->cancelled)
+    if (x->lost && x->stopped && !x->cancelled)
+        o.kind = AM_END_LEFT;
+    else if (x->lost)
+        fail_by_loss(&o, x);
+    else if (x->cancelled)
         o.kind = AM_END_CANCELLED;
     else if (done)
         o.kind = AM_END_PUBLISH;
@@ -124,7 +143,8 @@ void am_outcome_judge(struct am_outcome *ret, const struct am_exit *x, struct am
         fail_by_status(&o, x);
     /* The worker may say that trying again is useless, never that it helps: bad input stays bad. That it is of another
        build (broken: internal) passes only with a restart. */
-    o.again = o.kind == AM_END_FAILED && o.retryable && am_err_retryable(o.code) && r->broken != AM_E_INTERNAL;
+    o.again =
+        o.kind == AM_END_FAILED && o.retryable && am_err_retryable(o.code) && r->broken != AM_E_INTERNAL && !x->lost;
     *ret = o;
 }
 
@@ -185,7 +205,7 @@ struct ending {
     const char *reason; /* to be queued again; NULL: this failure is the end */
     int64_t pause_ms;
     enum am_job_state state; /* before */
-    bool requeued;
+    bool lost, requeued;
 };
 
 static int take_state(void *ctx, const struct am_job_row *row)
@@ -201,7 +221,7 @@ static int end_row(struct am_db *db, void *arg)
     AM_TRY(am_job_get(db, e->job->uid, take_state, e));
     if (am_state_terminal(e->state))
         return 0;
-    if (e->state == AM_CANCELLING)
+    if (e->state == AM_CANCELLING && !e->lost)
         return am_job_finish(db, e->job->uid, AM_CANCELLED_, now, NULL, NULL, NULL);
     if (!e->reason)
         return am_job_finish(db, e->job->uid, AM_FAILED, now, NULL, e->error, e->warnings);
@@ -217,12 +237,13 @@ int am_outcome_write(struct am_outcome *o, struct am_store *store, const struct 
                                                          : error_text(o->kind == AM_END_CANCELLED ? &stopped : o, job);
     char *reason = again && !last ? reason_text(o) : NULL;
     char *warnings = job->warnings ? json_dumps(job->warnings, JSON_COMPACT) : NULL;
-    struct ending e = {.job = job, .error = error, .reason = reason, .warnings = warnings, .pause_ms = pause_ms};
+    struct ending e = {
+        .job = job, .error = error, .reason = reason, .warnings = warnings, .pause_ms = pause_ms, .lost = o->lost};
     int rc = error && (reason || !again || last) ? am_store_write(store, end_row, &e) : -AM_E_OUT_OF_MEMORY;
     free(error);
     free(reason);
     free(warnings);
-    if (rc == 0 && e.state == AM_CANCELLING)
+    if (rc == 0 && e.state == AM_CANCELLING && !o->lost)
         o->kind = AM_END_CANCELLED;
     else if (rc == 0 && e.requeued)
         o->kind = AM_END_REQUEUED;

@@ -32,6 +32,7 @@ struct am_outcome {
     char phase[32];
     bool retryable;
     bool again; /* of a failure: the worker's own, and of a kind that may pass; else one is the end */
+    bool lost;  /* the worker could not be killed: its staging is not ours to touch */
     struct am_faults faults;
 };
 
@@ -39,6 +40,8 @@ struct am_exit {
     int64_t status;
     int signal;
     bool cancelled, stopped, hung, expired; /* why the engine asked the worker to stop */
+    bool lost;                              /* it was killed and has not ended: there is no status */
+    int64_t kill_wait_ms;                   /* of lost */
     int64_t silence_ms;                     /* of hung */
     int64_t time_limit;                     /* of expired: seconds */
     const char *uid;
@@ -48,7 +51,8 @@ struct am_exit {
 void am_outcome_judge(struct am_outcome *ret, const struct am_exit *x, struct am_records *r);
 void am_outcome_fail(struct am_outcome *o, int code, const char *fmt, ...) AM_PRINTF(3, 4);
 /* Moves the row to failed, cancelled or, when the failure may pass and attempts are left, back to queued; as it stands
-   then: a job that is cancelling ends cancelled whatever the worker said. o->kind says what it was. */
+   then: a job that is cancelling ends cancelled whatever the worker said, but failed when the worker is lost. o->kind
+   says what it was. */
 int am_outcome_write(struct am_outcome *o, struct am_store *store, const struct am_claim *job, int64_t pause_ms);
 void am_outcome_done(struct am_outcome *o);
 

@@ -7,6 +7,7 @@
 
 #include "core/base/clock.h"
 #include "core/base/failpoint.h"
+#include "core/base/text.h"
 #include "server/log.h"
 #include "server/publisher.h"
 #include "storage/blobs.h"
@@ -22,7 +23,9 @@ static void publish(struct am_slot *s)
     struct am_publication p = {.store = s->e->store,
                                .job = &s->job,
                                .staging = s->launch.staging,
+                               .verify = am_streq(s->e->cfg->publish_verify, "full"),
                                .done = &s->records.result,
+                               .kernels = s->records.kernels,
                                .seconds = s->seconds,
                                .read_bytes = s->launch.read_bytes};
     int rc = am_publish(&p, why, sizeof why);
@@ -41,7 +44,8 @@ static void end_work(uv_work_t *work)
     if (s->out.kind == AM_END_DONE)
         s->rc = am_slot_task_record(s);
     am_failpoint(s->out.kind == AM_END_CANCELLED ? "engine.cancelled" : "engine.ended");
-    am_staging_drop(s->e->store, s->job.staging); /* what cannot be removed now is removed at the next start */
+    if (!s->out.lost)
+        am_staging_drop(s->e->store, s->job.staging); /* what cannot be removed now is removed at the next start */
     if (s->out.kind == AM_END_FAILED || s->out.kind == AM_END_CANCELLED)
         s->rc = am_outcome_write(&s->out, s->e->store, &s->job, (int64_t)s->e->cfg->retry_pause_ms);
 }

@@ -38,21 +38,29 @@ struct am_slot {
     struct am_launch launch;
     struct am_outcome out;
     struct am_records records;
-    struct am_exec *exec;            /* NULL: no process */
-    json_t *task_result;             /* of a task that ran here */
-    int rc;                          /* of the work item */
-    int64_t next;                    /* of a claim that found nothing: when there may be something; 0: unknown */
-    bool cancel, stop;               /* asked of the worker: by a person, by the end of the daemon */
-    bool hung, expired;              /* asked to stop for silence, for its time limit */
-    int64_t started, heard, kill_at; /* monotonic ms; kill_at 0: no ladder has begun */
-    double seconds;                  /* from start to exit */
-    int log;                         /* descriptor, or -1 */
+    struct am_exec *exec;       /* NULL: no process */
+    json_t *task_result;        /* of a task that ran here */
+    int rc;                     /* of the work item */
+    int64_t next;               /* of a claim that found nothing: when there may be something; 0: unknown */
+    bool cancel, stop;          /* asked of the worker: by a person, by the end of the daemon */
+    bool hung, expired;         /* asked to stop for silence, for its time limit */
+    int64_t started, heard;     /* monotonic ms */
+    int64_t kill_at, killed_at; /* the same; 0: no ladder has begun, it was not killed yet */
+    double seconds;             /* from start to exit */
+    int log;                    /* descriptor, or -1 */
     uint64_t log_bytes;
     char shown[64];              /* (lock) uid, empty when free */
     bool cancel_asked;           /* (lock) */
     bool quit_asked;             /* (lock) the daemon ends: for tasks, which have no process to signal */
     struct am_progress progress; /* (lock) */
     struct am_speed speed;
+};
+
+struct am_lost {         /* a worker that was killed and has not ended: its slot carries other jobs by now */
+    struct am_engine *e; /* NULL: the engine is gone */
+    char uid[64];
+    int attempt;
+    struct am_lost *next;
 };
 
 struct am_engine {
@@ -69,6 +77,8 @@ struct am_engine {
     void (*stopped)(void *arg);
     void *stopped_arg;
     unsigned handles; /* libuv handles still open */
+    struct am_lost *lost;
+    unsigned losses; /* (lock to write) length of `lost` */
     uv_async_t async;
     uv_timer_t retry;
     pthread_mutex_t lock;
@@ -95,6 +105,11 @@ void am_slot_free(struct am_slot *s); /* back to the free ones, and the next cla
 /* engine_run.c: the process */
 void am_slot_run(struct am_slot *s);
 void am_slot_stop(struct am_slot *s, int64_t grace_ms); /* SIGTERM now, SIGKILL after the grace */
+
+/* engine_lost.c: a worker that cannot be killed */
+bool am_slot_forget(struct am_slot *s); /* false: not now */
+void am_engine_forget_all(struct am_engine *e);
+bool am_engine_choked(const struct am_engine *e); /* as many are lost as there are slots: start no more */
 
 /* engine_task.c: the store's own work, which has no process */
 bool am_slot_runs_here(const struct am_slot *s);

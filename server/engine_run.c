@@ -1,6 +1,6 @@
 /*
- * engine_run.c - a job while its worker lives: start, records, log, deadlines, the ladder SIGTERM - grace - SIGKILL,
- * exit.
+ * engine_run.c - a job while its worker lives: start, records, log, deadlines, the ladder SIGTERM - grace - SIGKILL -
+ * wait, exit.
  */
 #include "server/engine_priv.h"
 
@@ -29,6 +29,15 @@ static int64_t silence_of(const struct am_slot *s)
     return s->heard + (int64_t)s->e->cfg->heartbeat_timeout_ms;
 }
 
+static void kill_worker(struct am_slot *s)
+{
+    s->e->executor->signal(s->exec, true);
+    s->killed_at = am_mono_ms();
+    arm(s); /* its end comes by itself, or never */
+}
+
+static void give_up(struct am_slot *s);
+
 static void on_deadline(uv_timer_t *timer)
 {
     struct am_slot *s = timer->data;
@@ -36,10 +45,18 @@ static void on_deadline(uv_timer_t *timer)
     int64_t now = am_mono_ms();
     if (!s->exec || x->poll(s->exec) != AM_EXEC_RUNNING)
         return;
+    if (s->killed_at && now >= s->killed_at + (int64_t)s->e->cfg->kill_wait_ms) {
+        give_up(s);
+        return;
+    }
+    if (s->killed_at) {
+        arm(s);
+        return;
+    }
     if (s->kill_at && now >= s->kill_at) {
         am_log(AM_LOG_WARN, "worker killed job=%s attempt=%d", s->job.uid, s->job.attempt);
-        x->signal(s->exec, true);
-        return; /* its end comes by itself */
+        kill_worker(s);
+        return;
     }
     if (!s->kill_at && now >= limit_of(s)) {
         am_log(AM_LOG_WARN, "worker passed its time limit of %lld s job=%s attempt=%d", (long long)s->job.time_limit,
@@ -61,7 +78,10 @@ static void on_deadline(uv_timer_t *timer)
 static void arm(struct am_slot *s)
 {
     int64_t limit = limit_of(s), silence = silence_of(s), now = am_mono_ms();
-    int64_t at = s->kill_at ? s->kill_at : limit < silence ? limit : silence;
+    int64_t at = s->killed_at      ? s->killed_at + (int64_t)s->e->cfg->kill_wait_ms
+                 : s->kill_at      ? s->kill_at
+                 : limit < silence ? limit
+                                   : silence;
     uv_update_time(s->e->loop);
     uv_timer_start(&s->timer, on_deadline, at > now ? (uint64_t)(at - now) : 0, 0);
 }
@@ -107,7 +127,7 @@ static void on_record(void *arg, const char *bytes, size_t n)
         rc = am_records_feed(&s->records, bytes, n, on_record_kind, s);
     if (rc < 0 && !was) {
         am_log(AM_LOG_ERROR, "%s job=%s attempt=%d", s->records.why, s->job.uid, s->job.attempt);
-        s->e->executor->signal(s->exec, true);
+        kill_worker(s);
     }
 }
 
@@ -138,27 +158,43 @@ static void open_log(struct am_slot *s)
 
 /* ---- start and exit ---- */
 
-static void on_exit_seen(void *arg, int64_t status, int signal)
+/* `x` says how it ended, or that it did not. */
+static void end_run(struct am_slot *s, struct am_exit x)
 {
-    struct am_slot *s = arg;
     s->exec = NULL;
     s->seconds = (double)(am_mono_ms() - s->started) / 1000.0;
     uv_timer_stop(&s->timer);
     am_failpoint("engine.worker_ended");
     am_sys_closep(&s->log);
-    struct am_exit x = {.status = status,
-                        .signal = signal,
-                        .cancelled = am_slot_cancel_asked(s),
-                        .stopped = s->stop,
-                        .hung = s->hung,
-                        .expired = s->expired,
-                        .silence_ms = (int64_t)s->e->cfg->heartbeat_timeout_ms,
-                        .time_limit = s->job.time_limit,
-                        .uid = s->job.uid};
+    x.cancelled = am_slot_cancel_asked(s);
+    x.stopped = s->stop;
+    x.hung = s->hung;
+    x.expired = s->expired;
+    x.silence_ms = (int64_t)s->e->cfg->heartbeat_timeout_ms;
+    x.kill_wait_ms = (int64_t)s->e->cfg->kill_wait_ms;
+    x.time_limit = s->job.time_limit;
+    x.uid = s->job.uid;
     am_outcome_judge(&s->out, &x, &s->records);
+    am_slot_end(s);
+}
+
+static void on_exit_seen(void *arg, int64_t status, int signal)
+{
+    struct am_slot *s = arg;
+    s->seconds = (double)(am_mono_ms() - s->started) / 1000.0;
     am_log(AM_LOG_INFO, "worker ended job=%s attempt=%d exit=%lld signal=%d seconds=%.3f unknown_records=%llu",
            s->job.uid, s->job.attempt, (long long)status, signal, s->seconds, (unsigned long long)s->records.unknown);
-    am_slot_end(s);
+    end_run(s, (struct am_exit){.status = status, .signal = signal});
+}
+
+static void give_up(struct am_slot *s)
+{
+    if (am_slot_forget(s)) {
+        end_run(s, (struct am_exit){.lost = true});
+        return;
+    }
+    s->killed_at = am_mono_ms();
+    arm(s);
 }
 
 void am_slot_run(struct am_slot *s)

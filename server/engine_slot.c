@@ -153,7 +153,7 @@ void am_slot_free(struct am_slot *s)
     am_records_done(&s->records);
     am_slot_show(s, "");
     s->cancel = s->stop = s->hung = s->expired = false;
-    s->kill_at = 0;
+    s->kill_at = s->killed_at = 0;
     s->phase = AM_SLOT_FREE;
     am_engine_pump(s->e);
 }

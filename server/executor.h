@@ -1,9 +1,10 @@
 /*
- * executor.h - where workers run: an interface of five functions. `local` (executor_local.c) starts processes on this
+ * executor.h - where workers run: an interface of six functions. `local` (executor_local.c) starts processes on this
  * machine. Not the engine (engine.h): an executor knows nothing of rows, publication or what a record means. All calls
  * and callbacks happen on the loop's thread.
  *
- * Ownership: start() gives a handle that is gone after on_exit has returned. The launch must live until then.
+ * Ownership: start() gives a handle that is gone after on_exit has returned, or after forget(). The launch must live
+ * until then.
  */
 #ifndef AM_SERVER_EXECUTOR_H
 #define AM_SERVER_EXECUTOR_H
@@ -49,6 +50,9 @@ struct am_executor {
     enum am_exec_state (*poll)(const struct am_exec *h);
     int (*collect)(struct am_exec *h,
                    const struct am_exec_events *events); /* begins to deliver records, log and the end */
+    /* Gives up a worker that outlived its kill: nothing more is delivered and the loop does not wait for it. Should it
+       end after all, it is reaped and `gone` is called. */
+    void (*forget)(struct am_exec *h, void (*gone)(void *arg), void *arg);
     /* h may be NULL: then only what holds for every worker. */
     void (*describe)(const struct am_exec *h, struct am_exec_about *ret);
 };

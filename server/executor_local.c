@@ -24,7 +24,9 @@ struct am_exec {
     uv_timer_t drain;
     uv_write_t write;
     struct am_exec_events events;
-    bool spawned, exited, spec_closed, log_ended, record_ended, closing;
+    void (*gone)(void *arg); /* of one that was forgotten */
+    void *gone_arg;
+    bool spawned, exited, spec_closed, log_ended, record_ended, forgotten, closing;
     int handles; /* libuv handles still open */
     int64_t status;
     int signal;
@@ -38,6 +40,8 @@ static void closed(uv_handle_t *handle)
         return;
     if (h->spawned && h->events.on_exit)
         h->events.on_exit(h->events.arg, h->status, h->signal);
+    if (h->gone)
+        h->gone(h->gone_arg);
     free(h);
 }
 
@@ -58,8 +62,10 @@ static void close_all(struct am_exec *h)
         uv_close((uv_handle_t *)&h->process, closed);
     else /* it never came to uv_spawn */
         h->handles--;
-    uv_close((uv_handle_t *)&h->log, closed);
-    uv_close((uv_handle_t *)&h->record, closed);
+    if (!h->forgotten) {
+        uv_close((uv_handle_t *)&h->log, closed);
+        uv_close((uv_handle_t *)&h->record, closed);
+    }
     uv_close((uv_handle_t *)&h->drain, closed);
 }
 
@@ -144,14 +150,18 @@ static struct am_exec *handle_new(uv_loop_t *loop)
 
 static int spawn(uv_loop_t *loop, struct am_exec *h, const struct am_exec_launch *l)
 {
-    char threads[40];
+    char kernels[40];
+    const char *pinned = getenv("AMEND_KERNELS");
     char *argv[] = {"amend-worker", (char *)l->mode, NULL};
-    char *env[16] = {threads, "OPENBLAS_NUM_THREADS=1"};
+    char *env[16] = {"OPENBLAS_NUM_THREADS=1"};
     size_t n = FIRST_INPUT + l->inputs;
     uv_stdio_container_t *io = calloc(n, sizeof *io);
     if (!io)
         return UV_ENOMEM;
-    snprintf(threads, sizeof threads, "UV_THREADPOOL_SIZE=%u", l->threads);
+    if (pinned) {
+        snprintf(kernels, sizeof kernels, "AMEND_KERNELS=%.20s", pinned);
+        env[1] = kernels;
+    }
     am_failpoint_env(env, sizeof env / sizeof *env);
     io[0] = (uv_stdio_container_t){UV_CREATE_PIPE | UV_READABLE_PIPE, {.stream = (uv_stream_t *)&h->spec}};
     io[1].flags = UV_IGNORE; /* libuv opens /dev/null for it */
@@ -217,6 +227,18 @@ static int local_collect(struct am_exec *h, const struct am_exec_events *events)
     return 0;
 }
 
+static void local_forget(struct am_exec *h, void (*gone)(void *arg), void *arg)
+{
+    h->events = (struct am_exec_events){0};
+    h->gone = gone;
+    h->gone_arg = arg;
+    h->forgotten = h->log_ended = h->record_ended = true;
+    close_spec(h);
+    uv_close((uv_handle_t *)&h->log, closed);
+    uv_close((uv_handle_t *)&h->record, closed);
+    uv_unref((uv_handle_t *)&h->process);
+}
+
 static void local_describe(const struct am_exec *h, struct am_exec_about *ret)
 {
     *ret = (struct am_exec_about){.name = "local", .limits = "rlimits", .id = h ? h->process.pid : 0};
@@ -227,5 +249,6 @@ const struct am_executor am_executor_local = {
     .signal = local_signal,
     .poll = local_poll,
     .collect = local_collect,
+    .forget = local_forget,
     .describe = local_describe,
 };

@@ -14,6 +14,7 @@
 #include "server/notify.h"
 #include "server/openapi.h"
 #include "server/registry.h"
+#include "server/schedule.h"
 #include "storage/blobs.h"
 #include "storage/jobs.h"
 
@@ -31,6 +32,7 @@ struct daemon {
     uv_loop_t loop;
     uv_signal_t term, interrupt;
     struct am_background background;
+    struct am_schedule schedule;
     bool stopping;
 };
 
@@ -78,6 +80,7 @@ static void on_signal(uv_signal_t *handle, int signum)
     atomic_store(&d->server.draining, true);
     am_http_quiesce(&d->server);
     am_background_stop(&d->background);
+    am_schedule_stop(&d->schedule);
     am_engine_stop(d->server.engine, (int64_t)d->cfg.cancel_grace_ms, on_engine_stopped, d);
 }
 
@@ -175,8 +178,8 @@ static int serve(int argc, char **argv)
         return fail(why);
     am_log_init(d.cfg.log_level);
     raise_descriptors();
-    /* a task of the store holds a thread while it runs, one of each of four kinds at most; four more are for jobs */
-    setenv("UV_THREADPOOL_SIZE", "8", 0);
+    /* a task of the store holds a thread while it runs, one of each of five kinds at most; four more are for jobs */
+    setenv("UV_THREADPOOL_SIZE", "9", 0);
     uv_loop_init(&d.loop);
     if (start(&d, why, sizeof why) < 0) {
         fail(why);
@@ -192,6 +195,7 @@ static int serve(int argc, char **argv)
     am_notify("READY=1");
     am_engine_wake(d.server.engine);
     am_background_start(&d.background, &d.loop, d.server.store);
+    am_schedule_start(&d.schedule, &d.loop, d.server.store, &d.cfg, d.server.engine);
     uv_run(&d.loop, UV_RUN_DEFAULT);
     shut_down(&d);
     am_log(AM_LOG_INFO, "stopped");

@@ -9,6 +9,7 @@
 #include "core/base/failpoint.h"
 #include "core/base/text.h"
 #include "server/publisher_spans.h"
+#include "server/publisher_verify.h"
 #include "server/result.h"
 #include "storage/blobs.h"
 #include "storage/damage.h"
@@ -247,6 +248,14 @@ static int list_files(struct publication *p)
     return 0;
 }
 
+static double trust_in(const struct am_result *r, size_t input)
+{
+    for (size_t i = 0; i < r->metrics; i++)
+        if (r->metric[i].input == (int64_t)input && am_streq(r->metric[i].name, "trust"))
+            return r->metric[i].value;
+    return NAN;
+}
+
 static int list_edges(struct publication *p)
 {
     const json_t *inputs = json_object_get(p->in->job->resolved, "inputs"), *in;
@@ -256,7 +265,8 @@ static int list_edges(struct publication *p)
         return -AM_E_OUT_OF_MEMORY;
     json_array_foreach(inputs, i, in)
     {
-        struct am_edge_new e = {.role = json_string_value(json_object_get(in, "role")), .weight = NAN};
+        struct am_edge_new e = {
+            .role = json_string_value(json_object_get(in, "role")), .weight = NAN, .trust = trust_in(&p->result, i)};
         const json_t *weight = json_object_get(json_object_get(in, "params"), "weight");
         AM_TRY(find_input(p, in, &e.parent));
         if (!e.role)
@@ -358,14 +368,14 @@ static json_t *int_or_null(int64_t v)
 static json_t *result_json(const struct publication *p, json_t *refs)
 {
     const struct am_record_done *d = p->in->done;
-    return json_pack("{s:{s:s,s:s,s:o},s:b,s:s?,s:n,s:O,s:[],s:n,s:n,s:{s:[],s:i},s:I,s:n,s:n,s:{s:f,s:o,s:o,s:I,s:I}}",
-                     "version", "model", p->model_name, "commit", p->commit, "number", int_or_null(p->number),
-                     "published", p->detached == NULL, "detached_reason", p->detached, "expires_at", "refs", refs,
-                     "reports", "decision", "dataset", "state", "files", "rows", 0, "new_bytes",
-                     (json_int_t)p->new_bytes, "reused_from", "reproduced", "measured", "seconds", p->in->seconds,
-                     "cpu_seconds", real_or_null(d->cpu_seconds), "peak_memory_bytes",
-                     int_or_null(d->peak_memory_bytes), "read_bytes", (json_int_t)p->in->read_bytes, "write_bytes",
-                     (json_int_t)p->write_bytes);
+    return json_pack(
+        "{s:{s:s,s:s,s:o},s:b,s:s?,s:n,s:O,s:[],s:n,s:n,s:{s:[],s:i},s:I,s:n,s:n,s:{s:s?,s:f,s:o,s:o,s:I,s:I}}",
+        "version", "model", p->model_name, "commit", p->commit, "number", int_or_null(p->number), "published",
+        p->detached == NULL, "detached_reason", p->detached, "expires_at", "refs", refs, "reports", "decision",
+        "dataset", "state", "files", "rows", 0, "new_bytes", (json_int_t)p->new_bytes, "reused_from", "reproduced",
+        "measured", "kernels", p->in->kernels, "seconds", p->in->seconds, "cpu_seconds", real_or_null(d->cpu_seconds),
+        "peak_memory_bytes", int_or_null(d->peak_memory_bytes), "read_bytes", (json_int_t)p->in->read_bytes,
+        "write_bytes", (json_int_t)p->write_bytes);
 }
 
 static json_t *event_json(const struct publication *p)
@@ -467,6 +477,8 @@ static int publish_result(struct publication *p)
         return -AM_E_INTERNAL;
     AM_TRY(am_publisher_spans(&p->span, db, json_object_get(p->in->job->resolved, "inputs"), &p->result, p->why,
                               p->why_cap));
+    if (p->in->verify)
+        AM_TRY(am_publisher_verify(p->in->store, p->in->staging, &p->result, p->why, p->why_cap));
     AM_TRY(move_files(p, db));
     AM_TRY(add_warnings(p));
     p->why[0] = 0;

@@ -10,6 +10,7 @@
 #include "server/records.h"
 #include "storage/store.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -17,8 +18,10 @@ struct am_publication {
     struct am_store *store;
     struct am_claim *job; /* warnings of the result are added to its own */
     int staging;
+    bool verify; /* hash again what the worker wrote (publish.verify=full) */
     const struct am_record_done *done;
-    double seconds; /* from start to exit of the worker */
+    const char *kernels; /* the set that the worker computed with */
+    double seconds;      /* from start to exit of the worker */
     uint64_t read_bytes;
 };
 

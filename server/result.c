@@ -232,10 +232,14 @@ static int take_metric(struct am_result_reader *p, json_t *o)
     json_t *value = json_object_get(o, "value");
     if (!name || !json_is_number(value))
         return am_result_refuse(p, "a metric without name or number");
+    json_t *input = json_object_get(o, "input");
+    if (input && (!json_is_integer(input) || json_integer_value(input) < 0))
+        return am_result_refuse(p, "the input of a metric is no number of an input");
     if (r->metrics >= METRICS_MAX)
         return am_result_refuse(p, "more than %d metrics", METRICS_MAX);
     AM_TRY(am_result_grow(&r->metric, r->metrics, &p->metric_cap, sizeof *r->metric));
-    struct am_result_metric m = {am_result_text(p, name), json_number_value(value)};
+    struct am_result_metric m = {am_result_text(p, name), input ? json_integer_value(input) : -1,
+                                 json_number_value(value)};
     if (!m.name)
         return -AM_E_OUT_OF_MEMORY;
     r->metric[r->metrics++] = m;

@@ -51,6 +51,7 @@ struct am_result_note {
 
 struct am_result_metric {
     const char *name;
+    int64_t input; /* number of the input that it is about, as in the spec; -1: none */
     double value;
 };
 

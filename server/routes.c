@@ -53,7 +53,7 @@ const struct am_route am_routes[] = {
      "the bytes, with ETag, ranges and 304"},
     {"GET", V "/tensors", am_api_tensors, AM_BODY_NONE, "prefix after limit", 200, "TensorList",
      "Models, versions, files", "name, dtype, shape, bytes and file of each tensor"},
-    {"POST", V "/verify", am_api_version_verify, AM_BODY_NONE, "", 202, "Job", "Models, versions, files",
+    {"POST", V "/verify", am_api_version_verify, AM_BODY_NONE | AM_IDEM, "", 202, "Job", "Models, versions, files",
      "read its files again and compare them with their hashes: a task"},
     {"GET", V "/recipe", am_api_recipe, AM_BODY_NONE, "", 200, "Recipe", "Models, versions, files",
      "the resolved spec of the job that made it"},
@@ -75,9 +75,12 @@ const struct am_route am_routes[] = {
      "ask it to stop; 409 `job-terminal` after the end"},
     {"GET", "/v1/jobs/{id}/log", am_api_job_log, AM_BODY_NONE, "attempt", 200, NULL, "Jobs",
      "what its worker wrote on standard error"},
-    {"POST", "/v1/admin/tasks", am_api_task_create, AM_BODY_JSON, "", 202, "Job", "Admin",
-     "work of the store: `{\"kind\":\"gc|verify|backup|check\",\"target\"?}`; the target of a verify is a version (all "
-     "without one), of a backup the absolute path of a new file (`data_dir/backup/<time>.db` without one)"},
+    {"POST", "/v1/admin/tasks", am_api_task_create, AM_BODY_JSON | AM_IDEM, "", 202, "Job", "Admin",
+     "work of the store: `{\"kind\":\"gc|verify|scrub|backup|check\",\"target\"?}`; the target of a verify is a "
+     "version (all "
+     "without one), of a backup the absolute path of a new file (`<time>.db` in `database.backup_dir` without one); a "
+     "scrub "
+     "reads its share of what was not read for longest"},
     {0},
 };
 

@@ -157,13 +157,15 @@ json_t *am_schemas(void)
 }
 
 #define VERSION "{\"type\":\"string\",\"description\":\"namespace/name@rev\"}"
+#define OLD_BASE                                                                                                       \
+    "{\"type\":\"string\",\"description\":\"namespace/name@rev; port: the base that this model was tuned from\"}"
 static const char *inputs_of(const char *type)
 {
     if (am_streq(type, "merge"))
         return "{\"type\":\"object\",\"additionalProperties\":false,\"required\":[\"models\"],\"properties\":{"
                "\"base\":" VERSION ",\"models\":{\"type\":\"array\",\"minItems\":1,\"items\":{\"oneOf\":[" VERSION
                ",{\"type\":\"object\",\"additionalProperties\":false,\"required\":[\"version\"],\"properties\":{"
-               "\"version\":" VERSION ",\"params\":{\"type\":\"object\"}}}]}}}}";
+               "\"version\":" VERSION ",\"base\":" OLD_BASE ",\"params\":{\"type\":\"object\"}}}]}}}}";
     if (am_streq(type, "unlearn"))
         return "{\"type\":\"object\",\"additionalProperties\":false,\"required\":[\"model\"],\"properties\":{"
                "\"model\":" VERSION ",\"task\":{\"type\":\"object\",\"additionalProperties\":false,\"required\":["

@@ -99,23 +99,42 @@ static int warn_damaged(struct run *t, int64_t n)
     return am_claim_warn(t->job, am_err_slug(AM_E_STORE_DAMAGED), text);
 }
 
+static int verify(struct run *t, const struct am_verify_scope *scope, const char *text, json_t **ret)
+{
+    struct am_verified v = {0};
+    AM_TRY(am_verify(t->store, scope, t->work, add_damaged, t, &v, t->why, t->why_cap));
+    AM_TRY(warn_damaged(t, v.damaged));
+    *ret = json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:O, s:I}", "kind", t->job->method, "scope", text, "blobs",
+                     (json_int_t)v.blobs, "bytes", (json_int_t)v.bytes, "assembled", (json_int_t)v.assembled,
+                     "repaired", (json_int_t)v.repaired, "damaged", t->damaged, "damaged_total", (json_int_t)v.damaged);
+    return 0;
+}
+
 static int run_verify(struct run *t, json_t **ret)
 {
     const char *model = json_string_value(json_object_get(t->job->resolved, "model"));
     const char *commit = json_string_value(json_object_get(t->job->resolved, "commit"));
     char scope[300] = "all";
     int64_t version = 0;
-    struct am_verified v = {0};
     if (model && commit) {
         AM_TRY(find_version(t, model, commit, &version));
         snprintf(scope, sizeof scope, "%s@%s", model, commit);
     }
-    AM_TRY(am_verify(t->store, version, t->work, add_damaged, t, &v, t->why, t->why_cap));
-    AM_TRY(warn_damaged(t, v.damaged));
-    *ret = json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:O, s:I}", "kind", "verify", "scope", scope, "blobs",
-                     (json_int_t)v.blobs, "bytes", (json_int_t)v.bytes, "assembled", (json_int_t)v.assembled,
-                     "repaired", (json_int_t)v.repaired, "damaged", t->damaged, "damaged_total", (json_int_t)v.damaged);
-    return 0;
+    return verify(t, &(struct am_verify_scope){.version = version}, scope, ret);
+}
+
+static int run_scrub(struct run *t, json_t **ret)
+{
+    char text[100], at[AM_TIME_TEXT];
+    const json_t *before = json_object_get(t->job->resolved, "before"),
+                 *budget = json_object_get(t->job->resolved, "budget_bytes");
+    if (!json_is_integer(before) || !json_is_integer(budget) || json_integer_value(before) <= 0)
+        return -AM_E_BAD_SPEC;
+    am_time_text(json_integer_value(before), at);
+    snprintf(text, sizeof text, "not read since %s", at);
+    return verify(t,
+                  &(struct am_verify_scope){.before = json_integer_value(before), .budget = json_integer_value(budget)},
+                  text, ret);
 }
 
 /* ---- backup ---- */
@@ -129,16 +148,21 @@ static void squeeze(char *s, const char *drop)
     *to = 0;
 }
 
-int am_task_backup_name(struct am_store *store, int64_t now, char *ret, size_t cap)
+int am_task_backup_name(struct am_store *store, const struct am_config *cfg, const char *prefix, int64_t now, char *ret,
+                        size_t cap)
 {
     char at[AM_TIME_TEXT];
     am_time_text(now, at);
     squeeze(at, "-:.");
+    if (cfg->backup_dir[0]) {
+        int n = snprintf(ret, cap, "%s/%s%s.db", cfg->backup_dir, prefix, at);
+        return n > 0 && (size_t)n < cap ? 0 : -AM_E_TOO_LARGE;
+    }
     AM_TRY(am_sys_mkdir(am_store_dirfd(store), "backup", 0750));
     char *real = realpath(am_store_path(store), NULL);
     if (!real)
         return -AM_E_INTERNAL;
-    int n = snprintf(ret, cap, "%s/backup/%s.db", real, at);
+    int n = snprintf(ret, cap, "%s/backup/%s%s.db", real, prefix, at);
     free(real);
     return n > 0 && (size_t)n < cap ? 0 : -AM_E_TOO_LARGE;
 }
@@ -150,8 +174,12 @@ static int run_backup(struct run *t, json_t **ret)
     if (!target)
         return -AM_E_BAD_SPEC;
     AM_TRY(am_backup(t->store, target, t->job->attempt > 1, t->work, &b, t->why, t->why_cap));
-    *ret = json_pack("{s:s, s:s, s:I, s:o}", "kind", "backup", "target", target, "bytes", (json_int_t)b.bytes,
-                     "committed_until", time_json(b.at));
+    int64_t removed = 0;
+    if (json_is_true(json_object_get(t->job->resolved, "scheduled")) &&
+        am_backup_rotate(target, AM_BACKUP_PREFIX, t->cfg->backup_keep, &removed) < 0)
+        AM_TRY(am_claim_warn(t->job, am_err_slug(AM_E_CANNOT_WRITE), "old backups could not be removed"));
+    *ret = json_pack("{s:s, s:s, s:I, s:o, s:I}", "kind", "backup", "target", target, "bytes", (json_int_t)b.bytes,
+                     "committed_until", time_json(b.at), "removed", (json_int_t)removed);
     return 0;
 }
 
@@ -178,9 +206,10 @@ static int run_check(struct run *t, json_t **ret)
 static const struct {
     const char *kind;
     int (*run)(struct run *t, json_t **ret);
-} kinds[] = {{"gc", run_gc}, {"verify", run_verify}, {"backup", run_backup}, {"check", run_check}};
+} kinds[] = {
+    {"gc", run_gc}, {"verify", run_verify}, {"scrub", run_scrub}, {"backup", run_backup}, {"check", run_check}};
 enum { KINDS = sizeof kinds / sizeof *kinds };
-const char am_task_kinds[] = "gc, verify, backup or check";
+const char am_task_kinds[] = "gc, verify, scrub, backup or check";
 
 static int find(const char *kind)
 {
@@ -216,13 +245,23 @@ int am_task_run(struct am_store *store, const struct am_config *cfg, struct am_c
 
 /* ---- rows ---- */
 
+struct added {
+    struct am_job_new job;
+    int (*also)(struct am_db *db, const char *uid, void *arg);
+    void *arg;
+};
+
 static int insert(struct am_db *db, void *arg)
 {
-    return am_job_insert(db, arg);
+    struct added *a = arg;
+    AM_TRY(am_job_insert(db, &a->job));
+    return a->also ? a->also(db, a->job.uid, a->arg) : 0;
 }
 
-int am_task_queue(struct am_store *store, const struct am_config *cfg, const char *kind, json_t *more, char *ret_uid)
+int am_task_queue(struct am_store *store, const struct am_config *cfg, const char *kind, json_t *more,
+                  int (*also)(struct am_db *db, const char *uid, void *arg), void *arg, char *ret_uid)
 {
+    struct added a = {.also = also, .arg = arg};
     char digest[65];
     json_auto_t *spec = json_pack("{s:s, s:s}", "type", "task", "method", kind);
     if (spec && more)
@@ -231,22 +270,22 @@ int am_task_queue(struct am_store *store, const struct am_config *cfg, const cha
     char *text = spec ? am_canon(spec) : NULL;
     int64_t now = am_now_ms();
     am_id_new("job_", now, ret_uid);
-    struct am_job_new job = {.uid = ret_uid,
-                             .type = "task",
-                             .method = kind,
-                             .created_by = "local",
-                             .spec = text,
-                             .resolved = text,
-                             .plan = "null",
-                             .warnings = "[]",
-                             .spec_sha256 = digest,
-                             .priority = 50,
-                             .now = now,
-                             .max_attempts = 1,
-                             .queue_limit = (int64_t)cfg->queue_max};
+    a.job = (struct am_job_new){.uid = ret_uid,
+                                .type = "task",
+                                .method = kind,
+                                .created_by = "local",
+                                .spec = text,
+                                .resolved = text,
+                                .plan = "null",
+                                .warnings = "[]",
+                                .spec_sha256 = digest,
+                                .priority = 50,
+                                .now = now,
+                                .max_attempts = 1,
+                                .queue_limit = (int64_t)cfg->queue_max};
     int rc = text && am_canon_sha256(spec, digest) == 0 ? 0 : -AM_E_OUT_OF_MEMORY;
     if (rc == 0)
-        rc = am_store_write(store, insert, &job);
+        rc = am_store_write(store, insert, &a);
     free(text);
     return rc;
 }

@@ -1,7 +1,7 @@
 /*
- * tasks.h - the store's own work as rows of the queue: gc, verify, backup, check. A job of type "task" whose method is
- * the kind; it runs inside the daemon, on a pool thread, and has state, progress, cancel and result like any other job.
- * (The task "import" has a worker: launch.h.) One of each kind runs at a time (storage/queue.c).
+ * tasks.h - the store's own work as rows of the queue: gc, verify, scrub, backup, check. A job of type "task" whose
+ * method is the kind; it runs inside the daemon, on a pool thread, and has state, progress, cancel and result like any
+ * other job. (The task "import" has a worker: launch.h.) One of each kind runs at a time (storage/queue.c).
  */
 #ifndef AM_SERVER_TASKS_H
 #define AM_SERVER_TASKS_H
@@ -16,13 +16,17 @@
 #include <stddef.h>
 
 bool am_task_known(const char *kind); /* one of ours */
-extern const char am_task_kinds[];    /* "gc, verify, backup or check", for sentences */
+extern const char am_task_kinds[];    /* "gc, verify, scrub, backup or check", for sentences */
 
-/* Makes the row. `more` (stolen): members of the recipe beside type and method. uid has room for 64. */
-int am_task_queue(struct am_store *store, const struct am_config *cfg, const char *kind, json_t *more, char *ret_uid);
+/* Makes the row. `more` (stolen): members of the recipe beside type and method. `also` (may be NULL) runs after it in
+   the same transaction; its error takes the row back. uid has room for 64. */
+int am_task_queue(struct am_store *store, const struct am_config *cfg, const char *kind, json_t *more,
+                  int (*also)(struct am_db *db, const char *uid, void *arg), void *arg, char *ret_uid);
 
-/* data_dir/backup/<time>.db, in a folder that exists then. */
-int am_task_backup_name(struct am_store *store, int64_t now, char *ret, size_t cap);
+#define AM_BACKUP_PREFIX "scheduled-" /* of files that rotate; those that people ask for are theirs */
+/* <prefix><time>.db in database.backup_dir; data_dir/backup, which is made, when that is not set. */
+int am_task_backup_name(struct am_store *store, const struct am_config *cfg, const char *prefix, int64_t now, char *ret,
+                        size_t cap);
 
 /* Runs a claimed one to its end; its recipe is parsed. What deserves a warning is added to the job. 0 and the result
    (new reference), -AM_E_CANCELLED, or a negative error with a sentence. */

@@ -10,6 +10,7 @@
 #include "core/base/sys.h"
 #include "core/base/text.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -252,6 +253,52 @@ int am_backup(struct am_store *s, const char *target, bool again, const struct a
     rc = rc < 0 ? rc : fill(&c, s, work);
     rc = rc < 0 ? rc : copy_publish(&c, ret);
     copy_done(&c);
+    return rc;
+}
+
+/* ---- old ones ---- */
+
+/* How many there are, and the name of the first: the oldest, when they are named after their time. */
+static int look_into(const char *folder, const char *prefix, uint64_t *ret_n, char first[256])
+{
+    int fd = am_sys_open(AT_FDCWD, folder, O_RDONLY | O_DIRECTORY, 0);
+    if (fd < 0)
+        return fd;
+    DIR *dir = fdopendir(fd);
+    if (!dir) {
+        am_sys_close(fd);
+        return -AM_E_INTERNAL;
+    }
+    *ret_n = 0;
+    for (struct dirent *e; (e = readdir(dir));) {
+        if (!am_starts(e->d_name, prefix) || !am_ends(e->d_name, ".db"))
+            continue;
+        if (*ret_n == 0 || strcmp(e->d_name, first) < 0)
+            snprintf(first, 256, "%s", e->d_name);
+        ++*ret_n;
+    }
+    closedir(dir);
+    return 0;
+}
+
+int am_backup_rotate(const char *target, const char *prefix, uint64_t keep, int64_t *ret_removed)
+{
+    char first[256] = "";
+    uint64_t n = 0;
+    int64_t removed = 0;
+    const char *slash = strrchr(target, '/');
+    char *folder = strndup(target, slash == target ? 1 : (size_t)(slash - target));
+    int rc = folder ? look_into(folder, prefix, &n, first) : -AM_E_OUT_OF_MEMORY;
+    AM_CLEANUP(am_sys_closep) int dir = rc < 0 ? -1 : am_sys_open(AT_FDCWD, folder, O_RDONLY | O_DIRECTORY, 0);
+    if (rc == 0 && dir < 0)
+        rc = dir;
+    while (rc == 0 && n > keep && (rc = am_sys_unlink(dir, first)) == 0) {
+        removed++;
+        rc = look_into(folder, prefix, &n, first);
+    }
+    free(folder);
+    if (rc == 0)
+        *ret_removed = removed;
     return rc;
 }
 

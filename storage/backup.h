@@ -11,6 +11,7 @@
 #include "storage/work.h"
 
 #include <stddef.h>
+#include <stdint.h>
 
 struct am_store;
 
@@ -26,6 +27,8 @@ int am_backup_target(const char *data_dir, const char *target, char *why, size_t
  */
 int am_backup(struct am_store *s, const char *target, bool again, const struct am_work *work, struct am_backed_up *ret,
               char *why, size_t why_cap);
+/* Removes the files <prefix>*.db beside `target`, in the order of their names, until `keep` are left. */
+int am_backup_rotate(const char *target, const char *prefix, uint64_t keep, int64_t *ret_removed);
 /* Without a daemon: takes LOCK. *ret_busy: a daemon (or another program) has it; `why` names it. */
 int am_backup_offline(const char *data_dir, const char *target, struct am_backed_up *ret, bool *ret_busy, char *why,
                       size_t why_cap);

@@ -194,11 +194,12 @@ static int collect_orphans(struct collector *c)
 struct owner {
     enum am_job_state state;
     int attempt;
+    int64_t finished_at;
 };
 
 static int take_owner(void *ctx, const struct am_job_row *row)
 {
-    *(struct owner *)ctx = (struct owner){row->state, row->attempt};
+    *(struct owner *)ctx = (struct owner){row->state, row->attempt, row->finished_at};
     return 0;
 }
 
@@ -235,7 +236,7 @@ static int look_at_log(struct collector *c, int dir, const char *name)
 }
 
 /* The row says running before its folder is made, so a folder that is seen here and whose row does not say so belongs
- * to nobody. */
+ * to nobody. One whose job has just ended may belong to a worker that could not be killed and is still at it. */
 static int look_at_staging(struct collector *c, int dir, const char *name)
 {
     struct owner owner;
@@ -244,7 +245,8 @@ static int look_at_staging(struct collector *c, int dir, const char *name)
     int rc = find_owner(c, name, &owner, &attempt);
     AM_TRY(rc);
     bool runs = rc > 0 && (owner.state == AM_RUNNING || owner.state == AM_CANCELLING);
-    if (runs && attempt == (uint64_t)owner.attempt)
+    bool ended = rc > 0 && am_state_terminal(owner.state) && c->in->now - owner.finished_at < c->in->grace_ms;
+    if ((runs || ended) && attempt == (uint64_t)owner.attempt)
         return 0;
     AM_TRY(am_sys_rmtree(c->s->staging, name));
     c->sum.staging++;

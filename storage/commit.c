@@ -129,14 +129,14 @@ static int insert_files(struct am_db *db, const struct commit *c, int64_t id)
     return 0;
 }
 
-/* One version may be an input twice (a model merged with itself): one edge with the sum of the weights. */
+/* One version may be an input twice (a model merged with itself): one edge with the sum of the weights. SQLite stores a
+   NaN as NULL. */
 static int insert_edge(struct am_db *db, int64_t child, const struct am_edge_new *e)
 {
-    static const char sql[] = "INSERT INTO edge (child, parent, role, weight) VALUES (?1, ?2, ?3, ?4)"
-                              " ON CONFLICT DO UPDATE SET weight = weight + excluded.weight";
-    if (isnan(e->weight))
-        return am_db_exec(db, sql, "iitn", child, e->parent, e->role);
-    return am_db_exec(db, sql, "iitr", child, e->parent, e->role, e->weight);
+    return am_db_exec(db,
+                      "INSERT INTO edge (child, parent, role, weight, trust) VALUES (?1, ?2, ?3, ?4, ?5)"
+                      " ON CONFLICT DO UPDATE SET weight = weight + excluded.weight",
+                      "iitrr", child, e->parent, e->role, e->weight, e->trust);
 }
 
 static int insert_edges(struct am_db *db, const struct commit *c, int64_t id)
@@ -145,7 +145,8 @@ static int insert_edges(struct am_db *db, const struct commit *c, int64_t id)
         AM_TRY(insert_edge(db, id, &c->v->edge[i]));
     if (!c->on_branch || c->parent_number == 0)
         return 0;
-    return insert_edge(db, id, &(struct am_edge_new){.parent = c->parent, .role = "commit", .weight = NAN});
+    return insert_edge(db, id,
+                       &(struct am_edge_new){.parent = c->parent, .role = "commit", .weight = NAN, .trust = NAN});
 }
 
 static int move_branch(struct am_db *db, const struct commit *c, int64_t id)
@@ -166,21 +167,16 @@ static int move_branch(struct am_db *db, const struct commit *c, int64_t id)
                                                  .job = v->job});
 }
 
-/* The sums in the model's row; blobs are counted once a model. */
+/* The sum in the model's row, and what the model reads from each blob. */
 static int count_in_model(struct am_db *db, const struct commit *c)
 {
     int64_t model = c->v->model;
-    for (size_t i = 0; i < c->v->files; i++) {
-        AM_TRY(
-            am_db_exec(db,
-                       "UPDATE model SET physical_bytes = physical_bytes + (SELECT ifnull(sum(b.bytes), 0) FROM blob b"
-                       " WHERE b.sha256 IN (SELECT blob FROM span WHERE layout = ?2) AND NOT EXISTS"
-                       " (SELECT 1 FROM model_blob k WHERE k.model = ?1 AND k.blob = b.sha256)) WHERE id = ?1",
-                       "ii", model, c->layout[i]));
+    for (size_t i = 0; i < c->v->files; i++)
         AM_TRY(am_db_exec(db,
-                          "INSERT OR IGNORE INTO model_blob (model, blob) SELECT ?1, blob FROM span WHERE layout = ?2",
+                          "INSERT INTO model_blob (model, blob, named)"
+                          " SELECT ?1, blob, sum(bytes) FROM span WHERE layout = ?2 GROUP BY blob"
+                          " ON CONFLICT DO UPDATE SET named = excluded.named WHERE excluded.named > named",
                           "ii", model, c->layout[i]));
-    }
     return am_db_exec(
         db, "UPDATE model SET versions = versions + 1, logical_bytes = logical_bytes + ?2, rev = rev + 1 WHERE id = ?1",
         "ii", model, c->bytes);

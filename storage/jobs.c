@@ -161,6 +161,27 @@ int am_job_list(struct am_db *db, const struct am_job_filter *f, int (*row)(void
     return rc;
 }
 
+int am_task_times(struct am_db *db, const char *kind, struct am_task_times *ret)
+{
+    struct am_task_times t = {0};
+    AM_STMT st = am_db_bind(
+        db,
+        "SELECT ifnull(max(created_at), 0), ifnull(max(iif(state = 'succeeded', created_at, 0)), 0),"
+        " ifnull(max(state IN ('queued', 'running', 'cancelling')), 0) FROM (SELECT created_at, state FROM job"
+        " INDEXED BY job_method WHERE method = ?1 AND task = 1 AND resolved ->> '$.scheduled'"
+        " ORDER BY id DESC LIMIT 100)",
+        "t", kind);
+    int rc = am_db_row(st);
+    if (rc <= 0)
+        return rc < 0 ? rc : -AM_E_INTERNAL;
+    t.made = sqlite3_column_int64(st, 0);
+    t.succeeded = sqlite3_column_int64(st, 1);
+    t.open = sqlite3_column_int(st, 2) != 0;
+    AM_TRY(am_db_int(db, &t.first, "SELECT created_at FROM job ORDER BY id LIMIT 1", ""));
+    *ret = t;
+    return 0;
+}
+
 int am_job_counts(struct am_db *db, int64_t ret[AM_STATES])
 {
     int64_t n[AM_STATES] = {0};

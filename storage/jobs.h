@@ -87,6 +87,14 @@ int am_job_requeue(struct am_db *db, const char *uid, int64_t now, int64_t pause
  *cancelled. ret_n: how many rows moved. */
 int am_job_recover(struct am_db *db, int64_t now, int max_restarts, int64_t *ret_n);
 
+/* Of the last hundred scheduled tasks of a kind (their recipe says "scheduled"); ms since 1970, 0: none. */
+struct am_task_times {
+    int64_t made, succeeded; /* the newest; the newest that succeeded */
+    int64_t first;           /* the oldest row of the queue, of whatever kind */
+    bool open;               /* one is queued or running */
+};
+int am_task_times(struct am_db *db, const char *kind, struct am_task_times *ret);
+
 /* One row of the event table beyond those written by moves. data: JSON text. */
 int am_event_add(struct am_db *db, const char *job_uid, int64_t now, const char *type, const char *data);
 int am_event_list(struct am_db *db, const char *job_uid, int64_t after_seq, int limit,

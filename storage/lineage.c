@@ -113,11 +113,12 @@ static int tell_node(struct walk *w, int64_t id, int (*node)(void *, const struc
 
 static int tell_edges(struct walk *w, int64_t child, int (*edge)(void *, const struct am_lineage_edge *), void *ctx)
 {
-    AM_STMT st = am_db_bind(w->db,
-                            "SELECT e.parent, lower(hex(p.oid)), lower(hex(c.oid)), e.role, e.weight FROM edge e"
-                            " JOIN version p ON p.id = e.parent JOIN version c ON c.id = e.child"
-                            " WHERE e.child = ?1 ORDER BY e.parent, e.role",
-                            "i", child);
+    AM_STMT st =
+        am_db_bind(w->db,
+                   "SELECT e.parent, lower(hex(p.oid)), lower(hex(c.oid)), e.role, e.weight, e.trust FROM edge e"
+                   " JOIN version p ON p.id = e.parent JOIN version c ON c.id = e.child"
+                   " WHERE e.child = ?1 ORDER BY e.parent, e.role",
+                   "i", child);
     int rc;
     while ((rc = am_db_row(st)) > 0) {
         if (!*slot_of(w, sqlite3_column_int64(st, 0)))
@@ -127,6 +128,7 @@ static int tell_edges(struct walk *w, int64_t child, int (*edge)(void *, const s
             .to = am_col_text(st, 2),
             .role = am_col_text(st, 3),
             .weight = sqlite3_column_type(st, 4) == SQLITE_NULL ? NAN : sqlite3_column_double(st, 4),
+            .trust = sqlite3_column_type(st, 5) == SQLITE_NULL ? NAN : sqlite3_column_double(st, 5),
         };
         AM_TRY(edge(ctx, &e));
     }

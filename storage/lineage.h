@@ -16,6 +16,7 @@ struct am_lineage_edge {
     const char *from, *to; /* commits: parent -> child */
     const char *role;
     double weight; /* NAN: none */
+    double trust;  /* NAN: none */
 };
 enum am_lineage_way { AM_UP = 1, AM_DOWN = 2 }; /* or both */
 

@@ -14,7 +14,7 @@
 #define MODEL_COLUMNS                                                                                                  \
     "SELECT m.id, m.created_at, m.name, m.description, m.labels, m.created_by, m.private, h.version, "                 \
     "lower(hex(v.oid)),"                                                                                               \
-    " ifnull(v.number, -1), m.versions, m.logical_bytes, m.physical_bytes, m.rev,"                                     \
+    " ifnull(v.number, -1), m.versions, m.logical_bytes, m.rev,"                                                       \
     " (SELECT count(*) FROM ref WHERE model = m.id AND kind = 'branch'),"                                              \
     " (SELECT count(*) FROM ref WHERE model = m.id AND kind = 'tag'),"                                                 \
     " (SELECT count(*) FROM ref WHERE model = m.id AND kind = 'alias')"                                                \
@@ -35,11 +35,10 @@ static void fill(sqlite3_stmt *st, struct am_model_row *m)
         .head_number = sqlite3_column_int64(st, 9),
         .versions = sqlite3_column_int64(st, 10),
         .logical_bytes = sqlite3_column_int64(st, 11),
-        .physical_bytes = sqlite3_column_int64(st, 12),
-        .rev = sqlite3_column_int64(st, 13),
-        .branches = sqlite3_column_int64(st, 14),
-        .tags = sqlite3_column_int64(st, 15),
-        .aliases = sqlite3_column_int64(st, 16),
+        .rev = sqlite3_column_int64(st, 12),
+        .branches = sqlite3_column_int64(st, 13),
+        .tags = sqlite3_column_int64(st, 14),
+        .aliases = sqlite3_column_int64(st, 15),
     };
 }
 
@@ -53,6 +52,17 @@ int am_model_get(struct am_db *db, const char *name, int (*row)(void *, const st
     fill(st, &m);
     rc = row(ctx, &m);
     return rc < 0 ? rc : 0;
+}
+
+int am_model_physical(struct am_db *db, int64_t model, int64_t *ret)
+{
+    int64_t n = 0;
+    AM_TRY(am_db_int(db, &n,
+                     "SELECT CAST(round(total(b.bytes * (1.0 * k.named / b.named))) AS INTEGER) FROM model_blob k"
+                     " JOIN blob b ON b.sha256 = k.blob WHERE k.model = ?1 AND k.named > 0",
+                     "i", model));
+    *ret = n;
+    return 0;
 }
 
 int am_model_list(struct am_db *db, const char *after, int limit, const char *search,

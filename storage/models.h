@@ -24,9 +24,8 @@ struct am_model_row {
     int64_t head; /* version id of main */
     const char *head_commit;
     int64_t head_number, versions /* without v0 */, branches, tags, aliases;
-    int64_t logical_bytes;  /* file sizes of all versions */
-    int64_t physical_bytes; /* of the distinct blobs it names; one shared with another model counts in full for both */
-    int64_t rev;            /* grows with every change: the ETag */
+    int64_t logical_bytes; /* file sizes of all versions */
+    int64_t rev;           /* grows with every change: the ETag */
 };
 
 struct am_version_row {
@@ -59,6 +58,9 @@ struct am_ref_row {
 /* ---- reading ---- */
 int am_model_get(struct am_db *db, const char *name, int (*row)(void *, const struct am_model_row *),
                  void *ctx); /* -NOT_FOUND */
+/* Bytes of the blobs that only this model names, and its share of those that others name too: by what each reads from
+   the blob, at most in one file. The shares of all models add up to the blobs. */
+int am_model_physical(struct am_db *db, int64_t model, int64_t *ret);
 int am_model_list(struct am_db *db, const char *after /* name or NULL */, int limit,
                   const char *search /* substring or NULL */, int (*row)(void *, const struct am_model_row *),
                   void *ctx);
@@ -130,6 +132,7 @@ struct am_edge_new {
     int64_t parent;
     const char *role;
     double weight; /* NAN: none */
+    double trust;  /* NAN: none */
 };
 struct am_version_new {
     int64_t model;

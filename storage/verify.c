@@ -18,6 +18,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* So many bytes after which it is written down what was read: a crash costs no more. */
+#define NOTE_BYTES ((int64_t)1 << 30)
+
 enum { BLOCK = 1 << 20, PAGE = 256 };
 
 struct blob {
@@ -33,7 +36,7 @@ struct span {
 struct verify {
     struct am_store *s;
     struct am_db *db;
-    int64_t version;
+    const struct am_verify_scope *scope;
     const struct am_work *work;
     int (*found)(void *ctx, struct am_db *db, const struct am_damage *d);
     void *ctx;
@@ -149,18 +152,30 @@ static const char its_blobs[] =
     BLOB_COLUMNS "b.sha256 IN (SELECT s.blob FROM file f JOIN span s ON s.layout = f.layout WHERE f.version = ?2)"
                  " ORDER BY b.sha256 LIMIT ?3";
 
+/* Nothing that was read a moment ago is before; so each page is what the one before has left. */
+static const char due_blobs[] =
+    "SELECT lower(hex(b.sha256)), b.bytes, b.damage IS NOT NULL FROM blob b INDEXED BY blob_read"
+    " WHERE ifnull(b.verified_at, b.created_at) <= ?1 ORDER BY ifnull(b.verified_at, b.created_at) LIMIT ?2";
+
 struct page {
     struct blob v[PAGE];
     bool marked[PAGE];
-    size_t n;
+    size_t n, noted; /* how many of them have it in their rows that they were read */
 };
+
+static sqlite3_stmt *ask_page(struct verify *v, unsigned char after[32], size_t after_bytes)
+{
+    const struct am_verify_scope *s = v->scope;
+    if (s->before)
+        return am_db_bind(v->db, due_blobs, "ii", s->before, (int64_t)PAGE);
+    return am_db_bind(v->db, s->version ? its_blobs : all_blobs, "bii", after, after_bytes, s->version, (int64_t)PAGE);
+}
 
 static int next_page(struct verify *v, struct page *p, unsigned char after[32], size_t after_bytes)
 {
-    AM_STMT st =
-        am_db_bind(v->db, v->version ? its_blobs : all_blobs, "bii", after, after_bytes, v->version, (int64_t)PAGE);
+    AM_STMT st = ask_page(v, after, after_bytes);
     int rc;
-    p->n = 0;
+    p->n = p->noted = 0;
     while (p->n < PAGE && (rc = am_db_row(st)) != 0) {
         AM_TRY(rc);
         snprintf(p->v[p->n].sha, sizeof p->v[0].sha, "%s", am_col_text(st, 0));
@@ -170,6 +185,63 @@ static int next_page(struct verify *v, struct page *p, unsigned char after[32], 
     return 0;
 }
 
+struct noted {
+    const struct page *page;
+    size_t end;
+};
+
+static int write_noted(struct am_db *db, void *arg)
+{
+    const struct noted *n = arg;
+    int64_t now = am_now_ms();
+    for (size_t i = n->page->noted; i < n->end; i++) {
+        unsigned char sha[32];
+        AM_TRY(am_unhex(n->page->v[i].sha, sizeof sha, sha));
+        AM_TRY(am_db_exec(db, "UPDATE blob SET verified_at = ?2 WHERE sha256 = ?1", "bi", sha, sizeof sha, now));
+    }
+    return 0;
+}
+
+/* It is in the rows now that all before `end` were read. */
+static int note_read(struct verify *v, struct page *p, size_t end)
+{
+    struct noted n = {p, end};
+    if (end > p->noted)
+        AM_TRY(am_store_write(v->s, write_noted, &n));
+    p->noted = end;
+    return 0;
+}
+
+static bool is_spent(const struct verify *v)
+{
+    return v->scope->before && v->sum.bytes >= v->scope->budget;
+}
+
+static int read_one(struct verify *v, const struct page *p, size_t i)
+{
+    struct am_damage d = {.sha256 = p->v[i].sha};
+    AM_TRY(look_at(v, &p->v[i], &d.reason));
+    AM_TRY(note(v, &d, p->marked[i]));
+    v->sum.blobs++;
+    return 0;
+}
+
+static int read_page(struct verify *v, struct page *p)
+{
+    int64_t noted = v->sum.bytes;
+    int rc = 0;
+    size_t i = 0;
+    while (i < p->n && (i == 0 || !is_spent(v)) && (rc = read_one(v, p, i)) == 0) {
+        i++;
+        if (v->sum.bytes - noted < NOTE_BYTES)
+            continue;
+        AM_TRY(note_read(v, p, i));
+        noted = v->sum.bytes;
+    }
+    int wrote = note_read(v, p, i); /* also of one that was asked to stop: what was read was read */
+    return rc < 0 ? rc : wrote;
+}
+
 static int verify_blobs(struct verify *v, struct page *p)
 {
     unsigned char after[32] = {0};
@@ -177,14 +249,9 @@ static int verify_blobs(struct verify *v, struct page *p)
     v->phase = "hash";
     for (;;) {
         AM_TRY(next_page(v, p, after, after_bytes));
-        for (size_t i = 0; i < p->n; i++) {
-            struct am_damage d = {.sha256 = p->v[i].sha};
-            AM_TRY(look_at(v, &p->v[i], &d.reason));
-            AM_TRY(note(v, &d, p->marked[i]));
-            v->sum.blobs++;
-        }
-        if (p->n < PAGE)
-            return 0;
+        int rc = read_page(v, p);
+        if (rc < 0 || p->n < PAGE || is_spent(v))
+            return rc;
         AM_TRY(am_unhex(p->v[PAGE - 1].sha, sizeof after, after));
         after_bytes = sizeof after;
     }
@@ -229,7 +296,7 @@ static int take_span(struct assembled *a, sqlite3_stmt *st)
 /* 1 = there is one, 0 = no more. */
 static int find_assembled(struct verify *v, struct assembled *a)
 {
-    AM_STMT st = am_db_bind(v->db, next_assembled, "ii", a->id, v->version);
+    AM_STMT st = am_db_bind(v->db, next_assembled, "ii", a->id, v->scope->version);
     int rc = am_db_row(st);
     if (rc <= 0)
         return rc;
@@ -286,14 +353,36 @@ static int verify_assembled(struct verify *v)
 
 /* ---- all of it ---- */
 
-static int count_bytes(struct verify *v)
+int am_verify_due(struct am_db *db, int64_t before)
+{
+    int64_t one;
+    return am_db_int(db, &one,
+                     "SELECT 1 FROM blob INDEXED BY blob_read WHERE ifnull(verified_at, created_at) <= ?1 LIMIT 1", "i",
+                     before);
+}
+
+static int count_due(struct verify *v)
 {
     int64_t n = 0;
     AM_TRY(am_db_int(v->db, &n,
-                     v->version ? "SELECT ifnull(sum(bytes), 0) FROM blob WHERE sha256 IN"
-                                  " (SELECT s.blob FROM file f JOIN span s ON s.layout = f.layout WHERE f.version = ?1)"
-                                : "SELECT ifnull(sum(bytes), 0) FROM blob WHERE ?1 = 0",
-                     "i", v->version));
+                     "SELECT ifnull(sum(bytes), 0) FROM blob INDEXED BY blob_read"
+                     " WHERE ifnull(verified_at, created_at) <= ?1",
+                     "i", v->scope->before));
+    v->bytes_total = (uint64_t)(n < v->scope->budget ? n : v->scope->budget);
+    return 0;
+}
+
+static int count_bytes(struct verify *v)
+{
+    int64_t n = 0;
+    if (v->scope->before)
+        return count_due(v);
+    AM_TRY(am_db_int(v->db, &n,
+                     v->scope->version
+                         ? "SELECT ifnull(sum(bytes), 0) FROM blob WHERE sha256 IN"
+                           " (SELECT s.blob FROM file f JOIN span s ON s.layout = f.layout WHERE f.version = ?1)"
+                         : "SELECT ifnull(sum(bytes), 0) FROM blob WHERE ?1 = 0",
+                     "i", v->scope->version));
     v->bytes_total = (uint64_t)n;
     return 0;
 }
@@ -305,17 +394,18 @@ static int run(struct verify *v)
     int rc = p && v->block ? count_bytes(v) : -AM_E_OUT_OF_MEMORY;
     rc = rc < 0 ? rc : verify_blobs(v, p);
     v->bytes_total = 0; /* what assembled files add is not known before */
-    rc = rc < 0 ? rc : verify_assembled(v);
+    if (!v->scope->before)
+        rc = rc < 0 ? rc : verify_assembled(v);
     free(v->block);
     free(p);
     return rc;
 }
 
-int am_verify(struct am_store *s, int64_t version, const struct am_work *work,
+int am_verify(struct am_store *s, const struct am_verify_scope *scope, const struct am_work *work,
               int (*found)(void *ctx, struct am_db *db, const struct am_damage *d), void *ctx, struct am_verified *ret,
               char *why, size_t why_cap)
 {
-    struct verify v = {.s = s, .version = version, .work = work, .found = found, .ctx = ctx};
+    struct verify v = {.s = s, .scope = scope, .work = work, .found = found, .ctx = ctx};
     v.db = am_db_open(s->db_path, false, why, why_cap);
     if (!v.db)
         return -AM_E_INTERNAL;

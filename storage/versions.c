@@ -78,11 +78,12 @@ static void fill_brief(sqlite3_stmt *st, struct am_version_row *v)
 
 int am_version_brief(struct am_db *db, int64_t version, int (*row)(void *, const struct am_version_row *), void *ctx)
 {
-    AM_STMT st = am_db_bind(db,
-                            "SELECT v.id, v.model, ifnull(v.number, -1), m.name, lower(hex(v.oid)),"
-                            " lower(hex(v.manifest_sha256)), v.architecture FROM version v JOIN model m ON m.id = v.model"
-                            " WHERE v.id = ?1",
-                            "i", version);
+    AM_STMT st =
+        am_db_bind(db,
+                   "SELECT v.id, v.model, ifnull(v.number, -1), m.name, lower(hex(v.oid)),"
+                   " lower(hex(v.manifest_sha256)), v.architecture FROM version v JOIN model m ON m.id = v.model"
+                   " WHERE v.id = ?1",
+                   "i", version);
     return get(st, fill_brief, row, ctx);
 }
 

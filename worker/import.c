@@ -15,12 +15,12 @@ static int on_bytes(void *ctx, uint64_t bytes)
 {
     struct am_import *im = ctx;
     im->bytes_done += bytes;
-    am_report_progress(&im->s->report, &(struct am_progress){.phase = "import",
-                                                             .unit = "files",
-                                                             .done = im->files_done,
-                                                             .total = im->files,
-                                                             .bytes_done = im->bytes_done,
-                                                             .bytes_total = im->bytes_total});
+    am_reporter_progress(&im->s->report, &(struct am_progress){.phase = "import",
+                                                               .unit = "files",
+                                                               .done = im->files_done,
+                                                               .total = im->files,
+                                                               .bytes_done = im->bytes_done,
+                                                               .bytes_total = im->bytes_total});
     return am_session_alive(im->s);
 }
 

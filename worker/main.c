@@ -125,7 +125,7 @@ static int finish(struct am_session *s)
     am_failpoint("worker.settle");
     AM_TRY(am_result_end(&s->result, sha));
     am_failpoint("worker.settled");
-    am_report_done(&s->report, s->result.bytes, sha, s->result.records);
+    am_reporter_done(&s->report, s->result.bytes, sha, s->result.records);
     return s->report.broken ? -AM_E_INTERNAL : 0;
 }
 
@@ -153,7 +153,7 @@ static void tell_failure(struct am_session *s, int rc)
         first_fault(s, rc);
     fprintf(stderr, "amend-worker: %s: %s\n", am_err_slug(rc), s->detail);
     if (rc != -AM_E_CANCELLED)
-        am_report_failed(&s->report, rc, s->detail, &s->faults);
+        am_reporter_failed(&s->report, rc, s->detail, &s->faults);
 }
 
 /* hello goes out even when the spec is broken: the daemon waits for it. */
@@ -165,7 +165,7 @@ static int work(int (*mode)(struct am_session *, json_t *))
     int rc = am_spec_load(0, &root, &s.faults);
     int confined = confine(&s, root, sha, holds);
     rc = rc == 0 ? confined : rc;
-    if (am_report_open(&s.report, FD_RECORDS, sha, threads_of(root), holds) < 0)
+    if (am_reporter_open(&s.report, FD_RECORDS, sha, threads_of(root), holds) < 0)
         return EXIT_OTHER;
     if (rc == 0)
         rc = mode(&s, root); /* takes it */
@@ -177,7 +177,7 @@ static int work(int (*mode)(struct am_session *, json_t *))
         rc = finish(&s);
     if (rc < 0)
         tell_failure(&s, rc);
-    am_report_close(&s.report);
+    am_reporter_close(&s.report);
     am_result_done(&s.result);
     am_faults_done(&s.faults);
     json_decref(s.warnings);

@@ -48,7 +48,7 @@ static bool shorten(json_t *record, size_t excess)
     return json_object_set_new(record, key, json_sprintf("%.*s...", (int)keep, text)) == 0;
 }
 
-static void put_locked(struct am_report *r, json_t *record)
+static void put_locked(struct am_reporter *r, json_t *record)
 {
     char *line = json_dumps(record, JSON_COMPACT);
     while (line && strlen(line) > LINE_MAX_BYTES - 1) {
@@ -65,7 +65,7 @@ static void put_locked(struct am_report *r, json_t *record)
     json_decref(record);
 }
 
-static void put(struct am_report *r, json_t *record)
+static void put(struct am_reporter *r, json_t *record)
 {
     if (!record)
         return;
@@ -76,7 +76,7 @@ static void put(struct am_report *r, json_t *record)
 
 static void *beat(void *arg)
 {
-    struct am_report *r = arg;
+    struct am_reporter *r = arg;
     struct timespec next;
     clock_gettime(CLOCK_MONOTONIC, &next);
     pthread_mutex_lock(&r->lock);
@@ -93,23 +93,23 @@ static void *beat(void *arg)
     return NULL;
 }
 
-int am_report_open(struct am_report *r, int fd, const char *registry_sha256, unsigned threads, json_t *confinement)
+int am_reporter_open(struct am_reporter *r, int fd, const char *registry_sha256, unsigned threads, json_t *confinement)
 {
     pthread_condattr_t attr;
-    *r = (struct am_report){.fd = fd, .progress_ms = INT64_MIN / 2};
+    *r = (struct am_reporter){.fd = fd, .progress_ms = INT64_MIN / 2};
     pthread_mutex_init(&r->lock, NULL);
     pthread_condattr_init(&attr);
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_cond_init(&r->wake, &attr);
     pthread_condattr_destroy(&attr);
     put(r, json_pack("{s:s, s:i, s:i, s:s, s:s, s:s, s:i, s:o}", "record", "hello", "proto", 1, "pid", (int)getpid(),
-                     "program", AM_VERSION, "registry", registry_sha256, "kernels", AM_KERNELS_NAME, "threads",
+                     "program", AM_VERSION, "registry", registry_sha256, "kernels", am_kernels_name(), "threads",
                      (int)threads, "confinement", confinement));
     r->beating = pthread_create(&r->beat, NULL, beat, r) == 0;
     return r->beating ? 0 : -AM_E_OUT_OF_MEMORY;
 }
 
-void am_report_progress(struct am_report *r, const struct am_progress *p)
+void am_reporter_progress(struct am_reporter *r, const struct am_progress *p)
 {
     int64_t now = am_mono_ms();
     bool last = p->done == p->total && p->bytes_done == p->bytes_total;
@@ -121,7 +121,7 @@ void am_report_progress(struct am_report *r, const struct am_progress *p)
                      (json_int_t)p->bytes_done, "bytes_total", (json_int_t)p->bytes_total));
 }
 
-bool am_report_broken(struct am_report *r)
+bool am_reporter_broken(struct am_reporter *r)
 {
     pthread_mutex_lock(&r->lock);
     bool broken = r->broken;
@@ -129,7 +129,7 @@ bool am_report_broken(struct am_report *r)
     return broken;
 }
 
-static void stop_beat(struct am_report *r)
+static void stop_beat(struct am_reporter *r)
 {
     if (!r->beating)
         return;
@@ -141,7 +141,7 @@ static void stop_beat(struct am_report *r)
     r->beating = false;
 }
 
-void am_report_failed(struct am_report *r, int rc, const char *detail, const struct am_faults *faults)
+void am_reporter_failed(struct am_reporter *r, int rc, const char *detail, const struct am_faults *faults)
 {
     const char *tensor = NULL;
     stop_beat(r);
@@ -177,7 +177,7 @@ static void put_usage(json_t *record)
         json_object_set_new(record, "peak_memory_bytes", json_integer((json_int_t)peak));
 }
 
-void am_report_done(struct am_report *r, uint64_t bytes, const char *sha256, uint64_t records)
+void am_reporter_done(struct am_reporter *r, uint64_t bytes, const char *sha256, uint64_t records)
 {
     stop_beat(r);
     json_t *done = json_pack("{s:s, s:I, s:s, s:I}", "record", "done", "bytes", (json_int_t)bytes, "sha256", sha256,
@@ -186,7 +186,7 @@ void am_report_done(struct am_report *r, uint64_t bytes, const char *sha256, uin
     put(r, done);
 }
 
-void am_report_close(struct am_report *r)
+void am_reporter_close(struct am_reporter *r)
 {
     stop_beat(r);
     pthread_cond_destroy(&r->wake);

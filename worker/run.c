@@ -30,14 +30,24 @@ struct job {
     struct am_args args;
     struct am_model *model; /* one for each input */
     struct am_output out;
-    unsigned staged; /* number of the next staged file */
-    char *config;    /* the donor's config.json or NULL */
+    struct am_report report;
+    char id[80];                              /* "merge/ties" */
+    const char *label[2 * AM_MAX_INPUTS + 1]; /* of the report's inputs */
+    size_t number[2 * AM_MAX_INPUTS + 1];     /* of them, in the spec */
+    unsigned staged;                          /* number of the next staged file */
+    char *config;                             /* the donor's config.json or NULL */
     size_t config_n;
 };
 
 static bool is_base(const struct am_spec_input *in)
 {
     return am_streq(in->role, "base") || am_streq(in->role, "old_base");
+}
+
+/* A merge's old base comes right after its model and is among what is merged (needs.task). */
+static bool is_old_base_of_model(const struct job *j, size_t i)
+{
+    return j->method->type == AM_MERGE && am_streq(j->spec.input[i].role, "old_base");
 }
 
 static int find_method(struct job *j)
@@ -52,7 +62,7 @@ static int find_method(struct job *j)
 
 static int take_args(struct job *j)
 {
-    json_t *params[AM_MAX_INPUTS + 1];
+    json_t *params[2 * AM_MAX_INPUTS + 1];
     const char *what = "";
     size_t n = 0;
     for (size_t i = 0; i < j->spec.inputs; i++)
@@ -88,12 +98,12 @@ static int open_models(struct job *j)
 static int on_progress(void *ctx, uint64_t bytes_done, uint64_t bytes_total, size_t tensors_done, size_t tensors_total)
 {
     struct job *j = ctx;
-    am_report_progress(&j->s->report, &(struct am_progress){.phase = j->spec.type,
-                                                            .unit = "tensors",
-                                                            .done = tensors_done,
-                                                            .total = tensors_total,
-                                                            .bytes_done = bytes_done,
-                                                            .bytes_total = bytes_total});
+    am_reporter_progress(&j->s->report, &(struct am_progress){.phase = j->spec.type,
+                                                              .unit = "tensors",
+                                                              .done = tensors_done,
+                                                              .total = tensors_total,
+                                                              .bytes_done = bytes_done,
+                                                              .bytes_total = bytes_total});
     return am_session_alive(j->s);
 }
 
@@ -113,7 +123,7 @@ static enum am_overflow overflow_policy(const struct am_args *args)
 
 static int compute(struct job *j)
 {
-    struct am_run_input x[AM_MAX_INPUTS + 1];
+    struct am_run_input x[2 * AM_MAX_INPUTS + 1];
     struct am_run r = {
         .method = j->method,
         .args = &j->args,
@@ -127,19 +137,24 @@ static int compute(struct job *j)
         .staging = j->s->staging,
         .propagate_nonfinite = am_streq(am_arg_text(&j->args, "nonfinite"), "propagate"),
         .overflow = overflow_policy(&j->args),
+        .report = &j->report,
         .progress = on_progress,
         .warning = on_warning,
         .ctx = j,
     };
     for (size_t i = 0; i < j->spec.inputs; i++) {
         struct am_run_input in = {.model = &j->model[i], .label = j->spec.input[i].label};
-        if (is_base(&j->spec.input[i])) {
-            if (j->method->needs.base != AM_DONOR)
-                r.base = in;
-        } else
+        if (!is_base(&j->spec.input[i]) || is_old_base_of_model(j, i)) {
+            j->label[r.inputs] = in.label;
+            j->number[r.inputs] = i;
             x[r.inputs++] = in;
+        } else if (j->method->needs.base != AM_DONOR)
+            r.base = in;
     }
+    snprintf(j->id, sizeof(j->id), "%s/%s", j->spec.type, j->method->name);
+    am_report_open(&j->report, j->id, j->label, r.inputs);
     AM_TRY(am_run(&r, &j->out, &j->s->faults));
+    am_report_warnings(&j->report, on_warning, j);
     j->staged = (unsigned)j->out.files;
     return 0;
 }
@@ -197,6 +212,18 @@ static int put_made(struct job *j, const char *path, int (*make)(const struct am
     if (rc == 0)
         rc = put_text(j, path, text.data, text.len);
     am_buf_done(&text);
+    return rc;
+}
+
+/* The method's numbers; and the trust in each input once more, for the lineage. */
+static int put_report(struct job *j)
+{
+    char *text = am_report_text(&j->report);
+    int rc = text ? put_text(j, "amend/report.json", text, strlen(text)) : 0;
+    free(text);
+    for (size_t i = 0; rc == 0 && i < j->report.trusts; i++)
+        rc = am_result_put(&j->s->result, json_pack("{s:s, s:s, s:I, s:f}", "record", "metric", "name", "trust",
+                                                    "input", (json_int_t)j->number[i], "value", j->report.trust[i]));
     return rc;
 }
 
@@ -265,6 +292,7 @@ static int put_result(struct job *j)
     AM_TRY(put_index(j));
     AM_TRY(put_made(j, "README.md", am_card_readme));
     AM_TRY(put_made(j, "amend.json", am_card_recipe));
+    AM_TRY(put_report(j));
     int config = put_config(j);
     AM_TRY(config);
     AM_TRY(put_kept(j, config == 1));
@@ -295,6 +323,7 @@ int am_mode_run(struct am_session *s, json_t *root)
     if (rc == 0)
         rc = work(&j);
     am_output_done(&j.out);
+    am_report_done(&j.report);
     for (size_t i = 0; j.model && i < j.spec.inputs; i++)
         am_model_done(&j.model[i]);
     free(j.model);

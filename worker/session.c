@@ -31,7 +31,7 @@ int am_session_alive(struct am_session *s)
 {
     if (am_cancelled())
         return -AM_E_CANCELLED;
-    return am_report_broken(&s->report) ? -AM_E_INTERNAL : 0;
+    return am_reporter_broken(&s->report) ? -AM_E_INTERNAL : 0;
 }
 
 json_t *am_architecture(const char *config, size_t n)

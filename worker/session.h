@@ -15,7 +15,7 @@
 
 struct am_session {
     int staging;
-    struct am_report report;
+    struct am_reporter report;
     struct am_faults faults;
     struct am_result result;
     json_t *warnings;     /* records, in order */

@@ -22,12 +22,12 @@ struct putter {
 
 static int progress(struct putter *p)
 {
-    am_report_progress(&p->j->s->report, &(struct am_progress){.phase = "hash",
-                                                               .unit = "files",
-                                                               .done = p->files_done,
-                                                               .total = p->files,
-                                                               .bytes_done = p->bytes_done,
-                                                               .bytes_total = p->bytes});
+    am_reporter_progress(&p->j->s->report, &(struct am_progress){.phase = "hash",
+                                                                 .unit = "files",
+                                                                 .done = p->files_done,
+                                                                 .total = p->files,
+                                                                 .bytes_done = p->bytes_done,
+                                                                 .bytes_total = p->bytes});
     return am_session_alive(p->j->s);
 }
 

@@ -73,8 +73,8 @@ static int take_inputs(struct am_spec_run *s, struct am_faults *f)
     json_t *list = json_object_get(s->root, "inputs");
     size_t n = json_array_size(list);
     uint64_t donor = 0;
-    if (n == 0 || n > AM_MAX_INPUTS + 1)
-        return am_spec_bad(f, "#/inputs", "must be a list of 1 to 101 inputs");
+    if (n == 0 || n > 2 * AM_MAX_INPUTS + 1) /* a base, and models each with an old base */
+        return am_spec_bad(f, "#/inputs", "must be a list of 1 to 201 inputs");
     s->input = calloc(n, sizeof(*s->input));
     if (!s->input)
         return -AM_E_OUT_OF_MEMORY;

@@ -145,6 +145,11 @@ int am_sys_fallocate(int fd, uint64_t bytes)
     return rc < 0 && errno != EOPNOTSUPP ? fail() : 0;
 }
 
+void am_sys_behind(int fd, uint64_t off, uint64_t n)
+{
+    (void)sync_file_range(fd, (off64_t)off, (off64_t)n, SYNC_FILE_RANGE_WRITE);
+}
+
 int am_sys_fsync(int fd)
 {
     /* Never tried again, not even after EINTR: the kernel may have marked the lost pages clean. */

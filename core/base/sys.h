@@ -25,6 +25,8 @@ int am_sys_pwrite(int fd, const void *buf, size_t n, uint64_t off); /* all n byt
 int am_sys_write(int fd, const void *buf, size_t n); /* all n bytes or an error; EINTR and short writes handled */
 ssize_t am_sys_read(int fd, void *buf, size_t n);    /* up to n bytes; 0 = end of file */
 int am_sys_fallocate(int fd, uint64_t bytes);        /* EOPNOTSUPP is success */
+/* Starts writing these bytes to the disk. Promises nothing and reports nothing: a sync does both. */
+void am_sys_behind(int fd, uint64_t off, uint64_t n);
 int am_sys_fsync(int fd);
 int am_sys_fsync_dir(int dirfd, const char *path); /* opens, fsyncs, closes */
 int am_sys_rename(int from_dir, const char *from, int to_dir, const char *to);

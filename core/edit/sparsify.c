@@ -7,10 +7,13 @@
  * exact. The floor has a slack of 4 ulp: 0.29 of 100 is 29 (merge.md A4). Tensors that the patterns do not select stay
  * as they are, byte for byte.
  */
-#include "core/base/text.h"
-#include "core/edit/_select.h"
+#include "core/merge/_patterns.h"
 #include "core/merge/_policies.h"
+#include "core/merge/_select.h"
 #include "core/methods/method.h"
+#include "core/methods/report.h"
+
+#include <string.h>
 
 static const char *const scopes[] = {"tensor", "model", NULL};
 
@@ -41,32 +44,26 @@ static const struct am_param params[] = {
     {0},
 };
 
-static bool matches(const struct am_args *args, const char *list, const char *name)
-{
-    size_t n;
-    const char *const *patterns = am_arg_list(args, list, &n);
-    for (size_t i = 0; i < n; i++)
-        if (am_glob(patterns[i], name))
-            return true;
-    return false;
-}
-
-static bool selects(const struct am_args *args, const struct am_tensor_info *t)
-{
-    return matches(args, "include", t->name) && !matches(args, "exclude", t->name);
-}
-
 static bool unchanged(const struct am_args *args, const struct am_tensor_info *t)
 {
     (void)t;
     return am_arg_real(args, "sparsity") == 0;
 }
 
+/* local: how many elements the scope has; 0, which every window may know, for the whole model */
+static void prepare(const struct am_scope_info *s, void *local)
+{
+    bool model = strcmp(am_arg_text(s->args, "scope"), "model") == 0;
+    *(uint64_t *)local = model ? 0 : s->elements;
+}
+
 static int stat(const struct am_window *w, const void *sofar, void *acc, unsigned pass)
 {
     (void)pass;
-    am_select_count(sofar, acc, w->x[0], w->n, w->index);
-    return 0;
+    struct am_part part;
+    if (!am_select_part(sofar, *(const uint64_t *)w->local, w, &part))
+        return 0;
+    return am_select_count(sofar, acc, w->x[0] + part.first, &part);
 }
 
 static int merge(void *into, const void *from, unsigned pass)
@@ -76,18 +73,25 @@ static int merge(void *into, const void *from, unsigned pass)
     return 0;
 }
 
-static int between(void *acc, uint64_t elements, const struct am_args *args, unsigned pass, unsigned round)
+static int between(void *acc, const struct am_scope_info *s, const void *local, unsigned pass, unsigned round)
 {
-    (void)pass, (void)round;
-    double slack = 1 + 4 * 0x1p-52;
-    double k = floor(am_arg_real(args, "sparsity") * (double)elements * slack);
-    return am_select_next(acc, (uint64_t)k, elements) ? AM_AGAIN : 0;
+    (void)local, (void)pass, (void)round;
+    uint64_t zeros = am_select_share(am_arg_real(s->args, "sparsity"), s->elements);
+    return am_select_next(acc, s->elements - zeros, s->elements, AM_EQUALS_LAST) ? AM_AGAIN : 0;
 }
 
 static int apply(const struct am_window *w, const void *acc)
 {
-    am_select_zero(acc, w->x[0], w->out, w->n, w->index);
+    struct am_edge edge = am_select_edge(acc, w);
+    w->tally[0] += (double)am_select_band(w->out, w->x[0], w->n, &edge, NULL);
     return 0;
+}
+
+static void report(const struct am_scope_info *s, const void *acc, const double *tally, struct am_report *r)
+{
+    (void)acc;
+    am_report_put(r, "kept", tally[0]);
+    am_report_put(r, "elements", (double)s->elements);
 }
 
 const struct am_method am_method_edit_sparsify = {
@@ -101,13 +105,18 @@ const struct am_method am_method_edit_sparsify = {
               .max_inputs = 1,
               .scope = AM_SCOPE_BY_PARAM,
               .passes = 1,
-              .acc_bytes = sizeof(struct am_select)},
+              .acc = {.fixed = sizeof(struct am_select)},
+              .tally = {.fixed = 1},
+              .report = {.fixed = 2},
+              .local_bytes = sizeof(uint64_t)},
     .params = params,
     .common = am_policies,
-    .selects = selects,
+    .selects = am_patterns_select,
     .unchanged = unchanged,
+    .prepare = prepare,
     .stat = stat,
     .merge = merge,
     .between = between,
     .apply = apply,
+    .report = report,
 };

@@ -24,25 +24,40 @@ static const struct am_param params[] = {
 
 static const struct am_rule rules[] = {{AM_RULE_SUM_NOT_ZERO, "weight", "normalize"}, {AM_RULE_END, NULL, NULL}};
 
+struct local {
+    float weight[AM_MAX_INPUTS], sum;
+    bool normalize;
+};
+
+static void prepare(const struct am_scope_info *s, void *local)
+{
+    struct local *l = local;
+    double sum = 0;
+    for (size_t i = 0; i < s->inputs; i++) {
+        double weight = am_arg_input_real(s->args, "weight", i);
+        l->weight[i] = (float)weight;
+        sum += weight;
+    }
+    l->sum = (float)sum;
+    l->normalize = am_arg_bool(s->args, "normalize");
+}
+
 static int apply(const struct am_window *w, const void *acc)
 {
     (void)acc;
-    double sum = 0;
-    bool normalize = am_arg_bool(w->args, "normalize");
-    if (normalize && w->inputs == 1) {
+    const struct local *l = w->local;
+    if (l->normalize && w->inputs == 1) {
         am_copy_f32(w->out, w->x[0], w->n); /* w * x / w would round twice */
         return 0;
     }
-    for (size_t i = 0; i < w->inputs; i++) {
-        double weight = am_arg_input_real(w->args, "weight", i);
-        sum += weight;
-        if (i == 0)
-            am_scale_f32(w->out, (float)weight, w->x[i], w->n);
-        else
-            am_axpy_f32(w->out, (float)weight, w->x[i], w->n);
-    }
-    if (normalize)
-        am_div_f32(w->out, (float)sum, w->n);
+    if (w->inputs == 1)
+        am_scale_f32(w->out, l->weight[0], w->x[0], w->n);
+    else
+        am_blend_f32(w->out, l->weight[0], w->x[0], l->weight[1], w->x[1], w->n);
+    for (size_t i = 2; i < w->inputs; i++)
+        am_axpy_f32(w->out, l->weight[i], w->x[i], w->n);
+    if (l->normalize)
+        am_div_f32(w->out, l->sum, w->n);
     return 0;
 }
 
@@ -53,9 +68,10 @@ const struct am_method am_method_merge_linear = {
     .since = "0.1",
     .paper = "arXiv:2203.05482",
     .summary = "weighted mean of models",
-    .needs = {.min_inputs = 1, .base = AM_DONOR, .symmetric = true},
+    .needs = {.min_inputs = 1, .base = AM_DONOR, .local_bytes = sizeof(struct local), .symmetric = true},
     .params = params,
     .common = am_policies,
     .rules = rules,
+    .prepare = prepare,
     .apply = apply,
 };

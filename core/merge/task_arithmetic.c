@@ -37,29 +37,41 @@ static bool unchanged(const struct am_args *args, const struct am_tensor_info *t
     return (float)am_arg_real(args, "lambda") == 0;
 }
 
+struct local {
+    float weight[AM_MAX_INPUTS], sum, lambda;
+    bool normalize;
+};
+
+static void prepare(const struct am_scope_info *s, void *local)
+{
+    struct local *l = local;
+    double sum = 0;
+    for (size_t i = 0; i < s->inputs; i++) {
+        double weight = am_arg_input_real(s->args, "weight", i);
+        l->weight[i] = (float)weight;
+        sum += weight;
+    }
+    l->sum = (float)sum;
+    l->lambda = (float)am_arg_real(s->args, "lambda");
+    l->normalize = am_arg_bool(s->args, "normalize");
+}
+
 static int apply(const struct am_window *w, const void *acc)
 {
     (void)acc;
-    float lambda = (float)am_arg_real(w->args, "lambda");
-    double sum = 0;
-    if (lambda == 0) {
+    const struct local *l = w->local;
+    if (l->lambda == 0) {
         am_copy_f32(w->out, w->base, w->n); /* b + 0 would turn -0 into +0 */
         return 0;
     }
-    for (size_t i = 0; i < w->inputs; i++) {
-        double weight = am_arg_input_real(w->args, "weight", i);
-        sum += weight;
-        if (i == 0) {
-            am_sub_f32(w->out, w->x[i], w->base, w->n);
-            am_scale_f32(w->out, (float)weight, w->out, w->n);
-        } else {
-            am_axpy_diff_f32(w->out, (float)weight, w->x[i], w->base, w->n);
-        }
-    }
-    if (am_arg_bool(w->args, "normalize"))
-        am_div_f32(w->out, (float)sum, w->n);
-    if (lambda != 1)
-        am_scale_f32(w->out, lambda, w->out, w->n);
+    am_sub_f32(w->out, w->x[0], w->base, w->n);
+    am_scale_f32(w->out, l->weight[0], w->out, w->n);
+    for (size_t i = 1; i < w->inputs; i++)
+        am_axpy_diff_f32(w->out, l->weight[i], w->x[i], w->base, w->n);
+    if (l->normalize)
+        am_div_f32(w->out, l->sum, w->n);
+    if (l->lambda != 1)
+        am_scale_f32(w->out, l->lambda, w->out, w->n);
     am_add_f32(w->out, w->base, w->out, w->n);
     return 0;
 }
@@ -71,10 +83,11 @@ const struct am_method am_method_merge_task_arithmetic = {
     .since = "0.1",
     .paper = "arXiv:2212.04089",
     .summary = "base plus weighted differences of fine-tunes from it",
-    .needs = {.min_inputs = 1, .base = AM_YES, .symmetric = true},
+    .needs = {.min_inputs = 1, .base = AM_YES, .local_bytes = sizeof(struct local), .symmetric = true},
     .params = params,
     .common = am_policies,
     .rules = rules,
     .unchanged = unchanged,
+    .prepare = prepare,
     .apply = apply,
 };

@@ -33,6 +33,10 @@ static bool is_choice(const struct am_param *p, const char *text)
 
 static int take_real(const struct am_param *p, json_t *value, double *ret)
 {
+    if (json_is_null(value) && p->def && strcmp(p->def, "null") == 0) {
+        *ret = NAN; /* not given */
+        return 0;
+    }
     if (!json_is_number(value) || !in_range(p, json_number_value(value)))
         return -AM_E_BAD_SPEC;
     *ret = json_number_value(value);

@@ -72,26 +72,84 @@ static const char *selection(const struct am_method *m)
     return !m->selects ? "all" : lists == 2 ? "patterns" : "own";
 }
 
+/* [fixed, per_input, per_pair] */
+static json_t *amount(struct am_amount a)
+{
+    return json_pack("[I, I, I]", (json_int_t)a.fixed, (json_int_t)a.per_input, (json_int_t)a.per_pair);
+}
+
 static json_t *describe_needs(const struct am_method *m)
 {
     const struct am_needs *n = &m->needs;
-    json_t *o = json_pack("{s:i, s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:I, s:s}", "min_inputs", (int)n->min_inputs,
-                          "base", need_names[n->base], "task", need_names[n->task], "data", "none", "unit", "window",
-                          "scope", scope_names[n->scope], "selects", selection(m), "passes", (int)n->passes,
-                          "acc_bytes", (json_int_t)n->acc_bytes, "deterministic", "any threads, any kernels");
+    json_t *o = json_pack("{s:i, s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:s}", "min_inputs", (int)n->min_inputs, "base",
+                          need_names[n->base], "task", need_names[n->task], "data", "none", "unit", "window", "scope",
+                          scope_names[n->scope], "selects", selection(m), "passes", (int)n->passes, "deterministic",
+                          "any threads, any kernels");
     json_object_set_new(o, "max_inputs", n->max_inputs ? json_integer(n->max_inputs) : json_null());
+    json_object_set_new(o, "acc_bytes", amount(n->acc));
+    json_object_set_new(o, "tally", amount(n->tally));
+    json_object_set_new(o, "scratch", amount(n->scratch));
+    json_object_set_new(o, "local_bytes", json_integer((json_int_t)n->local_bytes));
+    json_object_set_new(o, "rows", n->by_row ? json_string("granularity") : json_null());
+    json_object_set_new(o, "report", amount(n->report));
     put_bool(o, "engine", false);
     put_bool(o, "random", n->random);
     put_bool(o, "symmetric", n->symmetric);
     return o;
 }
 
+/* At least times * a + plus models. */
+static json_t *inputs_rule(const char *a, int times, int plus)
+{
+    return json_pack("{s:s, s:s, s:i, s:i}", "kind", "inputs_at_least", "a", a, "times", times, "plus", plus);
+}
+
+static json_t *describe_rule(const struct am_rule *r)
+{
+    switch (r->kind) {
+    case AM_RULE_INPUTS_A:
+        return inputs_rule(r->a, 1, 0);
+    case AM_RULE_INPUTS_2A_1:
+        return inputs_rule(r->a, 2, 1);
+    case AM_RULE_INPUTS_2A_3:
+        return inputs_rule(r->a, 2, 3);
+    case AM_RULE_SUM_NOT_ZERO:
+    case AM_RULE_END:
+        break;
+    }
+    return json_pack("{s:s, s:s, s:s}", "kind", "sum_not_zero", "a", r->a, "b", r->b);
+}
+
 static json_t *describe_rules(const struct am_rule *r)
 {
     json_t *list = json_array();
     for (; r && r->kind != AM_RULE_END; r++)
-        json_array_append_new(list, json_pack("{s:s, s:s, s:s}", "kind", "sum_not_zero", "a", r->a, "b", r->b));
+        json_array_append_new(list, describe_rule(r));
     return list;
+}
+
+static json_t *describe_form(const struct am_form *f)
+{
+    json_t *o = json_pack("{s:[s, s], s:[[f, f, f], [f, f, f]]}", "names", f->name[0], f->name[1], "to", f->to[0][0],
+                          f->to[0][1], f->to[0][2], f->to[1][0], f->to[1][1], f->to[1][2]);
+    json_t *defaults = json_array();
+    for (size_t k = 0; k < 2; k++)
+        json_array_append_new(defaults, isnan(f->def[k]) ? json_null() : json_real(f->def[k]));
+    json_object_set_new(o, "defaults", defaults);
+    json_object_set_new(o, "sets", f->sets[0] ? json_pack("[s, s]", f->sets[0], f->sets[1]) : json_null());
+    put_bool(o, "stays", f->stays);
+    put_bool(o, "shrinks", f->shrinks);
+    return o;
+}
+
+static json_t *describe_canonical(const struct am_canonical *c)
+{
+    if (!c)
+        return json_null();
+    json_t *forms = json_array();
+    for (const struct am_form *f = c->form; f->name[0]; f++)
+        json_array_append_new(forms, describe_form(f));
+    return json_pack("{s:[s, s], s:o}", "to", c->to[0], c->to[1], "forms", forms);
 }
 
 static json_t *describe_method(const struct am_method *m)
@@ -100,9 +158,10 @@ static json_t *describe_method(const struct am_method *m)
     json_t *params = json_array();
     add_params(params, m->params);
     add_params(params, m->common);
-    return json_pack("{s:s++, s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:o}", "id", type, "/", m->name, "type", type, "name",
-                     m->name, "since", m->since, "paper", m->paper, "summary", m->summary, "needs", describe_needs(m),
-                     "params", params, "rules", describe_rules(m->rules));
+    return json_pack("{s:s++, s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:o}", "id", type, "/", m->name, "type", type,
+                     "name", m->name, "since", m->since, "paper", m->paper, "summary", m->summary, "needs",
+                     describe_needs(m), "params", params, "rules", describe_rules(m->rules), "canonical",
+                     describe_canonical(m->canonical));
 }
 
 json_t *am_describe(const struct am_method *const *methods)

@@ -10,6 +10,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define LOCAL_MAX 65536
+
 struct lines {
     char *text;
     size_t cap, len;
@@ -101,6 +103,15 @@ static bool default_fits(const struct am_param *p, json_t *v)
     return false;
 }
 
+/* "null" is a default for parameters that can be written in several ways, and for no others. */
+static bool in_a_form(const struct am_canonical *c, const char *name)
+{
+    for (const struct am_form *f = c ? c->form : NULL; f && f->name[0]; f++)
+        if (strcmp(f->name[0], name) == 0 || strcmp(f->name[1], name) == 0)
+            return true;
+    return false;
+}
+
 static void check_default(struct lines *l, const struct am_param *p)
 {
     if (!p->def != !!(p->flags & AM_REQUIRED)) {
@@ -110,7 +121,7 @@ static void check_default(struct lines *l, const struct am_param *p)
     if (!p->def)
         return;
     json_t *v = json_loads(p->def, JSON_DECODE_ANY, NULL);
-    if (!v || !default_fits(p, v))
+    if (!v || !(default_fits(p, v) || (json_is_null(v) && p->kind == AM_REAL && in_a_form(l->m->canonical, p->name))))
         say(l, "parameter %s has the default %s, which is no JSON of its kind inside its range (a real is written 1.0)",
             p->name, p->def);
     json_decref(v);
@@ -153,6 +164,13 @@ static void check_scope(struct lines *l)
         say(l, "AM_SCOPE_BY_PARAM needs a choice parameter \"scope\" with tensor and model");
 }
 
+static bool has_rows(const struct am_method *m)
+{
+    size_t times;
+    const struct am_param *p = find(m, "granularity", &times);
+    return p && p->kind == AM_CHOICE && is_choice(p, "tensor") && is_choice(p, "row");
+}
+
 static void check_needs(struct lines *l)
 {
     const struct am_method *m = l->m;
@@ -162,16 +180,20 @@ static void check_needs(struct lines *l)
         say(l, "at most 2 statistics passes, not %u", n->passes);
     if (stats != (m->stat && m->merge && m->between) || (!stats && (m->stat || m->merge || m->between)))
         say(l, "stat, merge and between must be there exactly when passes > 0");
-    if (stats != (n->acc_bytes > 0))
-        say(l, "acc_bytes must be above 0 exactly when passes > 0");
+    if (stats != (am_amount(n->acc, 2) > 0))
+        say(l, "acc must be above 0 exactly when passes > 0");
+    if ((n->local_bytes > 0) != (m->prepare != NULL) || n->local_bytes > LOCAL_MAX)
+        say(l, "prepare must be there exactly when local_bytes > 0, which is at most %d", LOCAL_MAX);
+    if (n->by_row && !has_rows(m))
+        say(l, "by_row needs a choice parameter \"granularity\" with tensor and row");
     if (!m->apply)
         say(l, "apply is missing");
     if (n->min_inputs < 1 || (n->max_inputs && n->max_inputs < n->min_inputs) || n->max_inputs > AM_MAX_INPUTS)
         say(l, "inputs %u to %u make no sense", n->min_inputs, n->max_inputs);
     if (m->type != AM_MERGE && (n->max_inputs != 1 || n->base != AM_NO))
         say(l, "only merge methods take a base or more than one model");
-    if (m->type != AM_UNLEARN && n->task != AM_NO)
-        say(l, "only unlearn methods take a task");
+    if (m->type == AM_EDIT && n->task != AM_NO)
+        say(l, "edit methods take no task");
     check_scope(l);
 }
 
@@ -180,11 +202,42 @@ static void check_rules(struct lines *l)
     size_t times;
     for (const struct am_rule *r = l->m->rules; r && r->kind != AM_RULE_END; r++) {
         const struct am_param *a = find(l->m, r->a, &times), *b = find(l->m, r->b, &times);
-        if (r->kind != AM_RULE_SUM_NOT_ZERO)
+        if (r->kind >= AM_RULE_INPUTS_A && r->kind <= AM_RULE_INPUTS_2A_3) {
+            if (!a || a->kind != AM_INT || l->m->type != AM_MERGE)
+                say(l, "a rule of inputs needs an integer of a merge method, not %s", r->a);
+        } else if (r->kind != AM_RULE_SUM_NOT_ZERO)
             say(l, "unknown rule %d", (int)r->kind);
         else if (!a || a->kind != AM_REAL || !(a->flags & AM_PER_INPUT) || !b || b->kind != AM_BOOL)
             say(l, "rule sum_not_zero needs a per-input real and a bool, not %s and %s", r->a, r->b);
     }
+}
+
+static bool per_input_null(const struct am_method *m, const char *name)
+{
+    size_t times;
+    const struct am_param *p = find(m, name, &times);
+    return p && p->kind == AM_REAL && (p->flags & AM_PER_INPUT) && p->def && strcmp(p->def, "null") == 0;
+}
+
+static void check_canonical(struct lines *l)
+{
+    const struct am_canonical *c = l->m->canonical;
+    size_t times;
+    bool has_pair = false;
+    if (!c)
+        return;
+    for (const struct am_form *f = c->form; f->name[0]; f++) {
+        const struct am_param *set = f->sets[0] ? find(l->m, f->sets[0], &times) : NULL;
+        has_pair |= strcmp(f->name[0], c->to[0]) == 0 && strcmp(f->name[1], c->to[1]) == 0;
+        if (!per_input_null(l->m, f->name[0]) || !f->name[1] || !per_input_null(l->m, f->name[1]))
+            say(l, "form %s: both must be per-input reals with the default null", f->name[0]);
+        if (f == c->form && (isnan(f->def[0]) || isnan(f->def[1])))
+            say(l, "form %s: the first form needs defaults", f->name[0]);
+        if (f->sets[0] && (!set || !is_choice(set, f->sets[1])))
+            say(l, "form %s: %s is no choice parameter with that value", f->name[0], f->sets[0]);
+    }
+    if (!has_pair)
+        say(l, "the canonical %s and %s must be a form too", c->to[0], c->to[1]);
 }
 
 /* run.c carries these out for every method and asks for them by name. */
@@ -211,6 +264,7 @@ static void check_method(struct lines *l)
     check_policies(l);
     check_needs(l);
     check_rules(l);
+    check_canonical(l);
 }
 
 int am_describe_check(const struct am_method *const *methods, char *ret_line, unsigned long cap)

@@ -3,10 +3,11 @@
  * core/edit.
  *
  * A method declares its parameters and needs as data; validation, GET /v1/methods, the JSON Schema, the tables of
- * api.md, `amend methods` and the fuzz dictionary are derived from them. It computes on WINDOWS: spans of at most
- * AM_WINDOW elements of one tensor, the same elements of every input, converted to f32. It never sees files, JSON or
- * threads. Names of files and methods agree: core/merge/linear.c exports am_method_merge_linear. tools/gen-methods
- * finds it by name; there is no list to add it to.
+ * api.md, `amend methods` and the fuzz dictionary are derived from them. It computes on TILES: AM_TILE neighbouring
+ * elements of one tensor (fewer at its end), the same elements of every input, converted to f32. A tile fits the
+ * processor's nearest cache. WINDOWS of whole tiles are what is read, computed by one thread, and written at a time. A
+ * method never sees files, JSON or threads. Names of files and methods agree: core/merge/linear.c exports
+ * am_method_merge_linear. tools/gen-methods finds it by name; there is no list to add it to.
  *
  * Ownership: everything a method is given is borrowed for the call. A method keeps no state outside its accumulator.
  */
@@ -21,7 +22,8 @@
 #include <stdint.h>
 
 #define AM_METHOD_ABI 1
-#define AM_WINDOW 262144 /* elements; the same boundaries for any number of threads */
+#define AM_TILE 4096     /* elements; also the block of deterministic sums (kernels.h) */
+#define AM_WINDOW 262144 /* elements: 64 tiles; the same boundaries for any number of threads */
 #define AM_MAX_INPUTS 100
 
 enum am_type { AM_MERGE, AM_UNLEARN, AM_EDIT, AM_TYPES };
@@ -53,10 +55,31 @@ enum am_rule_kind {
     AM_RULE_END,
     AM_RULE_SUM_NOT_ZERO, /* |sum over the inputs of per-input real `a`| >= 1e-8 whenever bool `b` is true (reason
                              weights-sum-zero) */
+    /* As many models as integer `a` asks for: at least a, 2a + 1, 2a + 3 (reason robust-requirement). `b` is "". */
+    AM_RULE_INPUTS_A,
+    AM_RULE_INPUTS_2A_1,
+    AM_RULE_INPUTS_2A_3,
 };
 struct am_rule {
     enum am_rule_kind kind;
     const char *a, *b;
+};
+
+/* Several ways to write two per-input reals. The daemon rewrites the pair that is given for a model
+   (core/table/forms.c) to the canonical two: to[k] = to[k][0] + to[k][1] * first + to[k][2] * second, rounded to 12
+   decimals. All of them are declared with the default "null", which is how "not given" is told: NaN in am_args. */
+struct am_form {
+    const char *name[2]; /* an empty entry ends the array */
+    double def[2];       /* NaN: must be given when the other one is. The first form holds when nothing is given */
+    double to[2][3];
+    bool stays;          /* both are kept beside the canonical two, for they say more */
+    bool shrinks;        /* a first canonical value below 0 is taken from the second; otherwise that is a fault, as is a
+                            sum of 1 or more */
+    const char *sets[2]; /* a choice parameter and the value that this form gives it, or NULL */
+};
+struct am_canonical {
+    const char *to[2];
+    const struct am_form *form;
 };
 
 enum am_need {
@@ -72,29 +95,45 @@ enum am_scope {
     AM_SCOPE_BY_PARAM, /* the method's choice parameter `scope` ("tensor" or "model") says which */
 };
 
+/* How much for each run: fixed + per_input * models + per_pair * models * (models - 1) / 2. Here `models` counts
+   am_window.inputs. */
+struct am_amount {
+    size_t fixed, per_input, per_pair;
+};
+
 struct am_needs {
     /* merge: how many `models`; 0 = no upper bound (but AM_MAX_INPUTS). unlearn and edit have exactly one `model`. */
     unsigned min_inputs, max_inputs;
     enum am_need base; /* merge: `base` */
-    enum am_need task; /* unlearn: `task` = {"version": fine-tune, "base": what it was tuned from} */
+    enum am_need task; /* unlearn: `task` = {"version": fine-tune, "base": what it was tuned from};
+                          merge: every model is given with the base it was tuned from (x is then model, its base) */
     enum am_scope scope;
-    unsigned passes;  /* 0..2 statistics passes over the windows before apply */
-    size_t acc_bytes; /* size of one accumulator, zeroed at birth; 0 exactly when passes is 0 */
-    bool random;      /* uses options.seed */
-    bool symmetric;   /* the order of equally weighted models does not matter (beyond rounding) */
+    unsigned passes;          /* 0..2 statistics passes over the tiles before apply */
+    struct am_amount acc;     /* bytes of one accumulator, zeroed at birth; 0 exactly when passes is 0 */
+    struct am_amount tally;   /* doubles of am_window.tally */
+    struct am_amount report;  /* numbers that report() tells of a tensor: their memory is planned */
+    struct am_amount scratch; /* arrays of am_window.scratch, each as long as a tile */
+    size_t local_bytes;       /* of am_window.local; 0: none. At most 64 KiB */
+    bool by_row;    /* with the method's choice parameter `granularity` at "row", tiles are rows (along the last axis;
+                       a tensor of rank 0 or 1 is one row), windows whole rows */
+    bool random;    /* uses options.seed */
+    bool symmetric; /* the order of equally weighted models does not matter (beyond rounding) */
 };
 
-/* One window. All arrays have n elements. */
+/* One tile. All arrays have n elements and are aligned to 64 bytes, except that inputs may be unaligned. */
 struct am_window {
     size_t n;
     uint64_t first;    /* flat index of element 0 in its tensor */
-    uint64_t index;    /* number of this window in the accumulator's scope, from 0 */
+    uint64_t index;    /* number of its window in the accumulator's scope, from 0 */
+    unsigned tile;     /* number of this tile in its window, from 0 */
     const float *base; /* merge: the base; unlearn with task: the task's old base; NULL when there is none */
     const float *const
         *x; /* merge: the models in the order of the request; unlearn: model, then the task's fine-tune; edit: model */
     size_t inputs;
-    float *out; /* apply only */
-    const struct am_args *args;
+    float *out;            /* apply only */
+    float *const *scratch; /* needs.scratch arrays, their contents undefined */
+    double *tally;         /* apply only: what apply() counts for the report; see below */
+    const void *local;     /* what prepare() made of the parameters */
 };
 
 struct am_tensor_info { /* what a selection may look at */
@@ -102,6 +141,18 @@ struct am_tensor_info { /* what a selection may look at */
     unsigned rank;
     const uint64_t *shape;
 };
+
+/* What a method may know of the tensor at hand: the parameters as they are for this tensor, and its size. */
+struct am_scope_info {
+    const struct am_args *args;
+    struct am_tensor_info
+        tensor; /* .name NULL: all selected tensors together (between and report of a model's scope) */
+    uint64_t elements;
+    size_t inputs;
+    bool has_base;
+};
+
+struct am_report; /* report.h */
 
 #define AM_AGAIN 1
 
@@ -113,7 +164,8 @@ struct am_method {
     const struct am_param *params; /* the method's own */
     const struct am_param
         *common; /* am_policies (core/merge/_policies.h): what core/methods/run.c does for every method */
-    const struct am_rule *rules; /* or NULL */
+    const struct am_rule *rules;          /* or NULL */
+    const struct am_canonical *canonical; /* or NULL */
 
     /* Which float tensors the method changes; NULL = all. The others are passed through byte for byte. A method with
        the list parameters `include` and `exclude` takes those whose name matches (am_glob) one of the first and none of
@@ -123,20 +175,40 @@ struct am_method {
        are not read, take no part in statistics, and are not stored again. NULL = none. */
     bool (*unchanged)(const struct am_args *args, const struct am_tensor_info *t);
 
-    /* Statistics (needs.passes > 0). stat() touches its window and its own zeroed accumulator only, on any thread, in
-       any order. merge() folds accumulators in window order. between() runs after the last window: 0 = next pass,
-       AM_AGAIN = the same pass once more (the accumulator is kept, stat() gets a fresh zeroed one plus the finished one
-       as `sofar`), negative = error. `elements` is the number of elements in the scope. */
+    /* Turns the parameters into `local` (needs.local_bytes, zeroed) once for each window, so that tiles look no names
+       up. NULL exactly when local_bytes is 0. */
+    void (*prepare)(const struct am_scope_info *s, void *local);
+
+    /* Which neighbouring elements of this tile (w->n, index, tile, local are set) the round needs: their number, from
+       *ret_first on. stat() then gets those only, as a shorter tile that begins there; with 0 it is not called. For
+       samples. NULL: all of them. */
+    size_t (*look)(const struct am_window *w, const void *sofar, unsigned pass, size_t *ret_first);
+    /* Statistics (needs.passes > 0). stat() touches its tile and its window's own accumulator only; a window's tiles
+       come one after the other, windows on any thread in any order. merge() folds windows' accumulators in window
+       order. between() runs after the last window: 0 = next pass, AM_AGAIN = the same pass once more (the accumulator
+       is kept, stat() gets fresh zeroed ones plus the finished one as `sofar`), negative = error. `sofar` is NULL in
+       the very first round only. */
     int (*stat)(const struct am_window *w, const void *sofar, void *acc, unsigned pass);
     int (*merge)(void *into, const void *from, unsigned pass);
-    int (*between)(void *acc, uint64_t elements, const struct am_args *args, unsigned pass, unsigned round);
+    int (*between)(void *acc, const struct am_scope_info *s, const void *local, unsigned pass, unsigned round);
 
-    /* Writes w->out. `acc` is the finished accumulator of the scope, read only; NULL without passes. */
+    /* Writes w->out. `acc` is the finished accumulator of the scope, read only; NULL without passes. w->tally is zeroed
+       for each window, handed to its tiles in order, and added up element by element in window order. */
     int (*apply)(const struct am_window *w, const void *acc);
+
+    /* Writes the numbers of one computed tensor (s->tensor.name set; acc: of a tensor's scope, else NULL), and at the
+       end those of the whole run (name NULL; tally: the sum over all tensors; acc: of a model's scope, else NULL).
+       NULL = no report. */
+    void (*report)(const struct am_scope_info *s, const void *acc, const double *tally, struct am_report *r);
 };
 
 /* The registry, written by tools/gen-methods: NULL-terminated, sorted by type and name. */
 extern const struct am_method *const am_methods[];
 const struct am_method *am_method_find(const char *type, const char *name);
+
+static inline size_t am_amount(struct am_amount a, size_t inputs)
+{
+    return a.fixed + a.per_input * inputs + a.per_pair * (inputs * (inputs - 1) / 2);
+}
 
 #endif

@@ -1,7 +1,7 @@
 /*
  * run.c - drives one method: check, choose tensors, lay out, pass over the windows, write. The order of everything that
- * can be seen in the result (merging of accumulators, hashing, warnings) is the order of the output file, never that of
- * the threads.
+ * can be seen in the result (merging of accumulators, hashing, warnings, the report) is the order of the output file,
+ * never that of the threads. run_ring.c keeps that order, run_window.c is the work of one window.
  */
 #include "core/methods/run.h"
 
@@ -28,6 +28,20 @@ static uint64_t spans(uint64_t n, uint64_t span)
     return n / span + (n % span != 0);
 }
 
+/* Tiles and windows of one tensor: whole rows, or the usual ones. */
+static void cut(const struct am_run_state *s, struct am_run_item *item)
+{
+    const struct am_tensor *t = item->donor;
+    item->tile = AM_TILE;
+    item->window = AM_WINDOW;
+    if (s->by_row) {
+        uint64_t row = t->rank ? t->shape[t->rank - 1] : 1;
+        item->tile = row ? row : 1;
+        item->window = item->tile < AM_WINDOW ? AM_WINDOW / item->tile * item->tile : item->tile;
+    }
+    item->windows = item->selected ? spans(t->elements, item->window) : spans(t->bytes, AM_COPY_BYTES);
+}
+
 /* Fills the items in the order of names, which is the order of windows in a scope over the whole model. */
 static void choose(struct am_run_state *s)
 {
@@ -43,7 +57,7 @@ static void choose(struct am_run_state *s)
         s->selected += item->selected;
         if (item->out_dtype == t->dtype && r->method->unchanged && r->method->unchanged(r->args, &info))
             item->selected = false;
-        item->windows = item->selected ? spans(t->elements, AM_WINDOW) : spans(t->bytes, AM_COPY_BYTES);
+        cut(s, item);
         item->first_window = windows;
         windows += item->selected ? item->windows : 0;
         s->stat_bytes += item->selected ? t->bytes : 0;
@@ -116,6 +130,11 @@ static int lay_out(struct am_run_state *s)
     return 0;
 }
 
+static bool rows(const struct am_run *r)
+{
+    return r->method->needs.by_row && strcmp(am_arg_text(r->args, "granularity"), "row") == 0;
+}
+
 static bool over_model(const struct am_run *r)
 {
     enum am_scope scope = r->method->needs.scope;
@@ -124,9 +143,9 @@ static bool over_model(const struct am_run *r)
     return scope == AM_SCOPE_MODEL;
 }
 
-static const struct am_run_item **in_order_of_names(const struct am_run_state *s)
+static struct am_run_item **in_order_of_names(const struct am_run_state *s)
 {
-    const struct am_run_item **list = calloc(s->items + 1, sizeof(*list));
+    struct am_run_item **list = calloc(s->items + 1, sizeof(*list));
     for (size_t i = 0; list && i < s->items;
          i++) /* the donor's table is sorted by name, and the items know their place in it */
         list[s->item[i].donor - s->r->donor->tensor] = &s->item[i];
@@ -135,31 +154,54 @@ static const struct am_run_item **in_order_of_names(const struct am_run_state *s
 
 static int stats_of_model(struct am_run_state *s)
 {
-    const struct am_run_item **list = in_order_of_names(s);
+    struct am_run_item **list = in_order_of_names(s);
     int rc = list ? am_run_stats(s, list, s->items) : -AM_E_OUT_OF_MEMORY;
     free(list);
     return rc;
 }
 
+/* A tensor without elements has numbers, too. */
+static void report_empty(struct am_run_state *s, const struct am_run_item *item)
+{
+    struct am_scope_info scope = am_run_scope(s, item);
+    if (!s->r->report || !s->r->method->report)
+        return;
+    am_report_tensor(s->r->report, item->donor->name);
+    s->r->method->report(&scope, s->model_scope ? NULL : s->acc[s->turn].v, s->tally, s->r->report);
+}
+
 static int write_tensor(struct am_run_state *s, const struct am_out_tensor *target)
 {
-    const struct am_run_item *item = target->user;
-    bool own_stats = item->selected && item->windows && s->r->method->needs.passes && !s->model_scope;
-    if (own_stats) {
-        AM_TRY(am_slots_flush(s));
+    struct am_run_item *item = target->user;
+    if (item->selected && s->r->method->needs.passes && !s->model_scope)
         AM_TRY(am_run_stats(s, &item, 1));
-    }
     for (uint64_t w = 0; w < item->windows; w++)
-        AM_TRY(am_slots_add(s, item->selected ? AM_SLOT_APPLY : AM_SLOT_COPY, item, target, w));
-    return own_stats ? am_slots_flush(s) : 0;
+        AM_TRY(am_ring_give(s, item->selected ? AM_SLOT_APPLY : AM_SLOT_COPY, item, target, w));
+    s->acc[s->turn].needed = s->given;
+    if (item->selected && item->windows == 0) {
+        AM_TRY(am_ring_settle(s, s->given));
+        report_empty(s, item);
+    }
+    return 0;
 }
 
 static int compare_rest(struct am_run_state *s)
 {
     for (size_t i = 0; i < s->items; i++)
         for (uint64_t w = 0; to_compare(s, &s->item[i]) && w < s->item[i].windows; w++)
-            AM_TRY(am_slots_add(s, AM_SLOT_COMPARE, &s->item[i], NULL, w));
-    return am_slots_flush(s);
+            AM_TRY(am_ring_give(s, AM_SLOT_COMPARE, &s->item[i], NULL, w));
+    return am_ring_settle(s, s->given);
+}
+
+static void report_total(const struct am_run_state *s)
+{
+    struct am_scope_info scope = am_run_scope(s, NULL);
+    for (size_t i = 0; i < s->items; i++)
+        scope.elements += s->item[i].selected ? s->item[i].donor->elements : 0;
+    if (!s->r->report || !s->r->method->report)
+        return;
+    am_report_tensor(s->r->report, NULL);
+    s->r->method->report(&scope, s->model_scope ? s->acc[0].v : NULL, s->total, s->r->report);
 }
 
 static bool reads_f64(const struct am_run_state *s, const struct am_model *m)
@@ -201,6 +243,7 @@ static int finish(struct am_run_state *s)
 
 static int work(struct am_run_state *s)
 {
+    s->by_row = rows(s->r);
     choose(s);
     if (s->selected == 0)
         return nothing_selected(s);
@@ -213,8 +256,8 @@ static int work(struct am_run_state *s)
         AM_TRY(stats_of_model(s));
     for (size_t i = 0; i < s->out.tensors; i++)
         AM_TRY(write_tensor(s, &s->out.t[i]));
-    AM_TRY(am_slots_flush(s));
     AM_TRY(compare_rest(s));
+    report_total(s);
     if (s->nonfinite)
         warn(s, "non-finite-propagated", "values that are NaN or infinite were computed with", s->nonfinite);
     if (s->clamped)

@@ -9,6 +9,7 @@
 
 #include "core/base/fault.h"
 #include "core/methods/method.h"
+#include "core/methods/report.h"
 #include "core/tensor/kernels.h"
 #include "core/tensor/model.h"
 #include "core/tensor/output.h"
@@ -35,7 +36,8 @@ struct am_run {
     unsigned first_number;    /* of the first staged file */
     bool propagate_nonfinite; /* default: refuse with -AM_E_NON_FINITE */
     enum am_overflow overflow;
-    /* called after each batch of windows, from the calling thread; returns -AM_E_CANCELLED to stop */
+    struct am_report *report; /* or NULL */
+    /* called after each window, from the calling thread; returns -AM_E_CANCELLED to stop */
     int (*progress)(void *ctx, uint64_t bytes_done, uint64_t bytes_total, size_t tensors_done, size_t tensors_total);
     void (*warning)(void *ctx, const char *code, const char *detail);
     void *ctx;

@@ -13,10 +13,13 @@ static int check_needs(const struct am_run *r, struct am_faults *faults)
     struct am_where none = {0};
     if ((n->base == AM_YES || n->task == AM_YES) && !r->base.model)
         return am_fault_add(faults, AM_E_MISSING_INPUT, none, "%s needs a base", r->method->name);
-    size_t most = n->max_inputs ? n->max_inputs : AM_MAX_INPUTS, extra = n->task == AM_YES ? 1 : 0;
-    if (r->inputs < n->min_inputs + extra || r->inputs > most + extra)
+    size_t most = n->max_inputs ? n->max_inputs : AM_MAX_INPUTS, least = n->min_inputs;
+    bool pairs = n->task == AM_YES && r->method->type == AM_MERGE; /* each model with its base */
+    least = pairs ? 2 * least : least + (n->task == AM_YES);
+    most = pairs ? 2 * most : most + (n->task == AM_YES);
+    if (r->inputs < least || r->inputs > most || (pairs && r->inputs % 2))
         return am_fault_add(faults, AM_E_MISSING_INPUT, none, "%s takes %zu to %zu models, not %zu", r->method->name,
-                            n->min_inputs + extra, most + extra, r->inputs);
+                            least, most, r->inputs);
     if (r->out_dtype >= 0 && !am_dtype_computed((enum am_dtype)r->out_dtype))
         return am_fault_add(faults, AM_E_DTYPE_UNSUPPORTED, none, "out_dtype must be F16, BF16, F32 or F64");
     if (r->threads < 1)

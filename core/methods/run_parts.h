@@ -1,12 +1,22 @@
 /*
- * run_parts.h - what run.c, run_window.c and run_stats.c share. Private to am_run().
+ * run_parts.h - what the files of am_run() share. Private to core/methods.
+ *
+ * A SLOT is one window in flight with its buffers. Slots form a ring: windows are given in order, worked on by the
+ * threads of a crew in any order, and SETTLED in order by the calling thread, which merges accumulators, adds tallies
+ * and hashes what was written while the crew computes the next ones. So nothing that can be seen depends on threads.
  */
 #ifndef AM_METHODS_RUN_PARTS_H
 #define AM_METHODS_RUN_PARTS_H
 
+#include "core/base/crew.h"
 #include "core/methods/run.h"
 
 #define AM_COPY_BYTES (AM_WINDOW * sizeof(float)) /* span of a tensor that is copied */
+
+/* core/table/plan.c counts with the same numbers. */
+#define AM_ARENA_BYTES ((uint64_t)96 << 20) /* inputs of one tensor that stay in memory over its passes */
+#define AM_SLOTS_BYTES ((uint64_t)64 << 20) /* all slots, unless one alone takes more */
+#define AM_SLOTS_AHEAD 6                    /* slots beside those that threads are at work on */
 
 struct am_run_item { /* one tensor of the output */
     const struct am_tensor *donor;
@@ -14,6 +24,7 @@ struct am_run_item { /* one tensor of the output */
     bool stored;   /* goes into the output; else the result refers to the donor's bytes */
     bool differs;  /* copied, and another input holds other bytes */
     uint8_t out_dtype;
+    uint64_t tile, window;          /* elements */
     uint64_t windows, first_window; /* number of its first window in a scope over the whole model */
 };
 
@@ -24,7 +35,7 @@ enum am_slot_work {
     AM_SLOT_COMPARE /* a copy that is not written: do the inputs differ? */
 };
 
-struct am_slot_fault { /* why a window failed; told after the batch, lowest window first */
+struct am_slot_fault { /* why a window failed; told when it is settled */
     int rc, errno_value;
     const char *reason; /* or NULL */
     const char *label;  /* input, or NULL: the result */
@@ -34,19 +45,38 @@ struct am_slot_fault { /* why a window failed; told after the batch, lowest wind
 
 struct am_slot { /* one window in flight, with its buffers */
     enum am_slot_work work;
-    const struct am_run_item *item;
+    struct am_run_item *item;
     const struct am_out_tensor *target; /* NULL for STAT and COMPARE */
     uint64_t first;                     /* element; byte for copies */
     size_t n;                           /* elements; bytes for copies */
     uint64_t index;                     /* window number in the accumulator's scope */
-    size_t bytes;                       /* written, in `raw` */
+    const void *finished;               /* APPLY: the accumulator of its scope */
+    size_t bytes;                       /* written, in `out` */
     bool differs;                       /* a copy: another input has other bytes here */
     uint64_t nonfinite, clamped;        /* let through by the policies */
     struct am_slot_fault fault;
-    unsigned char *raw; /* am_run_state.raw bytes: as stored */
-    float *values;      /* `blocks` of `stride` each: base, inputs, out; or another input's copied bytes */
+    unsigned char *memory;
+    unsigned char *out;   /* the result as stored, or a copy */
+    unsigned char *other; /* the copy of another input: lies where the next ones do */
+    unsigned char **in;   /* each source as stored; NULL in a tensor that stays in the arena */
+    float **value;        /* each source's tile, then the result's, then scratch: f32 */
     const float **x;
-    void *acc;
+    void *acc, *local;
+    double *tally;
+};
+
+struct am_run_sizes {    /* of one slot, in bytes, each a multiple of 64 */
+    uint64_t out, other; /* largest windows */
+    uint64_t *in;        /* of each source */
+    uint64_t tile;       /* one f32 tile */
+    size_t tiles;        /* how many of them */
+    uint64_t acc, tally, local;
+    uint64_t arena;
+};
+
+struct am_run_acc { /* of one scope */
+    void *v;
+    uint64_t needed; /* until that many windows are settled */
 };
 
 struct am_run_state {
@@ -55,34 +85,54 @@ struct am_run_state {
     struct am_output out;
     struct am_run_item *item; /* in the donor's order */
     size_t items, selected;   /* selected: before `unchanged` */
+    const struct am_run_input *
+        *source; /* the base if there is one, then the models: what is read of a computed tensor */
+    size_t sources;
+    struct am_run_sizes size;
+    struct am_crew *crew;
     struct am_slot *slot;
-    size_t slots, filled;
-    size_t stride, raw, blocks; /* elements of the largest window; its bytes as stored; blocks of a slot */
-    size_t other;               /* bytes of the largest window that is compared */
-    bool model_scope;
-    void *acc;         /* of the scope at work */
+    size_t slots;
+    uint64_t given, settled; /* windows since the start; window i is in slot i % slots */
+    bool model_scope, by_row;
+    struct am_run_acc acc[2]; /* scopes take turns: one may still be reported while the next one is counted */
+    unsigned turn;
     const void *sofar; /* what stat() may see: NULL in the very first round */
     unsigned pass, round;
-    uint64_t bytes_done, bytes_total, stat_bytes;
+    unsigned char *arena;
+    uint64_t *arena_at;                 /* of each source */
+    const struct am_run_item *resident; /* whose inputs are in the arena, or are being put there */
+    double *tally, *total;              /* of the tensor at hand, and of the run */
+    uint64_t bytes_done, bytes_total, stat_bytes, behind;
     size_t tensors_done;
     uint64_t nonfinite, clamped;
 };
 
 /* Not computed with and in several inputs, of which others may hold other bytes. */
 bool am_run_compares(const struct am_run_state *s, const struct am_run_item *item);
-int am_slots_open(struct am_run_state *s);
-void am_slots_done(struct am_run_state *s);
 /* Decides which files are written and opens the output; errno is the cause of an error. */
 int am_run_files(struct am_run_state *s);
-/* Puts one window into the next free slot, and runs the batch when all are filled. */
-int am_slots_add(struct am_run_state *s, enum am_slot_work work, const struct am_run_item *item,
+
+/* Measures the slots, and makes them with the crew. */
+int am_slots_open(struct am_run_state *s);
+void am_slots_done(struct am_run_state *s);
+/* Whether the inputs of a computed tensor stay in the arena over its passes. */
+bool am_run_stays(const struct am_run_state *s, const struct am_run_item *item);
+struct am_scope_info am_run_scope(const struct am_run_state *s, const struct am_run_item *item);
+
+/* Gives one window to the crew; settles older ones when all slots are taken. */
+int am_ring_give(struct am_run_state *s, enum am_slot_work work, struct am_run_item *item,
                  const struct am_out_tensor *target, uint64_t number);
-/* Runs what is waiting: the windows in parallel, then merging or hashing in window order, then the progress call. */
-int am_slots_flush(struct am_run_state *s);
+/* Until nothing is being computed: accumulators' sources and the arena may change. Some may not be settled yet. */
+int am_ring_quiet(struct am_run_state *s);
+/* Until `windows` of all that were given are settled. */
+int am_ring_settle(struct am_run_state *s, uint64_t windows);
+void am_ring_drop(struct am_run_state *s); /* after an error: waits for the crew */
+
 /* The work of one window, on any thread. */
-int am_slot_run(const struct am_run_state *s, struct am_slot *slot);
-/* All passes and rounds over the selected of `items` tensors, in that order; s->acc is finished then. */
-int am_run_stats(struct am_run_state *s, const struct am_run_item *const *item, size_t items);
+void am_slot_run(const struct am_run_state *s, struct am_slot *slot);
+/* All passes and rounds over the selected of `items` tensors, in that order. The finished accumulator is
+   s->acc[s->turn]. */
+int am_run_stats(struct am_run_state *s, struct am_run_item *const *item, size_t items);
 /* Adds the fault of a failed window. */
 int am_slot_tell(const struct am_run_state *s, const struct am_slot *slot);
 

@@ -1,232 +1,191 @@
 /*
- * run_slots.c - batches of windows: filled in order, run in parallel, merged or hashed in order again. So the answer is
- * the same for any number of threads, and of several failures the one in the lowest window is told.
+ * run_slots.c - how large the slots of a run are, and how many. core/table/plan.c computes the same before the job
+ * runs.
  */
 #include "core/base/err.h"
-#include "core/base/pool.h"
 #include "core/methods/run_parts.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#define SMALL 16384 /* elements, or bytes of copies */
-
-static size_t least(uint64_t a, uint64_t b)
+static uint64_t least(uint64_t a, uint64_t b)
 {
-    return (size_t)(a < b ? a : b);
+    return a < b ? a : b;
 }
 
-static void grow(size_t *at, size_t value)
+static void grow(uint64_t *at, uint64_t value)
 {
     *at = value > *at ? value : *at;
 }
 
-static size_t stored(const struct am_model *m, const char *name, size_t window)
+static uint64_t line(uint64_t n)
 {
-    const struct am_tensor *t = m ? am_model_find(m, name) : NULL;
-    return t ? window * (am_dtype_bits(t->dtype) / 8) : 0;
+    return (n + 63) / 64 * 64;
 }
 
-static void measure_copy(struct am_run_state *s, const struct am_run_item *item, uint64_t *copies)
+static const struct am_tensor *source_of(const struct am_run_state *s, size_t k, const struct am_run_item *item)
+{
+    return am_model_find(s->source[k]->model, item->donor->name);
+}
+
+bool am_run_stays(const struct am_run_state *s, const struct am_run_item *item)
+{
+    uint64_t all = 0;
+    if (!s->r->method->needs.passes || s->model_scope)
+        return false;
+    for (size_t k = 0; k < s->sources && all <= AM_ARENA_BYTES; k++)
+        all += line(source_of(s, k, item)->bytes);
+    return all <= AM_ARENA_BYTES;
+}
+
+static uint64_t measure_copy(struct am_run_state *s, const struct am_run_item *item)
 {
     bool compared = am_run_compares(s, item);
-    size_t window = least(item->donor->bytes, AM_COPY_BYTES);
+    uint64_t window = least(item->donor->bytes, AM_COPY_BYTES);
     if (!item->stored && !compared)
-        return;
-    *copies += item->windows;
-    grow(&s->raw, window);
-    grow(&s->other, compared ? window : 0);
+        return 0;
+    grow(&s->size.out, line(window));
+    grow(&s->size.other, compared ? line(window) : 0);
+    return item->windows;
+}
+
+static uint64_t measure_computed(struct am_run_state *s, const struct am_run_item *item)
+{
+    struct am_run_sizes *z = &s->size;
+    uint64_t window = least(item->donor->elements, item->window), all = 0;
+    bool stays = am_run_stays(s, item);
+    grow(&z->tile, line(least(item->donor->elements, item->tile) * sizeof(float)));
+    grow(&z->out, line(window * (am_dtype_bits(item->out_dtype) / 8)));
+    for (size_t k = 0; k < s->sources; k++) {
+        const struct am_tensor *t = source_of(s, k, item);
+        if (stays)
+            all += line(t->bytes);
+        else
+            grow(&z->in[k], line(window * (am_dtype_bits(t->dtype) / 8)));
+    }
+    grow(&z->arena, all);
+    return item->windows;
+}
+
+static uint64_t slot_bytes(const struct am_run_state *s)
+{
+    const struct am_run_sizes *z = &s->size;
+    uint64_t work = z->tile * z->tiles;
+    for (size_t k = 0; k < s->sources; k++)
+        work += z->in[k];
+    return z->out + (work > z->other ? work : z->other) + z->acc + z->tally + z->local;
 }
 
 /* The largest windows that there are: a model of small tensors needs little. */
 static void measure(struct am_run_state *s)
 {
-    const struct am_run *r = s->r;
-    uint64_t windows = 0, copies = 0, most = 0;
-    for (size_t i = 0; i < s->items; i++) {
-        const struct am_run_item *item = &s->item[i];
-        if (!item->selected) {
-            measure_copy(s, item, &copies);
-            continue;
-        }
-        size_t window = least(item->donor->elements, AM_WINDOW);
-        grow(&s->stride, window);
-        grow(&s->raw, window * (am_dtype_bits(item->out_dtype) / 8));
-        grow(&s->raw, stored(r->base.model, item->donor->name, window));
-        for (size_t k = 0; k < r->inputs; k++)
-            grow(&s->raw, stored(r->x[k].model, item->donor->name, window));
-        windows += item->windows;
-        most = item->windows > most ? item->windows : most;
-    }
-    bool by_tensor = r->method->needs.passes && !s->model_scope;
-    s->blocks = r->inputs + (r->base.model ? 1 : 0) + 1;
-    s->stride = (s->stride + 15) / 16 * 16;
-    s->slots = least(r->threads, by_tensor ? (most > copies ? most : copies) : windows + copies);
+    const struct am_needs *needs = &s->r->method->needs;
+    struct am_run_sizes *z = &s->size;
+    uint64_t windows = 0;
+    for (size_t i = 0; i < s->items; i++)
+        windows += s->item[i].selected ? measure_computed(s, &s->item[i]) : measure_copy(s, &s->item[i]);
+    z->tiles = s->sources + 1 + am_amount(needs->scratch, s->r->inputs);
+    z->acc = line(am_amount(needs->acc, s->r->inputs));
+    z->tally = line(am_amount(needs->tally, s->r->inputs) * sizeof(double));
+    z->local = line(needs->local_bytes);
+    uint64_t one = slot_bytes(s), fit = one ? AM_SLOTS_BYTES / one : 1;
+    s->slots = (size_t)least(least((uint64_t)s->r->threads + AM_SLOTS_AHEAD, fit), windows);
     s->slots = s->slots ? s->slots : 1;
+}
+
+static void *part(unsigned char **at, uint64_t bytes)
+{
+    void *p = *at;
+    *at += bytes;
+    return p;
+}
+
+static int make_slot(struct am_run_state *s, struct am_slot *slot)
+{
+    const struct am_run_sizes *z = &s->size;
+    slot->memory = aligned_alloc(64, slot_bytes(s) + 64);
+    slot->in = calloc(s->sources + 1, sizeof(*slot->in));
+    slot->value = calloc(z->tiles, sizeof(*slot->value));
+    slot->x = calloc(s->r->inputs + 1, sizeof(*slot->x));
+    if (!slot->memory || !slot->in || !slot->value || !slot->x)
+        return -AM_E_OUT_OF_MEMORY;
+    unsigned char *at = slot->memory;
+    slot->acc = part(&at, z->acc);
+    slot->tally = part(&at, z->tally);
+    slot->local = part(&at, z->local);
+    slot->out = part(&at, z->out);
+    slot->other = at;
+    for (size_t k = 0; k < s->sources; k++)
+        slot->in[k] = part(&at, z->in[k]);
+    for (size_t i = 0; i < z->tiles; i++)
+        slot->value[i] = part(&at, z->tile);
+    return 0;
+}
+
+static void work(void *arg, size_t i)
+{
+    struct am_run_state *s = arg;
+    am_slot_run(s, &s->slot[i]);
+}
+
+static int make_shared(struct am_run_state *s)
+{
+    const struct am_run_sizes *z = &s->size;
+    size_t accs = !z->acc ? 0 : s->model_scope ? 1 : 2;
+    for (size_t i = 0; i < accs; i++)
+        if (!(s->acc[i].v = calloc(1, z->acc)))
+            return -AM_E_OUT_OF_MEMORY;
+    s->tally = calloc(1, z->tally + sizeof(double));
+    s->total = calloc(1, z->tally + sizeof(double));
+    s->arena_at = calloc(s->sources + 1, sizeof(*s->arena_at));
+    s->arena = z->arena ? aligned_alloc(64, z->arena) : NULL;
+    return s->tally && s->total && s->arena_at && (s->arena || !z->arena) ? 0 : -AM_E_OUT_OF_MEMORY;
+}
+
+static int list_sources(struct am_run_state *s)
+{
+    s->source = calloc(s->r->inputs + 1, sizeof(*s->source));
+    s->size.in = calloc(s->r->inputs + 1, sizeof(*s->size.in));
+    if (!s->source || !s->size.in)
+        return -AM_E_OUT_OF_MEMORY;
+    if (s->r->base.model)
+        s->source[s->sources++] = &s->r->base;
+    for (size_t i = 0; i < s->r->inputs; i++)
+        s->source[s->sources++] = &s->r->x[i];
+    return 0;
 }
 
 int am_slots_open(struct am_run_state *s)
 {
+    AM_TRY(list_sources(s));
     measure(s);
     s->slot = calloc(s->slots, sizeof(*s->slot));
     if (!s->slot)
         return -AM_E_OUT_OF_MEMORY;
-    size_t acc = s->r->method->needs.acc_bytes, values = s->blocks * s->stride * sizeof(float);
-    for (size_t i = 0; i < s->slots; i++) {
-        struct am_slot *slot = &s->slot[i];
-        slot->raw = malloc(s->raw + 1);
-        slot->values = malloc((values > s->other ? values : s->other) + 1);
-        slot->x = calloc(s->r->inputs, sizeof(*slot->x));
-        slot->acc = acc ? malloc(acc) : NULL;
-        if (!slot->raw || !slot->values || !slot->x || (acc && !slot->acc))
-            return -AM_E_OUT_OF_MEMORY;
-    }
-    s->acc = acc ? calloc(1, acc) : NULL;
-    return acc && !s->acc ? -AM_E_OUT_OF_MEMORY : 0;
+    for (size_t i = 0; i < s->slots; i++)
+        AM_TRY(make_slot(s, &s->slot[i]));
+    AM_TRY(make_shared(s));
+    s->crew = am_crew_new(s->r->threads, s->slots, work, s);
+    return s->crew ? 0 : -AM_E_OUT_OF_MEMORY;
 }
 
 void am_slots_done(struct am_run_state *s)
 {
+    am_ring_drop(s);
+    am_crew_free(s->crew);
     for (size_t i = 0; s->slot && i < s->slots; i++) {
-        free(s->slot[i].raw);
-        free(s->slot[i].values);
+        free(s->slot[i].memory);
+        free(s->slot[i].in);
+        free(s->slot[i].value);
         free(s->slot[i].x);
-        free(s->slot[i].acc);
     }
     free(s->slot);
-    free(s->acc);
-    s->slot = NULL;
-    s->acc = NULL;
-}
-
-int am_slots_add(struct am_run_state *s, enum am_slot_work work, const struct am_run_item *item,
-                 const struct am_out_tensor *target, uint64_t number)
-{
-    struct am_slot *slot = &s->slot[s->filled++];
-    bool copies = work == AM_SLOT_COPY || work == AM_SLOT_COMPARE;
-    uint64_t all = copies ? item->donor->bytes : item->donor->elements;
-    uint64_t span = copies ? AM_COPY_BYTES : AM_WINDOW;
-    slot->work = work;
-    slot->item = item;
-    slot->target = target;
-    slot->first = number * span;
-    slot->n = (size_t)(all - slot->first < span ? all - slot->first : span);
-    slot->index = s->model_scope ? item->first_window + number : number;
-    return s->filled == s->slots ? am_slots_flush(s) : 0;
-}
-
-static int task(void *arg, size_t i)
-{
-    struct am_run_state *s = arg;
-    return am_slot_run(s, &s->slot[i]);
-}
-
-static void warn_differs(struct am_run_state *s, const struct am_slot *slot)
-{
-    struct am_run_item *item = s->item + (slot->item - s->item); /* the slot's own, to be written to */
-    if (!slot->differs || item->differs)
-        return;
-    item->differs = true;
-    struct am_buf text;
-    am_buf_init(&text, 4096);
-    if (s->r->warning &&
-        am_buf_printf(&text, "%s (%s) is not computed with and differs between the inputs; the donor's is kept",
-                      item->donor->name, am_dtype_name(item->donor->dtype)) == 0)
-        s->r->warning(s->r->ctx, "integer-differs", text.data);
-    am_buf_done(&text);
-}
-
-static int settle_written(struct am_run_state *s, const struct am_slot *slot)
-{
-    if (slot->target)
-        AM_TRY(am_output_hash(&s->out, slot->target, slot->raw, slot->bytes));
-    warn_differs(s, slot);
-    s->bytes_done += slot->bytes;
-    uint64_t end = slot->first + slot->n;
-    s->tensors_done += end == (slot->work == AM_SLOT_APPLY ? slot->item->donor->elements : slot->item->donor->bytes);
-    return 0;
-}
-
-static int settle(struct am_run_state *s, const struct am_slot *slot)
-{
-    s->nonfinite += slot->nonfinite;
-    s->clamped += slot->clamped;
-    if (slot->work != AM_SLOT_STAT)
-        return settle_written(s, slot);
-    if (s->round == 0) /* later rounds look at the same bytes again; how many rounds there are is not known before */
-        s->bytes_done += slot->n * (am_dtype_bits(slot->item->donor->dtype) / 8);
-    return s->r->method->merge(s->acc, slot->acc, s->pass);
-}
-
-/* Waking the pool costs more than the work of a few small tensors. */
-static int run_batch(struct am_run_state *s, size_t n)
-{
-    size_t amount = 0;
-    int first = 0;
-    for (size_t i = 0; i < n; i++)
-        amount += s->slot[i].n;
-    if (amount >= SMALL)
-        return am_pool_run(n, task, s);
-    for (size_t i = 0; i < n && first == 0; i++)
-        first = task(s, i);
-    return first;
-}
-
-int am_slots_flush(struct am_run_state *s)
-{
-    size_t n = s->filled;
-    s->filled = 0;
-    if (n == 0)
-        return 0;
-    int rc = run_batch(s, n);
-    for (size_t i = 0; rc < 0 && i < n; i++)
-        if (s->slot[i].fault.rc < 0)
-            return am_slot_tell(s, &s->slot[i]);
-    AM_TRY(rc);
-    for (size_t i = 0; i < n; i++)
-        AM_TRY(settle(s, &s->slot[i]));
-    const struct am_run *r = s->r;
-    return r->progress ? r->progress(r->ctx, s->bytes_done, s->bytes_total, s->tensors_done, s->items) : 0;
-}
-
-static int tell_value(const struct am_run_state *s, const struct am_slot *slot)
-{
-    const struct am_slot_fault *f = &slot->fault;
-    const char *name = slot->item->donor->name;
-    struct am_where where = {.reason = f->reason, .tensor = name};
-    unsigned long long count = f->count, first = f->first;
-    if (f->label)
-        return am_fault_add(
-            s->faults, AM_E_NON_FINITE, where,
-            "%.300s of %.300s holds NaN or infinity%s, first at flat index %llu (%llu in its window); repair the "
-            "model, or set nonfinite to \"propagate\"",
-            name, f->label, f->f64 ? " (or an F64 beyond the range of F32)" : "", first, count);
-    if (strcmp(f->reason, "f32-overflow") == 0)
-        return am_fault_add(
-            s->faults, AM_E_NON_FINITE, where,
-            "%.300s: the result at flat index %llu is beyond the range of F32 (%llu in its window); use smaller "
-            "factors, or set overflow to \"inf\"",
-            name, first, count);
-    return am_fault_add(
-        s->faults, AM_E_NON_FINITE, where,
-        "%.300s: the result at flat index %llu is too large for %s (%llu in its window); use smaller factors or "
-        "another out_dtype, or set overflow to \"clamp\" or \"inf\"",
-        name, first, am_dtype_name(slot->item->out_dtype), count);
-}
-
-int am_slot_tell(const struct am_run_state *s, const struct am_slot *slot)
-{
-    const struct am_slot_fault *f = &slot->fault;
-    const char *name = slot->item->donor->name;
-    struct am_where where = {.tensor = name};
-    if (f->rc == -AM_E_NON_FINITE && f->reason)
-        return tell_value(s, slot);
-    if (f->label)
-        return am_fault_add(s->faults, -f->rc, where, "%.300s of %.300s cannot be read: %s", name, f->label,
-                            f->rc == -AM_E_STORE_DAMAGED ? "its file is shorter than its version says"
-                                                         : strerror(f->errno_value));
-    if (f->rc == -AM_E_CANNOT_WRITE || f->rc == -AM_E_DISK)
-        return am_fault_add(s->faults, -f->rc, where, "the result cannot be written (%s)%s", strerror(f->errno_value),
-                            f->rc == -AM_E_DISK ? "; make room and retry the job" : "");
-    return am_fault_add(s->faults, -f->rc, where, "%s failed on %.300s", s->r->method->name, name);
+    free(s->acc[0].v);
+    free(s->acc[1].v);
+    free(s->tally);
+    free(s->total);
+    free(s->arena_at);
+    free(s->arena);
+    free(s->source);
+    free(s->size.in);
 }

@@ -5,38 +5,66 @@
 #include "core/base/err.h"
 #include "core/methods/run_parts.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #define ROUNDS_MAX 16 /* a method that asks for more than this is broken */
 
-static int one_round(struct am_run_state *s, const struct am_run_item *const *item, size_t items)
+static int one_round(struct am_run_state *s, struct am_run_item *const *item, size_t items)
 {
     for (size_t i = 0; i < items; i++)
         for (uint64_t w = 0; item[i]->selected && w < item[i]->windows; w++)
-            AM_TRY(am_slots_add(s, AM_SLOT_STAT, item[i], NULL, w));
-    return am_slots_flush(s);
+            AM_TRY(am_ring_give(s, AM_SLOT_STAT, item[i], NULL, w));
+    return am_ring_settle(s, s->given);
 }
 
-static int one_pass(struct am_run_state *s, const struct am_run_item *const *item, size_t items, uint64_t elements)
+static int one_pass(struct am_run_state *s, struct am_run_item *const *item, size_t items,
+                    const struct am_scope_info *scope, const void *local)
 {
     const struct am_method *m = s->r->method;
+    void *acc = s->acc[s->turn].v;
     for (s->round = 0; s->round < ROUNDS_MAX; s->round++) {
-        s->sofar = s->pass || s->round ? s->acc : NULL;
+        s->sofar = s->pass || s->round ? acc : NULL;
         AM_TRY(one_round(s, item, items));
-        int rc = m->between(s->acc, elements, s->r->args, s->pass, s->round);
+        int rc = m->between(acc, scope, local, s->pass, s->round);
         if (rc != AM_AGAIN)
             return rc;
     }
     return -AM_E_INTERNAL;
 }
 
-int am_run_stats(struct am_run_state *s, const struct am_run_item *const *item, size_t items)
+/* The arena and the accumulator of this turn are free again, and the arena is laid out for the tensor. */
+static int begin(struct am_run_state *s, struct am_run_item *const *item, size_t items)
 {
-    uint64_t elements = 0;
-    for (size_t i = 0; i < items; i++)
-        elements += item[i]->selected ? item[i]->donor->elements : 0;
-    memset(s->acc, 0, s->r->method->needs.acc_bytes);
-    for (s->pass = 0; s->pass < s->r->method->needs.passes; s->pass++)
-        AM_TRY(one_pass(s, item, items, elements));
+    s->turn = s->model_scope ? 0 : !s->turn;
+    AM_TRY(am_ring_settle(s, s->acc[s->turn].needed));
+    AM_TRY(am_ring_quiet(s));
+    s->resident = items == 1 && am_run_stays(s, item[0]) ? item[0] : NULL;
+    uint64_t at = 0;
+    for (size_t k = 0; s->resident && k < s->sources; k++) {
+        s->arena_at[k] = at;
+        at += (am_model_find(s->source[k]->model, item[0]->donor->name)->bytes + 63) / 64 * 64;
+    }
+    memset(s->acc[s->turn].v, 0, s->size.acc);
     return 0;
+}
+
+int am_run_stats(struct am_run_state *s, struct am_run_item *const *item, size_t items)
+{
+    const struct am_method *m = s->r->method;
+    struct am_scope_info scope = am_run_scope(s, s->model_scope ? NULL : item[0]);
+    scope.elements = 0;
+    for (size_t i = 0; i < items; i++)
+        scope.elements += item[i]->selected ? item[i]->donor->elements : 0;
+    AM_TRY(begin(s, item, items));
+    void *local = calloc(1, m->needs.local_bytes + 1);
+    if (!local)
+        return -AM_E_OUT_OF_MEMORY;
+    if (m->prepare)
+        m->prepare(&scope, local);
+    int rc = 0;
+    for (s->pass = 0; rc == 0 && s->pass < m->needs.passes; s->pass++)
+        rc = one_pass(s, item, items, &scope, local);
+    free(local);
+    return rc;
 }

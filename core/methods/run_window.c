@@ -1,6 +1,6 @@
 /*
- * run_window.c - one window: read every input, look for values that are no numbers, compute, convert, write. Runs on
- * pool threads and touches its own slot only.
+ * run_window.c - one window: read every source, then tile by tile convert, look for values that are no numbers, compute
+ * and convert back; write. Runs on the crew's threads and touches its own slot, and its own part of the arena, only.
  */
 #include "core/base/err.h"
 #include "core/methods/run_parts.h"
@@ -8,6 +8,15 @@
 
 #include <errno.h>
 #include <string.h>
+
+struct job {
+    const struct am_run_state *s;
+    struct am_slot *slot;
+    struct am_window w;
+    const unsigned char *raw[AM_MAX_INPUTS * 2 + 2]; /* each source's window as stored */
+    uint8_t dtype[AM_MAX_INPUTS * 2 + 2];
+    bool looks; /* for values that are no numbers: once for each element */
+};
 
 static int fail(struct am_slot *slot, int rc, const char *label)
 {
@@ -17,101 +26,169 @@ static int fail(struct am_slot *slot, int rc, const char *label)
     return rc;
 }
 
-static int fail_value(struct am_slot *slot, const char *reason, const char *label, size_t at, size_t count)
+static int fail_value(struct am_slot *slot, const char *reason, const char *label, uint64_t at, size_t count)
 {
-    slot->fault = (struct am_slot_fault){
-        .rc = -AM_E_NON_FINITE, .reason = reason, .label = label, .first = slot->first + at, .count = count};
+    slot->fault =
+        (struct am_slot_fault){.rc = -AM_E_NON_FINITE, .reason = reason, .label = label, .first = at, .count = count};
     return -AM_E_NON_FINITE;
 }
 
-static int load(const struct am_run_state *s, struct am_slot *slot, const struct am_run_input *in, float *to)
+static int read_sources(struct job *j)
 {
-    const struct am_tensor *t = am_model_find(in->model, slot->item->donor->name);
-    size_t size = am_dtype_bits(t->dtype) / 8, count = 0;
-    int rc = am_model_read(in->model, t, slot->raw, slot->n * size, slot->first * size);
-    if (rc < 0)
-        return fail(slot, rc, in->label);
-    am_load_f32(t->dtype, slot->raw, to, slot->n);
-    bool first_look = s->r->method->needs.passes == 0 || (slot->work == AM_SLOT_STAT && s->pass == 0 && s->round == 0);
-    if (!first_look)
+    const struct am_run_state *s = j->s;
+    struct am_slot *slot = j->slot;
+    bool stays = s->resident == slot->item;
+    bool reads = !stays || (slot->work == AM_SLOT_STAT && s->pass == 0 && s->round == 0);
+    for (size_t k = 0; k < s->sources; k++) {
+        const struct am_tensor *t = am_model_find(s->source[k]->model, slot->item->donor->name);
+        size_t size = am_dtype_bits(t->dtype) / 8;
+        unsigned char *to = stays ? s->arena + s->arena_at[k] + slot->first * size : slot->in[k];
+        int rc = reads ? am_model_read(s->source[k]->model, t, to, slot->n * size, slot->first * size) : 0;
+        if (rc < 0)
+            return fail(slot, rc, s->source[k]->label);
+        j->raw[k] = to;
+        j->dtype[k] = t->dtype;
+    }
+    return 0;
+}
+
+/* One source's tile, from element `at` of the window, as f32: converted, or where it lies. */
+static int load_tile(struct job *j, size_t k, size_t at, const float **ret)
+{
+    struct am_slot *slot = j->slot;
+    const unsigned char *raw = j->raw[k] + at * (am_dtype_bits(j->dtype[k]) / 8);
+    size_t count = 0;
+    *ret = slot->value[k];
+    if (j->dtype[k] == AM_F32)
+        *ret = (const float *)(const void *)raw;
+    else
+        am_load_f32(j->dtype[k], raw, slot->value[k], j->w.n);
+    if (!j->looks)
         return 0;
-    size_t at = am_nonfinite_f32(to, slot->n, &count);
-    if (count && !s->r->propagate_nonfinite) {
-        fail_value(slot, "input-not-finite", in->label, at, count);
-        slot->fault.f64 = t->dtype == AM_F64;
+    size_t first = am_nonfinite_f32(*ret, j->w.n, &count);
+    if (count && !j->s->r->propagate_nonfinite) {
+        fail_value(slot, "input-not-finite", j->s->source[k]->label, j->w.first + first, count);
+        slot->fault.f64 = j->dtype[k] == AM_F64;
         return slot->fault.rc;
     }
     slot->nonfinite += count;
     return 0;
 }
 
-static int load_all(const struct am_run_state *s, struct am_slot *slot, struct am_window *w)
+static int load_tiles(struct job *j, size_t at)
 {
-    const struct am_run *r = s->r;
-    float *next = slot->values;
-    if (r->base.model) {
-        AM_TRY(load(s, slot, &r->base, next));
-        w->base = next;
-        next += s->stride;
-    }
-    for (size_t i = 0; i < r->inputs; i++, next += s->stride) {
-        AM_TRY(load(s, slot, &r->x[i], next));
-        slot->x[i] = next;
-    }
-    w->out = slot->work == AM_SLOT_APPLY ? next : NULL;
+    size_t k = 0;
+    if (j->s->r->base.model)
+        AM_TRY(load_tile(j, k++, at, &j->w.base));
+    for (size_t i = 0; k < j->s->sources; i++, k++)
+        AM_TRY(load_tile(j, k, at, &j->slot->x[i]));
     return 0;
 }
 
 /* Where the inputs were finite, what is not finite now has left the range of F32; clamping is for the dtype of the
  * result. */
-static int check_result(const struct am_run *r, struct am_slot *slot, const float *out)
+static int check_result(struct job *j)
 {
+    const struct am_run *r = j->s->r;
     size_t count = 0;
     if (r->propagate_nonfinite)
         return 0;
-    size_t at = am_nonfinite_f32(out, slot->n, &count);
+    size_t at = am_nonfinite_f32(j->w.out, j->w.n, &count);
     if (count && r->overflow != AM_OVERFLOW_INF)
-        return fail_value(slot, "f32-overflow", NULL, at, count);
-    slot->clamped += count;
+        return fail_value(j->slot, "f32-overflow", NULL, j->w.first + at, count);
+    j->slot->clamped += count;
     return 0;
 }
 
-static int store(const struct am_run_state *s, struct am_slot *slot, const float *out)
+static int store_tile(struct job *j, size_t at)
+{
+    const struct am_run *r = j->s->r;
+    uint8_t dtype = j->slot->item->out_dtype;
+    size_t size = am_dtype_bits(dtype) / 8, first = 0;
+    AM_TRY(check_result(j));
+    size_t over = am_store_f32(dtype, j->w.out, j->slot->out + at * size, j->w.n, r->overflow, &first);
+    if (over && r->overflow == AM_OVERFLOW_REFUSE)
+        return fail_value(j->slot, dtype == AM_F16 ? "f16-overflow" : "overflow", NULL, j->w.first + first, over);
+    j->slot->clamped += over;
+    return 0;
+}
+
+static int tile(struct job *j, size_t at)
+{
+    const struct am_method *m = j->s->r->method;
+    struct am_slot *slot = j->slot;
+    if (slot->work == AM_SLOT_STAT && m->look) {
+        size_t first = 0;
+        j->w.n = m->look(&j->w, j->s->sofar, j->s->pass, &first);
+        if (j->w.n == 0)
+            return 0;
+        j->w.first += first;
+        at += first;
+    }
+    AM_TRY(load_tiles(j, at));
+    int rc = slot->work == AM_SLOT_STAT ? m->stat(&j->w, j->s->sofar, slot->acc, j->s->pass)
+                                        : m->apply(&j->w, slot->finished);
+    if (rc < 0)
+        return fail(slot, rc, NULL);
+    return slot->work == AM_SLOT_STAT ? 0 : store_tile(j, at);
+}
+
+static int put(const struct am_run_state *s, struct am_slot *slot, size_t bytes, uint64_t at)
+{
+    slot->bytes = bytes;
+    int rc = am_output_write(&s->out, slot->target, slot->out, bytes, at);
+    return rc < 0 ? fail(slot, rc == -AM_E_INTERNAL ? -AM_E_CANNOT_WRITE : rc, NULL) : 0;
+}
+
+struct am_scope_info am_run_scope(const struct am_run_state *s, const struct am_run_item *item)
 {
     const struct am_run *r = s->r;
-    uint8_t dtype = slot->item->out_dtype;
-    size_t size = am_dtype_bits(dtype) / 8, at = 0;
-    AM_TRY(check_result(r, slot, out));
-    size_t over = am_store_f32(dtype, out, slot->raw, slot->n, r->overflow, &at);
-    if (over && r->overflow == AM_OVERFLOW_REFUSE)
-        return fail_value(slot, dtype == AM_F16 ? "f16-overflow" : "overflow", NULL, at, over);
-    slot->clamped += over;
-    slot->bytes = slot->n * size;
-    int rc = am_output_write(&s->out, slot->target, slot->raw, slot->bytes, slot->first * size);
-    return rc < 0 ? fail(slot, rc == -AM_E_INTERNAL ? -AM_E_CANNOT_WRITE : rc, NULL) : 0;
+    struct am_scope_info scope = {.args = r->args, .inputs = r->inputs, .has_base = r->base.model != NULL};
+    if (item) {
+        scope.tensor = (struct am_tensor_info){item->donor->name, item->donor->rank, item->donor->shape};
+        scope.elements = item->donor->elements;
+    }
+    return scope;
+}
+
+static void prepare(struct job *j)
+{
+    const struct am_run_state *s = j->s;
+    const struct am_method *m = s->r->method;
+    struct am_slot *slot = j->slot;
+    bool stat = slot->work == AM_SLOT_STAT;
+    struct am_scope_info scope = am_run_scope(s, slot->item);
+    memset(slot->acc, 0, stat ? s->size.acc : 0);
+    memset(slot->tally, 0, s->size.tally);
+    memset(slot->local, 0, s->size.local);
+    if (m->prepare)
+        m->prepare(&scope, slot->local);
+    bool first_pass = m->needs.passes == 0 || m->look ? !stat : stat && s->pass == 0 && s->round == 0;
+    j->looks = first_pass; /* of those that see every element */
+    j->w = (struct am_window){.index = slot->index,
+                              .x = slot->x,
+                              .inputs = s->r->inputs,
+                              .out = stat ? NULL : slot->value[s->sources],
+                              .scratch = slot->value + s->sources + 1,
+                              .tally = stat ? NULL : slot->tally,
+                              .local = slot->local};
 }
 
 static int compute(const struct am_run_state *s, struct am_slot *slot)
 {
-    const struct am_method *m = s->r->method;
-    struct am_window w = {
-        .n = slot->n,
-        .first = slot->first,
-        .index = slot->index,
-        .x = slot->x,
-        .inputs = s->r->inputs,
-        .args = s->r->args,
-    };
-    AM_TRY(load_all(s, slot, &w));
-    if (slot->work == AM_SLOT_STAT) {
-        memset(slot->acc, 0, m->needs.acc_bytes);
-        int rc = m->stat(&w, s->sofar, slot->acc, s->pass);
-        return rc < 0 ? fail(slot, rc, NULL) : 0;
+    struct job j = {.s = s, .slot = slot};
+    size_t span = (size_t)slot->item->tile;
+    prepare(&j);
+    AM_TRY(read_sources(&j));
+    for (size_t at = 0; at < slot->n; at += span, j.w.tile++) {
+        j.w.n = slot->n - at < span ? slot->n - at : span;
+        j.w.first = slot->first + at;
+        AM_TRY(tile(&j, at));
     }
-    int rc = m->apply(&w, s->acc);
-    if (rc < 0)
-        return fail(slot, rc, NULL);
-    return store(s, slot, w.out);
+    if (slot->work == AM_SLOT_STAT)
+        return 0;
+    size_t size = am_dtype_bits(slot->item->out_dtype) / 8;
+    return put(s, slot, slot->n * size, slot->first * size);
 }
 
 static int compare(const struct am_run_state *s, struct am_slot *slot, const struct am_run_input *in)
@@ -119,34 +196,33 @@ static int compare(const struct am_run_state *s, struct am_slot *slot, const str
     const struct am_tensor *t = slot->item->donor;
     if (!in->model || in->model == s->r->donor || am_dtype_computed(t->dtype))
         return 0;
-    int rc = am_model_read(in->model, am_model_find(in->model, t->name), slot->values, slot->n, slot->first);
+    int rc = am_model_read(in->model, am_model_find(in->model, t->name), slot->other, slot->n, slot->first);
     if (rc < 0)
         return fail(slot, rc, in->label);
-    slot->differs |= memcmp(slot->values, slot->raw, slot->n) != 0;
+    slot->differs |= memcmp(slot->other, slot->out, slot->n) != 0;
     return 0;
 }
 
 static int copy(const struct am_run_state *s, struct am_slot *slot)
 {
-    int rc = am_model_read(s->r->donor, slot->item->donor, slot->raw, slot->n, slot->first);
+    int rc = am_model_read(s->r->donor, slot->item->donor, slot->out, slot->n, slot->first);
     if (rc < 0)
         return fail(slot, rc, "the donor");
     AM_TRY(compare(s, slot, &s->r->base));
     for (size_t i = 0; i < s->r->inputs; i++)
         AM_TRY(compare(s, slot, &s->r->x[i]));
     slot->bytes = slot->n;
-    if (slot->work == AM_SLOT_COMPARE)
-        return 0;
-    rc = am_output_write(&s->out, slot->target, slot->raw, slot->n, slot->first);
-    return rc < 0 ? fail(slot, rc == -AM_E_INTERNAL ? -AM_E_CANNOT_WRITE : rc, NULL) : 0;
+    return slot->work == AM_SLOT_COMPARE ? 0 : put(s, slot, slot->n, slot->first);
 }
 
-int am_slot_run(const struct am_run_state *s, struct am_slot *slot)
+void am_slot_run(const struct am_run_state *s, struct am_slot *slot)
 {
     slot->fault = (struct am_slot_fault){0};
     slot->nonfinite = slot->clamped = 0;
     slot->differs = false;
     slot->bytes = 0;
     bool copies = slot->work == AM_SLOT_COPY || slot->work == AM_SLOT_COMPARE;
-    return copies ? copy(s, slot) : compute(s, slot);
+    int rc = copies ? copy(s, slot) : compute(s, slot);
+    if (rc < 0 && slot->fault.rc == 0)
+        fail(slot, rc, NULL);
 }

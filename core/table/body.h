@@ -14,8 +14,9 @@
 #define AM_SHARD_BYTES                                                                                                 \
     5000000000LL /* options.shard_bytes when nobody says; then a donor's files are kept as they are cut */
 
-/* One input version named in the body, in this order: merge: base (if given), models...; unlearn: model, task.version
-   (role "patch"), task.base (role "old_base"; when the body leaves it out, the entry repeats `model`); edit: model. */
+/* One input version named in the body, in this order: merge: base (if given), models..., each followed by the base
+   beside it (role "old_base"; exactly with needs.task); unlearn: model, task.version (role "patch"), task.base (role
+   "old_base"; when the body leaves it out, the entry repeats `model`); edit: model. */
 struct am_body_input {
     const char *role; /* "base" "model" "input" "patch" "old_base" (api.md 12.1) */
     char *ref;        /* "ns/name@rev" as submitted */

@@ -103,36 +103,81 @@ static bool same_version(const char *a, const char *b)
     return na == nb && strncmp(a, b, na) == 0 && am_streq(a[na] ? a + na + 1 : "main", b[nb] ? b + nb + 1 : "main");
 }
 
-static void check_twice(const struct am_body *b, size_t first, struct am_faults *f)
+/* The model at `index` against those from `first` on. Several may have one old base. */
+static void check_twice(const struct am_body *b, size_t first, size_t index, struct am_faults *f)
 {
-    const struct am_body_input *last = &b->input[b->inputs - 1];
+    const struct am_body_input *last = &b->input[index];
     char shown[AM_SHOWN];
-    for (size_t i = first; last->ref && &b->input[i] != last; i++) {
-        if (!b->input[i].ref || !same_version(b->input[i].ref, last->ref))
+    for (size_t i = first; last->ref && i < index; i++) {
+        const struct am_body_input *in = &b->input[i];
+        if (!in->ref || !am_streq(in->role, "model") || !same_version(in->ref, last->ref))
             continue;
         am_fault_add(f, AM_E_INVALID_PARAMS, (struct am_where){.pointer = last->pointer, .reason = "duplicate-input"},
                      "%s is listed twice (also at %s); list it once and combine the weights",
-                     am_shown(shown, last->ref), b->input[i].pointer);
+                     am_shown(shown, last->ref), in->pointer);
         return;
     }
 }
 
+/* A merge whose models each come with the base they were tuned from. */
+static bool wants_old_base(const struct am_body *b)
+{
+    return b->row && am_streq(am_row_need(b->row, "task"), "required");
+}
+
+static void fault_no_old_base(const struct am_body *b, const char *ref, const char *at, struct am_faults *f)
+{
+    char shown[AM_SHOWN];
+    am_fault_add(f, AM_E_MISSING_INPUT, (struct am_where){.pointer = at, .reason = "base-required"},
+                 "%s needs the base that this model was tuned from, beside it: {\"version\": \"%s\", \"base\": "
+                 "\"namespace/name@revision\"}; the base that it is carried to is #/inputs/base",
+                 am_row_text(b->row, "name"), ref ? am_shown(shown, ref) : "namespace/name@revision");
+}
+
+static void fault_own_base(const struct am_body *b, const char *at, struct am_faults *f)
+{
+    bool has = !am_streq(am_row_need(b->row, "base"), "none");
+    am_fault_add(f, AM_E_INVALID_PARAMS, (struct am_where){.pointer = at, .reason = "base-forbidden"},
+                 "%s takes no base beside a model; %s", am_row_text(b->row, "name"),
+                 has ? "leave it out, all models have the one base at #/inputs/base" : "leave it out");
+}
+
+/* The `base` beside a model, as the next entry. */
+static int add_old_base(struct am_body *b, json_t *entry, const char *ref, const char *at, struct am_faults *f)
+{
+    char base[AM_POINTER];
+    if (!json_object_get(entry, "base")) {
+        if (wants_old_base(b))
+            fault_no_old_base(b, ref, at, f);
+        return 0;
+    }
+    am_pointer(base, at, "base");
+    if (b->row && !wants_old_base(b))
+        fault_own_base(b, base, f);
+    return add(b, "old_base", am_member_text(entry, at, "base", false, NULL, f), base, NULL, f);
+}
+
 static int add_model(struct am_body *b, json_t *entry, size_t index, struct am_faults *f)
 {
-    static const char *const known[] = {"version", "params", NULL};
+    static const char *const known[] = {"version", "base", "params", NULL};
     char at[AM_POINTER], version[AM_POINTER];
     am_pointer_at(at, "#/inputs/models", index);
-    if (json_is_string(entry))
-        return add(b, "model", json_string_value(entry), at, NULL, f);
+    if (json_is_string(entry)) {
+        AM_TRY(add(b, "model", json_string_value(entry), at, NULL, f));
+        return add_old_base(b, NULL, json_string_value(entry), at, f);
+    }
     if (!json_is_object(entry)) {
         am_fault_add(f, AM_E_INVALID_REQUEST, (struct am_where){.pointer = at},
-                     "expected a version or {\"version\", \"params\"}, got %s", am_json_kind(entry));
+                     wants_old_base(b) ? "expected {\"version\", \"base\", \"params\"}, got %s"
+                                       : "expected a version or {\"version\", \"params\"}, got %s",
+                     am_json_kind(entry));
         return add(b, "model", NULL, at, NULL, f);
     }
     am_members_known(entry, at, known, f);
     const char *ref = am_member_text(entry, at, "version", true, NULL, f);
     json_t *params = am_member_object(entry, at, "params", false, f);
-    return add(b, "model", ref, am_pointer(version, at, "version"), params, f);
+    AM_TRY(add(b, "model", ref, am_pointer(version, at, "version"), params, f));
+    return add_old_base(b, entry, ref, at, f);
 }
 
 static void check_count(const struct am_body *b, size_t n, struct am_faults *f)
@@ -162,10 +207,20 @@ static int merge_models(struct am_body *b, json_t *inputs, struct am_faults *f)
     if (models)
         check_count(b, n, f);
     for (size_t i = 0; i < n && i < AM_MODELS_MAX; i++) {
+        size_t index = b->inputs;
         AM_TRY(add_model(b, json_array_get(models, i), i, f));
-        check_twice(b, first, f);
+        check_twice(b, first, index, f);
     }
     return 0;
+}
+
+/* What `base` is to the method, for somebody who left it out. */
+static const char *base_meaning(const struct am_body *b)
+{
+    if (wants_old_base(b))
+        return "the new base, that the change is carried to";
+    return am_row_need_int(b->row, "max_inputs", 0) == 1 ? "the version that the model is merged with"
+                                                         : "the version that the models were tuned from";
 }
 
 static int merge_inputs(struct am_body *b, json_t *inputs, struct am_faults *f)
@@ -182,7 +237,7 @@ static int merge_inputs(struct am_body *b, json_t *inputs, struct am_faults *f)
         AM_TRY(add(b, "base", ref, "#/inputs/base", NULL, f));
     } else if (am_streq(need, "required")) {
         am_fault_add(f, AM_E_MISSING_INPUT, (struct am_where){.pointer = "#/inputs/base", .reason = "base-required"},
-                     "%s needs base: the version that the models were tuned from", am_row_text(b->row, "name"));
+                     "%s needs base: %s", am_row_text(b->row, "name"), base_meaning(b));
     }
     return merge_models(b, inputs, f);
 }
@@ -234,7 +289,7 @@ static int edit_inputs(struct am_body *b, json_t *inputs, struct am_faults *f)
 
 int am_inputs_check(struct am_body *b, json_t *inputs, const char *type, struct am_faults *f)
 {
-    b->input = calloc(AM_MODELS_MAX + 2, sizeof(*b->input));
+    b->input = calloc(AM_ENTRIES_MAX, sizeof(*b->input));
     if (!b->input)
         return -AM_E_OUT_OF_MEMORY;
     b->inputs = 0;

@@ -13,7 +13,8 @@
 #define AM_POINTER 1024
 #define AM_SHOWN 112 /* 100 bytes, "..." and NUL, with room */
 #define AM_LIST_TEXT 512
-#define AM_MODELS_MAX 100 /* models of one merge */
+#define AM_MODELS_MAX 100                      /* models of one merge */
+#define AM_ENTRIES_MAX (2 * AM_MODELS_MAX + 1) /* am_body.inputs: a base, and models each with an old base */
 
 /* `parent` "#/params" and member `name`, escaped by RFC 6901 (sections 3 and 6). Returns `out`. */
 const char *am_pointer(char out[AM_POINTER], const char *parent, const char *name);

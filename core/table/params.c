@@ -7,6 +7,7 @@
 #include "core/table/params.h"
 
 #include "core/base/text.h"
+#include "core/table/forms.h"
 #include "core/table/json_util.h"
 
 #include <float.h>
@@ -149,6 +150,10 @@ static int check_list(const json_t *p, json_t *v, const char *at, json_t **ret, 
 static int check_value(const json_t *p, json_t *v, const char *at, json_t **ret, struct am_faults *f)
 {
     const char *kind = am_row_text(p, "kind");
+    if (json_is_null(v) && json_is_null(json_object_get(p, "default"))) { /* one of several forms, not given */
+        *ret = json_null();
+        return 0;
+    }
     if (strcmp(kind, "real") == 0)
         return check_real(p, v, at, ret, f);
     if (strcmp(kind, "int") == 0)
@@ -215,7 +220,7 @@ static void check_names(const struct am_body *b, json_t *given, const char *poin
 }
 
 /* "#/inputs/models/0" of an input whose pointer may be ".../0/version". */
-static void model_pointer(const struct am_body_input *in, char out[AM_POINTER])
+void am_model_pointer(const struct am_body_input *in, char out[AM_POINTER])
 {
     snprintf(out, AM_POINTER, "%s", in->pointer);
     if (am_ends(out, "/version"))
@@ -230,7 +235,7 @@ static bool takes_params(const struct am_body_input *in)
 static void missing_for(const struct am_body *b, const struct am_body_input *in, const char *name, struct am_faults *f)
 {
     char at[AM_POINTER], shown[AM_SHOWN];
-    model_pointer(in, at);
+    am_model_pointer(in, at);
     am_fault_add(f, AM_E_INVALID_PARAMS, (struct am_where){.pointer = at, .reason = "parameter-missing"},
                  "%s needs %s for %s; set it at %s/params/%s or once for all at #/params/%s", b->method, name,
                  in->ref ? am_shown(shown, in->ref) : "this model", at, name, name);
@@ -245,7 +250,7 @@ static int value_beside(const struct am_body *b, const struct am_body_input *in,
     const char *name = am_row_text(p, "name");
     json_t *own = json_object_get(in->params, name);
     if (own) {
-        model_pointer(in, model);
+        am_model_pointer(in, model);
         return check_value(p, own, am_pointer(at, am_pointer(params, model, "params"), name), ret, f);
     }
     if (global) {
@@ -324,6 +329,26 @@ static bool sum_over_models(const struct am_body *b, const char *a, double *ret)
     return n > 0;
 }
 
+/* At least times * a + plus models, where a is an integer parameter; one that is missing has its own fault. */
+static void check_inputs_rule(const struct am_body *b, const json_t *r, struct am_faults *f)
+{
+    char at[AM_POINTER];
+    const char *name = am_row_text(r, "a");
+    const json_t *v = json_object_get(b->params, name);
+    json_int_t models = 0, a = json_integer_value(v), times = json_integer_value(json_object_get(r, "times")),
+               plus = json_integer_value(json_object_get(r, "plus"));
+    for (size_t i = 0; i < b->inputs; i++)
+        models += takes_params(&b->input[i]);
+    /* too few for any value: the number of inputs has its own fault */
+    if (!json_is_integer(v) || times < 1 || models < plus || (models - plus) / times >= a)
+        return;
+    am_fault_add(f, AM_E_INVALID_PARAMS,
+                 (struct am_where){.pointer = am_pointer(at, "#/params", name), .reason = "robust-requirement"},
+                 "%s with %s = %lld needs at least %lld inputs, got %lld; largest %s here: %lld", b->method, name,
+                 (long long)a, (long long)(times * a + plus), (long long)models, name,
+                 (long long)((models - plus) / times));
+}
+
 static void check_rules(const struct am_body *b, struct am_faults *f)
 {
     double sum;
@@ -331,6 +356,8 @@ static void check_rules(const struct am_body *b, struct am_faults *f)
     for (size_t i = 0; i < json_array_size(rules); i++) {
         const json_t *r = json_array_get(rules, i);
         const char *a = am_row_text(r, "a"), *when = am_row_text(r, "b");
+        if (strcmp(am_row_text(r, "kind"), "inputs_at_least") == 0)
+            check_inputs_rule(b, r, f);
         if (strcmp(am_row_text(r, "kind"), "sum_not_zero") != 0 || !sum_over_models(b, a, &sum))
             continue;
         if (fabs(sum) < 1e-8 && (!when[0] || flag(b->params, when)))
@@ -347,7 +374,7 @@ static int check_all(struct am_body *b, json_t *given, json_t **full, struct am_
     const json_t *params = json_object_get(b->row, "params");
     check_names(b, given, "#/params", false, f);
     for (size_t i = 0; i < b->inputs; i++) {
-        model_pointer(&b->input[i], model);
+        am_model_pointer(&b->input[i], model);
         check_names(b, b->input[i].params, am_pointer(at, model, "params"), true, f);
     }
     for (size_t i = 0; i < json_array_size(params); i++)
@@ -357,8 +384,8 @@ static int check_all(struct am_body *b, json_t *given, json_t **full, struct am_
 
 int am_params_check(struct am_body *b, json_t *given, struct am_faults *f)
 {
-    json_t *full[AM_MODELS_MAX + 2] = {0};
-    if (b->inputs > AM_MODELS_MAX + 2)
+    json_t *full[AM_ENTRIES_MAX] = {0};
+    if (b->inputs > AM_ENTRIES_MAX)
         return -AM_E_INTERNAL;
     int rc = 0;
     b->params = json_object();
@@ -374,6 +401,8 @@ int am_params_check(struct am_body *b, json_t *given, struct am_faults *f)
         json_decref(b->input[i].params);
         b->input[i].params = full[i];
     }
+    if (rc == 0)
+        rc = am_forms_check(b, given, f);
     if (rc == 0)
         check_rules(b, f);
     return rc;

@@ -5,6 +5,7 @@
 #define AM_TABLE_PARAMS_H
 
 #include "core/table/body.h"
+#include "core/table/json_util.h"
 
 #define AM_PARAM_TEXT_MAX 4096 /* bytes of one text */
 #define AM_PARAM_LIST_MAX 1024 /* entries of one list */
@@ -15,5 +16,8 @@
  * 0 or -AM_E_OUT_OF_MEMORY.
  */
 int am_params_check(struct am_body *b, json_t *given, struct am_faults *f);
+
+/* "#/inputs/models/0" of an input whose pointer may be ".../0/version". */
+void am_model_pointer(const struct am_body_input *in, char out[AM_POINTER]);
 
 #endif

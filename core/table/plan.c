@@ -30,14 +30,17 @@
 #define CHANGE_BYTES 88
 #define HASH_BYTES ((uint64_t)1 << 20)
 
+#define NUMBER_BYTES 26 /* of a number in the report, and of a tensor there beside its name */
+
 #define BYTES_A_SECOND 150e6 /* read, computed with, hashed and synced, by one slow core on a slow disk */
 
 struct side {
     struct am_plan_input *in;
     struct am_plan_tensor head;
-    bool live;     /* head holds a tensor */
-    bool empty;    /* had none at all */
-    size_t faults; /* tensors of this input with a fault */
+    bool live;       /* head holds a tensor */
+    bool empty;      /* had none at all */
+    uint64_t window; /* bytes of its largest one that a slot holds */
+    size_t faults;   /* tensors of this input with a fault */
 };
 
 struct join {
@@ -71,6 +74,11 @@ uint64_t am_plan_windows(uint64_t n, uint64_t span)
     return n / span + (n % span != 0);
 }
 
+uint64_t am_plan_line(uint64_t bytes)
+{
+    return am_plan_plus(bytes, 63) / 64 * 64;
+}
+
 static const char *const dtypes[AM_PLAN_DTYPES] = {
     "BOOL", "F4",  "F6_E2M3", "F6_E3M2", "U8",  "I8",  "F8_E5M2", "F8_E4M3", "F8_E8M0", "F8_E4M3FNUZ", "F8_E5M2FNUZ",
     "I16",  "U16", "F16",     "BF16",    "I32", "U32", "F32",     "C64",     "F64",     "I64",         "U64",
@@ -101,6 +109,12 @@ uint64_t am_plan_computed(const char *dtype)
 bool am_plan_names_only(const struct am_body *b, size_t i)
 {
     return am_streq(b->input[i].role, "base") && am_streq(am_row_need(b->row, "base"), "donor");
+}
+
+bool am_plan_beside(const struct am_body *b, size_t i)
+{
+    const char *role = b->input[i].role;
+    return am_streq(role, "base") || (am_streq(role, "old_base") && am_streq(b->type, "unlearn"));
 }
 
 static bool matches(const struct am_body *b, const char *list, const char *name)
@@ -216,25 +230,52 @@ static void grow(uint64_t *at, uint64_t value)
     *at = value > *at ? value : *at;
 }
 
+/* The last number of a shape "[10,128]"; of a scalar 1. */
+static uint64_t row_of(const char *shape)
+{
+    const char *p = strrchr(shape, ',');
+    uint64_t row = strtoull(p ? p + 1 : shape + 1, NULL, 10);
+    return shape[1] == ']' || row == 0 ? 1 : row;
+}
+
+/* The inputs of the tensor at hand: whether they stay in memory over the passes, and what a slot holds of each. */
+static void charge_sources(struct join *j, const char *name, uint64_t window)
+{
+    struct am_plan_need *need = &j->plan.need;
+    uint64_t all = 0;
+    for (size_t i = 0; i < j->n; i++)
+        if (here(&j->side[i], name) && !j->side[i].in->names_only)
+            all = am_plan_plus(all, am_plan_line(j->side[i].head.bytes));
+    bool stays = need->by_tensor && all <= AM_PLAN_ARENA;
+    if (stays)
+        grow(&need->arena, all);
+    for (size_t i = 0; i < j->n; i++) {
+        struct side *s = &j->side[i];
+        if (!here(s, name) || s->in->names_only)
+            continue;
+        j->plan.read_bytes = am_plan_plus(j->plan.read_bytes, am_plan_times(s->head.bytes, stays ? 1 : j->reads));
+        if (!stays)
+            grow(&s->window, am_plan_line(window * am_plan_computed(s->head.dtype)));
+    }
+}
+
 /* What the run reads, and holds at once, of the donor's tensor and its likes when it computes it. */
 static void charge_computed(struct join *j, const char *name, uint64_t size)
 {
     const struct am_plan_tensor *d = &j->side[j->donor].head;
     struct am_plan_need *need = &j->plan.need;
-    uint64_t elements = d->bytes / size, window = least(elements, AM_PLAN_WINDOW);
-    uint64_t windows = am_plan_windows(elements, AM_PLAN_WINDOW);
-    for (size_t i = 0; i < j->n; i++) {
-        const struct side *s = &j->side[i];
-        if (!here(s, name) || s->in->names_only)
-            continue;
-        j->plan.read_bytes = am_plan_plus(j->plan.read_bytes, am_plan_times(s->head.bytes, j->reads));
-        grow(&need->raw, window * am_plan_computed(s->head.dtype));
+    uint64_t elements = d->bytes / size, tile = AM_PLAN_TILE, window = AM_PLAN_WINDOW;
+    if (need->by_row) {
+        tile = row_of(d->shape);
+        window = tile < AM_PLAN_WINDOW ? AM_PLAN_WINDOW / tile * tile : tile;
     }
-    grow(&need->window, window);
-    grow(&need->raw, window * (j->out_bytes ? j->out_bytes : size));
-    grow(&need->most_windows, windows);
-    need->windows = am_plan_plus(need->windows, windows);
+    charge_sources(j, name, least(elements, window));
+    grow(&need->tile, am_plan_line(least(elements, tile) * sizeof(float)));
+    grow(&need->out, am_plan_line(least(elements, window) * (j->out_bytes ? j->out_bytes : size)));
+    need->windows = am_plan_plus(need->windows, am_plan_windows(elements, window));
     j->computed++;
+    if (need->report)
+        need->text = am_plan_plus(need->text, am_plan_plus(need->report, strlen(name)));
 }
 
 /* A tensor that is not computed with is the donor's; those that others have are compared with it. */
@@ -364,16 +405,17 @@ static uint64_t header(const struct am_plan_need *need)
     return am_plan_plus(order, am_plan_times(need->out_entries, HEADER_BYTES));
 }
 
-/* While windows are at work: as many slots as there can be windows at once. */
+/* While windows are at work: the slots (core/methods/run_slots.c has as many), and what they share. */
 static uint64_t slots(const struct am_plan_need *need, unsigned threads)
 {
+    uint64_t work = am_plan_plus(need->in, am_plan_times(need->tile, need->tiles));
+    uint64_t slot = am_plan_plus(am_plan_plus(need->out, larger(work, need->other)), need->fixed);
+    slot = am_plan_plus(slot, need->acc);
+    uint64_t fit = slot ? larger(AM_PLAN_SLOTS / slot, 1) : 1;
     uint64_t busy =
-        need->by_tensor ? larger(need->most_windows, need->copies) : am_plan_plus(need->windows, need->copies);
-    busy = least(threads ? threads : 1, busy);
-    uint64_t values = am_plan_times(need->blocks, need->window * sizeof(float));
-    uint64_t slot = am_plan_plus(larger(values, need->other), need->raw);
-    uint64_t acc = need->acc_bytes ? am_plan_times(busy + 1, need->acc_bytes) : 0;
-    return am_plan_plus(am_plan_times(busy, slot), acc);
+        least(least((threads ? threads : 1) + AM_PLAN_AHEAD, fit), am_plan_plus(need->windows, need->copies));
+    uint64_t shared = am_plan_plus(need->arena, am_plan_times(need->accs, need->acc));
+    return am_plan_plus(am_plan_times(larger(busy, 1), slot), shared);
 }
 
 /* While files are assembled: the spans of the result, and the donor's header or the buffer that hashes. */
@@ -432,22 +474,57 @@ static void fault_nothing(struct join *j)
                      "%s has no tensor of F16, BF16, F32 or F64 to compute with", d->in->label);
 }
 
+/* An amount of the described needs: [fixed, per_input, per_pair]. */
+static uint64_t amount(const struct am_body *b, const char *name, uint64_t inputs)
+{
+    json_t *list = json_object_get(json_object_get(b->row, "needs"), name);
+    uint64_t v[3], pairs = inputs ? am_plan_times(inputs, inputs - 1) / 2 : 0;
+    for (size_t i = 0; i < 3; i++) {
+        json_int_t n = json_integer_value(json_array_get(list, i));
+        v[i] = n > 0 ? (uint64_t)n : 0;
+    }
+    return am_plan_plus(v[0], am_plan_plus(am_plan_times(v[1], inputs), am_plan_times(v[2], pairs)));
+}
+
+static bool rows(const struct am_body *b)
+{
+    return am_streq(am_row_need(b->row, "rows"), "granularity") &&
+           am_streq(json_string_value(json_object_get(b->params, "granularity")), "row");
+}
+
+/* What the method needs of each slot. A base beside the models is a source, but none of the inputs that it counts. */
+static void take_needs(struct join *j, const struct am_body *b)
+{
+    struct am_plan_need *need = &j->plan.need;
+    json_int_t passes = am_row_need_int(b->row, "passes", 0), local = am_row_need_int(b->row, "local_bytes", 0);
+    uint64_t sources = 0, inputs = 0;
+    for (size_t i = 0; i < j->n; i++) {
+        const struct am_plan_input *in = j->side[i].in;
+        sources += !in->names_only;
+        inputs += !in->names_only && !in->beside;
+        need->spans += in->spans;
+    }
+    j->reads = am_plan_plus(1, passes > 0 ? (uint64_t)passes : 0);
+    need->by_tensor = passes > 0 && !over_model(b);
+    need->by_row = rows(b);
+    uint64_t numbers = amount(b, "report", inputs);
+    need->report = numbers ? am_plan_times(am_plan_plus(numbers, 1), NUMBER_BYTES) : 0;
+    need->others = j->n > 1;
+    need->tiles = sources + 1 + amount(b, "scratch", inputs);
+    need->acc = am_plan_line(amount(b, "acc_bytes", inputs));
+    need->accs = need->by_tensor ? 2 : 1;
+    need->fixed = am_plan_plus(am_plan_line(am_plan_times(amount(b, "tally", inputs), sizeof(double))),
+                               am_plan_line(local > 0 ? (uint64_t)local : 0));
+}
+
 static int make(struct join *j, const struct am_body *b)
 {
-    json_int_t passes = am_row_need_int(b->row, "passes", 0), acc = am_row_need_int(b->row, "acc_bytes", 0);
-    struct am_plan_need *need = &j->plan.need;
     size_t faults = j->faults->total;
-    j->reads = am_plan_plus(1, passes > 0 ? (uint64_t)passes : 0);
     j->out_bytes = out_dtype_bytes(b, j->faults);
-    need->acc_bytes = acc > 0 ? (uint64_t)acc : 0;
-    need->by_tensor = passes > 0 && !over_model(b);
-    need->others = j->n > 1;
-    need->blocks = 1;
-    for (size_t i = 0; i < j->n; i++) {
-        need->blocks += !j->side[i].in->names_only;
-        need->spans += j->side[i].in->spans;
-    }
+    take_needs(j, b);
     AM_TRY(walk(j));
+    for (size_t i = 0; i < j->n; i++)
+        j->plan.need.in = am_plan_plus(j->plan.need.in, j->side[i].window);
     sum_up(j);
     if (j->faults->total == faults && j->computed == 0)
         fault_nothing(j);

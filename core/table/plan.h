@@ -28,6 +28,7 @@ struct am_plan_input {
     const char *pointer; /* "#/inputs/models/1" */
     uint64_t spans;      /* that its weight files are read from */
     bool names_only;     /* am_plan_names_only() */
+    bool beside;         /* am_plan_beside() */
 };
 
 struct am_plan_file {
@@ -39,21 +40,23 @@ struct am_plan_file {
 /* What the run holds in memory, counted while the tables are walked. Sums are over the tensors of all inputs, or of the
  * result. */
 struct am_plan_need {
-    uint64_t blocks;                /* f32 windows of one slot: inputs with numbers, and the result */
-    uint64_t window;                /* elements of the largest window that is computed */
-    uint64_t raw;                   /* bytes of the largest window as stored */
+    uint64_t tile, tiles;           /* bytes of the largest f32 tile of a slot, and how many it has */
+    uint64_t in, out;               /* bytes of the largest windows as stored: of all sources, of the result */
     uint64_t other;                 /* bytes of the largest window of two inputs that are compared */
-    uint64_t windows, copies;       /* of the whole result; the copied ones */
-    uint64_t most_windows;          /* of one computed tensor */
+    uint64_t arena;                 /* bytes of the inputs of a tensor that stay in memory over its passes */
+    uint64_t windows, copies;       /* of the whole result: computed, copied */
+    uint64_t acc, accs;             /* bytes of an accumulator; those of scopes, beside one in each slot */
+    uint64_t fixed;                 /* bytes of what else a slot has */
     uint64_t entries, text;         /* tensors of all inputs, and the bytes of their names and shapes */
     uint64_t spans;                 /* that the inputs are read from */
     uint64_t tensors;               /* of the donor */
     uint64_t out_entries, out_text; /* of them, those that are written */
-    uint64_t acc_bytes;
-    bool others;     /* there are inputs beside the donor */
-    uint64_t header; /* bytes of the longest header of the donor that becomes a blob */
-    bool hashes;     /* files are assembled, and hashed at the end */
-    bool by_tensor;  /* statistics of one tensor at a time */
+    bool others;                    /* there are inputs beside the donor */
+    uint64_t header;                /* bytes of the longest header of the donor that becomes a blob */
+    bool hashes;                    /* files are assembled, and hashed at the end */
+    bool by_tensor;                 /* statistics of one tensor at a time */
+    bool by_row;                    /* tiles are rows */
+    uint64_t report;                /* bytes of the numbers of a computed tensor */
 };
 
 struct am_plan {
@@ -69,11 +72,14 @@ struct am_plan {
 
 /* Whether input i of the body gives names and dtypes and its numbers are never read (needs.base "donor"). */
 bool am_plan_names_only(const struct am_body *b, size_t i);
+/* Whether input i of the body is read beside those that the method counts as its models: a merge's base, what
+ * unlearning compares with. */
+bool am_plan_beside(const struct am_body *b, size_t i);
 /* Whether the method computes the tensors of that name. A method that chooses in its own way may leave some out. */
 bool am_plan_selects(const struct am_body *b, const char *name);
 
 /* Peak memory of a run, in bytes: the one place of this formula. It is the resident size of the worker: its own, the
- * tables of the tensors, a window in each slot, the accumulators. */
+ * tables of the tensors, a window in each slot, what stays over the passes, the accumulators. */
 uint64_t am_plan_memory(const struct am_plan_need *need, unsigned threads);
 
 /* How long a run takes, estimated from the bytes it moves: decides on the slot kept for short jobs, promises nothing.

@@ -354,7 +354,8 @@ static void note_copy(struct am_plan *p, const struct am_plan_tensor *t, bool co
     struct am_plan_need *need = &p->need;
     uint64_t window = t->bytes < AM_PLAN_COPY ? t->bytes : AM_PLAN_COPY;
     need->copies = am_plan_plus(need->copies, am_plan_windows(t->bytes, AM_PLAN_COPY));
-    need->raw = need->raw > window ? need->raw : window;
+    window = am_plan_line(window);
+    need->out = need->out > window ? need->out : window;
     need->other = compared && need->other < window ? window : need->other;
     if (!compared) /* else it is charged already */
         p->read_bytes = am_plan_plus(p->read_bytes, t->bytes);

@@ -8,10 +8,15 @@
 #include "core/table/plan.h"
 
 #define AM_PLAN_WINDOW 262144u             /* elements of one window of the worker */
+#define AM_PLAN_TILE 4096u                 /* elements of one tile */
+#define AM_PLAN_ARENA ((uint64_t)96 << 20) /* the worker's bounds: core/methods/run_parts.h */
+#define AM_PLAN_SLOTS ((uint64_t)64 << 20)
+#define AM_PLAN_AHEAD 6u
 #define AM_PLAN_COPY (4u * AM_PLAN_WINDOW) /* bytes of a window that is copied */
 #define AM_PLAN_SHARDS 1000                /* files of one result */
 #define AM_PLAN_DTYPES 22
 
+uint64_t am_plan_line(uint64_t bytes);         /* rounded up to 64 */
 uint64_t am_plan_plus(uint64_t a, uint64_t b); /* saturate */
 uint64_t am_plan_times(uint64_t a, uint64_t b);
 /* Bytes of an element of a dtype that methods compute with; 0 for all others. */

@@ -43,7 +43,9 @@ static int set_kind(json_t *s, const json_t *p)
     if (strcmp(kind, "int") == 0)
         return set(s, "type", json_string("integer"));
     if (strcmp(kind, "real") == 0)
-        return set(s, "type", json_string("number"));
+        return set(s, "type",
+                   json_is_null(json_object_get(p, "default")) ? json_pack("[s,s]", "number", "null")
+                                                               : json_string("number"));
     if (strcmp(kind, "list") == 0)
         return set(s, "type", json_string("array")) | set(s, "maxItems", json_integer(AM_PARAM_LIST_MAX)) |
                set(s, "items", json_pack("{s:s,s:i}", "type", "string", "maxLength", AM_PARAM_TEXT_MAX));

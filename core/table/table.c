@@ -65,7 +65,7 @@ static bool needs_ok(const json_t *n)
     const json_t *max = json_object_get(n, "max_inputs");
     return count_ok(json_object_get(n, "min_inputs")) && (!max || json_is_null(max) || count_ok(max)) &&
            one_of(n, "base", words) && one_of(n, "task", words) && count_ok(json_object_get(n, "passes")) &&
-           count_ok(json_object_get(n, "acc_bytes"));
+           json_array_size(json_object_get(n, "acc_bytes")) == 3;
 }
 
 static bool method_ok(const json_t *m)

@@ -8,10 +8,18 @@
 
 #include "core/tensor/dtype.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#define AM_KERNELS_NAME "generic"
+/*
+ * Every kernel exists in three sets, "generic", "avx2" and "avx512", which give the same bits. The best that the
+ * processor has is chosen at first use; AMEND_KERNELS=generic|avx2|avx512 in the environment overrides (a set that the
+ * processor lacks, or an unknown name, falls back to the best there is). am_kernels_name() tells which one runs.
+ */
+const char *am_kernels_name(void);
+/* For tests and the bench: chooses a set by name from now on; false when the processor lacks it. Not thread-safe. */
+bool am_kernels_force(const char *name);
 
 /* Unaligned little-endian elements of a computed dtype (am_dtype_computed) to f32. F64 is rounded once. */
 void am_load_f32(enum am_dtype from, const void *src, float *dst, size_t n);
@@ -26,6 +34,8 @@ size_t am_store_f32(enum am_dtype to, const float *src, void *dst, size_t n, enu
 /* Index of the first NaN or infinity, or n; *ret_count (may be NULL) gets how many there are. */
 size_t am_nonfinite_f32(const float *x, size_t n, size_t *ret_count);
 
+/* From here on `out` (num, div, count) may be an input itself, never a shifted part of one. Which NaN arithmetic gives
+   is the processor's affair: sets may differ in its sign and payload, which am_store_f32 takes away. */
 void am_copy_f32(float *out, const float *x, size_t n);                /* out = x */
 void am_scale_f32(float *out, float a, const float *x, size_t n);      /* out = fl(a*x) */
 void am_axpy_f32(float *out, float a, const float *x, size_t n);       /* out = fl(out + fl(a*x)) */
@@ -34,5 +44,39 @@ void am_sub_f32(float *out, const float *x, const float *y, size_t n); /* out = 
 void am_add_f32(float *out, const float *x, const float *y, size_t n); /* out = fl(x+y) */
 void am_axpy_diff_f32(float *out, float a, const float *x, const float *y,
                       size_t n); /* out = fl(out + fl(a*fl(x-y))) */
+void am_blend_f32(float *out, float a, const float *x, float b, const float *y, size_t n); /* fl(fl(a*x) + fl(b*y)) */
+
+/*
+ * Deterministic sums of one block, n <= 4096 (AM_TILE): f64, 16 lanes, lane j takes the elements with index = j mod 16
+ * in order, lanes are added in the tree (j, j+8), (j, j+4), (j, j+2), (j, j+1) (merge.md A3). Blocks are added by the
+ * caller in their order. Products of two f32 are exact in f64.
+ */
+double am_block_dot(const float *x, const float *y, size_t n);
+double am_block_sum(const float *x, size_t n);
+double am_block_sum_abs(const float *x, size_t n);
+
+/*
+ * Selection by magnitude. The key of an element is the 31 magnitude bits of its f32, u = bits(|x|), whose order is the
+ * order of |x|.
+ * am_count_range: counts keys >= high into the result, and for low <= u < high adds one to bins[(u - low) >> shift];
+ * the caller has room for (high - low) >> shift (rounded up) bins.
+ */
+uint64_t am_count_range(const float *x, size_t n, uint32_t low, uint32_t high, unsigned shift, uint32_t *bins);
+size_t am_count_equal(const float *x, size_t n, uint32_t key);
+/* out = x where low <= u < high, else +0. out may be x. Returns how many stayed. */
+size_t am_keep_range(float *out, const float *x, size_t n, uint32_t low, uint32_t high);
+
+/*
+ * Sign election (merge.md A14). e: one input's weighted entry; sum: the sum of all e. For each element: e takes part
+ * when e != 0 and its sign is the elected one (+ when sum >= 0, else -); then num = fl(num + e) and div = fl(div + w).
+ * A NaN always takes part, so that it is not lost.
+ */
+void am_elect_add(float *num, float *div, const float *e, float w, const float *sum, size_t n);
+void am_add_sign(float *count, const float *e, size_t n); /* count += 1, -1 or 0 by the sign of e (0 for +-0) */
+void am_div_each(float *num, const float *div, size_t n); /* num = fl(num / (div == 0 ? 1 : div)) */
+
+/* Sorts m arrays element by element: afterwards x[0][i] <= x[1][i] <= ... for every i (a fixed network of
+   compare-exchanges; m <= 100). NaN: unspecified but deterministic. */
+void am_sort_columns(float *const *x, size_t m, size_t n);
 
 #endif

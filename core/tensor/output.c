@@ -210,6 +210,12 @@ int am_output_hash(struct am_output *o, const struct am_out_tensor *t, const voi
     return 0;
 }
 
+void am_output_behind(const struct am_output *o, const struct am_out_tensor *t, uint64_t n)
+{
+    const struct am_out_file *f = &o->file[t->file];
+    am_sys_behind(f->fd, f->hashed > n ? f->hashed - n : 0, n);
+}
+
 /* A sync that failed is final: the file is closed and removed, never synced again. */
 static int finish_file(struct am_output *o, struct am_out_file *f)
 {

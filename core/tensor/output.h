@@ -79,6 +79,8 @@ int am_output_write(const struct am_output *o, const struct am_out_tensor *t, co
                     uint64_t off);
 /* Takes the bytes into the file's hash; must be called in file order, once for every byte of data. */
 int am_output_hash(struct am_output *o, const struct am_out_tensor *t, const void *bytes, size_t n);
+/* The `n` bytes that were hashed last go on their way to the disk, so that the sync at the end is short. */
+void am_output_behind(const struct am_output *o, const struct am_out_tensor *t, uint64_t n);
 /* fsync and close every file; fills in sha256. -AM_E_INTERNAL when a file was not hashed to its end (a bug). */
 int am_output_finish(struct am_output *o);
 /* The bytes of model.safetensors.index.json for free(). NULL: there is one file, or memory is short. */

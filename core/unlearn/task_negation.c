@@ -26,11 +26,16 @@ static bool unchanged(const struct am_args *args, const struct am_tensor_info *t
     return (float)am_arg_real(args, "lambda") == 0;
 }
 
+static void prepare(const struct am_scope_info *s, void *local)
+{
+    *(float *)local = (float)am_arg_real(s->args, "lambda");
+}
+
 static int apply(const struct am_window *w, const void *acc)
 {
     (void)acc;
     const float *model = w->x[0], *tuned = w->x[1];
-    float lambda = (float)am_arg_real(w->args, "lambda");
+    float lambda = *(const float *)w->local;
     if (lambda == 0) {
         am_copy_f32(w->out, model, w->n); /* x - (-0) would turn -0 into +0 */
         return 0;
@@ -48,9 +53,10 @@ const struct am_method am_method_unlearn_task_negation = {
     .since = "0.1",
     .paper = "arXiv:2212.04089",
     .summary = "subtract what fine-tuning on the forget set added",
-    .needs = {.min_inputs = 1, .max_inputs = 1, .task = AM_YES},
+    .needs = {.min_inputs = 1, .max_inputs = 1, .task = AM_YES, .local_bytes = sizeof(float)},
     .params = params,
     .common = am_policies,
     .unchanged = unchanged,
+    .prepare = prepare,
     .apply = apply,
 };

@@ -7,7 +7,9 @@
 #include "core/table/body.h"
 #include "core/table/members.h"
 #include "server/api/api.h"
+#include "server/api/idempotency.h"
 #include "server/reply.h"
+#include "server/schedule.h"
 #include "server/tasks.h"
 #include "storage/backup.h"
 
@@ -17,30 +19,52 @@
 
 #define TARGET ((struct am_where){.pointer = "#/target"})
 
-static int reply_queued(struct am_req *r, const char *uid)
+struct added {
+    const struct am_idem *idem;
+    json_t *answer; /* of a request with a key */
+};
+
+static int keep(struct am_db *db, const char *uid, void *arg)
 {
+    struct added *a = arg;
+    return am_idem_keep_job(db, a->idem, uid, &a->answer);
+}
+
+static int queue_task(struct am_req *r, const struct am_idem *idem, const char *kind, json_t *more)
+{
+    char uid[64];
     int queued = MHD_NO;
-    char location[100];
-    snprintf(location, sizeof location, "/v1/jobs/%s", uid);
-    const char *headers[] = {"Location", location, "Retry-After", "2", NULL};
+    struct added a = {.idem = idem};
+    int rc = am_task_queue(r->srv->store, r->srv->cfg, kind, more, keep, &a, uid);
+    if (rc < 0) {
+        json_decref(a.answer);
+        return rc == -AM_E_QUEUE_FULL
+                   ? am_reply_problem(r, AM_E_QUEUE_FULL, "the queue holds limits.queue entries; try again later")
+                   : am_reply_error(r, rc, "the task could not be stored");
+    }
+    am_engine_wake(r->srv->engine);
+    if (a.answer)
+        return am_reply_accepted(r, a.answer);
     struct am_db *db = am_reader(r, &queued);
     if (!db)
         return queued;
     json_t *job = am_job_load(r, db, uid, NULL);
-    return job ? am_reply_json(r, 202, job, headers)
+    return job ? am_reply_accepted(r, job)
                : am_reply_problem(r, AM_E_INTERNAL, "the task %s was stored and cannot be read back", uid);
 }
 
-static int queue_task(struct am_req *r, const char *kind, json_t *more)
+/* Answers a request that was answered before, or lets `fresh` answer it. */
+static int once(struct am_req *r, int (*fresh)(struct am_req *r, const struct am_idem *idem))
 {
-    char uid[64];
-    int rc = am_task_queue(r->srv->store, r->srv->cfg, kind, more, uid);
-    if (rc == -AM_E_QUEUE_FULL)
-        return am_reply_problem(r, AM_E_QUEUE_FULL, "the queue holds limits.queue entries; try again later");
-    if (rc < 0)
-        return am_reply_error(r, rc, "the task could not be stored");
-    am_engine_wake(r->srv->engine);
-    return reply_queued(r, uid);
+    int queued = MHD_NO;
+    struct am_idem idem;
+    int rc = am_idem_begin(&idem, r, &queued);
+    if (rc == 1)
+        queued = am_reply_accepted(r, json_incref(idem.stored));
+    else if (rc == 0)
+        queued = fresh(r, &idem);
+    am_idem_end(&idem);
+    return queued;
 }
 
 /* ---- what each kind makes of its target: members of the recipe ---- */
@@ -75,7 +99,7 @@ static void target_file(struct am_req *r, const char *target, json_t **more, str
 {
     char name[4200], why[600];
     int rc = 0;
-    if (!target && (rc = am_task_backup_name(r->srv->store, am_now_ms(), name, sizeof name)) < 0) {
+    if (!target && (rc = am_task_backup_name(r->srv->store, r->srv->cfg, "", am_now_ms(), name, sizeof name)) < 0) {
         am_fault_add(f, -rc, TARGET, "the folder backup/ cannot be made in data_dir");
         return;
     }
@@ -86,7 +110,17 @@ static void target_file(struct am_req *r, const char *target, json_t **more, str
         *more = json_pack("{s:s}", "target", target ? target : name);
 }
 
-int am_api_task_create(struct am_req *r)
+static void share_of_scrub(struct am_req *r, json_t **more, struct am_faults *f)
+{
+    struct am_db *db = am_store_read(r->srv->store);
+    int rc = db ? am_schedule_scrub(db, r->srv->cfg, am_now_ms(), more) : -AM_E_INTERNAL;
+    if (rc < 0)
+        am_fault_add(f, -rc, (struct am_where){.pointer = "#/kind"}, "%s",
+                     rc == -AM_E_INVALID_PARAMS ? "store.scrub_days is 0, so nothing is ever due; verify reads it all"
+                                                : "the database cannot be read");
+}
+
+static int create(struct am_req *r, const struct am_idem *idem)
 {
     static const char *const known[] = {"kind", "target", NULL};
     struct am_faults f = {0};
@@ -103,13 +137,20 @@ int am_api_task_create(struct am_req *r)
         target_version(r, target, &more, &f);
     else if (kind && target)
         am_fault_add(&f, AM_E_INVALID_PARAMS, TARGET, "a task %s has no target: it looks at the whole store", kind);
+    else if (am_streq(kind, "scrub"))
+        share_of_scrub(r, &more, &f);
     if (!f.n)
-        return queue_task(r, kind, more);
+        return queue_task(r, idem, kind, more);
     json_decref(more);
     return am_reply_faults(r, &f);
 }
 
-int am_api_version_verify(struct am_req *r)
+int am_api_task_create(struct am_req *r)
+{
+    return once(r, create);
+}
+
+static int verify(struct am_req *r, const struct am_idem *idem)
 {
     int queued = MHD_NO;
     int64_t version;
@@ -117,5 +158,10 @@ int am_api_version_verify(struct am_req *r)
     if (am_find_version(r, &version, NULL, &queued) < 0)
         return queued;
     int rc = am_version_brief(am_store_read(r->srv->store), version, take_commit, &more);
-    return rc < 0 ? am_reply_error(r, rc, "the version could not be read") : queue_task(r, "verify", more);
+    return rc < 0 ? am_reply_error(r, rc, "the version could not be read") : queue_task(r, idem, "verify", more);
+}
+
+int am_api_version_verify(struct am_req *r)
+{
+    return once(r, verify);
 }

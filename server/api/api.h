@@ -73,6 +73,8 @@ bool am_accepts_jobs(struct am_req *r, int *ret_queued);
 json_t *am_version_json(const struct am_version_row *v);
 /* The job as an object, or NULL. *ret_etag (room for 64) for conditional requests. */
 json_t *am_job_load(struct am_req *r, struct am_db *db, const char *uid, char *ret_etag);
+/* 202 with a job that was queued just now, or then. */
+int am_reply_accepted(struct am_req *r, json_t *job /* stolen */);
 
 /* Class of a stored file and its ETag: git SHA-1 for regular files, SHA-256 for class lfs. */
 const char *am_file_etag(const struct am_file_row *f);

@@ -97,3 +97,11 @@ int am_find_version(struct am_req *r, int64_t *ret_version, bool *ret_fixed, int
         *ret_queued = am_reply_error(r, rc, "the database could not answer");
     return rc;
 }
+
+int am_reply_accepted(struct am_req *r, json_t *job)
+{
+    char location[100];
+    snprintf(location, sizeof location, "/v1/jobs/%s", json_string_value(json_object_get(job, "id")));
+    const char *headers[] = {"Location", location, "Retry-After", "2", NULL};
+    return am_reply_json(r, 202, job, headers);
+}

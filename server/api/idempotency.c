@@ -85,12 +85,13 @@ static int read_key(struct am_idem *i, int *ret_queued)
     return 0;
 }
 
-/* SHA-256 of method, path and the body's canonical JSON; the path as its pattern with the decoded arguments. */
+/* SHA-256 of method, path and the body's canonical JSON, if there is a body; the path as its pattern with the decoded
+   arguments. */
 static int fingerprint(struct am_idem *i)
 {
     const struct am_req *r = i->r;
     AM_CLEANUP(am_hash_freep) struct am_hash *h = am_hash_new(AM_SHA256);
-    char *body = am_canon(r->json);
+    char *body = r->json ? am_canon(r->json) : strdup("");
     if (h && body) {
         am_hash_put(h, r->route->method, strlen(r->route->method) + 1);
         am_hash_put(h, r->route->pattern, strlen(r->route->pattern) + 1);
@@ -182,6 +183,15 @@ int am_idem_keep(struct am_db *db, const struct am_idem *i, int status, const js
     int rc = text ? am_idem_put(db, &row, since(i->r)) : -AM_E_OUT_OF_MEMORY;
     free(text);
     return rc;
+}
+
+int am_idem_keep_job(struct am_db *db, const struct am_idem *i, const char *uid, json_t **ret)
+{
+    if (!i->key[0])
+        return 0;
+    json_decref(*ret);
+    *ret = am_job_load(i->r, db, uid, NULL);
+    return *ret ? am_idem_keep(db, i, 202, *ret) : -AM_E_INTERNAL;
 }
 
 void am_idem_end(struct am_idem *i)

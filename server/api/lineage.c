@@ -34,10 +34,10 @@ static int add_edge(void *ctx, const struct am_lineage_edge *e)
 {
     struct graph *g = ctx;
     json_t *child = json_object_get(g->by_id, e->to); /* an edge was made by the job that made its child */
-    json_t *o =
-        json_pack("{s:s, s:s, s:s, s:o, s:O?, s:O?, s:O?}", "from", e->from, "to", e->to, "role", e->role, "weight",
-                  isfinite(e->weight) ? json_real(e->weight) : json_null(), "job", json_object_get(child, "job"),
-                  "type", json_object_get(child, "type"), "method", json_object_get(child, "method"));
+    json_t *o = json_pack("{s:s, s:s, s:s, s:o, s:o, s:O?, s:O?, s:O?}", "from", e->from, "to", e->to, "role", e->role,
+                          "weight", isfinite(e->weight) ? json_real(e->weight) : json_null(), "trust",
+                          isfinite(e->trust) ? json_real(e->trust) : json_null(), "job", json_object_get(child, "job"),
+                          "type", json_object_get(child, "type"), "method", json_object_get(child, "method"));
     return json_array_append_new(g->edges, o) < 0 ? -AM_E_OUT_OF_MEMORY : 0;
 }
 
@@ -75,62 +75,70 @@ static void edge_label(json_t *e, struct am_buf *b)
     }
 }
 
-static int reply_mermaid(struct am_req *r, const struct graph *g)
+/* In a line, $ and a letter stand for: i, f, t the first digits of "id", "from", "to"; n, e the label of a node, an
+ * edge.
+ */
+static const struct picture {
+    const char *format, *type, *begin, *node, *line_break, *edge, *end;
+} pictures[] = {
+    {"mermaid", "text/vnd.mermaid; charset=utf-8", "graph LR\n", "    c$i[\"$n\"]\n", " ", "    c$f -->|$e| c$t\n", ""},
+    {"dot", "text/vnd.graphviz; charset=utf-8", "digraph lineage {\n    rankdir=LR;\n", "    \"$i\" [label=\"$n\"];\n",
+     "\\n", "    \"$f\" -> \"$t\" [label=\"$e\"];\n", "}\n"},
+};
+
+static void put_line(const struct picture *p, const char *line, json_t *o, struct am_buf *b)
 {
-    struct am_buf b;
-    json_t *o;
-    size_t i;
-    am_buf_init(&b, 32u << 20);
-    am_buf_puts(&b, "graph LR\n");
-    json_array_foreach(g->nodes, i, o)
-    {
-        am_buf_printf(&b, "    c%.12s[\"", text_of(o, "id"));
-        label(o, " ", &b);
-        am_buf_puts(&b, "\"]\n");
+    for (; *line; line++) {
+        size_t plain = strcspn(line, "$");
+        am_buf_put(b, line, plain);
+        line += plain;
+        if (!*line)
+            return;
+        switch (*++line) {
+        case 'n':
+            label(o, p->line_break, b);
+            break;
+        case 'e':
+            edge_label(o, b);
+            break;
+        default:
+            am_buf_printf(b, "%.12s", text_of(o, *line == 'i' ? "id" : *line == 'f' ? "from" : "to"));
+        }
     }
-    json_array_foreach(g->edges, i, o)
-    {
-        am_buf_printf(&b, "    c%.12s -->|", text_of(o, "from"));
-        edge_label(o, &b);
-        am_buf_printf(&b, "| c%.12s\n", text_of(o, "to"));
-    }
-    size_t n = b.len;
-    return am_reply_text(r, "text/vnd.mermaid; charset=utf-8", am_buf_take(&b), n);
 }
 
-static int reply_dot(struct am_req *r, const struct graph *g)
+static const struct picture *find_picture(const char *format)
+{
+    for (size_t i = 0; i < sizeof pictures / sizeof *pictures; i++)
+        if (strcmp(pictures[i].format, format) == 0)
+            return &pictures[i];
+    return NULL;
+}
+
+static int reply_picture(struct am_req *r, const struct picture *p, const struct graph *g)
 {
     struct am_buf b;
     json_t *o;
     size_t i;
     am_buf_init(&b, 32u << 20);
-    am_buf_puts(&b, "digraph lineage {\n    rankdir=LR;\n");
-    json_array_foreach(g->nodes, i, o)
-    {
-        am_buf_printf(&b, "    \"%.12s\" [label=\"", text_of(o, "id"));
-        label(o, "\\n", &b);
-        am_buf_puts(&b, "\"];\n");
-    }
-    json_array_foreach(g->edges, i, o)
-    {
-        am_buf_printf(&b, "    \"%.12s\" -> \"%.12s\" [label=\"", text_of(o, "from"), text_of(o, "to"));
-        edge_label(o, &b);
-        am_buf_puts(&b, "\"];\n");
-    }
-    am_buf_puts(&b, "}\n");
+    am_buf_puts(&b, p->begin);
+    json_array_foreach(g->nodes, i, o) put_line(p, p->node, o, &b);
+    json_array_foreach(g->edges, i, o) put_line(p, p->edge, o, &b);
+    am_buf_puts(&b, p->end);
     size_t n = b.len;
-    return am_reply_text(r, "text/vnd.graphviz; charset=utf-8", am_buf_take(&b), n);
+    return am_reply_text(r, p->type, am_buf_take(&b), n);
 }
 
 struct query {
     int depth;
     unsigned ways;
     const char *format, *direction;
+    const struct picture *picture; /* NULL: json */
 };
 
 static int read_query(struct am_req *r, struct query *q, int *ret_queued)
 {
-    static const char *const directions[] = {"up", "down", "both"}, *const formats[] = {"json", "mermaid", "dot"};
+    static const char *const directions[] = {"up", "down", "both"};
     const char *depth = am_req_query(r, "depth");
     int64_t d = 8;
     if (depth && strcmp(depth, "all") == 0)
@@ -141,11 +149,11 @@ static int read_query(struct am_req *r, struct query *q, int *ret_queued)
     q->direction = am_req_query(r, "direction") ? am_req_query(r, "direction") : "up";
     q->format = am_req_query(r, "format") ? am_req_query(r, "format") : "json";
     q->ways = 0;
-    bool known = false;
+    q->picture = find_picture(q->format);
+    bool known = q->picture || strcmp(q->format, "json") == 0;
     for (unsigned i = 0; i < 3; i++) {
         if (strcmp(q->direction, directions[i]) == 0)
             q->ways = i + 1;
-        known = known || strcmp(q->format, formats[i]) == 0;
     }
     if (q->ways == 0 || !known) {
         *ret_queued =
@@ -183,10 +191,8 @@ int am_api_lineage(struct am_req *r)
         rc = am_lineage_walk(db, version, q.ways, q.depth, MAX_NODES, add_node, add_edge, &g, &truncated);
     if (rc < 0)
         queued = am_reply_error(r, rc, "the lineage could not be read");
-    else if (strcmp(q.format, "mermaid") == 0)
-        queued = reply_mermaid(r, &g);
-    else if (strcmp(q.format, "dot") == 0)
-        queued = reply_dot(r, &g);
+    else if (q.picture)
+        queued = reply_picture(r, q.picture, &g);
     else
         queued = am_reply_json(r, 200,
                                json_pack("{s:s, s:s, s:s, s:o, s:b, s:O, s:O}", "object", "lineage", "root", root,

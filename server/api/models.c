@@ -12,8 +12,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-static json_t *model_json(const struct am_model_row *m)
+static json_t *model_json(struct am_db *db, const struct am_model_row *m)
 {
+    int64_t physical;
+    if (am_model_physical(db, m->id, &physical) < 0)
+        return NULL;
     char self[260];
     snprintf(self, sizeof self, "/v1/models/%s", m->name);
     json_t *head = json_pack("{s:s, s:I}", "commit", m->head_commit, "number", (json_int_t)m->head_number);
@@ -23,11 +26,12 @@ static json_t *model_json(const struct am_model_row *m)
                      "id", m->name, "description", m->description ? m->description : "", "private", m->is_private,
                      "labels", am_json_stored(m->labels), "created_at", am_json_time(m->created_at), "created_by",
                      m->created_by, "head", head, "refs", refs, "versions", (json_int_t)m->versions, "logical_bytes",
-                     (json_int_t)m->logical_bytes, "physical_bytes", (json_int_t)m->physical_bytes, "deleted_at",
-                     "links", "self", self);
+                     (json_int_t)m->logical_bytes, "physical_bytes", (json_int_t)physical, "deleted_at", "links",
+                     "self", self);
 }
 
 struct collect {
+    struct am_db *db;
     json_t *data;
     char last[200], etag[64];
 };
@@ -37,7 +41,7 @@ static int add_model(void *ctx, const struct am_model_row *m)
     struct collect *c = ctx;
     snprintf(c->last, sizeof c->last, "%s", m->name);
     snprintf(c->etag, sizeof c->etag, "m%lld-%lld", (long long)m->id, (long long)m->rev);
-    return json_array_append_new(c->data, model_json(m)) < 0 ? -AM_E_OUT_OF_MEMORY : 0;
+    return json_array_append_new(c->data, model_json(c->db, m)) < 0 ? -AM_E_OUT_OF_MEMORY : 0;
 }
 
 int am_api_models(struct am_req *r)
@@ -49,7 +53,7 @@ int am_api_models(struct am_req *r)
     struct am_db *db = am_reader(r, &queued);
     if (!db)
         return queued;
-    struct collect c = {.data = json_array()};
+    struct collect c = {.db = db, .data = json_array()};
     int rc = am_model_list(db, am_req_query(r, "after"), (int)limit + 1, am_req_query(r, "search"), add_model, &c);
     if (rc < 0) {
         json_decref(c.data);
@@ -78,7 +82,7 @@ static int reply_model(struct am_req *r, const char *name)
     struct am_db *db = am_reader(r, &queued);
     if (!db)
         return queued;
-    struct collect c = {.data = json_array()};
+    struct collect c = {.db = db, .data = json_array()};
     int rc = am_model_get(db, name, add_model, &c);
     json_t *m = json_incref(json_array_get(c.data, 0));
     json_decref(c.data);
@@ -97,6 +101,7 @@ int am_api_model(struct am_req *r)
 }
 
 struct create {
+    struct am_db *db; /* the writer's */
     struct am_model_new row;
     char other[200];
     const struct am_idem *idem;
@@ -105,18 +110,19 @@ struct create {
 
 static int take_model(void *ctx, const struct am_model_row *m)
 {
-    json_t **answer = ctx;
-    json_decref(*answer);
-    *answer = model_json(m);
-    return *answer ? 0 : -AM_E_OUT_OF_MEMORY;
+    struct create *c = ctx;
+    json_decref(c->answer);
+    c->answer = model_json(c->db, m);
+    return c->answer ? 0 : -AM_E_OUT_OF_MEMORY;
 }
 
 static int create_model(struct am_db *db, void *arg)
 {
     struct create *c = arg;
     int64_t id;
+    c->db = db;
     AM_TRY(am_model_create(db, &c->row, &id, c->other));
-    AM_TRY(am_model_get(db, c->row.name, take_model, &c->answer));
+    AM_TRY(am_model_get(db, c->row.name, take_model, c));
     return am_idem_keep(db, c->idem, 201, c->answer);
 }
 

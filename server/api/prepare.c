@@ -143,7 +143,8 @@ static int join_tensors(struct am_submit *s)
                                        .cursor = am_tensor_open(s->db, s->in[i].version),
                                        .label = s->in[i].label,
                                        .pointer = s->body.input[i].pointer,
-                                       .names_only = am_plan_names_only(&s->body, i)};
+                                       .names_only = am_plan_names_only(&s->body, i),
+                                       .beside = am_plan_beside(&s->body, i)};
         rc = in[n].cursor ? am_version_spans(s->db, s->in[i].version, &in[n].spans) : -AM_E_INTERNAL;
         n++;
     }

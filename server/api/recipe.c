@@ -47,14 +47,15 @@ json_t *am_submit_resolved(const struct am_submit *s)
 {
     json_t *options = json_copy(s->body.options);
     json_object_set_new(options, "threads", json_integer(s->threads));
-    return json_pack("{s:s, s:s, s:o, s:I, s:O, s:o, s:O, s:s, s:s, s:n, s:i, s:s}", "type", s->body.type, "method",
+    return json_pack("{s:s, s:s, s:o, s:I, s:O, s:o, s:O, s:s, s:n, s:n, s:i, s:s}", "type", s->body.type, "method",
                      s->body.method, "inputs", inputs_json(s, false), "donor", (json_int_t)s->body.donor, "params",
                      s->body.params, "options", options, "seed", json_object_get(s->body.options, "seed"), "program",
-                     "amendd " AM_VERSION, "kernels", "generic", "blas", "threads", (int)s->threads, "spec_sha256",
+                     "amendd " AM_VERSION, "kernels", "blas", "threads", (int)s->threads, "spec_sha256",
                      s->spec_sha256);
 }
 
-/* "task_arithmetic of digits/rot90@v1, digits/shifted@v1 on digits/base@v1" */
+/* "task_arithmetic of digits/rot90@v1, digits/shifted@v1 on digits/base@v1", "port of digits/rot90@v1 since
+   digits/base@v1 on digits/base@v2" */
 static void default_message(const struct am_submit *s, char *out, size_t cap)
 {
     const char *glue = " of ", *base = NULL;
@@ -64,8 +65,9 @@ static void default_message(const struct am_submit *s, char *out, size_t cap)
             base = s->in[i].label;
             continue;
         }
+        bool old_base = am_streq(s->body.input[i].role, "old_base");
         if (n < cap)
-            n += (size_t)snprintf(out + n, cap - n, "%s%s", glue, s->in[i].label);
+            n += (size_t)snprintf(out + n, cap - n, "%s%s", old_base ? " since " : glue, s->in[i].label);
         glue = ", ";
     }
     if (base && n < cap)

@@ -56,7 +56,6 @@ static void read_request(struct am_req *r, struct request *q, struct am_faults *
 
 struct added { /* a task, and whose key it is kept under */
     struct am_job_new job;
-    struct am_req *r;
     const struct am_idem *idem;
 };
 
@@ -64,11 +63,9 @@ struct added { /* a task, and whose key it is kept under */
 static int insert(struct am_db *db, void *arg)
 {
     struct added *a = arg;
+    json_t *task = NULL;
     AM_TRY(am_job_insert(db, &a->job));
-    if (!a->idem->key[0])
-        return 0;
-    json_t *task = am_job_load(a->r, db, a->job.uid, NULL);
-    int rc = task ? am_idem_keep(db, a->idem, 202, task) : -AM_E_INTERNAL;
+    int rc = am_idem_keep_job(db, a->idem, a->job.uid, &task);
     json_decref(task);
     return rc;
 }
@@ -88,7 +85,7 @@ static int queue_task(struct am_req *r, const struct request *q, const struct am
     int rc = spec_text && publish_text && am_canon_sha256(spec, digest) == 0 ? 0 : -AM_E_OUT_OF_MEMORY;
     int64_t now = am_now_ms();
     am_id_new("job_", now, uid);
-    struct added a = {.r = r, .idem = idem};
+    struct added a = {.idem = idem};
     a.job = (struct am_job_new){.uid = uid,
                                 .type = "task",
                                 .method = "import",
@@ -151,18 +148,15 @@ static int reply_failed(struct am_req *r, json_t *job)
 static int reply_task(struct am_req *r, const char *uid, bool ended)
 {
     int queued = MHD_NO;
-    char location[100], model[200];
+    char model[200];
     struct am_db *db = am_reader(r, &queued);
     if (!db)
         return queued;
     json_t *job = am_job_load(r, db, uid, NULL);
     if (!job)
         return am_reply_problem(r, AM_E_INTERNAL, "the task %s cannot be read", uid);
-    if (!ended) {
-        snprintf(location, sizeof location, "/v1/jobs/%s", uid);
-        const char *headers[] = {"Location", location, "Retry-After", "2", NULL};
-        return am_reply_json(r, 202, job, headers);
-    }
+    if (!ended)
+        return am_reply_accepted(r, job);
     am_model_id(r, model);
     bool good = am_streq(json_string_value(json_object_get(job, "status")), "succeeded");
     queued = good ? reply_created(r, db, model, job) : reply_failed(r, job);

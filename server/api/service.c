@@ -67,6 +67,19 @@ static json_t *confinement_check(struct am_engine *engine)
     return json_pack("{s:s, s:s, s:o}", "status", known && !all ? "warn" : "ok", "detail", detail, "holds", list);
 }
 
+static json_t *workers_check(struct am_engine *engine, bool draining)
+{
+    char detail[160];
+    bool choked;
+    unsigned running = am_engine_running(engine), lost = am_engine_lost(engine, &choked);
+    if (draining || !lost)
+        snprintf(detail, sizeof detail, draining ? "draining" : "%u running", running);
+    else
+        snprintf(detail, sizeof detail, "%u running; %u were killed and do not end%s: look at the machine's disks",
+                 running, lost, choked ? ", so no other is started" : "");
+    return json_pack("{s:s, s:s}", "status", draining ? "fail" : lost ? "warn" : "ok", "detail", detail);
+}
+
 /* What the last check of the database found. */
 static json_t *check_integrity(struct am_store *store, bool *ret_sound)
 {
@@ -97,8 +110,7 @@ int am_api_readyz(struct am_req *r)
     snprintf(detail, sizeof detail, "%llu bytes free, %llu to be kept (store.min_free)", (unsigned long long)space.free,
              (unsigned long long)space.min_free);
     json_object_set_new(checks, "store", check(room, detail));
-    snprintf(detail, sizeof detail, "%u running", am_engine_running(r->srv->engine));
-    json_object_set_new(checks, "workers", check(!draining, draining ? "draining" : detail));
+    json_object_set_new(checks, "workers", workers_check(r->srv->engine, draining));
     json_object_set_new(checks, "confinement", confinement_check(r->srv->engine));
     snprintf(detail, sizeof detail, "SQLite %s%s", am_store_sqlite_version(),
              am_store_sqlite_wal_reset_bug() ? " has the WAL-reset bug; harmless while amendd is the only writer: do "

@@ -17,7 +17,6 @@
 struct added { /* a row, and the answer that shows it */
     char uid[64];
     struct am_job_new job;
-    struct am_req *r;
     const struct am_idem *idem;
     json_t *answer; /* of a request with a key */
 };
@@ -27,11 +26,7 @@ static int insert(struct am_db *db, void *arg)
 {
     struct added *a = arg;
     AM_TRY(am_job_insert(db, &a->job));
-    if (!a->idem->key[0])
-        return 0;
-    json_decref(a->answer);
-    a->answer = am_job_load(a->r, db, a->uid, NULL);
-    return a->answer ? am_idem_keep(db, a->idem, 202, a->answer) : -AM_E_INTERNAL;
+    return am_idem_keep_job(db, a->idem, a->uid, &a->answer);
 }
 
 static char *dump(json_t *stolen)
@@ -79,17 +74,9 @@ static int insert_job(struct am_submit *s, struct added *a)
     return rc;
 }
 
-static int reply_accepted(struct am_req *r, json_t *job /* stolen */)
-{
-    char location[100];
-    snprintf(location, sizeof location, "/v1/jobs/%s", json_string_value(json_object_get(job, "id")));
-    const char *headers[] = {"Location", location, "Retry-After", "2", NULL};
-    return am_reply_json(r, 202, job, headers);
-}
-
 static int submit(struct am_submit *s, const struct am_idem *idem)
 {
-    struct added a = {.r = s->r, .idem = idem};
+    struct added a = {.idem = idem};
     int rc = am_submit_prepare(s);
     if (rc == 0 && s->faults.n)
         return am_reply_faults(s->r, &s->faults);
@@ -103,7 +90,7 @@ static int submit(struct am_submit *s, const struct am_idem *idem)
     }
     am_engine_wake(s->r->srv->engine);
     json_t *job = a.answer ? a.answer : am_job_load(s->r, s->db, a.uid, NULL);
-    return job ? reply_accepted(s->r, job)
+    return job ? am_reply_accepted(s->r, job)
                : am_reply_problem(s->r, AM_E_INTERNAL, "the job %s was stored and cannot be read back", a.uid);
 }
 
@@ -118,7 +105,7 @@ int am_api_job_submit(struct am_req *r)
     struct am_idem idem;
     int rc = am_idem_begin(&idem, r, &queued);
     if (rc == 1) {
-        queued = reply_accepted(r, json_incref(idem.stored));
+        queued = am_reply_accepted(r, json_incref(idem.stored));
     } else if (rc == 0) {
         struct am_submit s = {.r = r, .db = am_reader(r, &queued)};
         if (s.db && am_accepts_jobs(r, &queued))

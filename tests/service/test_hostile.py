@@ -184,6 +184,7 @@ CASES = {
     "result_no_end": ("publish-failed", r"end"),
     "result_outside": ("publish-failed", r"staged name is not a plain name"),
     "result_wrong_hash": ("publish-failed", r"sha256|hash|SHA-256"),
+    "result_gaps": ("publish-failed", r"the spans of notes.bin do not tile it: one begins at 11"),
 }
 
 
@@ -205,6 +206,8 @@ def test_every_act_has_a_test(daemon):
         "flood_log",
         "result_good",
         "result_other_bytes",
+        "result_spans",
+        "result_other_spans",
     }
 
 
@@ -213,6 +216,10 @@ def test_the_lies_are_about_one_thing(daemon):
     job = beside_a_neighbour(daemon, debug("result_good"))
     assert job["status"] == "succeeded", job
     assert list(daemon.client.files(f"h/made@{job['result']['version']['commit']}")) == ["notes.json"]
+    job = beside_a_neighbour(daemon, debug("result_spans"))
+    assert job["status"] == "succeeded", job
+    version = f"h/made@{job['result']['version']['commit']}"
+    assert daemon.client.download(version, "notes.bin") == b"ABCDEFGHIJ0123456789"
 
 
 def test_a_lie_about_bytes_is_found_by_verify(daemon):
@@ -228,6 +235,34 @@ def test_a_lie_about_bytes_is_found_by_verify(daemon):
     assert found["blob"] == hashlib.sha256(b'{"made":"by a liar"}\n').hexdigest(), found
     assert version in found["versions"], found
     harness.problem(c.get(c.at(version) + "/files/notes.json/content"), 500, "store-damaged")
+
+
+def test_a_lie_about_bytes_is_refused_when_asked_to_look(build, roots, tmp_path):
+    """publish.verify=full: the publisher reads what the worker wrote, of assembled files as they will be read."""
+    args = ["--workers.count=1", "--publish.verify=full"]
+    d = harness.Daemon(tmp_path / "full", [roots], args=args, build=build).start()
+    c = d.client
+    c.register(ref.write(roots / "full", {"w": ref.tensor("F32", np.arange(64))}), "h/victim")
+    lies = {
+        "result_other_bytes": r"staged file notes is not what its worker said: its SHA-256 is [0-9a-f]{64}",
+        "result_other_spans": r"notes.bin, as its spans put it together, is not what its worker said: its SHA-256 is",
+    }
+    for act, detail in lies.items():
+        job = c.wait(c.submit(debug(act)))
+        assert (job["status"], job["error"]["code"]) == ("failed", "publish-failed"), job
+        assert re.search(detail, job["error"]["detail"]), job["error"]
+        assert made(d) is None and len(d.blobs()) == len(c.files("h/victim@v1")), "something was left"
+    for act in ("result_good", "result_spans"):
+        assert c.wait(c.submit(debug(act)))["status"] == "succeeded"
+    # what an honest worker makes: a file that keeps most of its parent's bytes, and one that is whole
+    two = {"w": ref.tensor("F32", np.arange(3_000_000)), "layers.1.x": ref.tensor("F32", np.arange(99) + 1)}
+    c.register(ref.write(roots / "full-two", two), "h/two")
+    only = harness.sparsify("h/two", "h/two", {"sparsity": 0.5, "include": ["layers.1.x"]})
+    for body in (only, merge("linear", [("h/victim", {"weight": 2.0})], "h/w")):
+        version = c.run(body)
+        assert c.wait(c.post(c.at(version) + "/verify").json()["id"])["result"]["damaged"] == []
+    assert c.files("h/two@v2")["model.safetensors"]["storage"] == "assembled"
+    d.stop()
 
 
 def test_a_time_limit_ends_a_lively_worker(daemon):
@@ -330,7 +365,6 @@ def test_limits_seen_from_outside(daemon):
     assert open(f"/proc/{pid}/oom_score_adj").read() == "800\n"
     assert os.getpgid(pid) == pid and os.getsid(pid) == pid
     assert open(f"/proc/{pid}/environ", "rb").read().split(b"\0")[:-1] == [
-        b"UV_THREADPOOL_SIZE=2",
         b"OPENBLAS_NUM_THREADS=1",
     ]
     c.post(f"/v1/jobs/{uid}/cancel")

@@ -128,6 +128,41 @@ def test_a_registration_that_failed_fails_again(models, roots):
     assert replayed(second)
 
 
+def tasks(client):
+    return len(client.all("/v1/jobs?type=task&limit=100"))
+
+
+@pytest.mark.parametrize(
+    "path, doc",
+    [
+        ("/v1/admin/tasks", {"kind": "check"}),
+        ("/v1/admin/tasks", {"kind": "verify", "target": "i/a@v1"}),
+        ("/v1/admin/tasks", {"kind": "backup"}),  # its file is named after the time, and the second time is not now
+        ("/v1/models/i/a/versions/v1/verify", None),
+    ],
+)
+def test_tasks(models, path, doc, seed):
+    before, key = tasks(models), f"task {seed}".replace(" ", "-")
+    first = post(models, path, doc, key)
+    assert first.status_code == 202 and not replayed(first), first.text
+    task = first.json()
+    assert models.wait(task["id"])["status"] == "succeeded"
+    second = post(models, path, doc, key)
+    assert second.status_code == 202 and replayed(second)
+    assert second.json() == task and second.headers["Location"] == first.headers["Location"] == "/v1/jobs/" + task["id"]
+    assert tasks(models) == before + 1
+    problem(post(models, "/v1/admin/tasks", {"kind": "gc"}, key), 422, "idempotency-key-reused")
+    problem(post(models, "/v1/models/i/b/versions/v1/verify", None, key), 422, "idempotency-key-reused")
+    problem(post(models, path, doc, "no key"), 400, "invalid-request")
+    assert tasks(models) == before + 1
+    assert not replayed(models.post(path, doc)) and tasks(models) == before + 2  # without a key it is another request
+
+
+def test_a_refused_task_leaves_its_key_free(models):
+    problem(post(models, "/v1/admin/tasks", {"kind": "verify", "target": "i/late@v1"}, "late"), 404, "not-found")
+    assert post(models, "/v1/admin/tasks", {"kind": "check"}, "late").status_code == 202
+
+
 def test_routes_without_the_promise_ignore_the_header(models):
     uid = post(models, "/v1/jobs", body(), "cancel-me").json()["id"]
     models.wait(uid)
@@ -143,9 +178,11 @@ def test_it_is_documented(models):
         if any(p["name"] == "Idempotency-Key" and p["in"] == "header" for p in op["parameters"])
     }
     assert with_key == {
+        ("/v1/admin/tasks", "post"),
         ("/v1/jobs", "post"),
         ("/v1/models", "post"),
         ("/v1/models/{ns}/{name}/versions", "post"),
+        ("/v1/models/{ns}/{name}/versions/{rev}/verify", "post"),
     }
 
 

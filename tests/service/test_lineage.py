@@ -131,6 +131,23 @@ def test_mermaid(models):
     assert len(shown) == len({e[:3] for e in ALL})
 
 
+def test_dot(models):
+    """The same picture for Graphviz: every node and edge of the Mermaid text, in its own words."""
+    url = "/v1/models/l/mean/lineage?rev=main&depth=all&direction=up&format="
+    answer, mermaid = models.get(url + "dot"), models.get(url + "mermaid").text
+    assert answer.status_code == 200 and answer.headers["Content-Type"] == "text/vnd.graphviz; charset=utf-8"
+    lines = answer.text.splitlines()
+    assert lines[:2] == ["digraph lineage {", "    rankdir=LR;"] and lines[-1] == "}" and answer.text.endswith("}\n")
+    nodes = [re.fullmatch(r' {4}"([0-9a-f]{12})" \[label="([^"]*)"\];', line) for line in lines[2:-1]]
+    edges = [re.fullmatch(r' {4}"([0-9a-f]{12})" -> "([0-9a-f]{12})" \[label="([^"]*)"\];', line) for line in lines[2:-1]]
+    assert all(bool(n) != bool(e) for n, e in zip(nodes, edges)), answer.text
+    assert [(n[1], n[2].replace("\\n", " ")) for n in nodes if n] == re.findall(r' {4}c([0-9a-f]{12})\["([^"]*)"\]\n', mermaid)
+    assert [(e[1], e[3], e[2]) for e in edges if e] == re.findall(
+        r" {4}c([0-9a-f]{12}) -->\|([^|]*)\| c([0-9a-f]{12})\n", mermaid
+    )
+    assert sum(map(bool, nodes)) + sum(map(bool, edges)) == mermaid.count("\n") - 1
+
+
 def test_random_graph(client, roots, seed):
     """Forty random merges: ancestors and descendants of every version as the test computes them."""
     rng = random.Random(seed)

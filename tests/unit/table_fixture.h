@@ -8,7 +8,7 @@
     "\"needs\":{\"min_inputs\":" min ",\"max_inputs\":" max ",\"base\":\"" base "\",\"task\":\"" task                  \
     "\",\"data\":\"none\",\"engine\":false,\"unit\":\"window\",\"passes\":" passes                                     \
     ",\"scope\":\"tensor\",\"random\":false,\"symmetric\":true,\"deterministic\":\"any threads, any "                  \
-    "kernels\",\"acc_bytes\":" acc "}"
+    "kernels\",\"acc_bytes\":[" acc ",0,0]}"
 
 #define HEAD(type, name)                                                                                               \
     "{\"id\":\"" type "/" name "\",\"type\":\"" type "\",\"name\":\"" name                                             \

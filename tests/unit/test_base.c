@@ -1,11 +1,11 @@
 /*
- * test_base.c - errors, faults, buffers, the clock's text, hashes and the pool of core/base.
+ * test_base.c - errors, faults, buffers, the clock's text, hashes and the crew of core/base.
  */
 #include "core/base/buf.h"
 #include "core/base/clock.h"
+#include "core/base/crew.h"
 #include "core/base/fault.h"
 #include "core/base/hash.h"
-#include "core/base/pool.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -185,24 +185,34 @@ static void test_hash(void **state)
     am_hash_free(NULL);
 }
 
-static int task(void *arg, size_t i)
+static void task(void *arg, size_t i)
 {
     int *seen = arg;
     __atomic_add_fetch(&seen[i], 1, __ATOMIC_RELAXED);
-    return i == 70 ? -AM_E_DISK : i >= 40 && i % 2 ? -AM_E_INTERNAL : 0;
 }
 
-static void test_pool(void **state)
+static void test_crew(void **state)
 {
     (void)state;
-    int seen[100] = {0};
-    assert_int_equal(am_pool_run(0, task, seen), 0);
-    assert_int_equal(am_pool_run(1, task, seen), 0);
-    assert_int_equal(am_pool_run(40, task, seen), 0);
-    assert_int_equal(seen[0], 2);
-    assert_int_equal(am_pool_run(100, task, seen), -AM_E_INTERNAL); /* 41 failed before 70 by index */
-    for (int i = 1; i < 100; i++)
-        assert_int_equal(seen[i], i < 40 ? 2 : 1);
+    for (unsigned threads = 0; threads < 4; threads++) {
+        int seen[7] = {0};
+        struct am_crew *c = am_crew_new(threads, 7, task, seen);
+        assert_non_null(c);
+        for (size_t n = 0; n < 7000; n++) { /* slots in turn, as a ring */
+            if (n >= 7) {
+                am_crew_wait(c, n % 7);
+                assert_true(am_crew_ended(c, n % 7));
+            }
+            if (n % 5 == 0)
+                am_crew_do(c, n % 7);
+            else
+                am_crew_give(c, n % 7);
+        }
+        am_crew_free(c); /* waits for the rest */
+        for (int i = 0; i < 7; i++)
+            assert_int_equal(seen[i], 1000);
+    }
+    am_crew_free(NULL);
 }
 
 int main(void)
@@ -210,7 +220,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_err),       cmocka_unit_test(test_faults),         cmocka_unit_test(test_buf),
         cmocka_unit_test(test_time_text), cmocka_unit_test(test_times_are_read), cmocka_unit_test(test_hash),
-        cmocka_unit_test(test_pool),
+        cmocka_unit_test(test_crew),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

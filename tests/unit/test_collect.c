@@ -161,23 +161,31 @@ static void logs_and_staging(void **state)
 {
     struct fixture *f = *state;
     static const char *const logs[] = {"done.1.log", "done.2.log", "run.1.log", "nobody.1.log", "notes.txt"};
-    static const char *const folders[] = {"run.2", "run.1", "done.2", "nobody.1", "stray"};
+    static const char *const folders[] = {"run.2", "run.1", "done.2", "nobody.1", "stray", "just.1", "just.2"};
     char path[200];
     make_job(f, "done", "succeeded", 2);
     make_job(f, "run", "running", 2);
-    for (size_t i = 0; i < 5; i++) {
+    make_job(f, "just", "failed", 2); /* its worker may still be there */
+    char sql[100];
+    snprintf(sql, sizeof sql, "UPDATE job SET finished_at = %lld WHERE uid = 'just'", (long long)(NOW - HOUR / 2));
+    assert_int_equal(write_sql(f, sql), 0);
+    for (size_t i = 0; i < 7; i++) {
+        snprintf(path, sizeof path, "%s/staging/%s", f->dir, folders[i]);
+        assert_int_equal(mkdir(path, 0750), 0);
+        if (i >= 5)
+            continue;
         snprintf(path, sizeof path, "%s/logs/%s", f->dir, logs[i]);
         fclose(fopen(path, "w"));
         age_file(path, i == 1 ? NOW - HOUR / 2 : NOW - 2 * HOUR);
-        snprintf(path, sizeof path, "%s/staging/%s", f->dir, folders[i]);
-        assert_int_equal(mkdir(path, 0750), 0);
     }
     struct am_collected c = collect(f, HOUR);
     assert_int_equal(c.logs, 2);
-    assert_int_equal(c.staging, 4);
+    assert_int_equal(c.staging, 5);
     assert_false(there(f, "logs/done.1.log") || there(f, "logs/nobody.1.log"));
     assert_true(there(f, "logs/done.2.log") && there(f, "logs/run.1.log") && there(f, "logs/notes.txt"));
-    assert_true(there(f, "staging/run.2"));
+    assert_true(there(f, "staging/run.2") && there(f, "staging/just.2"));
+    assert_int_equal(collect(f, HOUR / 3).staging, 1);
+    assert_false(there(f, "staging/just.2"));
 }
 
 /* ---- races ---- */

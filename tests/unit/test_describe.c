@@ -52,7 +52,8 @@ static void says_what_methods_declare(void **state)
         "{\"min_inputs\":1,\"max_inputs\":null,\"base\":\"donor\",\"task\":\"none\",\"data\":\"none\",\"engine\":"
         "false,"
         "\"unit\":\"window\",\"selects\":\"all\",\"passes\":0,\"scope\":\"tensor\",\"random\":false,\"symmetric\":true,"
-        "\"acc_bytes\":0,"
+        "\"acc_bytes\":[0,0,0],\"tally\":[0,0,0],\"scratch\":[0,0,0],\"local_bytes\":408,\"rows\":null,\"report\":[0,0,"
+        "0],"
         "\"deterministic\":\"any threads, any kernels\"}");
     check_json(json_object_get(linear, "rules"), "[{\"kind\":\"sum_not_zero\",\"a\":\"weight\",\"b\":\"normalize\"}]");
     json_t *weight = param(linear, "weight");
@@ -119,7 +120,13 @@ static void broken_methods_are_found(void **state)
     m = sound;
     m.needs.passes = 1;
     expect(&m, "stat, merge and between");
-    expect(&m, "acc_bytes");
+    expect(&m, "acc must be above 0");
+    m = sound;
+    m.prepare = NULL;
+    expect(&m, "prepare must be there");
+    m = sound;
+    m.needs.by_row = true;
+    expect(&m, "granularity");
     m = sound;
     m.needs.passes = 3;
     expect(&m, "at most 2");
@@ -137,8 +144,9 @@ static void broken_methods_are_found(void **state)
     m.params = NULL;
     expect(&m, "sum_not_zero");
     m = sound;
+    m.type = AM_EDIT;
     m.needs.task = AM_YES;
-    expect(&m, "take a task");
+    expect(&m, "take no task");
 }
 
 static void broken_params_are_found(void **state)

@@ -14,27 +14,7 @@
 
 #include <cmocka.h>
 
-static uint32_t bits(float x)
-{
-    uint32_t u;
-    memcpy(&u, &x, 4);
-    return u;
-}
-
-/* The value of a small float by the definition of IEEE 754: sign, exponent, mantissa. */
-static double value(uint16_t h, int exponent_bits, int mantissa_bits)
-{
-    int e = h >> mantissa_bits & ((1 << exponent_bits) - 1), m = h & ((1 << mantissa_bits) - 1),
-        bias = (1 << (exponent_bits - 1)) - 1;
-    double v;
-    if (e == (1 << exponent_bits) - 1)
-        v = m ? (double)NAN : (double)INFINITY;
-    else if (e == 0)
-        v = ldexp(m, 1 - bias - mantissa_bits);
-    else
-        v = ldexp((1 << mantissa_bits) + m, e - bias - mantissa_bits);
-    return h >> 15 ? -v : v;
-}
+#include "tests/unit/kernel_fixture.h"
 
 static void all_patterns(enum am_dtype t, int exponent_bits, int mantissa_bits, uint16_t canonical)
 {

@@ -38,7 +38,7 @@ static int build(struct am_db *db, void *arg)
                                              k == 0   ? "base"
                                              : k == 1 ? "model"
                                                       : "patch",
-                                             k == 1 ? 0.5 : NAN};
+                                             k == 1 ? 0.5 : NAN, NAN};
         }
         struct am_version_new v = {.model = 1, .message = "m", .now = 2000 + i, .edge = edge, .edges = n};
         AM_TRY(am_version_insert(db, &v, &g->id[i], g->commit[i]));

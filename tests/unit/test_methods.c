@@ -1,8 +1,8 @@
 /*
- * test_methods.c - the arithmetic of the four methods on numbers worked out by hand, and the selection against a sort.
+ * test_methods.c - the arithmetic of the four methods on numbers worked out by hand. The selection of sparsify is
+ * test_select.c.
  */
 #include "core/base/err.h"
-#include "core/edit/_select.h"
 #include "core/methods/args_json.h"
 #include "core/methods/method.h"
 
@@ -33,8 +33,13 @@ static struct am_args args_of(const char *type, const char *name, const char *pa
 static void apply(const char *type, const char *name, struct am_args *a, const float *base, const float *const *x,
                   size_t inputs, size_t n, float *out)
 {
-    struct am_window w = {.n = n, .base = base, .x = x, .inputs = inputs, .out = out, .args = a};
-    assert_int_equal(am_method_find(type, name)->apply(&w, NULL), 0);
+    static _Alignas(64) unsigned char local[65536];
+    const struct am_method *m = am_method_find(type, name);
+    struct am_scope_info scope = {.args = a, .elements = n, .inputs = inputs, .has_base = base != NULL};
+    memset(local, 0, m->needs.local_bytes);
+    m->prepare(&scope, local);
+    struct am_window w = {.n = n, .base = base, .x = x, .inputs = inputs, .out = out, .local = local};
+    assert_int_equal(m->apply(&w, NULL), 0);
     am_args_done(a);
 }
 
@@ -87,82 +92,11 @@ static void task_negation(void **state)
     assert_memory_equal(out, model, sizeof(out));
 }
 
-#define N 3000
-struct ranked {
-    float magnitude;
-    size_t index;
-};
-
-static int by_rank(const void *a, const void *b)
-{
-    const struct ranked *x = a, *y = b;
-    if (x->magnitude != y->magnitude)
-        return x->magnitude < y->magnitude ? -1 : 1;
-    return x->index < y->index ? -1 : 1;
-}
-
-static void zero_by_sort(const float *x, float *out, size_t k)
-{
-    static struct ranked rank[N];
-    for (size_t i = 0; i < N; i++)
-        rank[i] = (struct ranked){fabsf(x[i]), i};
-    qsort(rank, N, sizeof(rank[0]), by_rank);
-    memcpy(out, x, N * sizeof(*x));
-    for (size_t i = 0; i < k; i++)
-        out[rank[i].index] = 0;
-}
-
-static void zero_by_histogram(const float *x, float *out, size_t k, size_t span)
-{
-    static struct am_select kept, own;
-    int round = 0, again = 1;
-    memset(&kept, 0, sizeof(kept));
-    for (; again; round++) {
-        struct am_select sofar = kept;
-        for (size_t at = 0, w = 0; at < N; at += span, w++) {
-            memset(&own, 0, sizeof(own));
-            am_select_count(round ? &sofar : NULL, &own, x + at, N - at < span ? N - at : span, w);
-            am_select_merge(&kept, &own);
-        }
-        again = am_select_next(&kept, k, N);
-        assert_true(round < 3);
-    }
-    for (size_t at = 0, w = 0; at < N; at += span, w++)
-        am_select_zero(&kept, x + at, out + at, N - at < span ? N - at : span, w);
-}
-
-/* levels 0: all different; else so many magnitudes, so that ties are the normal case. */
-static void selection(void **state)
-{
-    (void)state;
-    static float x[N], want[N], got[N];
-    static const unsigned levels[] = {0, 1, 2, 7, 100};
-    static const size_t ks[] = {0, 1, 2, 500, 1499, 1500, 2998, 2999, 3000}, spans[] = {1, 64, 1000, 4096};
-    uint32_t random = 12345;
-    for (size_t l = 0; l < 5; l++) {
-        for (size_t i = 0; i < N; i++) {
-            random = random * 1664525u + 1013904223u;
-            float v = levels[l] ? (float)(random >> 8 & 0xffff) : (float)i * 1e-3f;
-            if (levels[l])
-                v = (float)((unsigned)v % levels[l]) * 0.125f;
-            x[i] = random & 0x80000000u ? -v : v;
-        }
-        for (size_t k = 0; k < 9; k++) {
-            zero_by_sort(x, want, ks[k]);
-            for (size_t s = 0; s < 4; s++) {
-                zero_by_histogram(x, got, ks[k], spans[s]);
-                assert_memory_equal(got, want, sizeof(got));
-            }
-        }
-    }
-}
-
 static void sparsify_counts(void **state)
 {
     (void)state;
     static float x[100], out[100];
-    static struct am_select kept, own;
-    static const struct {
+    static struct {
         const char *params;
         size_t zeros;
     } cases[] = {{"{\"sparsity\":0.29,\"scope\":\"tensor\",\"include\":[\"*\"],\"exclude\":[]," POLICIES "}", 29},
@@ -170,27 +104,36 @@ static void sparsify_counts(void **state)
                  {"{\"sparsity\":1,\"scope\":\"tensor\",\"include\":[\"*\"],\"exclude\":[]," POLICIES "}", 100},
                  {"{\"sparsity\":0,\"scope\":\"tensor\",\"include\":[\"*\"],\"exclude\":[]," POLICIES "}", 0}};
     const struct am_method *m = am_method_find("edit", "sparsify");
+    size_t acc = am_amount(m->needs.acc, 1);
+    void *kept = malloc(acc), *own = malloc(acc);
     for (size_t c = 0; c < 4; c++) {
         struct am_args a = args_of("edit", "sparsify", cases[c].params, NULL, 1);
         const float *const in[] = {x};
-        struct am_window w = {.n = 100, .x = in, .inputs = 1, .out = out, .args = &a};
+        uint64_t local = 0;
+        double tally = 0;
+        struct am_scope_info scope = {.args = &a, .elements = 100, .inputs = 1};
+        struct am_window w = {.n = 100, .x = in, .inputs = 1, .out = out, .local = &local, .tally = &tally};
         size_t zeros = 0;
-        memset(&kept, 0, sizeof(kept));
+        memset(kept, 0, acc);
+        m->prepare(&scope, &local);
         for (int i = 0; i < 100; i++)
             x[i] = (float)(i % 3 + 1);
         for (unsigned round = 0;; round++) {
-            memset(&own, 0, sizeof(own));
-            assert_int_equal(m->stat(&w, round ? &kept : NULL, &own, 0), 0);
-            assert_int_equal(m->merge(&kept, &own, 0), 0);
-            if (m->between(&kept, 100, &a, 0, round) != AM_AGAIN)
+            memset(own, 0, acc);
+            assert_int_equal(m->stat(&w, round ? kept : NULL, own, 0), 0);
+            assert_int_equal(m->merge(kept, own, 0), 0);
+            if (m->between(kept, &scope, &local, 0, round) != AM_AGAIN)
                 break;
         }
-        assert_int_equal(m->apply(&w, &kept), 0);
+        assert_int_equal(m->apply(&w, kept), 0);
         for (int i = 0; i < 100; i++)
             zeros += out[i] == 0;
         assert_int_equal(zeros, cases[c].zeros);
+        assert_true(tally == 100 - (double)zeros);
         am_args_done(&a);
     }
+    free(kept);
+    free(own);
 }
 
 static void selects_by_pattern(void **state)
@@ -235,9 +178,8 @@ static void refused_args(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(linear),       cmocka_unit_test(task_arithmetic), cmocka_unit_test(task_negation),
-        cmocka_unit_test(selection),    cmocka_unit_test(sparsify_counts), cmocka_unit_test(selects_by_pattern),
-        cmocka_unit_test(refused_args),
+        cmocka_unit_test(linear),          cmocka_unit_test(task_arithmetic),    cmocka_unit_test(task_negation),
+        cmocka_unit_test(sparsify_counts), cmocka_unit_test(selects_by_pattern), cmocka_unit_test(refused_args),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

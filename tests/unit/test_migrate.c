@@ -132,15 +132,22 @@ static void newer_and_foreign_are_refused(void **state)
     am_db_close(db);
 }
 
-static struct am_db *stored_version_1(const struct place *p)
+static struct am_db *stored(const struct place *p, int version)
 {
+    char path[64];
     struct am_db *db = open_or_fail(p);
-    char *sql = slurp("tests/service/data/db_v1.sql");
+    snprintf(path, sizeof path, "tests/service/data/db_v%d.sql", version);
+    char *sql = slurp(path);
     assert_non_null(sql);
     assert_int_equal(am_db_script(db, sql), 0);
     free(sql);
-    assert_int_equal(number(db, "PRAGMA user_version"), 1);
+    assert_int_equal(number(db, "PRAGMA user_version"), version);
     return db;
+}
+
+static struct am_db *stored_version_1(const struct place *p)
+{
+    return stored(p, 1);
 }
 
 static void stored_version_1_goes_forward(void **state)
@@ -159,6 +166,33 @@ static void stored_version_1_goes_forward(void **state)
     assert_int_equal(number(db, "SELECT count(*) FROM model WHERE name = 'demo/base'"), 1);
     assert_int_equal(number(db, "SELECT count(*) FROM version"), 3); /* v0, v1, v2 */
     assert_int_equal(number(db, "SELECT count(*) FROM job"), 1);
+    assert_int_equal(number(db, "SELECT count(*) FROM pragma_foreign_key_check"), 0);
+    am_db_close(db);
+}
+
+/* Two models on two blobs of 120 and 22 bytes: the first has files that are all of them, the second one that is made of
+ * 60 bytes of the one and all of the other. */
+static void stored_version_2_goes_forward(void **state)
+{
+    struct place *p = *state;
+    struct am_db *db = stored(p, 2);
+    char why[256];
+    int64_t share;
+    assert_int_equal(am_migrate(db, p->db, am_migrations, why, sizeof why), 0);
+    assert_int_equal(number(db, "PRAGMA user_version"), latest());
+    char *now = schema_of(db), *want = slurp("migrations/schema.sql");
+    assert_string_equal(now, strchr(want, '\n') + 1);
+    free(now);
+    free(want);
+    assert_int_equal(number(db, "SELECT named FROM blob WHERE bytes = 120"), 120 + 60);
+    assert_int_equal(number(db, "SELECT named FROM blob WHERE bytes = 22"), 22 + 22);
+    assert_int_equal(am_model_physical(db, 1, &share), 0);
+    assert_int_equal(share, 80 + 11);
+    assert_int_equal(am_model_physical(db, 2, &share), 0);
+    assert_int_equal(share, 40 + 11);
+    assert_int_equal(number(db, "SELECT count(*) FROM blob WHERE verified_at IS NULL"), 2);
+    assert_int_equal(number(db, "SELECT count(*) FROM blob WHERE damage = 'size'"), 1);
+    assert_int_equal(number(db, "SELECT count(*) FROM edge WHERE trust IS NULL"), 2);
     assert_int_equal(number(db, "SELECT count(*) FROM pragma_foreign_key_check"), 0);
     am_db_close(db);
 }
@@ -210,9 +244,13 @@ int main(void)
 {
 #define P(fn) cmocka_unit_test_setup_teardown(fn, place_open, place_close)
     const struct CMUnitTest tests[] = {
-        P(new_database_has_the_schema),   cmocka_unit_test(migrations_are_numbered),
-        P(newer_and_foreign_are_refused), P(stored_version_1_goes_forward),
-        P(backup_before_a_migration),     P(failed_migration_leaves_the_old_version),
+        P(new_database_has_the_schema),
+        cmocka_unit_test(migrations_are_numbered),
+        P(newer_and_foreign_are_refused),
+        P(stored_version_1_goes_forward),
+        P(stored_version_2_goes_forward),
+        P(backup_before_a_migration),
+        P(failed_migration_leaves_the_old_version),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -36,6 +36,13 @@ static const struct row rows[] = {
     {FAILED("bad-spec", "true"), {.status = 64}, AM_END_FAILED, AM_E_BAD_SPEC, false},
     {FAILED("non-finite", "true"), {.status = 65}, AM_END_FAILED, AM_E_NON_FINITE, false},
     {FAILED("malformed-safetensors", "true"), {.status = 65}, AM_END_FAILED, AM_E_MALFORMED, false},
+    /* killed, and not ended: never published, never tried again by itself, whatever it said */
+    {HELLO, {.lost = true, .cancelled = true}, AM_END_FAILED, AM_E_HUNG, false},
+    {DONE, {.lost = true, .cancelled = true, .stopped = true}, AM_END_FAILED, AM_E_HUNG, false},
+    {DONE, {.lost = true, .hung = true}, AM_END_FAILED, AM_E_HUNG, false},
+    {FAILED("cannot-write", "true"), {.lost = true, .expired = true}, AM_END_FAILED, AM_E_HUNG, false},
+    {"garbage\n", {.lost = true}, AM_END_FAILED, AM_E_HUNG, false},
+    {HELLO, {.lost = true, .stopped = true}, AM_END_LEFT, 0, false},
     /* seen from outside */
     {HELLO, {.signal = SIGSEGV}, AM_END_FAILED, AM_E_CRASHED, true},
     {"", {.signal = SIGKILL}, AM_END_FAILED, AM_E_CRASHED, true},
@@ -85,6 +92,7 @@ static void judge(struct am_outcome *o, const struct row *r)
     struct am_exit x = r->exit;
     x.uid = "job_a";
     x.silence_ms = 1500;
+    x.kill_wait_ms = 2500;
     x.time_limit = 9;
     am_records_init(&records, NULL);
     am_records_feed(&records, r->said, strlen(r->said), NULL, NULL);
@@ -102,7 +110,10 @@ static void every_end_has_its_name(void **state)
             fail_msg("row %zu: kind %d code %s again %d: %s", i, o.kind, am_err_slug(o.code), o.again,
                      o.detail ? o.detail : "");
         assert_true((o.kind == AM_END_FAILED) == (o.detail != NULL));
-        if (o.code == AM_E_HUNG)
+        assert_int_equal(o.lost, rows[i].exit.lost);
+        if (o.code == AM_E_HUNG && o.lost)
+            assert_non_null(strstr(o.detail, "2.5 seconds later (jobs.kill_wait)"));
+        else if (o.code == AM_E_HUNG)
             assert_non_null(strstr(o.detail, "1.5 seconds"));
         if (o.code == AM_E_TIME_LIMIT)
             assert_non_null(strstr(o.detail, "time_limit_seconds = 9"));
@@ -223,13 +234,36 @@ static void a_cancelled_job_is_not_tried_again(void **state)
     am_claim_done(&c);
 }
 
+static void a_worker_that_cannot_be_killed_fails_its_job(void **state)
+{
+    struct fixture *f = *state;
+    static const struct row lost = {DONE, {.lost = true, .cancelled = true}, 0, 0, 0};
+    struct am_claim c = {0};
+    struct am_outcome o;
+    enum am_job_state s;
+    char why[128];
+    insert_job(f, 3);
+    assert_int_equal(am_store_write(f->s, call_claim, &c), 1);
+    assert_int_equal(am_claim_parse(&c, why, sizeof why), 0);
+    assert_int_equal(am_store_write(f->s, call_cancel, &s), 0);
+    assert_int_equal(s, AM_CANCELLING);
+    judge(&o, &lost);
+    assert_int_equal(am_outcome_write(&o, f->s, &c, 0), 0);
+    assert_int_equal(o.kind, AM_END_FAILED);
+    assert_int_equal(read_int(f, "SELECT state = 'failed' AND error ->> 'code' = 'worker-hung' AND"
+                                 " error ->> 'detail' LIKE '%was cancelled and was killed%' AND failures = 0 FROM job"),
+                     1);
+    am_outcome_done(&o);
+    am_claim_done(&c);
+}
+
 int main(void)
 {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, fixture_open, fixture_close)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_end_has_its_name), T(attempts_end_with_the_last_cause),
         T(one_attempt_keeps_its_own_code),        T(what_cannot_pass_is_not_tried_again),
-        T(a_cancelled_job_is_not_tried_again),
+        T(a_cancelled_job_is_not_tried_again),    T(a_worker_that_cannot_be_killed_fails_its_job),
     };
     return cmocka_run_group_tests_name("outcome", tests, NULL, NULL);
 }

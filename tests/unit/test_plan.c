@@ -103,9 +103,11 @@ static void test_sums(void **state)
     assert_int_equal(plan_of("linear", NULL, l, 2, 0, &p), 0);
     assert_int_equal(p.tensors, 3);
     assert_int_equal(p.read_bytes, 40 + 8 + 160 + 20 + 8 + 80);
-    assert_int_equal(p.need.blocks, 3);
-    assert_int_equal(p.need.window, 40);
-    assert_int_equal(p.need.raw, 160);
+    assert_int_equal(p.need.tiles, 3);  /* two sources and the result */
+    assert_int_equal(p.need.tile, 192); /* 40 elements of f32, in whole lines of 64 bytes */
+    assert_int_equal(p.need.in, 192 + 128);
+    assert_int_equal(p.need.out, 192);
+    assert_int_equal(p.need.arena, 0);
     assert_int_equal(p.need.windows, 2);
     assert_int_equal(p.need.entries, 6);
     assert_int_equal(p.peak_memory_bytes, am_plan_memory(&p.need, 2));
@@ -116,24 +118,31 @@ static void test_sums_of_passes_and_dtypes(void **state)
     (void)state;
     struct am_plan p;
     struct list l[] = {LIST(plain), LIST(half)};
-    assert_int_equal(plan_of("task_arithmetic", "BF16", l, 2, 1, &p), 0); /* two passes; the counters are read once */
-    assert_int_equal(p.read_bytes, 3 * (40 + 160 + 20 + 80) + 2 * 8);
+    assert_int_equal(plan_of("task_arithmetic", "BF16", l, 2, 1, &p), 0); /* two passes over what stays in memory */
+    assert_int_equal(p.read_bytes, 40 + 160 + 20 + 80 + 2 * 8);
     assert_true(p.need.by_tensor);
+    assert_int_equal(p.need.arena, 192 + 128); /* the weights, the larger of the two */
+    assert_int_equal(p.need.in, 0);
+    assert_int_equal(p.need.accs, 2);
     l[0].at = l[1].at = 0;
     assert_int_equal(plan_of("linear", "F32", l, 2, 1, &p), 0); /* a narrow donor stored wide */
-    assert_int_equal(p.need.raw, 160);
-    /* a slot for each thread, but none without a window to work on */
-    struct am_plan_need need = {.blocks = 3, .window = 1000, .raw = 2000, .windows = 4};
+    assert_int_equal(p.need.out, 192);
+    /* a slot for each thread and six more, but none without a window to work on */
+    struct am_plan_need need = {.tiles = 3, .tile = 4000, .in = 1000, .out = 1000, .windows = 9};
     uint64_t none = am_plan_memory(&(struct am_plan_need){0}, 1);
-    assert_int_equal(am_plan_memory(&need, 1) - none, 14000);
-    assert_int_equal(am_plan_memory(&need, 3) - none, 3 * 14000);
-    assert_int_equal(am_plan_memory(&need, 64) - none, 4 * 14000);
-    need.acc_bytes = 100;
-    assert_int_equal(am_plan_memory(&need, 3) - none, 3 * 14000 + 4 * 100);
-    need.by_tensor = true;
-    need.most_windows = 2;
-    assert_int_equal(am_plan_memory(&need, 3) - none, 2 * 14000 + 3 * 100);
-    need.acc_bytes = UINT64_MAX / 2;
+    assert_int_equal(am_plan_memory(&need, 1) - none, 7 * 14000);
+    assert_int_equal(am_plan_memory(&need, 2) - none, 8 * 14000);
+    assert_int_equal(am_plan_memory(&need, 64) - none, 9 * 14000);
+    need.acc = 100;
+    need.accs = 2;
+    need.arena = 5000;
+    assert_int_equal(am_plan_memory(&need, 1) - none, 7 * 14100 + 200 + 5000);
+    need = (struct am_plan_need){.in = (uint64_t)30 << 20, .windows = 100}; /* fewer than threads when they are large */
+    assert_int_equal(am_plan_memory(&need, 8) - none, (uint64_t)60 << 20);
+    need.in = (uint64_t)300 << 20;
+    assert_int_equal(am_plan_memory(&need, 8) - none, (uint64_t)300 << 20);
+    need.acc = UINT64_MAX / 2;
+    need.accs = 3;
     assert_true(am_plan_memory(&need, 64) == UINT64_MAX); /* saturates */
 }
 
@@ -245,7 +254,7 @@ static void test_names_only(void **state)
     assert_int_equal(plan_of("linear", NULL, l, 2, 0, &p), 0);
     names_only = false;
     assert_int_equal(p.read_bytes, 40 + 160 + 2 * 8);
-    assert_int_equal(p.need.blocks, 2);
+    assert_int_equal(p.need.tiles, 2);
 }
 
 enum { TENSORS = 300, STAGED = 1000 };
@@ -416,7 +425,7 @@ static void test_dtypes_agree_with_core_tensor(void **state)
         if (rc == -AM_E_INVALID_PARAMS)
             expect(0, "invalid-params", pointers[0], "selection-empty", NULL, "no tensor of F16");
         if (rc == 0)
-            assert_int_equal(p.need.window, 8);
+            assert_int_equal(p.need.windows, 1);
     }
 }
 

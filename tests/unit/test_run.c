@@ -222,11 +222,11 @@ static void non_finite_is_named(void **state)
     struct fixture *f = *state;
     poke(&f->b, 300000, NAN);
     poke(&f->b, 300001, INFINITY);
-    poke(&f->a, 400000, NAN); /* the same window, but an earlier input */
-    poke(&f->b, 524290, NAN); /* a later window */
+    poke(&f->a, 300010, NAN); /* the same tile, but an earlier input */
+    poke(&f->a, 524290, NAN); /* a later window */
     refused(f, 1, AM_E_NON_FINITE, "input-not-finite",
-            "big of demo/a@v1 holds NaN or infinity, first at flat index 400000 (1 in");
-    poke(&f->a, 400000, 0);
+            "big of demo/a@v1 holds NaN or infinity, first at flat index 300010 (1 in");
+    poke(&f->a, 300010, 0);
     for (unsigned threads = 1; threads <= 5; threads += 2)
         refused(f, threads, AM_E_NON_FINITE, "input-not-finite",
                 "big of demo/b@v1 holds NaN or infinity, first at flat index 300000 (2 in");

@@ -28,14 +28,17 @@ static int put(struct fixture *f, int64_t model, const char *sha256, int64_t byt
 /* The file of 1000 bytes, its header of 100 as a blob of its own, 200 of the rest changed. */
 static const struct am_span_new edited[] = {{H, 0, 100, 100}, {A, 100, 500, -1}, {C, 40, 200, 240}, {A, 800, 200, -1}};
 
-struct sums {
-    int64_t logical, physical;
-};
-
-static int take_sums(void *ctx, const struct am_model_row *m)
+static int take_logical(void *ctx, const struct am_model_row *m)
 {
-    *(struct sums *)ctx = (struct sums){m->logical_bytes, m->physical_bytes};
+    *(int64_t *)ctx = m->logical_bytes;
     return 0;
+}
+
+static int64_t physical_of(struct am_db *db, int64_t model)
+{
+    int64_t n = -1;
+    assert_int_equal(am_model_physical(db, model, &n), 0);
+    return n;
 }
 
 static int take_span(void *ctx, int64_t at, const char *blob_hex, int64_t offset, int64_t bytes)
@@ -71,7 +74,7 @@ static void an_edit_adds_its_change(void **state)
     struct fixture *f = *state;
     int64_t model = make_model(f, "demo/a"), layout = 0, next[2] = {0}, logical = 0, physical = 0;
     struct insert_call whole, edit, again;
-    struct sums s;
+    int64_t sum = 0;
     char text[200] = "", origin[120];
     assert_int_equal(put(f, model, A, 1000, NULL, 0, &whole), 0);
     assert_int_equal(put(f, model, NEW, 1000, edited, 4, &edit), 0);
@@ -80,9 +83,9 @@ static void an_edit_adds_its_change(void **state)
     assert_int_equal(am_span_list(db, layout, take_span, next), 0);
     assert_int_equal(next[0], 4);
     assert_int_equal(read_int(f, "SELECT new_bytes FROM version ORDER BY id DESC LIMIT 1"), 340);
-    assert_int_equal(am_model_get(db, "demo/a", take_sums, &s), 0);
-    assert_int_equal(s.logical, 2000);
-    assert_int_equal(s.physical, 1340);
+    assert_int_equal(am_model_get(db, "demo/a", take_logical, &sum), 0);
+    assert_int_equal(sum, 2000);
+    assert_int_equal(physical_of(db, model), 1340);
     assert_int_equal(am_store_bytes(db, &logical, &physical), 0);
     assert_int_equal(logical, 2000);
     assert_int_equal(physical, 1340);
@@ -94,12 +97,20 @@ static void an_edit_adds_its_change(void **state)
     assert_int_equal(am_blob_origin(db, C, origin, sizeof origin), 0);
     assert_string_equal(origin + 7, edit.commit);
     assert_int_equal(am_blob_origin(db, NOT_HERE, origin, sizeof origin), -AM_E_NOT_FOUND);
-    /* in another model: everything counts there again, the store holds it once */
+    /* in another model: shared by what each reads, the store holds it once. H and C: half each. A: the first has a file
+       that is all of it, of the other's 700 are read, so 1000 : 700. */
     int64_t other = make_model(f, "demo/b");
     assert_int_equal(put(f, other, NEW, 1000, edited, 4, &again), 0);
     assert_int_equal(read_int(f, "SELECT new_bytes FROM version ORDER BY id DESC LIMIT 1"), 0);
-    assert_int_equal(am_model_get(db, "demo/b", take_sums, &s), 0);
-    assert_int_equal(s.physical, 1340);
+    assert_int_equal(physical_of(db, model), 50 + 120 + 588);
+    assert_int_equal(physical_of(db, other), 50 + 120 + 412);
+    /* once more in the same model changes nothing; all of A makes the shares equal */
+    assert_int_equal(put(f, other, NEW, 1000, edited, 4, &again), 0);
+    assert_int_equal(physical_of(db, other), 50 + 120 + 412);
+    assert_int_equal(put(f, other, A, 1000, NULL, 0, &again), 0);
+    assert_int_equal(physical_of(db, model), 670);
+    assert_int_equal(physical_of(db, other), 670);
+    assert_int_equal(read_int(f, "SELECT sum(named) FROM blob"), 2 * (100 + 200 + 1000));
     assert_int_equal(am_store_bytes(db, &logical, &physical), 0);
     assert_int_equal(physical, 1340);
     assert_int_equal(read_int(f, "SELECT n FROM blob_count"), 3);

@@ -84,7 +84,7 @@ static struct am_verified scrub(struct fixture *f, int64_t version, struct seen 
     struct am_verified v = {0};
     char why[512] = "";
     memset(s, 0, sizeof *s);
-    int rc = am_verify(f->s, version, &quiet, on_damage, s, &v, why, sizeof why);
+    int rc = am_verify(f->s, &(struct am_verify_scope){.version = version}, &quiet, on_damage, s, &v, why, sizeof why);
     if (rc < 0)
         print_error("%s\n", why);
     assert_int_equal(rc, 0);
@@ -241,8 +241,88 @@ static void stops_when_told(void **state)
     struct am_work work = {.stop = stop_now};
     char why[512];
     put(f, "one");
-    assert_int_equal(am_verify(f->s, 0, &work, on_damage, &s, &v, why, sizeof why), -AM_E_CANCELLED);
+    assert_int_equal(am_verify(f->s, &(struct am_verify_scope){0}, &work, on_damage, &s, &v, why, sizeof why),
+                     -AM_E_CANCELLED);
     assert_int_equal(read_int(f, "SELECT count(*) FROM blob WHERE damage IS NOT NULL"), 0);
+}
+
+/* ---- a part at a time ---- */
+
+static struct am_verified scrub_part(struct fixture *f, int64_t before, int64_t budget, struct seen *s)
+{
+    struct am_verified v = {0};
+    char why[512] = "";
+    memset(s, 0, sizeof *s);
+    struct am_verify_scope scope = {.before = before, .budget = budget};
+    assert_int_equal(am_verify(f->s, &scope, &quiet, on_damage, s, &v, why, sizeof why), 0);
+    return v;
+}
+
+static int64_t was_read(struct fixture *f, const struct file *b)
+{
+    char sql[200];
+    snprintf(sql, sizeof sql, "SELECT verified_at > 1700000000000 FROM blob WHERE sha256 = x'%s'", b->sha);
+    int64_t v = 0;
+    assert_true(am_db_int(am_store_read(f->s), &v, sql, "") >= 0);
+    return v;
+}
+
+static void a_scrub_reads_what_was_not_read_for_longest(void **state)
+{
+    struct fixture *f = *state;
+    struct seen s;
+    struct file b[] = {put(f, "one"), put(f, "three"), put(f, "seventh"), put(f, "four")};
+    assert_int_equal(write_sql(f, "UPDATE blob SET created_at = CASE bytes WHEN 3 THEN 20 WHEN 5 THEN 10 WHEN 7 THEN 30"
+                                  " ELSE 5 END, verified_at = iif(bytes = 4, 40, NULL)"),
+                     0);
+    struct am_db *db = am_store_read(f->s);
+    assert_int_equal(am_verify_due(db, 9), 0);
+    assert_int_equal(am_verify_due(db, 10), 1);
+    struct am_verified v = scrub_part(f, 25, 1, &s); /* the budget ends it after the first */
+    assert_int_equal(v.blobs, 1);
+    assert_int_equal(v.bytes, 5);
+    assert_int_equal(was_read(f, &b[1]), 1);
+    assert_int_equal(was_read(f, &b[0]) + was_read(f, &b[2]) + was_read(f, &b[3]), 0);
+    v = scrub_part(f, 25, 100, &s); /* goes on where the last one ended, and no further than `before` */
+    assert_int_equal(v.blobs, 1);
+    assert_int_equal(v.bytes, 3);
+    assert_int_equal(am_verify_due(db, 25), 0);
+    rewrite(&b[2], "seventy");
+    v = scrub_part(f, 40, 100, &s);
+    assert_int_equal(v.blobs, 2);
+    assert_int_equal(v.damaged, 1);
+    assert_memory_equal(s.text[0], b[2].sha, 4);
+    assert_int_equal(was_read(f, &b[2]), 1); /* a broken one does not hold up the others */
+    v = scrub_part(f, 40, 100, &s);
+    assert_int_equal(v.blobs + v.bytes + v.damaged, 0);
+    assert_int_equal(read_int(f, "SELECT count(*) FROM blob WHERE damage IS NOT NULL"), 1);
+}
+
+static bool stop_later(void *arg)
+{
+    return --*(int *)arg < 0;
+}
+
+static void what_was_read_stays_read(void **state)
+{
+    struct fixture *f = *state;
+    struct seen s = {0};
+    struct am_verified v;
+    int steps = 300;
+    const struct am_work work = {.stop = stop_later, .arg = &steps};
+    const struct am_verify_scope scope = {.before = 25, .budget = 1 << 20};
+    char why[512], text[32];
+    for (int i = 0; i < 600; i++) {
+        snprintf(text, sizeof text, "blob %d", i);
+        put(f, text);
+    }
+    assert_int_equal(am_verify(f->s, &scope, &work, on_damage, &s, &v, why, sizeof why), -AM_E_CANCELLED);
+    assert_int_equal(read_int(f, "SELECT count(*) FROM blob WHERE verified_at > 1"), 300);
+    assert_int_equal(scrub_part(f, 25, 1 << 20, &s).blobs, 300);
+    assert_int_equal(read_int(f, "SELECT count(*) FROM blob WHERE verified_at IS NULL"), 0);
+    assert_int_equal(write_sql(f, "UPDATE blob SET verified_at = NULL"), 0);
+    assert_int_equal(scrub(f, 0, &s).blobs, 600); /* a whole verify counts too */
+    assert_int_equal(am_verify_due(am_store_read(f->s), 25), 0);
 }
 
 /* ---- the database itself ---- */
@@ -270,7 +350,8 @@ static void a_reference_to_nothing(void **state)
     make_model(f, "m/a");
     snprintf(path, sizeof path, "%s/amendd.db", f->dir);
     struct am_db *db = am_db_open(path, true, why, sizeof why); /* behind the store's back */
-    assert_int_equal(am_db_script(db, "PRAGMA foreign_keys=OFF; INSERT INTO edge VALUES (99, 98, 'base', NULL)"), 0);
+    assert_int_equal(
+        am_db_script(db, "PRAGMA foreign_keys=OFF; INSERT INTO edge (child, parent, role) VALUES (99, 98, 'base')"), 0);
     am_db_close(db);
     assert_int_equal(am_check(f->s, &quiet, &c, why, sizeof why), 0);
     assert_int_equal(c.findings, 2); /* child and parent */
@@ -317,6 +398,8 @@ int main(void)
         T(one_version_reads_its_own),
         T(assembled_files),
         T(stops_when_told),
+        T(a_scrub_reads_what_was_not_read_for_longest),
+        T(what_was_read_stays_read),
         T(a_sound_database),
         T(a_reference_to_nothing),
         T(a_broken_page),

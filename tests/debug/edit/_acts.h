@@ -36,6 +36,9 @@ int am_act_result_no_end(void);      /* without its last line */
 int am_act_result_outside(void);     /* a staged name that leads out of staging */
 int am_act_result_other_bytes(void); /* the file has other bytes than its record says */
 int am_act_result_wrong_hash(void);  /* `done` names another hash of result.ndjson */
+int am_act_result_spans(void);       /* good again, a file put together from two spans: for the next two */
+int am_act_result_gaps(void);        /* a byte of the file is in no span */
+int am_act_result_other_spans(void); /* the file is of other bytes of its blob than its hash */
 int am_act_done_then_fail(void);     /* a good result, then exit 1 */
 
 #endif

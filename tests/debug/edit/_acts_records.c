@@ -57,7 +57,8 @@ int am_act_flood_log(void)
 
 struct lie {
     bool no_end, other_bytes, wrong_hash;
-    const char *staged; /* instead of the file's own name */
+    bool spans, gaps, other_spans; /* the first: no lie, but the other kind of file */
+    const char *staged;            /* instead of the file's own name */
     int status;
 };
 
@@ -70,8 +71,30 @@ static int put_file(int dir, const char *name, const char *text)
     return am_sys_close(fd);
 }
 
+/* Ten bytes of the middle and ten of the beginning of a blob of thirty. */
+static int put_assembled(const struct lie *lie, char *text, size_t cap)
+{
+    static const char blob[] = "0123456789ABCDEFGHIJabcdefghij", content[] = "ABCDEFGHIJ0123456789";
+    char blob_sha[65], sha[65];
+    am_sha256_hex(blob, strlen(blob), blob_sha);
+    am_sha256_hex(content, strlen(content), sha);
+    snprintf(text, cap,
+             "{\"record\":\"model\",\"architecture\":null}\n"
+             "{\"record\":\"blob\",\"staged\":\"notes\",\"bytes\":30,\"sha256\":\"%s\"}\n"
+             "{\"record\":\"file\",\"path\":\"notes.bin\",\"staged\":null,\"class\":\"lfs\",\"bytes\":20,"
+             "\"sha256\":\"%s\",\"git_sha1\":null,\"weights\":false}\n"
+             "{\"record\":\"span\",\"at\":0,\"blob\":0,\"offset\":%d,\"bytes\":10}\n"
+             "{\"record\":\"span\",\"at\":%d,\"blob\":0,\"offset\":0,\"bytes\":%d}\n"
+             "{\"record\":\"end\",\"records\":5}\n",
+             blob_sha, sha, lie->other_spans ? 20 : 10, lie->gaps ? 11 : 10, lie->gaps ? 9 : 10);
+    AM_TRY(put_file(STAGING, "notes", blob));
+    return put_file(STAGING, "result.ndjson", text);
+}
+
 static int put_result(const struct lie *lie, char *text, size_t cap)
 {
+    if (lie->spans)
+        return put_assembled(lie, text, cap);
     char sha[65], git[41];
     const char *said = lie->other_bytes ? "{\"made\":\"by a liar\"}\n" : "{\"made\":\"by a test\"}\n",
                *body = lie->other_bytes ? "{\"made\":\"by A liar\"}\n" : said;
@@ -95,7 +118,10 @@ static int result(const struct lie *lie)
     if (lie->wrong_hash)
         memset(sha, 'a', 64);
     snprintf(done, sizeof(done), "{\"record\":\"done\",\"bytes\":%zu,\"sha256\":\"%s\",\"records\":%d}\n", strlen(text),
-             sha, lie->no_end ? 2 : 3);
+             sha,
+             lie->spans    ? 6
+             : lie->no_end ? 2
+                           : 3);
     AM_TRY(say(RECORDS, done));
     _exit(lie->status);
 }
@@ -123,6 +149,21 @@ int am_act_result_other_bytes(void)
 int am_act_result_wrong_hash(void)
 {
     return result(&(struct lie){.wrong_hash = true});
+}
+
+int am_act_result_spans(void)
+{
+    return result(&(struct lie){.spans = true});
+}
+
+int am_act_result_gaps(void)
+{
+    return result(&(struct lie){.spans = true, .gaps = true});
+}
+
+int am_act_result_other_spans(void)
+{
+    return result(&(struct lie){.spans = true, .other_spans = true});
 }
 
 int am_act_done_then_fail(void)

@@ -31,6 +31,9 @@
     X(result_outside)                                                                                                  \
     X(result_other_bytes)                                                                                              \
     X(result_wrong_hash)                                                                                               \
+    X(result_spans)                                                                                                    \
+    X(result_gaps)                                                                                                     \
+    X(result_other_spans)                                                                                              \
     X(done_then_fail)
 
 #define NAME(act) #act,

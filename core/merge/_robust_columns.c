@@ -1,0 +1,104 @@
+/*
+ * _robust_columns.c - sorting, finishing and the report of median and trimmed_mean (_robust_columns.h; merge.md A27).
+ *
+ * The tally: elements, then for each contributor the elements where it was inside, then for each pair the elements of
+ * tiles that are the same in both.
+ */
+#include "core/merge/_robust_columns.h"
+
+#include "core/methods/report.h"
+#include "core/tensor/kernels.h"
+
+#include <string.h>
+
+#define STRIDE 64 /* of the counting loop: a constant length is what the compiler vectorises at -O2 */
+
+void am_columns_prepare(const struct am_scope_info *s, struct am_columns_local *l)
+{
+    l->alpha = (float)am_arg_real(s->args, "alpha");
+    l->propagate = strcmp(am_arg_text(s->args, "nonfinite"), "propagate") == 0;
+}
+
+void am_columns_sort(const struct am_window *w)
+{
+    for (size_t i = 0; i < w->inputs; i++)
+        am_sub_f32(w->scratch[i], w->x[i], w->base, w->n);
+    am_sort_columns(w->scratch, w->inputs, w->n);
+}
+
+/* A NaN has no place in an order: where one contributor has it, the result has it. */
+static void put_nan(const struct am_window *w)
+{
+    for (size_t i = 0; i < w->inputs; i++)
+        for (size_t k = 0; k < w->n; k++)
+            if (isnan(w->x[i][k] - w->base[k]))
+                w->out[k] = NAN;
+}
+
+static size_t count_inside(const float *x, const float *b, const float *low, const float *high, size_t n)
+{
+    int lane[STRIDE] = {0};
+    size_t k = 0, count = 0;
+    for (; k + STRIDE <= n; k += STRIDE) {
+        for (size_t j = 0; j < STRIDE; j++) {
+            float d = x[k + j] - b[k + j];
+            lane[j] += (d >= low[k + j]) & (d <= high[k + j]);
+        }
+    }
+    for (; k < n; k++) {
+        float d = x[k] - b[k];
+        count += (d >= low[k]) & (d <= high[k]);
+    }
+    for (size_t j = 0; j < STRIDE; j++)
+        count += (size_t)lane[j];
+    return count;
+}
+
+static void count(const struct am_window *w, size_t f)
+{
+    size_t p = w->inputs;
+    double *inside = w->tally + 1, *same = inside + p;
+    w->tally[0] += (double)w->n;
+    for (size_t i = 0; i < p; i++)
+        inside[i] += 2 * f < p ? (double)count_inside(w->x[i], w->base, w->scratch[f], w->scratch[p - 1 - f], w->n)
+                               : (double)w->n;
+    for (size_t j = 1; j < p; j++)
+        for (size_t i = 0; i < j; i++)
+            *same++ += memcmp(w->x[i], w->x[j], w->n * sizeof(float)) == 0 ? (double)w->n : 0;
+}
+
+void am_columns_finish(const struct am_window *w, size_t f)
+{
+    const struct am_columns_local *l = w->local;
+    if (l->alpha != 1)
+        am_scale_f32(w->out, l->alpha, w->out, w->n);
+    am_add_f32(w->out, w->base, w->out, w->n);
+    if (l->propagate)
+        put_nan(w);
+    count(w, f);
+}
+
+void am_columns_report(const struct am_scope_info *s, const double *tally, size_t f, struct am_report *r)
+{
+    size_t p = s->inputs, pairs = p * (p - 1) / 2;
+    double inside[AM_MAX_INPUTS] = {0}, trust[AM_MAX_INPUTS] = {0};
+    double expected = 2 * f < p ? (double)(p - 2 * f) / (double)p : 1;
+    if (!(tally[0] > 0))
+        return;
+    for (size_t i = 0; i < p; i++) {
+        inside[i] = tally[1 + i] / tally[0];
+        trust[i] = inside[i] < expected ? inside[i] / expected : 1;
+    }
+    am_report_put_list(r, "inside", inside, p);
+    if (s->tensor.name)
+        return;
+    am_report_put_list(r, "trust", trust, p);
+    for (size_t i = 0; i < pairs; i++) {
+        if (tally[1 + p + i] == tally[0]) {
+            am_report_warn(
+                r, "identical-contributors",
+                "two models are the same and count twice, as a copy made to win a vote would; leave one out");
+            return;
+        }
+    }
+}

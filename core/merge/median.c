@@ -1,0 +1,67 @@
+/*
+ * median.c - the median of the contributors' differences, coordinate by coordinate: out = b + alpha * median(x_i - b).
+ *
+ * Yin et al., ICML 2018, arXiv:1803.01498. Tolerates f faulty ones of p >= 2f + 1.
+ * Shapes: b, every x_i and out have the same shape. f32, one rounding per operation. With an even number of models it
+ * is the mean of the middle two. Trust: how often a model was neither the only smallest nor the only largest.
+ */
+#include "core/merge/_policies.h"
+#include "core/merge/_robust_columns.h"
+#include "core/merge/_robust_gram.h"
+#include "core/methods/method.h"
+#include "core/tensor/kernels.h"
+
+static const struct am_param params[] = {AM_ROBUST_ALPHA, {0}};
+
+static void prepare(const struct am_scope_info *s, void *local)
+{
+    am_columns_prepare(s, local);
+}
+
+static size_t outside(size_t inputs)
+{
+    return inputs >= 3 ? 1 : 0; /* of two, both would be outside: nobody is judged */
+}
+
+static int apply(const struct am_window *w, const void *acc)
+{
+    (void)acc;
+    size_t middle = w->inputs / 2;
+    am_columns_sort(w);
+    if (w->inputs % 2) {
+        am_copy_f32(w->out, w->scratch[middle], w->n);
+    } else {
+        am_add_f32(w->out, w->scratch[middle - 1], w->scratch[middle], w->n);
+        am_scale_f32(w->out, 0.5f, w->out, w->n);
+    }
+    am_columns_finish(w, outside(w->inputs));
+    return 0;
+}
+
+static void report(const struct am_scope_info *s, const void *acc, const double *tally, struct am_report *r)
+{
+    (void)acc;
+    am_columns_report(s, tally, outside(s->inputs), r);
+}
+
+const struct am_method am_method_merge_median = {
+    .abi = AM_METHOD_ABI,
+    .type = AM_MERGE,
+    .name = "median",
+    .since = "0.1",
+    .paper = "arXiv:1803.01498",
+    .summary = "base plus the median of the differences from it, coordinate by coordinate",
+    .needs = {.min_inputs = 1,
+              .base = AM_YES,
+              .tally = AM_COLUMNS_TALLY,
+              .report = AM_COLUMNS_REPORT,
+              .scratch = AM_COLUMNS_SCRATCH,
+              .local_bytes = sizeof(struct am_columns_local),
+              .symmetric = true},
+    .params = params,
+    .common = am_policies,
+    .unchanged = am_robust_unchanged,
+    .prepare = prepare,
+    .apply = apply,
+    .report = report,
+};

@@ -1,0 +1,137 @@
+/*
+ * run_ring.c - the windows in flight: given in order, settled in order. Of several failures the one in the lowest
+ * window is told.
+ */
+#include "core/base/err.h"
+#include "core/methods/run_parts.h"
+
+#include <string.h>
+
+#define SMALL 16384                /* elements, or bytes of copies: waking a thread costs more */
+#define BEHIND ((uint64_t)8 << 20) /* bytes that are sent on their way to the disk together */
+
+static void warn_differs(struct am_run_state *s, const struct am_slot *slot)
+{
+    struct am_run_item *item = slot->item;
+    if (!slot->differs || item->differs)
+        return;
+    item->differs = true;
+    struct am_buf text;
+    am_buf_init(&text, 4096);
+    if (s->r->warning &&
+        am_buf_printf(&text, "%s (%s) is not computed with and differs between the inputs; the donor's is kept",
+                      item->donor->name, am_dtype_name(item->donor->dtype)) == 0)
+        s->r->warning(s->r->ctx, "integer-differs", text.data);
+    am_buf_done(&text);
+}
+
+static void add_tally(struct am_run_state *s, const struct am_slot *slot, bool last)
+{
+    size_t n = am_amount(s->r->method->needs.tally, s->r->inputs);
+    for (size_t i = 0; i < n; i++)
+        s->tally[i] += slot->tally[i];
+    if (!last)
+        return;
+    if (s->r->report && s->r->method->report) {
+        struct am_scope_info scope = am_run_scope(s, slot->item);
+        am_report_tensor(s->r->report, slot->item->donor->name);
+        s->r->method->report(&scope, s->model_scope ? NULL : slot->finished, s->tally, s->r->report);
+    }
+    for (size_t i = 0; i < n; i++)
+        s->total[i] += s->tally[i];
+    if (n)
+        memset(s->tally, 0, n * sizeof(*s->tally));
+}
+
+static int settle_written(struct am_run_state *s, const struct am_slot *slot)
+{
+    if (slot->target) {
+        AM_TRY(am_output_hash(&s->out, slot->target, slot->out, slot->bytes));
+        s->behind += slot->bytes;
+        if (s->behind >= BEHIND) {
+            am_output_behind(&s->out, slot->target, s->behind);
+            s->behind = 0;
+        }
+    }
+    warn_differs(s, slot);
+    s->bytes_done += slot->bytes;
+    bool computed = slot->work == AM_SLOT_APPLY;
+    bool last = slot->first + slot->n == (computed ? slot->item->donor->elements : slot->item->donor->bytes);
+    if (computed)
+        add_tally(s, slot, last);
+    s->tensors_done += last;
+    return 0;
+}
+
+static int settle(struct am_run_state *s, const struct am_slot *slot)
+{
+    if (slot->fault.rc < 0)
+        return am_slot_tell(s, slot);
+    s->nonfinite += slot->nonfinite;
+    s->clamped += slot->clamped;
+    if (slot->work != AM_SLOT_STAT)
+        return settle_written(s, slot);
+    if (s->round == 0) /* later rounds look at the same bytes again; how many rounds there are is not known before */
+        s->bytes_done += slot->n * (am_dtype_bits(slot->item->donor->dtype) / 8);
+    return s->r->method->merge(s->acc[s->turn].v, slot->acc, s->pass);
+}
+
+int am_ring_settle(struct am_run_state *s, uint64_t windows)
+{
+    const struct am_run *r = s->r;
+    while (s->settled < windows) {
+        size_t i = (size_t)(s->settled % s->slots);
+        am_crew_wait(s->crew, i);
+        AM_TRY(settle(s, &s->slot[i]));
+        s->settled++;
+        if (r->progress)
+            AM_TRY(r->progress(r->ctx, s->bytes_done, s->bytes_total, s->tensors_done, s->items));
+    }
+    return 0;
+}
+
+static bool computing(struct am_run_state *s)
+{
+    for (uint64_t w = s->given; w > s->settled; w--) /* the youngest are most likely still at work */
+        if (!am_crew_ended(s->crew, (size_t)((w - 1) % s->slots)))
+            return true;
+    return false;
+}
+
+int am_ring_quiet(struct am_run_state *s)
+{
+    while (computing(s))
+        AM_TRY(am_ring_settle(s, s->settled + 1));
+    return 0;
+}
+
+void am_ring_drop(struct am_run_state *s)
+{
+    for (; s->crew && s->settled < s->given; s->settled++)
+        am_crew_wait(s->crew, (size_t)(s->settled % s->slots));
+}
+
+int am_ring_give(struct am_run_state *s, enum am_slot_work work, struct am_run_item *item,
+                 const struct am_out_tensor *target, uint64_t number)
+{
+    if (s->given - s->settled == s->slots)
+        AM_TRY(am_ring_settle(s, s->settled + 1));
+    size_t i = (size_t)(s->given % s->slots);
+    struct am_slot *slot = &s->slot[i];
+    bool copies = work == AM_SLOT_COPY || work == AM_SLOT_COMPARE;
+    uint64_t all = copies ? item->donor->bytes : item->donor->elements;
+    uint64_t span = copies ? AM_COPY_BYTES : item->window;
+    slot->work = work;
+    slot->item = item;
+    slot->target = target;
+    slot->first = number * span;
+    slot->n = (size_t)(all - slot->first < span ? all - slot->first : span);
+    slot->index = s->model_scope ? item->first_window + number : number;
+    slot->finished = s->acc[s->turn].v;
+    if (slot->n <= SMALL)
+        am_crew_do(s->crew, i);
+    else
+        am_crew_give(s->crew, i);
+    s->given++;
+    return 0;
+}

@@ -1,0 +1,246 @@
+/*
+ * kernels.c - the public kernels: which set runs, and the rare parts that need no second form (finding the first
+ * offender once a count says that there is one). The loops themselves: kernels_body.h.
+ */
+#include "core/tensor/kernels.h"
+
+#include "core/tensor/kernels_set.h"
+
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct am_kernel_set *const sets[] = {&am_kernels_avx512, &am_kernels_avx2, &am_kernels_generic};
+#define SETS (sizeof(sets) / sizeof(sets[0]))
+
+static _Atomic(const struct am_kernel_set *) chosen; /* NULL until first use; every thread would choose the same */
+
+#if defined(__x86_64__)
+/* Every processor with AVX2 has it, but a virtual machine may hide it. Not all compilers know the name. */
+static bool has_f16c(void)
+{
+    unsigned a, b, c = 0, d;
+    return __get_cpuid(1, &a, &b, &c, &d) && (c & bit_F16C);
+}
+#endif
+
+static bool runs_here(const struct am_kernel_set *s)
+{
+    if (!s->name)
+        return false;
+#if defined(__x86_64__)
+    if (s != &am_kernels_generic && !has_f16c())
+        return false;
+    if (s == &am_kernels_avx512)
+        return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+               __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+    if (s == &am_kernels_avx2)
+        return __builtin_cpu_supports("avx2");
+#endif
+    return s == &am_kernels_generic;
+}
+
+static const struct am_kernel_set *find(const char *name)
+{
+    for (size_t i = 0; i < SETS; i++)
+        if (runs_here(sets[i]) && (!name || strcmp(name, sets[i]->name) == 0))
+            return sets[i];
+    return NULL;
+}
+
+static const struct am_kernel_set *choose(void)
+{
+    const char *wanted = getenv("AMEND_KERNELS");
+    const struct am_kernel_set *s = wanted ? find(wanted) : NULL;
+    if (!s)
+        s = find(NULL);
+    atomic_store_explicit(&chosen, s, memory_order_relaxed);
+    return s;
+}
+
+static inline const struct am_kernel_set *set(void)
+{
+    const struct am_kernel_set *s = atomic_load_explicit(&chosen, memory_order_relaxed);
+    return s ? s : choose();
+}
+
+const char *am_kernels_name(void)
+{
+    return set()->name;
+}
+
+bool am_kernels_force(const char *name)
+{
+    const struct am_kernel_set *s = find(name);
+    if (!s)
+        return false;
+    atomic_store_explicit(&chosen, s, memory_order_relaxed);
+    return true;
+}
+
+void am_load_f32(enum am_dtype from, const void *src, float *dst, size_t n)
+{
+    if (n == 0)
+        return;
+    switch (from) {
+    case AM_F16:
+        set()->load_f16(src, dst, n);
+        break;
+    case AM_BF16:
+        set()->load_bf16(src, dst, n);
+        break;
+    case AM_F64:
+        set()->load_f64(src, dst, n);
+        break;
+    default: /* F32: the contract admits no other */
+        memcpy(dst, src, n * sizeof(*dst));
+        break;
+    }
+}
+
+static uint32_t magnitude(float x)
+{
+    uint32_t u;
+    memcpy(&u, &x, sizeof(u));
+    return u & 0x7fffffffu;
+}
+
+/* The first index whose magnitude bits are in [low, high), or n. */
+static size_t first_within(const float *x, size_t n, uint32_t low, uint32_t high)
+{
+    size_t i = 0;
+    while (i < n && (magnitude(x[i]) < low || magnitude(x[i]) >= high))
+        i++;
+    return i;
+}
+
+#define INF32 0x7f800000u
+
+size_t am_store_f32(enum am_dtype to, const float *src, void *dst, size_t n, enum am_overflow overflow,
+                    size_t *ret_first)
+{
+    const unsigned clamp = overflow == AM_OVERFLOW_CLAMP;
+    uint32_t passes; /* the least magnitude that rounds to infinity: half a step above the largest finite value */
+    size_t over;
+    switch (to) {
+    case AM_F16:
+        over = set()->store_f16(src, dst, n, clamp);
+        passes = 0x477ff000u; /* 65520 */
+        break;
+    case AM_BF16:
+        over = set()->store_bf16(src, dst, n, clamp);
+        passes = 0x7f7f8000u;
+        break;
+    case AM_F64:
+        set()->store_f64(src, dst, n);
+        return 0;
+    default: /* F32: the contract admits no other */
+        set()->store_f32(src, dst, n);
+        return 0;
+    }
+    if (over && ret_first)
+        *ret_first = first_within(src, n, passes, INF32);
+    return over;
+}
+
+size_t am_nonfinite_f32(const float *x, size_t n, size_t *ret_count)
+{
+    size_t count = set()->count_nonfinite(x, n);
+    if (ret_count)
+        *ret_count = count;
+    return count ? first_within(x, n, INF32, UINT32_MAX) : n;
+}
+
+void am_copy_f32(float *out, const float *x, size_t n)
+{
+    if (n)
+        memmove(out, x, n * sizeof(*out));
+}
+
+void am_scale_f32(float *out, float a, const float *x, size_t n)
+{
+    set()->scale(out, a, x, n);
+}
+
+void am_axpy_f32(float *out, float a, const float *x, size_t n)
+{
+    set()->axpy(out, a, x, n);
+}
+
+void am_div_f32(float *out, float a, size_t n)
+{
+    set()->div(out, a, n);
+}
+
+void am_sub_f32(float *out, const float *x, const float *y, size_t n)
+{
+    set()->sub(out, x, y, n);
+}
+
+void am_add_f32(float *out, const float *x, const float *y, size_t n)
+{
+    set()->add(out, x, y, n);
+}
+
+void am_axpy_diff_f32(float *out, float a, const float *x, const float *y, size_t n)
+{
+    set()->axpy_diff(out, a, x, y, n);
+}
+
+void am_blend_f32(float *out, float a, const float *x, float b, const float *y, size_t n)
+{
+    set()->blend(out, a, x, b, y, n);
+}
+
+double am_block_dot(const float *x, const float *y, size_t n)
+{
+    return set()->block_dot(x, y, n);
+}
+
+double am_block_sum(const float *x, size_t n)
+{
+    return set()->block_sum(x, n);
+}
+
+double am_block_sum_abs(const float *x, size_t n)
+{
+    return set()->block_sum_abs(x, n);
+}
+
+uint64_t am_count_range(const float *x, size_t n, uint32_t low, uint32_t high, unsigned shift, uint32_t *bins)
+{
+    return set()->count_range(x, n, low, high, shift, bins);
+}
+
+size_t am_count_equal(const float *x, size_t n, uint32_t key)
+{
+    return set()->count_equal(x, n, key);
+}
+
+size_t am_keep_range(float *out, const float *x, size_t n, uint32_t low, uint32_t high)
+{
+    return set()->keep_range(out, x, n, low, high);
+}
+
+void am_elect_add(float *num, float *div, const float *e, float w, const float *sum, size_t n)
+{
+    set()->elect_add(num, div, e, w, sum, n);
+}
+
+void am_add_sign(float *count, const float *e, size_t n)
+{
+    set()->add_sign(count, e, n);
+}
+
+void am_div_each(float *num, const float *div, size_t n)
+{
+    set()->div_each(num, div, n);
+}
+
+void am_sort_columns(float *const *x, size_t m, size_t n)
+{
+    set()->sort_columns(x, m, n);
+}

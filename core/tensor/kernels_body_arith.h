@@ -1,0 +1,178 @@
+/*
+ * kernels_body_arith.h - arithmetic element by element, and the sums of a block. A part of kernels_body.h, not a
+ * header.
+ */
+
+/* ---- Element by element ---- */
+
+static uint32_t count_nonfinite_chunk(const float *x, size_t n)
+{
+    uint32_t count = 0;
+    for (size_t i = 0; i < n; i++)
+        count += (bits_of(x[i]) & INF32) == INF32;
+    return count;
+}
+
+static size_t count_nonfinite(const float *x, size_t n)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < n; i += CHUNK)
+        count += count_nonfinite_chunk(x + i, least(CHUNK, n - i));
+    return count;
+}
+
+static void scale(float *out, float a, const float *x, size_t n)
+{
+    EACH_ELEMENT
+    for (size_t i = 0; i < n; i++)
+        out[i] = a * x[i];
+}
+
+static void axpy(float *out, float a, const float *x, size_t n)
+{
+    EACH_ELEMENT
+    for (size_t i = 0; i < n; i++)
+        out[i] += a * x[i];
+}
+
+static void divide(float *out, float a, size_t n)
+{
+    EACH_ELEMENT
+    for (size_t i = 0; i < n; i++)
+        out[i] /= a;
+}
+
+static void sub(float *out, const float *x, const float *y, size_t n)
+{
+    EACH_ELEMENT
+    for (size_t i = 0; i < n; i++)
+        out[i] = x[i] - y[i];
+}
+
+static void add(float *out, const float *x, const float *y, size_t n)
+{
+    EACH_ELEMENT
+    for (size_t i = 0; i < n; i++)
+        out[i] = x[i] + y[i];
+}
+
+static void axpy_diff(float *out, float a, const float *x, const float *y, size_t n)
+{
+    EACH_ELEMENT
+    for (size_t i = 0; i < n; i++)
+        out[i] += a * (x[i] - y[i]);
+}
+
+static void blend(float *out, float a, const float *x, float b, const float *y, size_t n)
+{
+    EACH_ELEMENT
+    for (size_t i = 0; i < n; i++)
+        out[i] = a * x[i] + b * y[i];
+}
+
+/* ---- Sums of a block: 16 lanes in vectors of W doubles ---- */
+
+#if defined(__AVX512F__)
+#define W 8
+#elif defined(__AVX2__)
+#define W 4
+#else
+#define W 2
+#endif
+typedef double wide __attribute__((vector_size(W * 8)));
+typedef float narrow __attribute__((vector_size(W * 4)));
+#define V (16 / W)
+
+static inline wide widen(const float *x)
+{
+    narrow v;
+    memcpy(&v, x, sizeof(v));
+    return __builtin_convertvector(v, wide);
+}
+
+static inline double add_lanes(double *lane)
+{
+    for (size_t k = 8; k; k /= 2)
+        for (size_t j = 0; j < k; j++)
+            lane[j] += lane[j + k];
+    return lane[0];
+}
+
+static double block_dot(const float *x, const float *y, size_t n)
+{
+    wide acc[V] = {0};
+    double lane[16];
+    size_t i = 0;
+    for (; i + 16 <= n; i += 16)
+        for (size_t v = 0; v < V; v++)
+            acc[v] += widen(x + i + v * W) * widen(y + i + v * W);
+    memcpy(lane, acc, sizeof(lane));
+    for (size_t j = 0; i < n; i++, j++)
+        lane[j] += (double)x[i] * (double)y[i];
+    return add_lanes(lane);
+}
+
+static double block_sum(const float *x, size_t n)
+{
+    wide acc[V] = {0};
+    double lane[16];
+    size_t i = 0;
+    for (; i + 16 <= n; i += 16)
+        for (size_t v = 0; v < V; v++)
+            acc[v] += widen(x + i + v * W);
+    memcpy(lane, acc, sizeof(lane));
+    for (size_t j = 0; i < n; i++, j++)
+        lane[j] += (double)x[i];
+    return add_lanes(lane);
+}
+
+static double block_sum_abs(const float *x, size_t n)
+{
+    wide acc[V] = {0};
+    double lane[16];
+    float a[16];
+    size_t i = 0;
+    for (; i + 16 <= n; i += 16) {
+        for (size_t j = 0; j < 16; j++)
+            a[j] = float_of(bits_of(x[i + j]) & MAGNITUDE);
+        for (size_t v = 0; v < V; v++)
+            acc[v] += widen(a + v * W);
+    }
+    memcpy(lane, acc, sizeof(lane));
+    for (size_t j = 0; i < n; i++, j++)
+        lane[j] += (double)float_of(bits_of(x[i]) & MAGNITUDE);
+    return add_lanes(lane);
+}
+
+/* ---- Sign election ---- */
+
+/* A NaN takes part whatever is elected, so that it is not lost. Sums are chosen between, not made with a masked zero,
+   which would turn -0 into +0. */
+static void elect_add(float *num, float *div, const float *e, float w, const float *sum, size_t n)
+{
+    EACH_ELEMENT
+    for (size_t i = 0; i < n; i++) {
+        float turned = float_of(bits_of(e[i]) ^ (mask_of(!(sum[i] >= 0)) & SIGN));
+        uint32_t takes_part = mask_of(!(turned <= 0));
+        num[i] = choose(takes_part, num[i] + e[i], num[i]);
+        div[i] = choose(takes_part, div[i] + w, div[i]);
+    }
+}
+
+static void add_sign(float *count, const float *e, size_t n)
+{
+    EACH_ELEMENT
+    for (size_t i = 0; i < n; i++) {
+        float up = e[i] > 0 ? 1.0f : 0.0f, down = e[i] < 0 ? 1.0f : 0.0f;
+        count[i] += up - down;
+    }
+}
+
+static void div_each(float *num, const float *div, size_t n)
+{
+    EACH_ELEMENT
+    for (size_t i = 0; i < n; i++) {
+        uint32_t zero = (bits_of(div[i]) & MAGNITUDE) == 0;
+        num[i] /= zero ? 1.0f : div[i];
+    }
+}

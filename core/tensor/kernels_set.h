@@ -1,0 +1,45 @@
+/*
+ * kernels_set.h - one set of kernels as a table of functions; between kernels.c and kernels_*.c only.
+ * kernels_generic.c, kernels_avx2.c and kernels_avx512.c compile the same source (kernels_body.h) with other flags into
+ * one table each. A table whose name is NULL was compiled without its instructions, and is passed over.
+ */
+#ifndef AM_TENSOR_KERNELS_SET_H
+#define AM_TENSOR_KERNELS_SET_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct am_kernel_set {
+    const char *name;
+    void (*load_f16)(const unsigned char *src, float *dst, size_t n);
+    void (*load_bf16)(const unsigned char *src, float *dst, size_t n);
+    void (*load_f64)(const unsigned char *src, float *dst, size_t n);
+    /* These return how many finite values became infinite, or with `clamp` 1 (else 0) the largest finite value. */
+    size_t (*store_f16)(const float *src, unsigned char *dst, size_t n, unsigned clamp);
+    size_t (*store_bf16)(const float *src, unsigned char *dst, size_t n, unsigned clamp);
+    void (*store_f32)(const float *src, unsigned char *dst, size_t n);
+    void (*store_f64)(const float *src, unsigned char *dst, size_t n);
+    size_t (*count_nonfinite)(const float *x, size_t n);
+    /* As the functions of kernels.h with these names. */
+    void (*scale)(float *out, float a, const float *x, size_t n);
+    void (*axpy)(float *out, float a, const float *x, size_t n);
+    void (*div)(float *out, float a, size_t n);
+    void (*sub)(float *out, const float *x, const float *y, size_t n);
+    void (*add)(float *out, const float *x, const float *y, size_t n);
+    void (*axpy_diff)(float *out, float a, const float *x, const float *y, size_t n);
+    void (*blend)(float *out, float a, const float *x, float b, const float *y, size_t n);
+    double (*block_dot)(const float *x, const float *y, size_t n);
+    double (*block_sum)(const float *x, size_t n);
+    double (*block_sum_abs)(const float *x, size_t n);
+    uint64_t (*count_range)(const float *x, size_t n, uint32_t low, uint32_t high, unsigned shift, uint32_t *bins);
+    size_t (*count_equal)(const float *x, size_t n, uint32_t key);
+    size_t (*keep_range)(float *out, const float *x, size_t n, uint32_t low, uint32_t high);
+    void (*elect_add)(float *num, float *div, const float *e, float w, const float *sum, size_t n);
+    void (*add_sign)(float *count, const float *e, size_t n);
+    void (*div_each)(float *num, const float *div, size_t n);
+    void (*sort_columns)(float *const *x, size_t m, size_t n);
+};
+
+extern const struct am_kernel_set am_kernels_generic, am_kernels_avx2, am_kernels_avx512;
+
+#endif

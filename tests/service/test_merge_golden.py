@@ -1,0 +1,500 @@
+"""Merges with known results: vectors of eight numbers, and figures of real fine-tunes that were computed elsewhere.
+
+Expected numbers stand here as they were published; the formulas of reference_merge.py are held to them as well.
+"""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import reference as ref
+import reference_merge as rm
+from harness import REPO, Tensor, merge
+from test_mnist import ABSENT, DATA, TASKS, TUNED, load_tasks
+
+ZERO = np.zeros(8, np.float32)
+X = [
+    np.array(v, np.float32) / 8
+    for v in ([1, -2, 3, -4, 5, -6, 7, -8], [-3, -2, 1, 4, 6, -1, 0, 2], [2, 2, -2, 0, 1, -5, 3, -1])
+]
+W = (1, 0.5, 0.25)
+ONES = (1, 1, 1)
+CRUMBS = {"drop_low": 0.5, "drop_high": 0.125}
+
+
+def over(weights, density=None):
+    more = {} if density is None else {"density": density}
+    return [(f"g/x{i + 1}", {"weight": w, **more}) for i, w in enumerate(weights)]
+
+
+def plain():
+    return [(f"g/x{i + 1}", None) for i in range(3)]
+
+
+# name: (method, models, params, formula, result)
+VECTORS = {
+    "linear": (
+        "linear",
+        over(W),
+        {},
+        lambda: ref.linear(X, W),
+        [0, -0.178571, 0.214286, -0.142857, 0.589286, -0.553571, 0.553571, -0.517857],
+    ),
+    "task_arithmetic": (
+        "task_arithmetic",
+        over(W),
+        {},
+        lambda: ref.task_arithmetic(ZERO, X, W),
+        [0, -0.3125, 0.375, -0.25, 1.03125, -0.96875, 0.96875, -0.90625],
+    ),
+    "ties": (
+        "ties",
+        over(W, 0.5),
+        {},
+        lambda: rm.ties(ZERO, X, W, 0.5),
+        [-0.375, -0.25, 0, 0.5, 0.666667, -0.725, 0.775, -1],
+    ),
+    "ties, one density for all": (
+        "ties",
+        over(W),
+        {"density": 0.5},
+        lambda: rm.ties(ZERO, X, W, 0.5),
+        [-0.375, -0.25, 0, 0.5, 0.666667, -0.725, 0.775, -1],
+    ),
+    "ties, not normalised": (
+        "ties",
+        over(W, 0.5),
+        {"normalize": False},
+        lambda: rm.ties(ZERO, X, W, 0.5, normalize=False),
+        [-0.1875, -0.125, 0, 0.25, 1, -0.90625, 0.96875, -1],
+    ),
+    "breadcrumbs": (
+        "breadcrumbs",
+        over(ONES),
+        {**CRUMBS, "lambda": 0.5},
+        lambda: rm.breadcrumbs(ZERO, X, ONES, lam=0.5, **CRUMBS),
+        [-0.0625, 0, 0, 0.25, 0.3125, -0.375, 0.625, 0],
+    ),
+    "breadcrumbs, elected": (
+        "breadcrumbs",
+        over(ONES),
+        {**CRUMBS, "consensus": "sum"},
+        lambda: rm.breadcrumbs(ZERO, X, ONES, consensus="sum", **CRUMBS),
+        [-0.375, 0.25, 0, 0.5, 0.625, -0.75, 1.25, 0],
+    ),
+    "median": (
+        "median",
+        plain(),
+        {},
+        lambda: rm.median(ZERO, X),
+        [0.125, -0.25, 0.125, 0, 0.625, -0.625, 0.375, -0.125],
+    ),
+}
+SLERP = [-0.024824, -0.318432, 0.385628, -0.268784, 0.842091, -0.725246, 0.792442, -0.813628]
+# Which of the eight each method keeps of x1, x2, x3.
+TIES_MASKS = ("00001111", "11011000", "11000110")
+CRUMBS_MASKS = ("00001110", "11010000", "11000010")
+
+
+@pytest.fixture(scope="module")
+def small(client, roots):
+    for name, values in (("zero", ZERO), *((f"x{i + 1}", x) for i, x in enumerate(X))):
+        client.register(ref.write(roots / f"g-{name}", {"w": ref.tensor("F32", values)}), f"g/{name}")
+    return client
+
+
+def result(client, body):
+    return ref.load(client.weights(client.run(body))["w"])
+
+
+def report(client, version):
+    answer = client.get(f"{client.at(version)}/files/amend%2Freport.json/content")
+    assert answer.status_code == 200, f"{version} has no amend/report.json: {answer.status_code} {answer.text[:500]}"
+    return answer.json()
+
+
+def bits(mask):
+    return "".join("1" if k else "0" for k in mask)
+
+
+# ---- eight numbers ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", VECTORS)
+def test_vector(small, name):
+    method, models, params, formula, want = VECTORS[name]
+    assert np.abs(formula() - want).max() < 6e-7, "the formula of the tests"
+    base = None if method == "linear" else "g/zero"
+    got = result(small, merge(method, models, "g/out", base=base, params=params))
+    assert np.array_equal(got, formula()), f"{got}, wanted {formula()}"
+
+
+def test_vector_slerp(small):
+    assert abs(rm.cosine(X[0], X[1]) - 0.0664731) < 5e-8
+    assert np.abs(rm.slerp(X[0], X[1], 0.25) - SLERP).max() < 6e-7
+    body = merge("slerp", [("g/x2", None)], "g/out", base="g/x1", params={"t": 0.25})
+    version = small.run(body)
+    got = ref.load(small.weights(version)["w"])
+    assert np.abs(got - np.float32(SLERP)).max() < 6e-7 and np.abs(got - rm.slerp(X[0], X[1], 0.25)).max() < 2e-7, got
+    assert abs(report(small, version)["tensors"]["w"]["cosine"] - 0.0664731) < 5e-8
+
+
+@pytest.mark.parametrize("method", ["ties", "breadcrumbs"])
+def test_vector_masks(small, method):
+    """One model alone with weight 1 over a base of zeros: what is not zero was kept."""
+    params, masks = ({"density": 0.5}, TIES_MASKS) if method == "ties" else (CRUMBS, CRUMBS_MASKS)
+    for i, want in enumerate(masks):
+        keep = rm.keep_largest(X[i], 0.5) if method == "ties" else rm.keep_middle(X[i], **CRUMBS)
+        assert bits(keep) == want
+        got = result(small, merge(method, [(f"g/x{i + 1}", {"weight": 1})], "g/out", base="g/zero", params=params))
+        assert np.array_equal(got, np.where(keep, X[i], ZERO)), (i, got)
+
+
+# ---- faulty contributors, by calculation -------------------------------------------------------------------------------
+
+SCALES = (0.8, 0.92, 1.0, 1.07, 1.2, -10.0)
+
+
+@pytest.fixture(scope="module")
+def attacked(client, roots):
+    """Multiples of one change, a reversed one and a contributor that is noise in [0, 1)."""
+    rng = np.random.default_rng(7)
+    tau, base = rng.standard_normal((2, 30, 40)).astype(np.float32)
+    changes = [ref.f32(s) * tau for s in SCALES] + [rng.random((30, 40), dtype=np.float32)]
+    models = [{"w": base}] + [{"w": base + c} for c in changes]
+    for i, m in enumerate(models):
+        client.register(ref.write(roots / f"a-{i}", {"w": ref.tensor("F32", m["w"])}), f"a/{i}")
+    return client, base, tau, [m["w"] for m in models[1:]]
+
+
+def robust(attacked, method, **params):
+    client, base, _, _ = attacked
+    version = client.run(merge(method, [(f"a/{i + 1}", None) for i in range(7)], "a/out", base="a/0", params=params))
+    return version, ref.load(client.weights(version)["w"])
+
+
+def test_krum_returns_one_contributor(attacked):
+    version, got = robust(attacked, "krum", f=2)
+    assert np.array_equal(got, attacked[3][1]), "not the contributor of scale 0.92"
+    total = report(attacked[0], version)["total"]
+    assert total["coefficient"] == [0, 1, 0, 0, 0, 0, 0] and len(total["trust"]) == 7
+
+
+def test_multi_krum_averages_the_best(attacked):
+    version, got = robust(attacked, "multi_krum", f=2)
+    _, base, tau, _ = attacked
+    factor = float(np.vdot(got - base, tau) / np.vdot(tau, tau))
+    assert abs(factor - 0.996667) < 2e-6, factor
+    c = report(attacked[0], version)["total"]["coefficient"]
+    assert np.allclose(c, [0, 1 / 3, 1 / 3, 1 / 3, 0, 0, 0], atol=1e-12)
+
+
+@pytest.mark.parametrize("method, params", [("median", {}), ("trimmed_mean", {"f": 2}), ("geometric_median", {})])
+def test_robust_rules_stay_near_the_honest(attacked, method, params):
+    _, got = robust(attacked, method, **params)
+    _, base, tau, xs = attacked
+    honest = np.mean([x - base for x in xs[:5]], axis=0)
+    mean = np.mean([x - base for x in xs], axis=0)
+    off = float(np.linalg.norm(got - base - honest) / np.linalg.norm(honest))
+    assert off < 0.35 < float(np.linalg.norm(mean - honest) / np.linalg.norm(honest)), off
+
+
+# ---- real fine-tunes ---------------------------------------------------------------------------------------------------
+
+MODELS = [f"mnist/ft_{t}" for t in TUNED]
+
+
+def tuned(**params):
+    return [(m, params or None) for m in MODELS]
+
+
+def wise(a):
+    return merge("linear", [("mnist/base", {"weight": 1 - a}), ("mnist/ft_rot90", {"weight": a})], "mnist/out")
+
+
+def framed(method, lam, **params):
+    return merge(method, tuned(weight=1), "mnist/out", base="mnist/base", params={"lambda": lam, **params})
+
+
+def ported(scale):
+    body = merge("port", [], "mnist/out", base="mnist/ft_fashion5", params={"scale": scale})
+    body["inputs"]["models"] = [{"version": "mnist/ft_rot90", "base": "mnist/base"}]
+    return body
+
+
+def one(rule):
+    return lambda b, ts: {n: rule(b[n], [t[n] for t in ts]) for n in b}
+
+
+def ties_of(density, lam, normalize=True):
+    return one(lambda b, x: rm.ties(b, x, ONES, density, normalize, lam))
+
+
+def crumbs_of(low):
+    return one(lambda b, x: rm.breadcrumbs(b, x, ONES, lam=0.3, drop_low=low, drop_high=0.01))
+
+
+# name: (job, formula over base and (fashion5, rot90, inverted), accuracies on TASKS, norm of the change of the base)
+FIGURES = {
+    "mean of three": (
+        lambda: merge("linear", tuned(weight=1), "mnist/out"),
+        one(lambda b, x: ref.linear(x, ONES)),
+        (0.7086, 0.5214, 0.4124, 0.1012),
+        3.9083,
+    ),
+    "mean of two": (
+        lambda: merge("linear", [(m, {"weight": 0.5}) for m in MODELS[1:]], "mnist/out"),
+        one(lambda b, x: ref.linear(x[1:], (0.5, 0.5))),
+        (0.5619, 0.2124, 0.5810, 0.1262),
+        4.9547,
+    ),
+    "wise_ft 0.25": (
+        lambda: wise(0.25),
+        one(lambda b, x: ref.linear([b, x[1]], (0.75, 0.25))),
+        (0.9395, 0.2534, 0.2691, 0.0991),
+        2.0003,
+    ),
+    "wise_ft 0.5": (
+        lambda: wise(0.5),
+        one(lambda b, x: ref.linear([b, x[1]], (0.5, 0.5))),
+        (0.8716, 0.2932, 0.5867, 0.1007),
+        4.0006,
+    ),
+    "wise_ft 0.75": (
+        lambda: wise(0.75),
+        one(lambda b, x: ref.linear([b, x[1]], (0.25, 0.75))),
+        (0.6425, 0.3052, 0.8842, 0.1010),
+        6.0009,
+    ),
+    "task_arithmetic 0.3": (
+        lambda: framed("task_arithmetic", 0.3),
+        one(lambda b, x: ref.task_arithmetic(b, x, ONES, 0.3)),
+        (0.7735, 0.4700, 0.3647, 0.1012),
+        3.5175,
+    ),
+    "task_arithmetic 0.5": (
+        lambda: framed("task_arithmetic", 0.5),
+        one(lambda b, x: ref.task_arithmetic(b, x, ONES, 0.5)),
+        (0.3341, 0.7404, 0.5811, 0.1101),
+        5.8624,
+    ),
+    "slerp 0.5": (
+        lambda: merge("slerp", [("mnist/ft_inverted", None)], "mnist/out", base="mnist/ft_rot90", params={"t": 0.5}),
+        one(lambda b, x: rm.slerp(x[1], x[2], 0.5)),
+        (0.5619, 0.2126, 0.5803, 0.1261),
+        5.0501,
+    ),
+    "ties .2": (
+        lambda: framed("ties", 1, density=0.2),
+        ties_of(0.2, 1),
+        (0.3442, 0.4676, 0.5423, 0.1011),
+        8.4191,
+    ),
+    "ties .5": (
+        lambda: framed("ties", 1, density=0.5),
+        ties_of(0.5, 1),
+        (0.2831, 0.4506, 0.6558, 0.1010),
+        8.3328,
+    ),
+    "ties .2, lambda .3": (
+        lambda: framed("ties", 0.3, density=0.2),
+        ties_of(0.2, 0.3),
+        (0.9370, 0.2650, 0.2155, 0.0996),
+        2.5257,
+    ),
+    "ties .2, lambda .3, not normalised": (
+        lambda: framed("ties", 0.3, density=0.2, normalize=False),
+        ties_of(0.2, 0.3, False),
+        (0.9151, 0.2882, 0.2566, 0.1002),
+        3.0727,
+    ),
+    "breadcrumbs .85 .01": (
+        lambda: framed("breadcrumbs", 0.3, drop_low=0.85, drop_high=0.01),
+        crumbs_of(0.85),
+        (0.9368, 0.2648, 0.2017, 0.0995),
+        2.3263,
+    ),
+    "breadcrumbs .5 .01": (
+        lambda: framed("breadcrumbs", 0.3, drop_low=0.5, drop_high=0.01),
+        crumbs_of(0.5),
+        (0.8597, 0.3328, 0.3082, 0.1008),
+        3.0262,
+    ),
+    "median": (
+        lambda: merge("median", tuned(), "mnist/out", base="mnist/base"),
+        one(rm.median),
+        (0.7329, 0.6826, 0.2961, 0.0998),
+        3.6336,
+    ),
+    "geometric_median": (
+        lambda: merge("geometric_median", tuned(), "mnist/out", base="mnist/base"),
+        lambda b, ts: rm.gram_rule("geometric_median", b, ts),
+        (0.7192, 0.5946, 0.3120, 0.1016),
+        3.6650,
+    ),
+    "flag m 2": (
+        lambda: merge("flag", tuned(), "mnist/out", base="mnist/base", params={"m": 2, "norm": "median"}),
+        lambda b, ts: rm.gram_rule("flag", b, ts, m=2),
+        (0.8530, 0.1952, 0.2599, 0.0813),
+        2.8207,
+    ),
+    "port 1": (
+        lambda: ported(1),
+        one(lambda b, x: rm.port(x[0], x[1], b, 1)),
+        (0.0748, 0.6010, 0.4877, 0.1010),
+        9.8621,
+    ),
+    "port .5": (
+        lambda: ported(0.5),
+        one(lambda b, x: rm.port(x[0], x[1], b, 0.5)),
+        (0.2059, 0.9312, 0.3497, 0.1009),
+        6.7304,
+    ),
+}
+COSINES = {
+    "fc1.weight": 0.89369,
+    "fc1.bias": 0.94564,
+    "fc2.weight": 0.91451,
+    "fc2.bias": 0.95034,
+    "fc3.weight": 0.94592,
+    "fc3.bias": 0.96335,
+}
+CRUMBS_KEPT = {
+    "fc1.weight": 28099,
+    "fc1.bias": 37,
+    "fc2.weight": 4589,
+    "fc2.bias": 19,
+    "fc3.weight": 180,
+    "fc3.bias": 2,
+}
+# |patch| / |old base|, |new base - old base| / |old base|, cosine of the two
+PORTED = {
+    "fc1.weight": (0.41992, 0.26168, 0.1010),
+    "fc2.weight": (0.34762, 0.22192, 0.0878),
+    "fc3.weight": (0.18979, 0.19974, 0.0666),
+}
+GRAM = [
+    [25.343922, 3.949184, 3.017136],
+    [3.949184, 64.01896, 3.346377],
+    [3.017136, 3.346377, 27.484292],
+]
+MEDIAN_COEFFICIENTS = (0.394565, 0.233461, 0.371973)
+FLAG_V = (0.021039, 1, 1)
+
+real = pytest.mark.skipif(ABSENT, reason=f"no MNIST task vectors in {DATA}; set AMEND_DATA to the folder that has them")
+
+
+def raw(name):
+    import safetensors
+
+    found = safetensors.deserialize((DATA / "mnist-taskvectors" / f"{name}.safetensors").read_bytes())
+    return {n: Tensor(t["dtype"], tuple(t["shape"]), bytes(t["data"])) for n, t in found}
+
+
+@pytest.fixture(scope="module")
+def tasks():
+    return load_tasks()
+
+
+@pytest.fixture(scope="module")
+def fine_tunes(client, roots):
+    """(client, base, [fashion5, rot90, inverted]), the models as float32 arrays."""
+    models = [raw(n) for n in ("base", *("ft_" + t for t in TUNED))]
+    for name, m in zip(("base", *("ft_" + t for t in TUNED)), models):
+        client.register(ref.write(roots / f"mnist-{name}", m), f"mnist/{name}")
+    arrays = [rm.arrays(m) for m in models]
+    return client, arrays[0], arrays[1:]
+
+
+@pytest.fixture(scope="module")
+def merged(fine_tunes):
+    """Version by the name of the figure; each is computed once."""
+    made = {}
+
+    def get(name):
+        if name not in made:
+            made[name] = fine_tunes[0].run(FIGURES[name][0]())
+        return made[name]
+
+    return get
+
+
+# Of each kind of figure one is in make check.
+QUICK = {"slerp 0.5", "ties .2", "breadcrumbs .85 .01", "median", "geometric_median", "flag m 2", "port 1"}
+
+
+@real
+@pytest.mark.parametrize("name", [pytest.param(n, marks=() if n in QUICK else pytest.mark.slow) for n in FIGURES])
+def test_figures(fine_tunes, tasks, merged, name):
+    client, base, xs = fine_tunes
+    _, formula, accuracies, norm = FIGURES[name]
+    got = client.weights(merged(name))
+    values = rm.arrays(got)
+    want = formula(base, xs)
+    assert abs(rm.norm_of(want, base) / norm - 1) < 1e-4, "the formula of the tests"
+    for n in base:
+        terms = np.abs(base[n]) + sum(np.abs(x[n]) for x in xs) + sum(np.abs(x[n] - base[n]) for x in xs)
+        bad = rm.disagreement(got[n], want[n], terms, 3)
+        assert bad is None, f"{n}: {bad}"
+    assert abs(rm.norm_of(values, base) / norm - 1) < 1e-4, rm.norm_of(values, base)
+    for task, published in zip(TASKS, accuracies):
+        accuracy = ref.accuracy(got, *tasks[task])
+        assert abs(accuracy - published) <= 0.0003 + 1e-9, f"{task}: {accuracy}, published {published}"
+
+
+@real
+def test_report_of_slerp(fine_tunes, merged):
+    told = report(fine_tunes[0], merged("slerp 0.5"))
+    assert told["method"] == "merge/slerp"
+    for name, c in COSINES.items():
+        assert abs(told["tensors"][name]["cosine"] - c) < 6e-6, (name, told["tensors"][name])
+        assert told["tensors"][name]["straight"] == 0
+    assert told["total"]["straight"] == 0
+
+
+@real
+def test_report_of_breadcrumbs(fine_tunes, merged):
+    client, base, xs = fine_tunes
+    told = report(client, merged("breadcrumbs .85 .01"))
+    for name, kept in CRUMBS_KEPT.items():
+        assert told["tensors"][name]["kept"] == [kept] * 3, (name, told["tensors"][name])
+    assert told["total"]["kept"] == [sum(CRUMBS_KEPT.values())] * 3
+
+
+@real
+def test_report_of_ties(fine_tunes, merged):
+    client, base, xs = fine_tunes
+    told = report(client, merged("ties .2"))
+    for name, b in base.items():
+        k = rm.count(0.2, b.size)
+        row = told["tensors"][name]
+        assert row["kept"] == [k] * 3, (name, row)
+        for x, threshold in zip(xs, row["threshold"]):
+            d = np.sort(np.abs((x[name] - b).reshape(-1)))[::-1]
+            assert threshold == float(d[k - 1]), (name, threshold, d[k - 2 : k + 1])
+
+
+@real
+def test_report_of_port(fine_tunes, merged):
+    told = report(fine_tunes[0], merged("port 1"))
+    for name, (relative, drift, cosine) in PORTED.items():
+        row = told["tensors"][name]
+        assert abs(row["relative"] - relative) < 6e-6 and abs(row["drift"] - drift) < 6e-6, (name, row)
+        assert abs(row["cosine"] - cosine) < 6e-5, (name, row)
+
+
+@real
+def test_report_of_the_geometric_median(fine_tunes, merged):
+    total = report(fine_tunes[0], merged("geometric_median"))["total"]
+    assert np.abs(np.subtract(total["coefficient"], MEDIAN_COEFFICIENTS)).max() < 1.1e-6, total
+    assert abs(max(total["trust"]) - 1) < 1e-12 and np.argmax(total["trust"]) == 0
+    far = [np.sqrt(GRAM[i][i] + GRAM[j][j] - 2 * GRAM[i][j]) for i, j in ((0, 1), (0, 2), (1, 2))]
+    assert np.allclose(total["distance"], far, rtol=1e-6), (total["distance"], far)
+
+
+@real
+def test_report_of_flag(fine_tunes, merged):
+    total = report(fine_tunes[0], merged("flag m 2"))["total"]
+    assert np.abs(np.subtract(total["trust"], FLAG_V)).max() < 1.1e-6, total

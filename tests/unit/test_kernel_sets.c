@@ -1,0 +1,549 @@
+/*
+ * test_kernel_sets.c - every kernel in every set against plain loops written here in double or integers, and against
+ * the generic set bit for bit: ordinary, subnormal, tie-rich, infinite and NaN values, ragged lengths, unaligned
+ * places. The avx512 set is compiled everywhere on x86-64 but was never run on the machine that it was written on,
+ * which has no AVX-512: until this test runs on a processor that has it, that set stands on being the same source.
+ */
+#include "core/tensor/kernels.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "tests/unit/kernel_fixture.h"
+
+enum { MOST = 4097, ROOM = MOST + 16 };
+
+struct in {
+    size_t n;
+    const float *x, *y, *z; /* unaligned in every second case */
+    const unsigned char *raw;
+    float a, b;
+    uint32_t low, high;
+};
+
+struct out {
+    float f[2][ROOM]; /* results, and beyond them what must stay */
+    unsigned char raw[8 * ROOM];
+    uint64_t count[3];
+    double sum;
+    uint32_t bins[64];
+};
+
+/* Round to nearest even in double: the quantum of the element's binade is a power of two, so all but rint is exact. */
+static uint16_t round16(float x, int exponent_bits, int mantissa_bits, bool clamp, uint64_t *over)
+{
+    int bias = (1 << (exponent_bits - 1)) - 1, e;
+    uint16_t sign = signbit(x) ? 0x8000 : 0, infinite = (uint16_t)(((1u << exponent_bits) - 1) << mantissa_bits);
+    if (isnan(x))
+        return (uint16_t)(infinite | 1u << (mantissa_bits - 1));
+    if (isinf(x))
+        return sign | infinite;
+    (void)frexp((double)x, &e); /* |x| in [2^(e-1), 2^e) */
+    if (e < 2 - bias || !(x < 0 || x > 0))
+        e = 2 - bias;
+    uint32_t steps = (uint32_t)rint(ldexp(fabs((double)x), mantissa_bits + 1 - e)); /* a carry moves the exponent */
+    uint32_t h = steps + ((uint32_t)(e - 2 + bias) << mantissa_bits);
+    if (h >= infinite) {
+        (*over)++;
+        h = clamp ? infinite - 1u : infinite;
+    }
+    return (uint16_t)(sign | h);
+}
+
+static void run_load16(const struct in *in, struct out *out)
+{
+    am_load_f32(AM_F16, in->raw, out->f[0], in->n);
+    am_load_f32(AM_BF16, in->raw, out->f[1], in->n);
+}
+
+static void want_load16(const struct in *in, struct out *out)
+{
+    for (size_t i = 0; i < in->n; i++) {
+        uint16_t h = (uint16_t)(in->raw[2 * i] | in->raw[2 * i + 1] << 8);
+        out->f[0][i] = (float)value(h, 5, 10);
+        out->f[1][i] = (float)value(h, 8, 7);
+    }
+}
+
+static void run_load_wide(const struct in *in, struct out *out)
+{
+    am_load_f32(AM_F64, in->raw, out->f[0], in->n);
+    am_load_f32(AM_F32, in->raw, out->f[1], in->n);
+}
+
+static void want_load_wide(const struct in *in, struct out *out)
+{
+    for (size_t i = 0; i < in->n; i++) {
+        double d;
+        memcpy(&d, in->raw + 8 * i, 8);
+        out->f[0][i] = (float)d;
+    }
+    memcpy(out->f[1], in->raw, 4 * in->n);
+}
+
+static void run_store(const struct in *in, struct out *out, enum am_dtype t, enum am_overflow overflow)
+{
+    size_t first = SIZE_MAX;
+    out->count[0] = am_store_f32(t, in->x, out->raw + 1, in->n, overflow, &first);
+    out->count[1] = first;
+}
+
+static void want_store16(const struct in *in, struct out *out, int exponent_bits, int mantissa_bits, bool clamp)
+{
+    out->count[1] = SIZE_MAX;
+    for (size_t i = 0; i < in->n; i++) {
+        uint16_t h = round16(in->x[i], exponent_bits, mantissa_bits, clamp, &out->count[0]);
+        if (out->count[0] == 1 && out->count[1] == SIZE_MAX)
+            out->count[1] = i;
+        memcpy(out->raw + 1 + 2 * i, &h, 2);
+    }
+}
+
+static void run_store_f16(const struct in *in, struct out *out)
+{
+    run_store(in, out, AM_F16, AM_OVERFLOW_CLAMP);
+}
+
+static void want_store_f16(const struct in *in, struct out *out)
+{
+    want_store16(in, out, 5, 10, true);
+}
+
+static void run_store_bf16(const struct in *in, struct out *out)
+{
+    run_store(in, out, AM_BF16, AM_OVERFLOW_INF);
+}
+
+static void want_store_bf16(const struct in *in, struct out *out)
+{
+    want_store16(in, out, 8, 7, false);
+}
+
+static void run_store_f32(const struct in *in, struct out *out)
+{
+    run_store(in, out, AM_F32, AM_OVERFLOW_REFUSE);
+}
+
+static void want_store_f32(const struct in *in, struct out *out)
+{
+    out->count[1] = SIZE_MAX;
+    for (size_t i = 0; i < in->n; i++) {
+        uint32_t u = isnan(in->x[i]) ? 0x7fc00000u : bits(in->x[i]);
+        memcpy(out->raw + 1 + 4 * i, &u, 4);
+    }
+}
+
+static void run_store_f64(const struct in *in, struct out *out)
+{
+    run_store(in, out, AM_F64, AM_OVERFLOW_REFUSE);
+}
+
+static void want_store_f64(const struct in *in, struct out *out)
+{
+    out->count[1] = SIZE_MAX;
+    for (size_t i = 0; i < in->n; i++) {
+        double d = (double)in->x[i];
+        uint64_t u = 0x7ff8000000000000u;
+        if (!isnan(d))
+            memcpy(&u, &d, 8);
+        memcpy(out->raw + 1 + 8 * i, &u, 8);
+    }
+}
+
+static void run_nonfinite(const struct in *in, struct out *out)
+{
+    size_t count;
+    out->count[0] = am_nonfinite_f32(in->x, in->n, &count);
+    out->count[1] = count;
+}
+
+static void want_nonfinite(const struct in *in, struct out *out)
+{
+    out->count[0] = in->n;
+    for (size_t i = in->n; i-- > 0;)
+        if (!isfinite(in->x[i])) {
+            out->count[0] = i;
+            out->count[1]++;
+        }
+}
+
+/* One rounding: products of floats are exact in double; sums and quotients, rounded to 53 bits, round to 24 as at once.
+ */
+static float mul(float a, float b)
+{
+    return (float)((double)a * (double)b);
+}
+
+static float plus(float a, float b)
+{
+    return (float)((double)a + (double)b);
+}
+
+static float over(float a, float b)
+{
+    return (float)((double)a / (double)b);
+}
+
+/* a and b of out->f start as y and z. */
+static void begin(const struct in *in, struct out *out)
+{
+    memcpy(out->f[0], in->y, 4 * in->n);
+    memcpy(out->f[1], in->z, 4 * in->n);
+}
+
+static void run_scale(const struct in *in, struct out *out)
+{
+    begin(in, out);
+    am_scale_f32(out->f[0], in->a, in->x, in->n);
+    am_scale_f32(out->f[1], in->a, out->f[1], in->n);
+}
+
+static void want_scale(const struct in *in, struct out *out)
+{
+    for (size_t i = 0; i < in->n; i++) {
+        out->f[0][i] = mul(in->a, in->x[i]);
+        out->f[1][i] = mul(in->a, in->z[i]);
+    }
+}
+
+static void run_axpy(const struct in *in, struct out *out)
+{
+    begin(in, out);
+    am_axpy_f32(out->f[0], in->a, in->x, in->n);
+    am_axpy_diff_f32(out->f[1], in->a, in->x, in->y, in->n);
+}
+
+static void want_axpy(const struct in *in, struct out *out)
+{
+    for (size_t i = 0; i < in->n; i++) {
+        out->f[0][i] = plus(in->y[i], mul(in->a, in->x[i]));
+        out->f[1][i] = plus(in->z[i], mul(in->a, plus(in->x[i], -in->y[i])));
+    }
+}
+
+static void run_sub_add(const struct in *in, struct out *out)
+{
+    begin(in, out);
+    am_sub_f32(out->f[0], in->x, out->f[0], in->n);
+    am_add_f32(out->f[1], out->f[1], in->x, in->n);
+}
+
+static void want_sub_add(const struct in *in, struct out *out)
+{
+    for (size_t i = 0; i < in->n; i++) {
+        out->f[0][i] = plus(in->x[i], -in->y[i]);
+        out->f[1][i] = plus(in->z[i], in->x[i]);
+    }
+}
+
+static void run_div_blend(const struct in *in, struct out *out)
+{
+    begin(in, out);
+    am_div_f32(out->f[0], in->a, in->n);
+    am_blend_f32(out->f[1], in->a, in->x, in->b, out->f[1], in->n);
+}
+
+static void want_div_blend(const struct in *in, struct out *out)
+{
+    for (size_t i = 0; i < in->n; i++) {
+        out->f[0][i] = over(in->y[i], in->a);
+        out->f[1][i] = plus(mul(in->a, in->x[i]), mul(in->b, in->z[i]));
+    }
+}
+
+static void run_div_each(const struct in *in, struct out *out)
+{
+    begin(in, out);
+    am_div_each(out->f[0], in->x, in->n);
+    am_add_sign(out->f[1], in->x, in->n);
+}
+
+static void want_div_each(const struct in *in, struct out *out)
+{
+    for (size_t i = 0; i < in->n; i++) {
+        float x = in->x[i];
+        out->f[0][i] = over(in->y[i], x < 0 || x > 0 || isnan(x) ? x : 1);
+        out->f[1][i] = plus(in->z[i], x > 0 ? 1 : x < 0 ? -1 : 0);
+    }
+}
+
+static void run_elect(const struct in *in, struct out *out)
+{
+    begin(in, out);
+    am_elect_add(out->f[0], out->f[1], in->x, in->a, in->y, in->n);
+}
+
+static void want_elect(const struct in *in, struct out *out)
+{
+    begin(in, out);
+    for (size_t i = 0; i < in->n; i++) {
+        float e = in->x[i], sum = in->y[i];
+        if (isnan(e) || (sum >= 0 && e > 0) || (!(sum >= 0) && e < 0)) {
+            out->f[0][i] = plus(out->f[0][i], e);
+            out->f[1][i] = plus(out->f[1][i], in->a);
+        }
+    }
+}
+
+static double lanes(const struct in *in, int what)
+{
+    double lane[16] = {0};
+    for (size_t i = 0; i < in->n; i++) {
+        double x = (double)in->x[i];
+        lane[i % 16] += what == 0 ? x * (double)in->y[i] : what == 1 ? x : fabs(x);
+    }
+    double s[8], q[4];
+    for (int j = 0; j < 8; j++)
+        s[j] = lane[j] + lane[j + 8];
+    for (int j = 0; j < 4; j++)
+        q[j] = s[j] + s[j + 4];
+    return (q[0] + q[2]) + (q[1] + q[3]);
+}
+
+static void run_dot(const struct in *in, struct out *out)
+{
+    out->sum = am_block_dot(in->x, in->y, in->n);
+}
+
+static void want_dot(const struct in *in, struct out *out)
+{
+    out->sum = lanes(in, 0);
+}
+
+static void run_sum(const struct in *in, struct out *out)
+{
+    out->sum = am_block_sum(in->x, in->n);
+}
+
+static void want_sum(const struct in *in, struct out *out)
+{
+    out->sum = lanes(in, 1);
+}
+
+static void run_sum_abs(const struct in *in, struct out *out)
+{
+    out->sum = am_block_sum_abs(in->x, in->n);
+}
+
+static void want_sum_abs(const struct in *in, struct out *out)
+{
+    out->sum = lanes(in, 2);
+}
+
+static unsigned shift_for(const struct in *in)
+{
+    unsigned shift = 0;
+    while (in->high > in->low && (in->high - 1 - in->low) >> shift >= 64)
+        shift++;
+    return shift;
+}
+
+static void run_select(const struct in *in, struct out *out)
+{
+    begin(in, out);
+    out->count[0] = am_count_range(in->x, in->n, in->low, in->high, shift_for(in), out->bins);
+    out->count[1] = am_count_equal(in->x, in->n, in->low);
+    out->count[2] = am_keep_range(out->f[0], in->x, in->n, in->low, in->high);
+    am_keep_range(out->f[1], out->f[1], in->n, in->low, in->high);
+}
+
+static void want_select(const struct in *in, struct out *out)
+{
+    for (size_t i = 0; i < in->n; i++) {
+        uint32_t u = bits(in->x[i]) % 0x80000000u, z = bits(in->z[i]) % 0x80000000u;
+        bool inside = u >= in->low && u < in->high;
+        out->count[0] += u >= in->high;
+        out->count[1] += u == in->low;
+        out->count[2] += inside;
+        if (inside)
+            out->bins[(u - in->low) / (1u << shift_for(in))]++;
+        memcpy(&out->f[0][i], inside ? &in->x[i] : &(float){0}, 4);
+        memcpy(&out->f[1][i], z >= in->low && z < in->high ? &in->z[i] : &(float){0}, 4);
+    }
+}
+
+static const struct kernel {
+    const char *name;
+    void (*run)(const struct in *in, struct out *out);
+    void (*want)(const struct in *in, struct out *out);
+} kernels[] = {
+    {"load 16", run_load16, want_load16},
+    {"load wide", run_load_wide, want_load_wide},
+    {"store f16", run_store_f16, want_store_f16},
+    {"store bf16", run_store_bf16, want_store_bf16},
+    {"store f32", run_store_f32, want_store_f32},
+    {"store f64", run_store_f64, want_store_f64},
+    {"nonfinite", run_nonfinite, want_nonfinite},
+    {"scale", run_scale, want_scale},
+    {"axpy", run_axpy, want_axpy},
+    {"sub, add", run_sub_add, want_sub_add},
+    {"div, blend", run_div_blend, want_div_blend},
+    {"div each, add sign", run_div_each, want_div_each},
+    {"elect", run_elect, want_elect},
+    {"dot", run_dot, want_dot},
+    {"sum", run_sum, want_sum},
+    {"sum abs", run_sum_abs, want_sum_abs},
+    {"select", run_select, want_select},
+};
+
+/* Which NaN comes out of arithmetic is the processor's affair. */
+static void same_nan(struct out *out)
+{
+    for (int k = 0; k < 2; k++)
+        for (size_t i = 0; i < ROOM; i++)
+            out->f[k][i] = isnan(out->f[k][i]) ? NAN : out->f[k][i];
+    out->sum = isnan(out->sum) ? (double)NAN : out->sum;
+}
+
+static void check(const struct in *in, const char *set, enum kind kind)
+{
+    static struct out want, got, generic;
+    for (size_t k = 0; k < sizeof(kernels) / sizeof(kernels[0]); k++) {
+        memset(&want, 0, sizeof(want));
+        memset(&got, 0, sizeof(got));
+        memset(&generic, 0, sizeof(generic));
+        kernels[k].want(in, &want);
+        kernels[k].run(in, &got);
+        am_kernels_force("generic");
+        kernels[k].run(in, &generic);
+        am_kernels_force(set);
+        bool exact = kernels[k].run == run_load16 || kernels[k].run == run_load_wide || kernels[k].run == run_select;
+        if (exact && memcmp(&got, &generic, sizeof(got)) != 0)
+            fail_msg("%s: %s is not generic, n %zu, kind %d", set, kernels[k].name, in->n, (int)kind);
+        same_nan(&want);
+        same_nan(&got);
+        same_nan(&generic);
+        if (memcmp(&got, &generic, sizeof(got)) != 0)
+            fail_msg("%s: %s is not generic, n %zu, kind %d", set, kernels[k].name, in->n, (int)kind);
+        if (memcmp(&got, &want, sizeof(got)) != 0)
+            fail_msg("%s: %s is wrong, n %zu, kind %d", set, kernels[k].name, in->n, (int)kind);
+    }
+}
+
+static void lengths(const char *set, enum kind kind)
+{
+    static const uint32_t ranges[][2] = {
+        {0, 0x80000000u}, {0x3d000000u, 0x3d800000u}, {0x3e800000u, 0x3e800001u}, {0x3f000000u, 0x7f800000u}, {9, 9},
+        {9, 3},
+    };
+    static float x[3 * (ROOM + 1)];
+    static unsigned char raw[8 * ROOM];
+    for (size_t n = 0; n <= MOST; n = n == 257 ? 4095 : n + 1) {
+        size_t odd = n % 2;
+        const float *first = x + odd;
+        for (size_t i = 0; i < 3 * (ROOM + 1); i++)
+            x[i] = draw(kind);
+        for (size_t i = 0; i < ROOM; i++) {
+            double d = (double)draw(kind) * (1 + (double)random32() * 0x1p-40);
+            memcpy(raw + odd + 8 * i - (i == ROOM - 1 ? odd : 0), &d, 8);
+        }
+        const uint32_t *range = ranges[n % 6];
+        struct in in = {.n = n,
+                        .x = first,
+                        .y = first + ROOM,
+                        .z = first + 2 * (size_t)ROOM,
+                        .raw = raw + odd,
+                        .a = n % 3 ? 0.3f : draw(kind),
+                        .b = -0.7f,
+                        .low = range[0],
+                        .high = range[1]};
+        for (size_t i = 0; i < sizeof(raw) && kind == ANY_BITS; i++)
+            raw[i] = (unsigned char)random32();
+        check(&in, set, kind);
+    }
+}
+
+/* All values of both 16-bit types in one array, which the vectors of every set take, and back to the same bits. */
+static void patterns(const char *set)
+{
+    static uint16_t all[65536], back[65536];
+    static float x[65536];
+    const struct {
+        enum am_dtype t;
+        int exponent_bits, mantissa_bits;
+    } types[] = {{AM_F16, 5, 10}, {AM_BF16, 8, 7}};
+    for (size_t i = 0; i < 65536; i++)
+        all[i] = (uint16_t)i;
+    for (size_t k = 0; k < 2; k++) {
+        uint64_t over = 0;
+        am_load_f32(types[k].t, all, x, 65536);
+        assert_int_equal(am_store_f32(types[k].t, x, back, 65536, AM_OVERFLOW_REFUSE, NULL), 0);
+        for (size_t i = 0; i < 65536; i++) {
+            double v = value((uint16_t)i, types[k].exponent_bits, types[k].mantissa_bits);
+            if (isnan(v) ? !isnan(x[i]) : bits(x[i]) != bits((float)v))
+                fail_msg("%s: %04zx reads as %a, wanted %a", set, i, (double)x[i], v);
+            uint16_t want =
+                isnan(v) ? round16(NAN, types[k].exponent_bits, types[k].mantissa_bits, false, &over) : (uint16_t)i;
+            if (back[i] != want)
+                fail_msg("%s: %04zx comes back as %04x", set, i, back[i]);
+        }
+    }
+}
+
+static void test_set(const char *set)
+{
+    if (!am_kernels_force(set)) {
+        print_message("this processor has no %s: its kernels were not tested\n", set);
+        skip();
+    }
+    assert_string_equal(am_kernels_name(), set);
+    patterns(set);
+    for (enum kind kind = 0; kind < KINDS; kind++)
+        lengths(set, kind);
+}
+
+static void test_generic(void **state)
+{
+    (void)state;
+    test_set("generic");
+}
+
+static void test_avx2(void **state)
+{
+    (void)state;
+    test_set("avx2");
+}
+
+static void test_avx512(void **state)
+{
+    (void)state;
+    test_set("avx512");
+}
+
+static const char *chosen; /* under an unknown AMEND_KERNELS, before any other call */
+
+static void test_names(void **state)
+{
+    (void)state;
+    const char *best = "generic";
+    for (size_t i = 0; i < 2; i++) {
+        const char *set = i ? "avx512" : "avx2";
+        best = am_kernels_force(set) ? set : best;
+    }
+    assert_string_equal(chosen, best);
+    assert_true(am_kernels_force("generic"));
+    assert_false(am_kernels_force("sse9"));
+    assert_false(am_kernels_force(""));
+    assert_string_equal(am_kernels_name(), "generic"); /* a refusal changes nothing */
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_generic),
+        cmocka_unit_test(test_avx2),
+        cmocka_unit_test(test_avx512),
+        cmocka_unit_test(test_names),
+    };
+    setenv("AMEND_KERNELS", "sse9", 1);
+    chosen = am_kernels_name();
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
