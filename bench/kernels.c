@@ -114,6 +114,16 @@ static void dot(const struct tile *t)
     sink += am_block_dot(t->a[0], t->a[1], TILE);
 }
 
+static void delta_square(const struct tile *t)
+{
+    sink += am_delta_square(t->a[2], t->a[0], t->a[1], TILE);
+}
+
+static void add_square(const struct tile *t)
+{
+    sink += am_add_square(t->a[2], 0.9f, t->a[0], t->a[1], TILE);
+}
+
 static void sum(const struct tile *t)
 {
     sink += am_block_sum(t->a[0], TILE);
@@ -149,19 +159,33 @@ static void keep_range(const struct tile *t)
     sink += (double)am_keep_range(t->a[2], t->a[0], TILE, 0x3d000000, 1u << 31);
 }
 
-static void elect_add(const struct tile *t)
+static const float votes[] = {0.6f, 0.4f, 0.5f, 0.3f, 0.7f};
+
+static void elect(const struct tile *t, size_t inputs, bool by_count)
 {
-    am_elect_add(t->a[3], t->a[5], t->a[0], 1e-3f, t->a[1], TILE);
+    const struct am_election how = {.weight = votes, .inputs = inputs, .by_count = by_count, .normalize = true};
+    const float *const d[] = {t->a[0], t->a[1], t->a[5], t->a[7], t->a[8]};
+    sink += (double)am_elect(&how, t->a[2], d, TILE, NULL);
 }
 
-static void add_sign(const struct tile *t)
+static void elect2(const struct tile *t)
 {
-    am_add_sign(t->a[3], t->a[0], TILE);
+    elect(t, 2, false);
 }
 
-static void div_each(const struct tile *t)
+static void elect3(const struct tile *t)
 {
-    am_div_each(t->a[4], t->a[6], TILE);
+    elect(t, 3, false);
+}
+
+static void elect5(const struct tile *t)
+{
+    elect(t, 5, false);
+}
+
+static void elect3_count(const struct tile *t)
+{
+    elect(t, 3, true);
 }
 
 /* Sorting sorts what is already sorted from the second time on; the network does the same work for any values. */
@@ -197,6 +221,8 @@ static const struct kernel {
     {"axpy diff", axpy_diff},
     {"blend", blend},
     {"block dot", dot},
+    {"delta, squares", delta_square},
+    {"add, squares", add_square},
     {"block sum", sum},
     {"block sum abs", sum_abs},
     {"count range, all hit", count_all},
@@ -204,9 +230,10 @@ static const struct kernel {
     {"count range, 1 of 300", count_rare},
     {"count equal", count_equal},
     {"keep range", keep_range},
-    {"elect add", elect_add},
-    {"add sign", add_sign},
-    {"div each", div_each},
+    {"elect, 2 inputs", elect2},
+    {"elect, 3 inputs", elect3},
+    {"elect, 5 inputs", elect5},
+    {"elect, 3 by count", elect3_count},
     {"sort 3 columns", sort3},
     {"sort 6 columns", sort6},
 };

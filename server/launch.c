@@ -162,21 +162,31 @@ static int put_others(struct builder *b, json_t *list, const struct files *f)
     return 0;
 }
 
+#define LABEL_MAX 320
+
+/* "digits/base@v2": what it is called, whatever name the request gave it. */
+static int take_label(void *ctx, const struct am_version_row *v)
+{
+    if (v->number >= 0)
+        snprintf(ctx, LABEL_MAX, "%s@v%lld", v->model_name, (long long)v->number);
+    return 0;
+}
+
 static int put_input(struct builder *b, json_t *in, json_t *inputs, json_t *donor_files)
 {
     const char *model = json_string_value(json_object_get(in, "model")),
                *commit = json_string_value(json_object_get(in, "commit"));
-    const char *rev = json_string_value(json_object_get(in, "rev")),
-               *role = json_string_value(json_object_get(in, "role"));
-    char label[320];
+    const char *role = json_string_value(json_object_get(in, "role"));
+    char label[LABEL_MAX];
     int64_t version;
     if (!model || !commit || !role)
         return -AM_E_BAD_SPEC;
-    snprintf(label, sizeof label, "%s@%s", model, rev ? rev : commit);
+    snprintf(label, sizeof label, "%s@%.12s", model, commit);
     b->label = label;
     if (am_rev_resolve(b->db, model, commit, &version, NULL) < 0)
         return am_fault_add(b->faults, AM_E_MISSING_INPUT, (struct am_where){0},
                             "%s (commit %s) is no longer in the store", label, commit);
+    AM_TRY(am_version_brief(b->db, version, take_label, label));
     AM_TRY(am_damage_check(b->db, version, (struct am_where){0}, label, b->faults)); /* found since the submit */
     struct files files = {0};
     json_t *params = json_object_get(in, "params");

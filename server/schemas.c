@@ -23,7 +23,8 @@ static const struct {
      "started_at:time"},
     {"ProblemKind", "problem_kind", "type:text code:text status:int? title:text retryable:bool of:text"},
     {"Method", "method",
-     "id:text type:text name:text since:text paper:text summary:text needs:object params:list rules:list schema:text"},
+     "id:text type:text name:text since:text paper:text summary:text needs:object params:list rules:list "
+     "canonical:object? schema:text"},
     {"Queue", "queue", "paused:bool counts:object slots:object store:object"},
     {"Model", "model",
      "id:text description:text private:bool labels:object created_at:time created_by:text? head:object refs:object "

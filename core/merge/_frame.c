@@ -7,9 +7,6 @@
 
 #include <string.h>
 
-#define STEP 16 /* elements whose signs are gathered at a time, in registers */
-#define THIN 1e-3f
-
 void am_frame_prepare(const struct am_scope_info *s, struct am_frame *f)
 {
     const char *consensus = am_arg_text(s->args, "consensus");
@@ -41,108 +38,61 @@ bool am_frame_unchanged(const struct am_args *args, const struct am_tensor_info 
 }
 
 /* A row may be longer than one block of a deterministic sum. */
-static double square_sum(const float *x, size_t n)
+static size_t block(size_t n, size_t at)
 {
-    double sum = 0;
-    for (size_t at = 0; at < n; at += AM_TILE)
-        sum += am_block_dot(x + at, x + at, n - at < AM_TILE ? n - at : AM_TILE);
-    return sum;
+    return n - at < AM_TILE ? n - at : AM_TILE;
 }
 
-/* e = fl(w_i * sparsified delta). */
-static void entry(const struct am_window *w, const struct am_frame *f, const void *acc, am_sparsifier *sparsify,
-                  size_t i, float *e)
+/* d = the sparsified delta. */
+static void delta(const struct am_window *w, const void *acc, am_sparsifier *sparsify, size_t i, float *d)
 {
-    double *tally = w->tally + AM_FRAME_FIXED + i * AM_FRAME_EACH;
-    am_sub_f32(e, w->x[i], w->base, w->n);
-    tally[AM_FRAME_DELTA] += square_sum(e, w->n);
-    tally[AM_FRAME_KEPT] += (double)sparsify(w, acc, i, e);
-    am_scale_f32(e, f->weight[i], e, w->n);
-}
-
-/* How many of STEP elements from `at` on have entries of both signs. */
-static unsigned conflicts_in(float *const *e, size_t inputs, size_t at)
-{
-    float high[STEP] = {0}, low[STEP] = {0};
-    unsigned count = 0;
-    for (size_t i = 0; i < inputs; i++) {
-        const float *x = e[i] + at;
-        for (size_t j = 0; j < STEP; j++) {
-            high[j] = x[j] > high[j] ? x[j] : high[j];
-            low[j] = x[j] < low[j] ? x[j] : low[j];
-        }
-    }
-    for (size_t j = 0; j < STEP; j++)
-        count += (high[j] > 0) & (low[j] < 0);
-    return count;
-}
-
-static size_t conflicts(float *const *e, size_t inputs, size_t n)
-{
-    size_t at = 0, count = 0;
-    for (; at + STEP <= n; at += STEP)
-        count += conflicts_in(e, inputs, at);
-    for (; at < n; at++) {
-        bool plus = false, minus = false;
-        for (size_t i = 0; i < inputs; i++) {
-            plus |= e[i][at] > 0;
-            minus |= e[i][at] < 0;
-        }
-        count += plus && minus;
-    }
-    return count;
-}
-
-static size_t thin(const float *div, size_t n)
-{
-    size_t count = 0;
-    for (size_t i = 0; i < n; i++)
-        count += div[i] != 0 && fabsf(div[i]) < THIN;
-    return count;
+    double *tally = w->tally + AM_FRAME_FIXED + i * AM_FRAME_EACH, squares = 0;
+    for (size_t at = 0; at < w->n; at += AM_TILE)
+        squares += am_delta_square(d + at, w->x[i] + at, w->base + at, block(w->n, at));
+    tally[AM_FRAME_DELTA] += squares;
+    tally[AM_FRAME_KEPT] += (double)sparsify(w, acc, i, d);
 }
 
 /* num into w->out: all entries together. */
 static void add_all(const struct am_window *w, const struct am_frame *f, const void *acc, am_sparsifier *sparsify)
 {
-    for (size_t i = 0; i < w->inputs; i++) {
-        float *e = i == 0 ? w->out : w->scratch[0];
-        entry(w, f, acc, sparsify, i, e);
-        if (i > 0)
-            am_add_f32(w->out, w->out, e, w->n);
+    float *num = w->out, *d = w->scratch[0];
+    delta(w, acc, sparsify, 0, num);
+    if (w->inputs == 1)
+        am_scale_f32(num, f->weight[0], num, w->n);
+    for (size_t i = 1; i < w->inputs; i++) {
+        delta(w, acc, sparsify, i, d);
+        if (i == 1)
+            am_blend_f32(num, f->weight[0], num, f->weight[1], d, w->n);
+        else
+            am_axpy_f32(num, f->weight[i], d, w->n);
     }
     if (f->normalize)
-        am_div_f32(w->out, f->div, w->n);
+        am_div_f32(num, f->div, w->n);
 }
 
 /* num into w->out: the entries of the elected sign. */
 static void add_elected(const struct am_window *w, const struct am_frame *f, const void *acc, am_sparsifier *sparsify)
 {
-    size_t bytes = w->n * sizeof(float);
-    float *const *e = w->scratch, *sum = w->scratch[w->inputs], *div = w->scratch[w->inputs + 1];
-    memset(sum, 0, bytes);
-    memset(div, 0, bytes);
-    memset(w->out, 0, bytes);
+    struct am_election how = {.weight = f->weight,
+                              .inputs = w->inputs,
+                              .by_count = f->consensus == AM_CONSENSUS_COUNT,
+                              .normalize = f->normalize};
+    const float *d[AM_MAX_INPUTS];
+    size_t thin;
     for (size_t i = 0; i < w->inputs; i++) {
-        entry(w, f, acc, sparsify, i, e[i]);
-        if (f->consensus == AM_CONSENSUS_COUNT)
-            am_add_sign(sum, e[i], w->n);
-        else
-            am_add_f32(sum, sum, e[i], w->n);
+        delta(w, acc, sparsify, i, w->scratch[i]);
+        d[i] = w->scratch[i];
     }
-    for (size_t i = 0; i < w->inputs; i++)
-        am_elect_add(w->out, div, e[i], f->weight[i], sum, w->n);
-    if (w->inputs > 1)
-        w->tally[AM_FRAME_CONFLICTS] += (double)conflicts(e, w->inputs, w->n);
-    if (!f->normalize)
-        return;
-    am_div_each(w->out, div, w->n);
+    w->tally[AM_FRAME_CONFLICTS] += (double)am_elect(&how, w->out, d, w->n, &thin);
     if (f->mixed)
-        w->tally[AM_FRAME_THIN] += (double)thin(div, w->n);
+        w->tally[AM_FRAME_THIN] += (double)thin;
 }
 
 void am_frame_apply(const struct am_window *w, const void *acc, am_sparsifier *sparsify)
 {
     const struct am_frame *f = w->local;
+    double squares = 0;
     w->tally[AM_FRAME_ELEMENTS] += (double)w->n;
     if (f->consensus == AM_CONSENSUS_NONE)
         add_all(w, f, acc, sparsify);
@@ -152,10 +102,9 @@ void am_frame_apply(const struct am_window *w, const void *acc, am_sparsifier *s
         am_copy_f32(w->out, w->base, w->n); /* b + 0 would turn -0 into +0 */
         return;
     }
-    if (f->lambda != 1)
-        am_scale_f32(w->out, f->lambda, w->out, w->n);
-    w->tally[AM_FRAME_OUT] += square_sum(w->out, w->n);
-    am_add_f32(w->out, w->base, w->out, w->n);
+    for (size_t at = 0; at < w->n; at += AM_TILE)
+        squares += am_add_square(w->out + at, f->lambda, w->out + at, w->base + at, block(w->n, at));
+    w->tally[AM_FRAME_OUT] += squares;
 }
 
 void am_frame_report(const struct am_scope_info *s, const double *tally, struct am_report *r)

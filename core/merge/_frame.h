@@ -45,10 +45,10 @@ enum am_frame_tally { /* sums over the elements of am_window.tally */
     {                                                                                                                  \
         .fixed = AM_FRAME_FIXED, .per_input = AM_FRAME_EACH                                                            \
     }
-/* e_i of every input, then the sum that elects and the divisors. stat() may use all of them. */
+/* d_i of every input. stat() may use all of them. */
 #define AM_FRAME_SCRATCH                                                                                               \
     {                                                                                                                  \
-        .fixed = 2, .per_input = 1                                                                                     \
+        .per_input = 1                                                                                                 \
     }
 
 void am_frame_prepare(const struct am_scope_info *s, struct am_frame *f);

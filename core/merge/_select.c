@@ -10,7 +10,15 @@
 
 #define KEYS 0x80000000u /* above every key */
 #define FULL_SHIFT 19    /* the whole range in AM_SELECT_BINS bins */
-#define SAMPLE 32        /* neighbours taken of each tile */
+#define SAMPLE 32        /* taken of each tile on average, fewer when their list would not hold them */
+#define SAMPLED_TILES 8  /* one of so many */
+#define FINE 4096        /* bins into which a part of a list is counted */
+
+/* An entry of a list: its key, tile and window. Lists are in the order of the data, so that is all its place. */
+#define ENTRY(window, tile) ((window) << 44 | (uint64_t)(tile) << 31)
+#define ENTRY_KEY(e) ((uint32_t)((e) & (KEYS - 1)))
+#define ENTRY_TILE(e) ((unsigned)((e) >> 31 & 0x1fff))
+#define ENTRY_WINDOW(e) ((e) >> 44)
 
 const struct am_edge am_edge_all = {.key = 0, .quota = UINT64_MAX};
 const struct am_edge am_edge_none = {.key = KEYS - 1, .quota = 0};
@@ -26,10 +34,15 @@ bool am_select_part(const struct am_select *sofar, uint64_t elements, const stru
         return false;
     *ret = (struct am_part){.n = w->n, .window = w->index, .tile = w->tile};
     if (!begun(sofar) && elements >= AM_SELECT_SAMPLE_FROM) {
-        /* The place moves from tile to tile, so that columns of a matrix have no say in it. */
+        /* The place moves from tile to tile, so that columns of a matrix have no say in it. Neighbours of one tile in
+           eight are read with less ado than fewer of each. */
         uint32_t mixed = ((uint32_t)w->index * 64 + w->tile) * 2654435769u;
+        uint64_t room = (uint64_t)AM_SELECT_LIST_SCOPE * AM_TILE / elements;
+        size_t take = SAMPLED_TILES * (room > SAMPLE ? SAMPLE : room > 1 ? (size_t)room : 1);
+        if ((w->tile + w->index) % SAMPLED_TILES != 0)
+            return false;
         ret->sample = true;
-        ret->n = w->n < SAMPLE ? w->n : SAMPLE;
+        ret->n = w->n < take ? w->n : take;
         ret->first = (size_t)(mixed >> 8) % (w->n - ret->n + 1);
     }
     return ret->n > 0;
@@ -60,6 +73,48 @@ static void whole(struct am_select *s, bool sample)
     s->shift = FULL_SHIFT;
 }
 
+static void count_only(struct am_select *acc, const float *x, const struct am_part *part)
+{
+    acc->over = acc->ragged = true;
+    acc->above += am_count_range(x, part->n, acc->low, acc->high, acc->shift, acc->bins.part);
+}
+
+/* The counts of the guesses in the tile at hand. */
+static void count_guesses(struct am_select *acc, const struct am_part *part, const uint32_t count[AM_SELECT_GUESSES])
+{
+    acc->ragged |= part->tile != acc->in_tiles || part->tile >= AM_SELECT_TILES_WINDOW;
+    for (size_t g = 0; !acc->ragged && g < AM_SELECT_GUESSES; g++) {
+        acc->in_tile[acc->in_tiles * AM_SELECT_GUESSES + g] = (uint16_t)count[g];
+        acc->guess_total[g] += count[g];
+    }
+    acc->in_tiles += !acc->ragged;
+}
+
+/* The hits go into bins; those of a guess are counted, and the others listed. */
+static void count_and_list(struct am_select *acc, const float *x, const struct am_part *part)
+{
+    uint32_t hit[AM_TILE + 8], guess[AM_SELECT_GUESSES], count[AM_SELECT_GUESSES] = {0};
+    size_t n = 0, listed = 0;
+    acc->above += am_list_range(x, part->n, acc->low, acc->high, hit, &n);
+    for (size_t g = 0; g < AM_SELECT_GUESSES; g++)
+        guess[g] = acc->guessed ? acc->guess[g] - acc->low : KEYS;
+    for (size_t i = 0; i < n; i++) {
+        acc->bins.part[hit[i] >> acc->shift]++;
+        bool first = hit[i] == guess[0], second = hit[i] == guess[1];
+        count[0] += first;
+        count[1] += second;
+        hit[listed] = hit[i];
+        listed += !(first | second);
+    }
+    acc->over |= listed > AM_SELECT_LIST_WINDOW - acc->listed;
+    uint64_t entry = ENTRY(part->window, part->tile) + acc->low, *to = acc->list + acc->listed;
+    for (size_t i = 0; !acc->over && i < listed; i++)
+        to[i] = entry + hit[i];
+    acc->listed += acc->over ? 0 : (uint32_t)listed;
+    if (acc->guessed)
+        count_guesses(acc, part, count);
+}
+
 int am_select_count(const struct am_select *sofar, struct am_select *acc, const float *x, const struct am_part *part)
 {
     acc->window = part->window;
@@ -68,6 +123,8 @@ int am_select_count(const struct am_select *sofar, struct am_select *acc, const 
         acc->low = sofar->low;
         acc->high = sofar->high;
         acc->shift = sofar->shift;
+        acc->guessed = sofar->guessed;
+        memcpy(acc->guess, sofar->guess, sizeof(acc->guess));
     } else {
         whole(acc, part->sample);
     }
@@ -78,7 +135,11 @@ int am_select_count(const struct am_select *sofar, struct am_select *acc, const 
         acc->tiles = part->tile + 1;
         return 0;
     }
-    acc->above += am_count_range(x, part->n, acc->low, acc->high, acc->shift, acc->bins.part);
+    bool places = part->n <= AM_TILE && part->tile <= 0x1fff && part->window <= 0xfffff;
+    if (acc->list && places && (part->sample || acc->high - acc->low < KEYS))
+        count_and_list(acc, x, part);
+    else
+        count_only(acc, x, part);
     return 0;
 }
 
@@ -104,6 +165,31 @@ static void merge_equals(struct am_select *into, const struct am_select *from)
     }
 }
 
+static void merge_lists(struct am_select *into, const struct am_select *from)
+{
+    bool fits = into->list && from->list && !from->over && from->listed <= AM_SELECT_LIST_SCOPE - into->listed;
+    into->over |= !fits;
+    if (into->over)
+        return;
+    memcpy(into->list + into->listed, from->list, from->listed * sizeof(*from->list));
+    into->listed += from->listed;
+}
+
+static void merge_tiles(struct am_select *into, const struct am_select *from)
+{
+    unsigned a_window = into->in_tiles ? into->a_window : from->in_tiles;
+    into->ragged |= from->ragged || !into->in_tile || from->in_tiles > AM_SELECT_TILES_SCOPE - into->in_tiles ||
+                    from->in_tiles > a_window || into->in_tiles != from->window * a_window;
+    if (into->ragged)
+        return;
+    into->a_window = a_window;
+    memcpy(into->in_tile + into->in_tiles * AM_SELECT_GUESSES, from->in_tile,
+           from->in_tiles * AM_SELECT_GUESSES * sizeof(*from->in_tile));
+    into->in_tiles += from->in_tiles;
+    for (size_t g = 0; g < AM_SELECT_GUESSES; g++)
+        into->guess_total[g] += from->guess_total[g];
+}
+
 /* Other threads read stage and bracket of `into` meanwhile (as `sofar`): only am_select_next() writes them. */
 void am_select_merge(struct am_select *into, const struct am_select *from)
 {
@@ -114,17 +200,39 @@ void am_select_merge(struct am_select *into, const struct am_select *from)
         return;
     }
     widen(into);
+    merge_lists(into, from);
+    if (from->guessed)
+        merge_tiles(into, from);
     into->sampled = from->stage == AM_SELECT_SAMPLE;
     into->above += from->above;
     for (size_t b = 0, n = bins_of(from); b < n; b++)
         into->bins.total[b] += from->bins.part[b];
 }
 
+/* What lies behind an accumulator: of each rank its list, then its counts of tiles. */
+static void set_lists(struct am_selects *s, size_t rank, size_t entries, size_t tiles)
+{
+    size_t bytes = (sizeof(*s) + s->n * sizeof(s->rank[0]) + 63) / 64 * 64;
+    char *at = (char *)s + bytes + rank * AM_SELECT_BYTES(entries, tiles);
+    s->rank[rank].list = (uint64_t *)(void *)at;
+    s->rank[rank].in_tile = (uint16_t *)(void *)(at + entries * sizeof(uint64_t));
+}
+
+void am_selects_begin(struct am_selects *acc, size_t ranks)
+{
+    acc->n = ranks;
+    for (size_t i = 0; i < ranks; i++)
+        set_lists(acc, i, AM_SELECT_LIST_WINDOW, AM_SELECT_TILES_WINDOW);
+}
+
 void am_selects_merge(struct am_selects *into, const struct am_selects *from)
 {
     into->n = from->n;
-    for (size_t i = 0; i < from->n; i++)
+    for (size_t i = 0; i < from->n; i++) {
+        if (from->rank[i].list)
+            set_lists(into, i, AM_SELECT_LIST_SCOPE, AM_SELECT_TILES_SCOPE);
         am_select_merge(&into->rank[i], &from->rank[i]);
+    }
 }
 
 /* The finest bins that cover the bracket. */
@@ -149,6 +257,11 @@ static long walk(const struct am_select *s, uint64_t *rank)
     return -1;
 }
 
+static bool listed(const struct am_select *s)
+{
+    return s->list && !s->over;
+}
+
 static void bin_bounds(const struct am_select *s, long bin, uint32_t *low, uint32_t *high)
 {
     uint64_t first = s->low + ((uint64_t)bin << s->shift), end = first + (UINT64_C(1) << s->shift);
@@ -156,23 +269,66 @@ static void bin_bounds(const struct am_select *s, long bin, uint32_t *low, uint3
     *high = end < s->high ? (uint32_t)end : s->high;
 }
 
+/* A part [low, low + 2^bits) of the bracket, and a rank from the top inside it. */
+struct span {
+    uint32_t low;
+    unsigned bits;
+    uint64_t rank, count; /* count: entries in it */
+};
+
+/* Makes it finer, by the list and the counts of guesses. */
+static void refine(const struct am_select *s, struct span *p)
+{
+    uint64_t bin[FINE] = {0};
+    uint32_t mask = (1u << p->bits) - 1;
+    unsigned shift = p->bits > 12 ? p->bits - 12 : 0;
+    for (uint32_t i = 0; i < s->listed; i++) {
+        uint32_t off = ENTRY_KEY(s->list[i]) - p->low;
+        if (off <= mask)
+            bin[off >> shift]++;
+    }
+    for (int g = 0; s->guessed && g < AM_SELECT_GUESSES; g++) {
+        uint32_t off = s->guess[g] - p->low;
+        if (off <= mask)
+            bin[off >> shift] += s->guess_total[g];
+    }
+    size_t b = mask >> shift;
+    while (b > 0 && p->rank > bin[b])
+        p->rank -= bin[b--];
+    p->count = bin[b];
+    p->low += (uint32_t)b << shift;
+    p->bits = shift;
+}
+
+/* The sample's entry number `rank` from the top, as a bracket [*low, *high) that holds its key: a bin, or with the list
+   the key itself. */
+static void sample_at(const struct am_select *s, uint64_t rank, uint32_t *low, uint32_t *high)
+{
+    long bin = walk(s, &rank);
+    struct span p = {.low = (uint32_t)bin << s->shift, .bits = s->shift, .rank = rank};
+    while (listed(s) && p.bits > 0)
+        refine(s, &p);
+    *low = p.low;
+    *high = p.low + (1u << p.bits);
+}
+
 /* A bracket about the wanted quantile of the sample, three standard errors to each side. */
 static void guess(struct am_select *s, uint64_t k, uint64_t elements)
 {
-    uint64_t sampled = 0, up, down;
+    uint64_t sampled = 0;
     uint32_t low = 0, high = KEYS, other;
     for (size_t b = 0; b < AM_SELECT_BINS; b++)
         sampled += s->bins.total[b];
     double q = (double)k / (double)elements, rank = q * (double)sampled;
     double spread = 3 * sqrt(rank * (1 - q)) + 2;
-    if (rank - spread >= 1) {
-        up = (uint64_t)(rank - spread);
-        bin_bounds(s, walk(s, &up), &other, &high);
-    }
-    if (rank + spread < (double)sampled) {
-        down = (uint64_t)(rank + spread) + 1;
-        bin_bounds(s, walk(s, &down), &low, &other);
-    }
+    bool inside = rank - spread >= 1 && rank + spread < (double)sampled;
+    if (rank - spread >= 1)
+        sample_at(s, (uint64_t)(rank - spread), &other, &high);
+    if (rank + spread < (double)sampled)
+        sample_at(s, (uint64_t)(rank + spread) + 1, &low, &other);
+    s->guessed = inside && listed(s);
+    s->guess[0] = high - 1;
+    s->guess[1] = low == high - 1 ? KEYS : low;
     open_bracket(s, low, high);
 }
 
@@ -198,6 +354,64 @@ static int at_threshold(struct am_select *s, uint32_t key, uint64_t left, uint64
     return 1;
 }
 
+/* The guess that all entries of a bin are equal to, or -1. */
+static int guess_of(const struct am_select *s, long bin)
+{
+    uint32_t low, high;
+    bin_bounds(s, bin, &low, &high);
+    for (int g = 0; s->guessed && !s->ragged && g < AM_SELECT_GUESSES; g++)
+        if (s->guess[g] >= low && s->guess[g] < high && s->guess_total[g] == s->bins.total[bin])
+            return g;
+    return -1;
+}
+
+/* The guess was right: the counts of tiles say where its entries run out. */
+static int settle_guess(struct am_select *s, int g, uint64_t rank, enum am_equals equals)
+{
+    if (at_threshold(s, s->guess[g], rank, s->guess_total[g], equals) == 0)
+        return 0;
+    uint64_t seen = 0;
+    for (uint32_t i = 0; seen < s->quota && i < s->in_tiles; i++) {
+        uint64_t before = seen;
+        seen += s->in_tile[i * AM_SELECT_GUESSES + (uint32_t)g];
+        if (seen < s->quota)
+            continue;
+        s->cut = i / s->a_window;
+        s->cut_tile = i % s->a_window;
+        s->cut_quota = s->quota - before;
+    }
+    return finish(s, s->guess[g]);
+}
+
+/* All of the bracket is in the list or counted: the threshold, and where its entries run out, without another look at
+ * the data. */
+static int settle(struct am_select *s, long bin, uint64_t rank, enum am_equals equals)
+{
+    struct span p = {.low = s->low + ((uint32_t)bin << s->shift), .bits = s->shift, .rank = rank};
+    p.count = s->bins.total[bin];
+    while (p.bits > 0)
+        refine(s, &p);
+    for (int g = 0; s->guessed && g < AM_SELECT_GUESSES; g++)
+        if (s->guess[g] == p.low)
+            return settle_guess(s, g, p.rank, equals);
+    if (at_threshold(s, p.low, p.rank, p.count, equals) == 0)
+        return 0;
+    uint64_t seen = 0, before = 0, place = UINT64_MAX; /* before: seen before the tile at hand */
+    for (uint32_t i = 0; seen < s->quota && i < s->listed; i++) {
+        uint64_t e = s->list[i];
+        if (ENTRY_KEY(e) != p.low)
+            continue;
+        before = e >> 31 == place ? before : seen;
+        place = e >> 31;
+        if (++seen < s->quota)
+            continue;
+        s->cut = ENTRY_WINDOW(e);
+        s->cut_tile = ENTRY_TILE(e);
+        s->cut_quota = seen - before;
+    }
+    return finish(s, p.low);
+}
+
 static int narrow(struct am_select *s, uint64_t k, enum am_equals equals)
 {
     uint32_t low, high;
@@ -213,6 +427,11 @@ static int narrow(struct am_select *s, uint64_t k, enum am_equals equals)
         open_bracket(s, 0, s->low);
         return 1;
     }
+    if (listed(s) && !(s->guessed && s->ragged))
+        return settle(s, bin, rank, equals);
+    int g = guess_of(s, bin);
+    if (g >= 0)
+        return settle_guess(s, g, rank, equals);
     if (s->shift == 0)
         return at_threshold(s, s->low + (uint32_t)bin, rank, s->bins.total[bin], equals);
     bin_bounds(s, bin, &low, &high);
@@ -243,6 +462,11 @@ int am_select_next(struct am_select *s, uint64_t k, uint64_t elements, enum am_e
     else
         again = narrow(s, k, equals);
     s->above = 0;
+    s->listed = 0;
+    s->over = false;
+    s->ragged = false;
+    s->in_tiles = 0;
+    memset(s->guess_total, 0, sizeof(s->guess_total));
     memset(&s->bins, 0, sizeof(s->bins));
     return again;
 }

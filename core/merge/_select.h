@@ -8,7 +8,11 @@
  * until the bracket is one key, the threshold. Where only some of the entries at the threshold are chosen, one more
  * round counts them tile by tile and finds the tile in which they run out. Large tensors begin with a round over a
  * small sample, which guesses the first bracket; the counts that follow prove or refute the guess, so it can cost time
- * and never the result. Everything is integers: any split of the work gives the same answer.
+ * and never the result. A round also lists what lies in a narrow bracket, with its place: where all of it finds room,
+ * the list settles the rest and no further round is needed. On a coarse grid, where many entries share a magnitude, the
+ * list overflows; there the sample guesses two thresholds, and the same round counts their equals tile by tile. So
+ * a large tensor is mostly read twice: for the bracket, and for the result. Everything is integers: any split of the
+ * work gives the same answer.
  *
  * One am_select is one rank. A method has an array of them in its accumulator (zero = before the first round):
  *   prepare  `elements` into local
@@ -25,6 +29,17 @@
 
 #define AM_SELECT_BINS 4096         /* 31 bits in three rounds of 12, 12 and 7; small enough for the nearest cache */
 #define AM_SELECT_SAMPLE_FROM 65536 /* elements; below, the first round looks at all of them */
+
+/* Entries of a list, of 8 bytes: of one window, and of the scope. */
+#define AM_SELECT_LIST_WINDOW 16384
+#define AM_SELECT_LIST_SCOPE 196608
+/* Tiles whose equals are counted beside the lists, of 2 bytes. */
+#define AM_SELECT_TILES_WINDOW 64
+#define AM_SELECT_TILES_SCOPE 16384
+#define AM_SELECT_GUESSES 2
+#define AM_SELECT_BYTES(entries, tiles) ((entries) * sizeof(uint64_t) + (tiles)*AM_SELECT_GUESSES * sizeof(uint16_t))
+#define AM_SELECT_WINDOW_BYTES AM_SELECT_BYTES(AM_SELECT_LIST_WINDOW, AM_SELECT_TILES_WINDOW)
+#define AM_SELECT_SCOPE_BYTES AM_SELECT_BYTES(AM_SELECT_LIST_SCOPE, AM_SELECT_TILES_SCOPE)
 
 enum am_equals {
     AM_EQUALS_FIRST, /* of the entries at the threshold those with the lowest indices are chosen */
@@ -48,16 +63,32 @@ struct am_select {
     uint64_t cut_quota; /* ... and what is left of it there */
     uint64_t window;    /* of a window's own accumulator: its number */
     unsigned tiles;     /* AM_SELECT_EQUAL: tiles counted in bins.part */
+    uint64_t *list;     /* what lies in the bracket, in order: key, tile and window of each; NULL: not kept */
+    uint32_t listed;
+    bool over;    /* the list is not complete */
+    bool guessed; /* by the sample: each of `guess` may be the threshold; their entries are counted in ... */
+    bool ragged;  /* (but not all of them) */
+    uint32_t guess[AM_SELECT_GUESSES];
+    uint16_t *in_tile; /* ... each tile, in order, one count for each guess, and ... */
+    uint64_t guess_total[AM_SELECT_GUESSES];
+    uint32_t in_tiles; /* how many tiles those are, ... */
+    unsigned a_window; /* so many in each window but the last */
     union {
         uint32_t part[AM_SELECT_BINS];  /* of one window */
         uint64_t total[AM_SELECT_BINS]; /* of all windows */
     } bins;
 };
 
-struct am_selects { /* an accumulator of several ranks: {.fixed = sizeof(struct am_selects), ...} */
-    size_t n;       /* set by stat() */
+struct am_selects { /* an accumulator of several ranks; lists lie behind it. AM_SELECTS_NEEDS in am_needs */
+    size_t n;       /* set by am_selects_begin() */
     struct am_select rank[];
 };
+#define AM_SELECTS_NEEDS(ranks)                                                                                        \
+    .acc = {.fixed = sizeof(struct am_selects), .per_input = (ranks) * sizeof(struct am_select)},                      \
+    .acc_window = {.per_input = (ranks)*AM_SELECT_WINDOW_BYTES},                                                       \
+    .acc_scope = {.per_input = (ranks)*AM_SELECT_SCOPE_BYTES}
+/* In stat(), before am_select_count(): a window's own accumulator gets its ranks and lists. */
+void am_selects_begin(struct am_selects *acc, size_t ranks);
 
 struct am_part { /* the elements of a tile that a round looks at, and where they are */
     size_t first, n;

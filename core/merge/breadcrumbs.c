@@ -176,7 +176,7 @@ static int stat(const struct am_window *w, const void *sofar, void *acc, unsigne
 {
     (void)pass;
     struct am_selects *ranks = acc;
-    ranks->n = w->inputs * RANKS;
+    am_selects_begin(ranks, w->inputs * RANKS);
     for (size_t i = 0; i < w->inputs; i++) {
         int rc = count_input(w, sofar, acc, i);
         if (rc < 0)
@@ -288,7 +288,7 @@ const struct am_method am_method_merge_breadcrumbs = {
     .needs = {.min_inputs = 1,
               .base = AM_YES,
               .passes = 1,
-              .acc = {.fixed = sizeof(struct am_selects), .per_input = RANKS * sizeof(struct am_select)},
+              AM_SELECTS_NEEDS(RANKS),
               .tally = AM_FRAME_TALLY,
               .report = {.fixed = 2, .per_input = 4},
               .scratch = AM_FRAME_SCRATCH,

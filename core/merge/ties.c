@@ -93,7 +93,7 @@ static int stat(const struct am_window *w, const void *sofar, void *acc, unsigne
     const struct am_selects *known = sofar;
     struct am_selects *select = acc;
     struct am_part part;
-    select->n = w->inputs;
+    am_selects_begin(select, w->inputs);
     for (size_t i = 0; i < w->inputs; i++) {
         const struct am_select *mine = known ? &known->rank[i] : NULL;
         if (!searched(l, i) || !am_select_part(mine, l->elements, w, &part))
@@ -177,7 +177,7 @@ const struct am_method am_method_merge_ties = {
     .needs = {.min_inputs = 1,
               .base = AM_YES,
               .passes = 1,
-              .acc = {.fixed = sizeof(struct am_selects), .per_input = sizeof(struct am_select)},
+              AM_SELECTS_NEEDS(1),
               .tally = AM_FRAME_TALLY,
               .report = {.fixed = 2, .per_input = 3},
               .scratch = AM_FRAME_SCRATCH,

@@ -108,8 +108,11 @@ struct am_needs {
     enum am_need task; /* unlearn: `task` = {"version": fine-tune, "base": what it was tuned from};
                           merge: every model is given with the base it was tuned from (x is then model, its base) */
     enum am_scope scope;
-    unsigned passes;          /* 0..2 statistics passes over the tiles before apply */
-    struct am_amount acc;     /* bytes of one accumulator, zeroed at birth; 0 exactly when passes is 0 */
+    unsigned passes;      /* 0..2 statistics passes over the tiles before apply */
+    struct am_amount acc; /* bytes of one accumulator, zeroed at birth; 0 exactly when passes is 0 */
+    /* Bytes behind it (at the next multiple of 64), whose contents are undefined at birth: of a window's accumulator,
+       and of the scope's. For lists. */
+    struct am_amount acc_window, acc_scope;
     struct am_amount tally;   /* doubles of am_window.tally */
     struct am_amount report;  /* numbers that report() tells of a tensor: their memory is planned */
     struct am_amount scratch; /* arrays of am_window.scratch, each as long as a tile */
@@ -205,6 +208,13 @@ struct am_method {
 /* The registry, written by tools/gen-methods: NULL-terminated, sorted by type and name. */
 extern const struct am_method *const am_methods[];
 const struct am_method *am_method_find(const char *type, const char *name);
+
+/* What lies behind an accumulator. */
+static inline void *am_acc_list(const struct am_needs *n, void *acc, size_t inputs)
+{
+    size_t bytes = n->acc.fixed + n->acc.per_input * inputs + n->acc.per_pair * (inputs * (inputs - 1) / 2);
+    return (char *)acc + (bytes + 63) / 64 * 64;
+}
 
 static inline size_t am_amount(struct am_amount a, size_t inputs)
 {

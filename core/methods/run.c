@@ -167,7 +167,7 @@ static void report_empty(struct am_run_state *s, const struct am_run_item *item)
     if (!s->r->report || !s->r->method->report)
         return;
     am_report_tensor(s->r->report, item->donor->name);
-    s->r->method->report(&scope, s->model_scope ? NULL : s->acc[s->turn].v, s->tally, s->r->report);
+    s->r->method->report(&scope, s->model_scope ? NULL : s->now->acc, s->tally, s->r->report);
 }
 
 static int write_tensor(struct am_run_state *s, const struct am_out_tensor *target)
@@ -177,7 +177,7 @@ static int write_tensor(struct am_run_state *s, const struct am_out_tensor *targ
         AM_TRY(am_run_stats(s, &item, 1));
     for (uint64_t w = 0; w < item->windows; w++)
         AM_TRY(am_ring_give(s, item->selected ? AM_SLOT_APPLY : AM_SLOT_COPY, item, target, w));
-    s->acc[s->turn].needed = s->given;
+    s->now->needed = s->given;
     if (item->selected && item->windows == 0) {
         AM_TRY(am_ring_settle(s, s->given));
         report_empty(s, item);
@@ -201,7 +201,7 @@ static void report_total(const struct am_run_state *s)
     if (!s->r->report || !s->r->method->report)
         return;
     am_report_tensor(s->r->report, NULL);
-    s->r->method->report(&scope, s->model_scope ? s->acc[0].v : NULL, s->total, s->r->report);
+    s->r->method->report(&scope, s->model_scope ? s->turn[0].acc : NULL, s->total, s->r->report);
 }
 
 static bool reads_f64(const struct am_run_state *s, const struct am_model *m)
@@ -257,6 +257,7 @@ static int work(struct am_run_state *s)
     for (size_t i = 0; i < s->out.tensors; i++)
         AM_TRY(write_tensor(s, &s->out.t[i]));
     AM_TRY(compare_rest(s));
+    AM_TRY(am_ring_hashed(s));
     report_total(s);
     if (s->nonfinite)
         warn(s, "non-finite-propagated", "values that are NaN or infinite were computed with", s->nonfinite);

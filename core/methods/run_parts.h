@@ -2,8 +2,9 @@
  * run_parts.h - what the files of am_run() share. Private to core/methods.
  *
  * A SLOT is one window in flight with its buffers. Slots form a ring: windows are given in order, worked on by the
- * threads of a crew in any order, and SETTLED in order by the calling thread, which merges accumulators, adds tallies
- * and hashes what was written while the crew computes the next ones. So nothing that can be seen depends on threads.
+ * threads of a crew in any order, and SETTLED in order by the calling thread, which merges accumulators and adds
+ * tallies. A thread of its own then hashes what was written. So nothing that can be seen depends on threads, and the
+ * crew computes on.
  */
 #ifndef AM_METHODS_RUN_PARTS_H
 #define AM_METHODS_RUN_PARTS_H
@@ -14,9 +15,11 @@
 #define AM_COPY_BYTES (AM_WINDOW * sizeof(float)) /* span of a tensor that is copied */
 
 /* core/table/plan.c counts with the same numbers. */
-#define AM_ARENA_BYTES ((uint64_t)96 << 20) /* inputs of one tensor that stay in memory over its passes */
+#define AM_ARENA_BYTES                                                                                                 \
+    ((uint64_t)48 << 20)                    /* inputs of one tensor that stay in memory over its passes; two of them   \
+                                             */
 #define AM_SLOTS_BYTES ((uint64_t)64 << 20) /* all slots, unless one alone takes more */
-#define AM_SLOTS_AHEAD 6                    /* slots beside those that threads are at work on */
+#define AM_SLOTS_AHEAD 10                   /* slots beside those that threads are at work on */
 
 struct am_run_item { /* one tensor of the output */
     const struct am_tensor *donor;
@@ -50,7 +53,7 @@ struct am_slot { /* one window in flight, with its buffers */
     uint64_t first;                     /* element; byte for copies */
     size_t n;                           /* elements; bytes for copies */
     uint64_t index;                     /* window number in the accumulator's scope */
-    const void *finished;               /* APPLY: the accumulator of its scope */
+    struct am_run_turn *turn;           /* computed: its scope */
     size_t bytes;                       /* written, in `out` */
     bool differs;                       /* a copy: another input has other bytes here */
     uint64_t nonfinite, clamped;        /* let through by the policies */
@@ -65,18 +68,26 @@ struct am_slot { /* one window in flight, with its buffers */
     double *tally;
 };
 
-struct am_run_sizes {    /* of one slot, in bytes, each a multiple of 64 */
-    uint64_t out, other; /* largest windows */
-    uint64_t *in;        /* of each source */
-    uint64_t tile;       /* one f32 tile */
-    size_t tiles;        /* how many of them */
-    uint64_t acc, tally, local;
+struct am_run_sizes {               /* of one slot, in bytes, each a multiple of 64 */
+    uint64_t out, other;            /* largest windows */
+    uint64_t *in;                   /* of each source */
+    uint64_t tile;                  /* one f32 tile */
+    size_t tiles;                   /* how many of them */
+    uint64_t acc, tally, local;     /* acc: what is zeroed */
+    uint64_t acc_window, acc_scope; /* with the lists behind it */
     uint64_t arena;
 };
 
-struct am_run_acc { /* of one scope */
-    void *v;
+/* What one scope has. Scopes take turns at two of them, so that one may still be computed and reported while the next
+   one is counted. */
+struct am_run_turn {
+    void *acc;
     uint64_t needed; /* until that many windows are settled */
+    bool stays;      /* the inputs of its tensor stay in the arena, */
+    bool filled;     /* and are there: some round has read */
+    uint64_t loads;  /* all windows (atomic; of the round at hand) */
+    unsigned char *arena;
+    uint64_t *arena_at; /* of each source */
 };
 
 struct am_run_state {
@@ -89,20 +100,19 @@ struct am_run_state {
         *source; /* the base if there is one, then the models: what is read of a computed tensor */
     size_t sources;
     struct am_run_sizes size;
-    struct am_crew *crew;
+    struct am_crew *crew, *hasher; /* the hasher is one thread */
     struct am_slot *slot;
     size_t slots;
     uint64_t given, settled; /* windows since the start; window i is in slot i % slots */
     bool model_scope, by_row;
-    struct am_run_acc acc[2]; /* scopes take turns: one may still be reported while the next one is counted */
-    unsigned turn;
+    struct am_run_turn turn[2], *now;
     const void *sofar; /* what stat() may see: NULL in the very first round */
     unsigned pass, round;
-    unsigned char *arena;
-    uint64_t *arena_at;                 /* of each source */
-    const struct am_run_item *resident; /* whose inputs are in the arena, or are being put there */
-    double *tally, *total;              /* of the tensor at hand, and of the run */
-    uint64_t bytes_done, bytes_total, stat_bytes, behind;
+    double *tally, *total; /* of the tensor at hand, and of the run */
+    uint64_t bytes_done, bytes_total, stat_bytes;
+    uint64_t behind; /* hashed, and not yet on its way to the disk; the hasher's */
+    int hash_rc;     /* the hasher's */
+    size_t hashing;  /* the slot that the hasher was given last; `slots`: none yet */
     size_t tensors_done;
     uint64_t nonfinite, clamped;
 };
@@ -122,16 +132,18 @@ struct am_scope_info am_run_scope(const struct am_run_state *s, const struct am_
 /* Gives one window to the crew; settles older ones when all slots are taken. */
 int am_ring_give(struct am_run_state *s, enum am_slot_work work, struct am_run_item *item,
                  const struct am_out_tensor *target, uint64_t number);
-/* Until nothing is being computed: accumulators' sources and the arena may change. Some may not be settled yet. */
-int am_ring_quiet(struct am_run_state *s);
 /* Until `windows` of all that were given are settled. */
 int am_ring_settle(struct am_run_state *s, uint64_t windows);
+/* Until all that was written is hashed, too. */
+int am_ring_hashed(struct am_run_state *s);
 void am_ring_drop(struct am_run_state *s); /* after an error: waits for the crew */
 
+/* Takes what a window wrote into its file's hash: the hasher's work. */
+void am_slot_hash(struct am_run_state *s, const struct am_slot *slot);
 /* The work of one window, on any thread. */
 void am_slot_run(const struct am_run_state *s, struct am_slot *slot);
 /* All passes and rounds over the selected of `items` tensors, in that order. The finished accumulator is
-   s->acc[s->turn]. */
+   s->now->acc. */
 int am_run_stats(struct am_run_state *s, struct am_run_item *const *item, size_t items);
 /* Adds the fault of a failed window. */
 int am_slot_tell(const struct am_run_state *s, const struct am_slot *slot);

@@ -35,7 +35,7 @@ static void add_tally(struct am_run_state *s, const struct am_slot *slot, bool l
     if (s->r->report && s->r->method->report) {
         struct am_scope_info scope = am_run_scope(s, slot->item);
         am_report_tensor(s->r->report, slot->item->donor->name);
-        s->r->method->report(&scope, s->model_scope ? NULL : slot->finished, s->tally, s->r->report);
+        s->r->method->report(&scope, s->model_scope ? NULL : slot->turn->acc, s->tally, s->r->report);
     }
     for (size_t i = 0; i < n; i++)
         s->total[i] += s->tally[i];
@@ -45,14 +45,6 @@ static void add_tally(struct am_run_state *s, const struct am_slot *slot, bool l
 
 static int settle_written(struct am_run_state *s, const struct am_slot *slot)
 {
-    if (slot->target) {
-        AM_TRY(am_output_hash(&s->out, slot->target, slot->out, slot->bytes));
-        s->behind += slot->bytes;
-        if (s->behind >= BEHIND) {
-            am_output_behind(&s->out, slot->target, s->behind);
-            s->behind = 0;
-        }
-    }
     warn_differs(s, slot);
     s->bytes_done += slot->bytes;
     bool computed = slot->work == AM_SLOT_APPLY;
@@ -73,7 +65,37 @@ static int settle(struct am_run_state *s, const struct am_slot *slot)
         return settle_written(s, slot);
     if (s->round == 0) /* later rounds look at the same bytes again; how many rounds there are is not known before */
         s->bytes_done += slot->n * (am_dtype_bits(slot->item->donor->dtype) / 8);
-    return s->r->method->merge(s->acc[s->turn].v, slot->acc, s->pass);
+    return s->r->method->merge(s->now->acc, slot->acc, s->pass);
+}
+
+void am_slot_hash(struct am_run_state *s, const struct am_slot *slot)
+{
+    int rc = am_output_hash(&s->out, slot->target, slot->out, slot->bytes);
+    s->hash_rc = s->hash_rc ? s->hash_rc : rc;
+    s->behind += slot->bytes;
+    if (s->behind < BEHIND)
+        return;
+    am_output_behind(&s->out, slot->target, s->behind);
+    s->behind = 0;
+}
+
+/* In file order, by a thread of its own; a small one here, when that thread has nothing to do. */
+static void hash(struct am_run_state *s, size_t i)
+{
+    bool idle = s->hashing == s->slots || am_crew_ended(s->hasher, s->hashing);
+    if (idle && s->slot[i].bytes <= SMALL) {
+        am_crew_do(s->hasher, i);
+        return;
+    }
+    am_crew_give(s->hasher, i);
+    s->hashing = i;
+}
+
+int am_ring_hashed(struct am_run_state *s)
+{
+    if (s->hashing < s->slots)
+        am_crew_wait(s->hasher, s->hashing);
+    return s->hash_rc;
 }
 
 int am_ring_settle(struct am_run_state *s, uint64_t windows)
@@ -83,6 +105,8 @@ int am_ring_settle(struct am_run_state *s, uint64_t windows)
         size_t i = (size_t)(s->settled % s->slots);
         am_crew_wait(s->crew, i);
         AM_TRY(settle(s, &s->slot[i]));
+        if (s->slot[i].target)
+            hash(s, i);
         s->settled++;
         if (r->progress)
             AM_TRY(r->progress(r->ctx, s->bytes_done, s->bytes_total, s->tensors_done, s->items));
@@ -90,25 +114,12 @@ int am_ring_settle(struct am_run_state *s, uint64_t windows)
     return 0;
 }
 
-static bool computing(struct am_run_state *s)
-{
-    for (uint64_t w = s->given; w > s->settled; w--) /* the youngest are most likely still at work */
-        if (!am_crew_ended(s->crew, (size_t)((w - 1) % s->slots)))
-            return true;
-    return false;
-}
-
-int am_ring_quiet(struct am_run_state *s)
-{
-    while (computing(s))
-        AM_TRY(am_ring_settle(s, s->settled + 1));
-    return 0;
-}
-
 void am_ring_drop(struct am_run_state *s)
 {
     for (; s->crew && s->settled < s->given; s->settled++)
         am_crew_wait(s->crew, (size_t)(s->settled % s->slots));
+    if (s->hasher && s->hashing < s->slots)
+        am_crew_wait(s->hasher, s->hashing);
 }
 
 int am_ring_give(struct am_run_state *s, enum am_slot_work work, struct am_run_item *item,
@@ -118,6 +129,8 @@ int am_ring_give(struct am_run_state *s, enum am_slot_work work, struct am_run_i
         AM_TRY(am_ring_settle(s, s->settled + 1));
     size_t i = (size_t)(s->given % s->slots);
     struct am_slot *slot = &s->slot[i];
+    if (s->given >= s->slots && slot->target)
+        am_crew_wait(s->hasher, i);
     bool copies = work == AM_SLOT_COPY || work == AM_SLOT_COMPARE;
     uint64_t all = copies ? item->donor->bytes : item->donor->elements;
     uint64_t span = copies ? AM_COPY_BYTES : item->window;
@@ -127,7 +140,7 @@ int am_ring_give(struct am_run_state *s, enum am_slot_work work, struct am_run_i
     slot->first = number * span;
     slot->n = (size_t)(all - slot->first < span ? all - slot->first : span);
     slot->index = s->model_scope ? item->first_window + number : number;
-    slot->finished = s->acc[s->turn].v;
+    slot->turn = s->now;
     if (slot->n <= SMALL)
         am_crew_do(s->crew, i);
     else

@@ -73,7 +73,7 @@ static uint64_t slot_bytes(const struct am_run_state *s)
     uint64_t work = z->tile * z->tiles;
     for (size_t k = 0; k < s->sources; k++)
         work += z->in[k];
-    return z->out + (work > z->other ? work : z->other) + z->acc + z->tally + z->local;
+    return z->out + (work > z->other ? work : z->other) + z->acc_window + z->tally + z->local;
 }
 
 /* The largest windows that there are: a model of small tensors needs little. */
@@ -86,6 +86,8 @@ static void measure(struct am_run_state *s)
         windows += s->item[i].selected ? measure_computed(s, &s->item[i]) : measure_copy(s, &s->item[i]);
     z->tiles = s->sources + 1 + am_amount(needs->scratch, s->r->inputs);
     z->acc = line(am_amount(needs->acc, s->r->inputs));
+    z->acc_window = z->acc + line(am_amount(needs->acc_window, s->r->inputs));
+    z->acc_scope = z->acc + line(am_amount(needs->acc_scope, s->r->inputs));
     z->tally = line(am_amount(needs->tally, s->r->inputs) * sizeof(double));
     z->local = line(needs->local_bytes);
     uint64_t one = slot_bytes(s), fit = one ? AM_SLOTS_BYTES / one : 1;
@@ -110,7 +112,7 @@ static int make_slot(struct am_run_state *s, struct am_slot *slot)
     if (!slot->memory || !slot->in || !slot->value || !slot->x)
         return -AM_E_OUT_OF_MEMORY;
     unsigned char *at = slot->memory;
-    slot->acc = part(&at, z->acc);
+    slot->acc = part(&at, z->acc_window);
     slot->tally = part(&at, z->tally);
     slot->local = part(&at, z->local);
     slot->out = part(&at, z->out);
@@ -128,18 +130,31 @@ static void work(void *arg, size_t i)
     am_slot_run(s, &s->slot[i]);
 }
 
+static void work_hash(void *arg, size_t i)
+{
+    struct am_run_state *s = arg;
+    am_slot_hash(s, &s->slot[i]);
+}
+
+static int make_turn(struct am_run_state *s, struct am_run_turn *t)
+{
+    const struct am_run_sizes *z = &s->size;
+    t->acc = aligned_alloc(64, z->acc_scope);
+    t->arena_at = calloc(s->sources + 1, sizeof(*t->arena_at));
+    t->arena = z->arena ? aligned_alloc(64, z->arena) : NULL;
+    return t->acc && t->arena_at && (t->arena || !z->arena) ? 0 : -AM_E_OUT_OF_MEMORY;
+}
+
 static int make_shared(struct am_run_state *s)
 {
     const struct am_run_sizes *z = &s->size;
-    size_t accs = !z->acc ? 0 : s->model_scope ? 1 : 2;
-    for (size_t i = 0; i < accs; i++)
-        if (!(s->acc[i].v = calloc(1, z->acc)))
-            return -AM_E_OUT_OF_MEMORY;
+    size_t turns = !z->acc ? 0 : s->model_scope ? 1 : 2;
+    s->now = &s->turn[0];
+    for (size_t i = 0; i < turns; i++)
+        AM_TRY(make_turn(s, &s->turn[i]));
     s->tally = calloc(1, z->tally + sizeof(double));
     s->total = calloc(1, z->tally + sizeof(double));
-    s->arena_at = calloc(s->sources + 1, sizeof(*s->arena_at));
-    s->arena = z->arena ? aligned_alloc(64, z->arena) : NULL;
-    return s->tally && s->total && s->arena_at && (s->arena || !z->arena) ? 0 : -AM_E_OUT_OF_MEMORY;
+    return s->tally && s->total ? 0 : -AM_E_OUT_OF_MEMORY;
 }
 
 static int list_sources(struct am_run_state *s)
@@ -165,14 +180,17 @@ int am_slots_open(struct am_run_state *s)
     for (size_t i = 0; i < s->slots; i++)
         AM_TRY(make_slot(s, &s->slot[i]));
     AM_TRY(make_shared(s));
+    s->hashing = s->slots;
     s->crew = am_crew_new(s->r->threads, s->slots, work, s);
-    return s->crew ? 0 : -AM_E_OUT_OF_MEMORY;
+    s->hasher = am_crew_new(1, s->slots, work_hash, s);
+    return s->crew && s->hasher ? 0 : -AM_E_OUT_OF_MEMORY;
 }
 
 void am_slots_done(struct am_run_state *s)
 {
     am_ring_drop(s);
     am_crew_free(s->crew);
+    am_crew_free(s->hasher);
     for (size_t i = 0; s->slot && i < s->slots; i++) {
         free(s->slot[i].memory);
         free(s->slot[i].in);
@@ -180,12 +198,13 @@ void am_slots_done(struct am_run_state *s)
         free(s->slot[i].x);
     }
     free(s->slot);
-    free(s->acc[0].v);
-    free(s->acc[1].v);
+    for (size_t i = 0; i < 2; i++) {
+        free(s->turn[i].acc);
+        free(s->turn[i].arena);
+        free(s->turn[i].arena_at);
+    }
     free(s->tally);
     free(s->total);
-    free(s->arena_at);
-    free(s->arena);
     free(s->source);
     free(s->size.in);
 }

@@ -12,17 +12,20 @@
 
 static int one_round(struct am_run_state *s, struct am_run_item *const *item, size_t items)
 {
+    s->now->loads = 0;
     for (size_t i = 0; i < items; i++)
         for (uint64_t w = 0; item[i]->selected && w < item[i]->windows; w++)
             AM_TRY(am_ring_give(s, AM_SLOT_STAT, item[i], NULL, w));
-    return am_ring_settle(s, s->given);
+    AM_TRY(am_ring_settle(s, s->given));
+    s->now->filled |= s->now->stays && s->now->loads == item[0]->windows;
+    return 0;
 }
 
 static int one_pass(struct am_run_state *s, struct am_run_item *const *item, size_t items,
                     const struct am_scope_info *scope, const void *local)
 {
     const struct am_method *m = s->r->method;
-    void *acc = s->acc[s->turn].v;
+    void *acc = s->now->acc;
     for (s->round = 0; s->round < ROUNDS_MAX; s->round++) {
         s->sofar = s->pass || s->round ? acc : NULL;
         AM_TRY(one_round(s, item, items));
@@ -33,19 +36,19 @@ static int one_pass(struct am_run_state *s, struct am_run_item *const *item, siz
     return -AM_E_INTERNAL;
 }
 
-/* The arena and the accumulator of this turn are free again, and the arena is laid out for the tensor. */
+/* The next turn: what the scope before the last one had is free again. */
 static int begin(struct am_run_state *s, struct am_run_item *const *item, size_t items)
 {
-    s->turn = s->model_scope ? 0 : !s->turn;
-    AM_TRY(am_ring_settle(s, s->acc[s->turn].needed));
-    AM_TRY(am_ring_quiet(s));
-    s->resident = items == 1 && am_run_stays(s, item[0]) ? item[0] : NULL;
+    s->now = s->model_scope || s->now == &s->turn[1] ? &s->turn[0] : &s->turn[1];
+    AM_TRY(am_ring_settle(s, s->now->needed));
+    s->now->filled = false;
+    s->now->stays = items == 1 && am_run_stays(s, item[0]);
     uint64_t at = 0;
-    for (size_t k = 0; s->resident && k < s->sources; k++) {
-        s->arena_at[k] = at;
+    for (size_t k = 0; s->now->stays && k < s->sources; k++) {
+        s->now->arena_at[k] = at;
         at += (am_model_find(s->source[k]->model, item[0]->donor->name)->bytes + 63) / 64 * 64;
     }
-    memset(s->acc[s->turn].v, 0, s->size.acc);
+    memset(s->now->acc, 0, s->size.acc);
     return 0;
 }
 
@@ -66,5 +69,10 @@ int am_run_stats(struct am_run_state *s, struct am_run_item *const *item, size_t
     for (s->pass = 0; rc == 0 && s->pass < m->needs.passes; s->pass++)
         rc = one_pass(s, item, items, &scope, local);
     free(local);
+    if (rc == -AM_E_NON_FINITE && s->faults->total == 0)
+        return am_fault_add(s->faults, AM_E_NON_FINITE, (struct am_where){.tensor = scope.tensor.name},
+                            "%s cannot go on: the base, or more of the models than it tolerates, hold NaN or infinity; "
+                            "repair them, leave them out, or set nonfinite to \"refuse\" to be told where",
+                            m->name);
     return rc;
 }

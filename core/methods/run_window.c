@@ -13,8 +13,9 @@ struct job {
     const struct am_run_state *s;
     struct am_slot *slot;
     struct am_window w;
-    const unsigned char *raw[AM_MAX_INPUTS * 2 + 2]; /* each source's window as stored */
-    uint8_t dtype[AM_MAX_INPUTS * 2 + 2];
+    const struct am_tensor *source[AM_MAX_INPUTS * 2 + 2]; /* the tensor in each source */
+    const unsigned char *raw[AM_MAX_INPUTS * 2 + 2];       /* its window as stored, when `whole` */
+    bool whole;
     bool looks; /* for values that are no numbers: once for each element */
 };
 
@@ -33,22 +34,44 @@ static int fail_value(struct am_slot *slot, const char *reason, const char *labe
     return -AM_E_NON_FINITE;
 }
 
+/* The whole window of every source, once: into the slot, or to where it stays. */
 static int read_sources(struct job *j)
 {
     const struct am_run_state *s = j->s;
     struct am_slot *slot = j->slot;
-    bool stays = s->resident == slot->item;
-    bool reads = !stays || (slot->work == AM_SLOT_STAT && s->pass == 0 && s->round == 0);
-    for (size_t k = 0; k < s->sources; k++) {
-        const struct am_tensor *t = am_model_find(s->source[k]->model, slot->item->donor->name);
-        size_t size = am_dtype_bits(t->dtype) / 8;
-        unsigned char *to = stays ? s->arena + s->arena_at[k] + slot->first * size : slot->in[k];
-        int rc = reads ? am_model_read(s->source[k]->model, t, to, slot->n * size, slot->first * size) : 0;
+    struct am_run_turn *turn = slot->turn;
+    bool reads = !turn->stays || !turn->filled;
+    for (size_t k = 0; !j->whole && k < s->sources; k++) {
+        size_t size = am_dtype_bits(j->source[k]->dtype) / 8;
+        unsigned char *to = turn->stays ? turn->arena + turn->arena_at[k] + slot->first * size : slot->in[k];
+        int rc = reads ? am_model_read(s->source[k]->model, j->source[k], to, slot->n * size, slot->first * size) : 0;
         if (rc < 0)
             return fail(slot, rc, s->source[k]->label);
         j->raw[k] = to;
-        j->dtype[k] = t->dtype;
     }
+    if (!j->whole && turn->stays && reads)
+        __atomic_add_fetch(&turn->loads, 1, __ATOMIC_RELAXED);
+    j->whole = true;
+    return 0;
+}
+
+/* A few elements of every source, without the rest of the window. The result's buffer is free while there is none. */
+static int read_piece(struct job *j, size_t at)
+{
+    const struct am_run_state *s = j->s;
+    struct am_slot *slot = j->slot;
+    for (size_t k = 0; k < s->sources; k++) {
+        const struct am_tensor *t = j->source[k];
+        size_t size = am_dtype_bits(t->dtype) / 8;
+        int rc = am_model_read(s->source[k]->model, t, slot->out, j->w.n * size, (slot->first + at) * size);
+        if (rc < 0)
+            return fail(slot, rc, s->source[k]->label);
+        am_load_f32(t->dtype, slot->out, slot->value[k], j->w.n);
+    }
+    bool base = s->r->base.model != NULL;
+    j->w.base = base ? slot->value[0] : NULL;
+    for (size_t i = 0; i < s->r->inputs; i++)
+        slot->x[i] = slot->value[i + base];
     return 0;
 }
 
@@ -56,19 +79,20 @@ static int read_sources(struct job *j)
 static int load_tile(struct job *j, size_t k, size_t at, const float **ret)
 {
     struct am_slot *slot = j->slot;
-    const unsigned char *raw = j->raw[k] + at * (am_dtype_bits(j->dtype[k]) / 8);
+    enum am_dtype dtype = j->source[k]->dtype;
+    const unsigned char *raw = j->raw[k] + at * (am_dtype_bits(dtype) / 8);
     size_t count = 0;
     *ret = slot->value[k];
-    if (j->dtype[k] == AM_F32)
+    if (dtype == AM_F32)
         *ret = (const float *)(const void *)raw;
     else
-        am_load_f32(j->dtype[k], raw, slot->value[k], j->w.n);
+        am_load_f32(dtype, raw, slot->value[k], j->w.n);
     if (!j->looks)
         return 0;
     size_t first = am_nonfinite_f32(*ret, j->w.n, &count);
     if (count && !j->s->r->propagate_nonfinite) {
         fail_value(slot, "input-not-finite", j->s->source[k]->label, j->w.first + first, count);
-        slot->fault.f64 = j->dtype[k] == AM_F64;
+        slot->fault.f64 = dtype == AM_F64;
         return slot->fault.rc;
     }
     slot->nonfinite += count;
@@ -78,6 +102,7 @@ static int load_tile(struct job *j, size_t k, size_t at, const float **ret)
 static int load_tiles(struct job *j, size_t at)
 {
     size_t k = 0;
+    AM_TRY(read_sources(j));
     if (j->s->r->base.model)
         AM_TRY(load_tile(j, k++, at, &j->w.base));
     for (size_t i = 0; k < j->s->sources; i++, k++)
@@ -117,17 +142,19 @@ static int tile(struct job *j, size_t at)
 {
     const struct am_method *m = j->s->r->method;
     struct am_slot *slot = j->slot;
+    bool piece = false;
     if (slot->work == AM_SLOT_STAT && m->look) {
-        size_t first = 0;
+        size_t first = 0, all = j->w.n;
         j->w.n = m->look(&j->w, j->s->sofar, j->s->pass, &first);
         if (j->w.n == 0)
             return 0;
         j->w.first += first;
         at += first;
+        piece = !j->whole && !slot->turn->filled && j->w.n < all / 2 && j->w.n * sizeof(double) <= j->s->size.out;
     }
-    AM_TRY(load_tiles(j, at));
+    AM_TRY(piece ? read_piece(j, at) : load_tiles(j, at));
     int rc = slot->work == AM_SLOT_STAT ? m->stat(&j->w, j->s->sofar, slot->acc, j->s->pass)
-                                        : m->apply(&j->w, slot->finished);
+                                        : m->apply(&j->w, slot->turn->acc);
     if (rc < 0)
         return fail(slot, rc, NULL);
     return slot->work == AM_SLOT_STAT ? 0 : store_tile(j, at);
@@ -179,7 +206,8 @@ static int compute(const struct am_run_state *s, struct am_slot *slot)
     struct job j = {.s = s, .slot = slot};
     size_t span = (size_t)slot->item->tile;
     prepare(&j);
-    AM_TRY(read_sources(&j));
+    for (size_t k = 0; k < s->sources; k++)
+        j.source[k] = am_model_find(s->source[k]->model, slot->item->donor->name);
     for (size_t at = 0; at < slot->n; at += span, j.w.tile++) {
         j.w.n = slot->n - at < span ? slot->n - at : span;
         j.w.first = slot->first + at;

@@ -410,11 +410,10 @@ static uint64_t slots(const struct am_plan_need *need, unsigned threads)
 {
     uint64_t work = am_plan_plus(need->in, am_plan_times(need->tile, need->tiles));
     uint64_t slot = am_plan_plus(am_plan_plus(need->out, larger(work, need->other)), need->fixed);
-    slot = am_plan_plus(slot, need->acc);
     uint64_t fit = slot ? larger(AM_PLAN_SLOTS / slot, 1) : 1;
     uint64_t busy =
         least(least((threads ? threads : 1) + AM_PLAN_AHEAD, fit), am_plan_plus(need->windows, need->copies));
-    uint64_t shared = am_plan_plus(need->arena, am_plan_times(need->accs, need->acc));
+    uint64_t shared = am_plan_times(need->accs, am_plan_plus(need->arena, need->acc));
     return am_plan_plus(am_plan_times(larger(busy, 1), slot), shared);
 }
 
@@ -511,10 +510,12 @@ static void take_needs(struct join *j, const struct am_body *b)
     need->report = numbers ? am_plan_times(am_plan_plus(numbers, 1), NUMBER_BYTES) : 0;
     need->others = j->n > 1;
     need->tiles = sources + 1 + amount(b, "scratch", inputs);
-    need->acc = am_plan_line(amount(b, "acc_bytes", inputs));
+    uint64_t acc = am_plan_line(amount(b, "acc_bytes", inputs));
+    need->acc = am_plan_plus(acc, am_plan_line(amount(b, "acc_scope_bytes", inputs)));
     need->accs = need->by_tensor ? 2 : 1;
     need->fixed = am_plan_plus(am_plan_line(am_plan_times(amount(b, "tally", inputs), sizeof(double))),
                                am_plan_line(local > 0 ? (uint64_t)local : 0));
+    need->fixed = am_plan_plus(need->fixed, am_plan_plus(acc, am_plan_line(amount(b, "acc_window_bytes", inputs))));
 }
 
 static int make(struct join *j, const struct am_body *b)

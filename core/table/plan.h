@@ -45,8 +45,8 @@ struct am_plan_need {
     uint64_t other;                 /* bytes of the largest window of two inputs that are compared */
     uint64_t arena;                 /* bytes of the inputs of a tensor that stay in memory over its passes */
     uint64_t windows, copies;       /* of the whole result: computed, copied */
-    uint64_t acc, accs;             /* bytes of an accumulator; those of scopes, beside one in each slot */
-    uint64_t fixed;                 /* bytes of what else a slot has */
+    uint64_t acc, accs;             /* bytes of a scope's accumulator, and how many of them there are */
+    uint64_t fixed;                 /* bytes of what else a slot has: its accumulator, tally, parameters */
     uint64_t entries, text;         /* tensors of all inputs, and the bytes of their names and shapes */
     uint64_t spans;                 /* that the inputs are read from */
     uint64_t tensors;               /* of the donor */

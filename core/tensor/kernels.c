@@ -200,6 +200,16 @@ double am_block_dot(const float *x, const float *y, size_t n)
     return set()->block_dot(x, y, n);
 }
 
+double am_delta_square(float *d, const float *x, const float *y, size_t n)
+{
+    return set()->delta_square(d, x, y, n);
+}
+
+double am_add_square(float *out, float a, const float *x, const float *y, size_t n)
+{
+    return set()->add_square(out, a, x, y, n);
+}
+
 double am_block_sum(const float *x, size_t n)
 {
     return set()->block_sum(x, n);
@@ -208,6 +218,11 @@ double am_block_sum(const float *x, size_t n)
 double am_block_sum_abs(const float *x, size_t n)
 {
     return set()->block_sum_abs(x, n);
+}
+
+uint64_t am_list_range(const float *x, size_t n, uint32_t low, uint32_t high, uint32_t *list, size_t *ret_hits)
+{
+    return set()->list_range(x, n, low, high, list, ret_hits);
 }
 
 uint64_t am_count_range(const float *x, size_t n, uint32_t low, uint32_t high, unsigned shift, uint32_t *bins)
@@ -225,19 +240,12 @@ size_t am_keep_range(float *out, const float *x, size_t n, uint32_t low, uint32_
     return set()->keep_range(out, x, n, low, high);
 }
 
-void am_elect_add(float *num, float *div, const float *e, float w, const float *sum, size_t n)
+size_t am_elect(const struct am_election *how, float *out, const float *const *d, size_t n, size_t *ret_thin)
 {
-    set()->elect_add(num, div, e, w, sum, n);
-}
-
-void am_add_sign(float *count, const float *e, size_t n)
-{
-    set()->add_sign(count, e, n);
-}
-
-void am_div_each(float *num, const float *div, size_t n)
-{
-    set()->div_each(num, div, n);
+    size_t thin = 0, conflicts = set()->elect(how, out, d, n, &thin);
+    if (ret_thin)
+        *ret_thin = thin;
+    return conflicts;
 }
 
 void am_sort_columns(float *const *x, size_t m, size_t n)

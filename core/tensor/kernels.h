@@ -52,6 +52,10 @@ void am_blend_f32(float *out, float a, const float *x, float b, const float *y, 
  * caller in their order. Products of two f32 are exact in f64.
  */
 double am_block_dot(const float *x, const float *y, size_t n);
+/* d = fl(x-y), and am_block_dot(d, d) of that. d, like out, may be an input itself. */
+double am_delta_square(float *d, const float *x, const float *y, size_t n);
+/* out = fl(y + t) where t = fl(a*x), and am_block_dot(t, t). */
+double am_add_square(float *out, float a, const float *x, const float *y, size_t n);
 double am_block_sum(const float *x, size_t n);
 double am_block_sum_abs(const float *x, size_t n);
 
@@ -62,18 +66,29 @@ double am_block_sum_abs(const float *x, size_t n);
  * the caller has room for (high - low) >> shift (rounded up) bins.
  */
 uint64_t am_count_range(const float *x, size_t n, uint32_t low, uint32_t high, unsigned shift, uint32_t *bins);
+/* Counts keys >= high into the result, and lists the offsets u - low of those with low <= u < high, in their order; how
+   many into *ret_hits. `list` has room for n + 8. */
+uint64_t am_list_range(const float *x, size_t n, uint32_t low, uint32_t high, uint32_t *list, size_t *ret_hits);
 size_t am_count_equal(const float *x, size_t n, uint32_t key);
 /* out = x where low <= u < high, else +0. out may be x. Returns how many stayed. */
 size_t am_keep_range(float *out, const float *x, size_t n, uint32_t low, uint32_t high);
 
 /*
- * Sign election (merge.md A14). e: one input's weighted entry; sum: the sum of all e. For each element: e takes part
- * when e != 0 and its sign is the elected one (+ when sum >= 0, else -); then num = fl(num + e) and div = fl(div + w).
- * A NaN always takes part, so that it is not lost.
+ * Sign election (merge.md A14). The entries of an element are e_k = fl(weight[k] * d[k]), k < inputs; they are not
+ * written. The elected sign is + when the sum of all e_k (by_count: how many are positive less how many are negative)
+ * is >= 0, else -. e_k takes part when it is not 0 and has the elected sign; a NaN always does, so that it is not lost.
+ * out = the sum of those that take part, with `normalize` divided by the sum of their weights (by 1 where that is 0).
+ * All sums in f32, in the order of k. out may be one of d. inputs >= 1.
+ * Returns how many elements have an entry that is not 0 and does not take part: those with entries of both signs
+ * (beside a NaN, of the sign that was not elected). *ret_thin (may be NULL) gets how many divisors were not 0 but below
+ * 0.001 in magnitude (0 without `normalize`).
  */
-void am_elect_add(float *num, float *div, const float *e, float w, const float *sum, size_t n);
-void am_add_sign(float *count, const float *e, size_t n); /* count += 1, -1 or 0 by the sign of e (0 for +-0) */
-void am_div_each(float *num, const float *div, size_t n); /* num = fl(num / (div == 0 ? 1 : div)) */
+struct am_election {
+    const float *weight;
+    size_t inputs;
+    bool by_count, normalize;
+};
+size_t am_elect(const struct am_election *how, float *out, const float *const *d, size_t n, size_t *ret_thin);
 
 /* Sorts m arrays element by element: afterwards x[0][i] <= x[1][i] <= ... for every i (a fixed network of
    compare-exchanges; m <= 100). NaN: unspecified but deterministic. */

@@ -1,7 +1,7 @@
 /*
  * kernels_body.h - the loops over elements, written once. Not a header: only kernels_generic.c, kernels_avx2.c and
- * kernels_avx512.c include it, each with other compiler flags, a SET_NAME and a SET_TABLE. Its three parts are the
- * files that it includes.
+ * kernels_avx512.c include it, each with other compiler flags, a SET_NAME and a SET_TABLE. Its parts are the files
+ * that it includes.
  *
  * Written for the vectoriser of gcc 12: no branches on elements, no early exits, counts in 32 bits per chunk, masks as
  * integer arithmetic. Every written operation is one rounding (-ffp-contract=off), so whatever the compiler's choice
@@ -60,6 +60,7 @@ static inline size_t least(size_t a, size_t b)
 
 #include "core/tensor/kernels_body_arith.h"
 #include "core/tensor/kernels_body_convert.h"
+#include "core/tensor/kernels_body_elect.h"
 #include "core/tensor/kernels_body_select.h"
 
 const struct am_kernel_set SET_TABLE = {
@@ -80,13 +81,14 @@ const struct am_kernel_set SET_TABLE = {
     .axpy_diff = axpy_diff,
     .blend = blend,
     .block_dot = block_dot,
+    .delta_square = delta_square,
+    .add_square = add_square,
     .block_sum = block_sum,
     .block_sum_abs = block_sum_abs,
     .count_range = count_range,
+    .list_range = list_range,
     .count_equal = count_equal,
     .keep_range = keep_range,
-    .elect_add = elect_add,
-    .add_sign = add_sign,
-    .div_each = div_each,
+    .elect = elect,
     .sort_columns = sort_columns,
 };

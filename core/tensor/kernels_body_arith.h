@@ -83,11 +83,33 @@ typedef double wide __attribute__((vector_size(W * 8)));
 typedef float narrow __attribute__((vector_size(W * 4)));
 #define V (16 / W)
 
-static inline wide widen(const float *x)
+static inline narrow load(const float *x)
 {
     narrow v;
     memcpy(&v, x, sizeof(v));
-    return __builtin_convertvector(v, wide);
+    return v;
+}
+
+static inline wide doubles(narrow x)
+{
+#if defined(__AVX512F__) /* one instruction; the compiler takes three */
+    return _mm512_cvtps_pd(x);
+#elif defined(__AVX2__)
+    return _mm256_cvtps_pd(x);
+#else
+    return __builtin_convertvector(x, wide);
+#endif
+}
+
+static inline wide widen(const float *x)
+{
+    return doubles(load(x));
+}
+
+static inline wide square(narrow x)
+{
+    wide v = doubles(x);
+    return v * v;
 }
 
 static inline double add_lanes(double *lane)
@@ -109,6 +131,47 @@ static double block_dot(const float *x, const float *y, size_t n)
     memcpy(lane, acc, sizeof(lane));
     for (size_t j = 0; i < n; i++, j++)
         lane[j] += (double)x[i] * (double)y[i];
+    return add_lanes(lane);
+}
+
+/* d as fl(x - y), and am_block_dot(d, d). */
+static double delta_square(float *d, const float *x, const float *y, size_t n)
+{
+    wide acc[V] = {0};
+    double lane[16];
+    size_t i = 0;
+    for (; i + 16 <= n; i += 16) {
+        for (size_t v = 0; v < V; v++) {
+            narrow t = load(x + i + v * W) - load(y + i + v * W);
+            memcpy(d + i + v * W, &t, sizeof(t));
+            acc[v] += square(t);
+        }
+    }
+    memcpy(lane, acc, sizeof(lane));
+    for (size_t j = 0; i < n; i++, j++) {
+        d[i] = x[i] - y[i];
+        lane[j] += (double)d[i] * (double)d[i];
+    }
+    return add_lanes(lane);
+}
+
+static double add_square(float *out, float a, const float *x, const float *y, size_t n)
+{
+    wide acc[V] = {0};
+    double lane[16];
+    size_t i = 0;
+    for (; i + 16 <= n; i += 16)
+        for (size_t v = 0; v < V; v++) {
+            narrow t = a * load(x + i + v * W), sum = load(y + i + v * W) + t;
+            memcpy(out + i + v * W, &sum, sizeof(sum));
+            acc[v] += square(t);
+        }
+    memcpy(lane, acc, sizeof(lane));
+    for (size_t j = 0; i < n; i++, j++) {
+        float t = a * x[i];
+        out[i] = y[i] + t;
+        lane[j] += (double)t * (double)t;
+    }
     return add_lanes(lane);
 }
 
@@ -142,37 +205,4 @@ static double block_sum_abs(const float *x, size_t n)
     for (size_t j = 0; i < n; i++, j++)
         lane[j] += (double)float_of(bits_of(x[i]) & MAGNITUDE);
     return add_lanes(lane);
-}
-
-/* ---- Sign election ---- */
-
-/* A NaN takes part whatever is elected, so that it is not lost. Sums are chosen between, not made with a masked zero,
-   which would turn -0 into +0. */
-static void elect_add(float *num, float *div, const float *e, float w, const float *sum, size_t n)
-{
-    EACH_ELEMENT
-    for (size_t i = 0; i < n; i++) {
-        float turned = float_of(bits_of(e[i]) ^ (mask_of(!(sum[i] >= 0)) & SIGN));
-        uint32_t takes_part = mask_of(!(turned <= 0));
-        num[i] = choose(takes_part, num[i] + e[i], num[i]);
-        div[i] = choose(takes_part, div[i] + w, div[i]);
-    }
-}
-
-static void add_sign(float *count, const float *e, size_t n)
-{
-    EACH_ELEMENT
-    for (size_t i = 0; i < n; i++) {
-        float up = e[i] > 0 ? 1.0f : 0.0f, down = e[i] < 0 ? 1.0f : 0.0f;
-        count[i] += up - down;
-    }
-}
-
-static void div_each(float *num, const float *div, size_t n)
-{
-    EACH_ELEMENT
-    for (size_t i = 0; i < n; i++) {
-        uint32_t zero = (bits_of(div[i]) & MAGNITUDE) == 0;
-        num[i] /= zero ? 1.0f : div[i];
-    }
 }

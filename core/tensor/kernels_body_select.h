@@ -98,6 +98,20 @@ static uint64_t count_range(const float *x, size_t n, uint32_t low, uint32_t hig
     return above;
 }
 
+static uint64_t list_range(const float *x, size_t n, uint32_t low, uint32_t high, uint32_t *list, size_t *ret_hits)
+{
+    const uint32_t span = high > low ? high - low : 0;
+    uint64_t above = 0;
+    size_t k = 0;
+    for (size_t i = 0; i < n; i += GROUP) {
+        size_t m = least(GROUP, n - i);
+        above += count_from(x + i, m, high);
+        k += span ? gather_hits(x + i, m, low, span, list + k) : 0;
+    }
+    *ret_hits = k;
+    return above;
+}
+
 static uint32_t count_equal_chunk(const float *x, size_t n, uint32_t key)
 {
     uint32_t count = 0;

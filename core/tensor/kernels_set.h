@@ -6,8 +6,7 @@
 #ifndef AM_TENSOR_KERNELS_SET_H
 #define AM_TENSOR_KERNELS_SET_H
 
-#include <stddef.h>
-#include <stdint.h>
+#include "core/tensor/kernels.h"
 
 struct am_kernel_set {
     const char *name;
@@ -29,14 +28,15 @@ struct am_kernel_set {
     void (*axpy_diff)(float *out, float a, const float *x, const float *y, size_t n);
     void (*blend)(float *out, float a, const float *x, float b, const float *y, size_t n);
     double (*block_dot)(const float *x, const float *y, size_t n);
+    double (*delta_square)(float *d, const float *x, const float *y, size_t n);
+    double (*add_square)(float *out, float a, const float *x, const float *y, size_t n);
     double (*block_sum)(const float *x, size_t n);
     double (*block_sum_abs)(const float *x, size_t n);
     uint64_t (*count_range)(const float *x, size_t n, uint32_t low, uint32_t high, unsigned shift, uint32_t *bins);
+    uint64_t (*list_range)(const float *x, size_t n, uint32_t low, uint32_t high, uint32_t *list, size_t *ret_hits);
     size_t (*count_equal)(const float *x, size_t n, uint32_t key);
     size_t (*keep_range)(float *out, const float *x, size_t n, uint32_t low, uint32_t high);
-    void (*elect_add)(float *num, float *div, const float *e, float w, const float *sum, size_t n);
-    void (*add_sign)(float *count, const float *e, size_t n);
-    void (*div_each)(float *num, const float *div, size_t n);
+    size_t (*elect)(const struct am_election *how, float *out, const float *const *d, size_t n, size_t *thin);
     void (*sort_columns)(float *const *x, size_t m, size_t n);
 };
 

@@ -1,4 +1,4 @@
-"""Edges of the merge methods: how many entries are kept, short tensors, equal magnitudes, requirements that are not met,
+"""Edges of the merge methods: how many entries are kept, short tensors, equal magnitudes, requirements not met,
 tensors that are zero, equal or opposite, values too large for a dtype."""
 
 import itertools
@@ -59,7 +59,7 @@ def store(client, roots):
     return Store(client, roots)
 
 
-# ---- how many are kept -------------------------------------------------------------------------------------------------
+# ---- how many are kept -----------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -410,7 +410,7 @@ def test_port_warns_where_base_and_patch_pull_apart(store):
     assert "torn" in json.dumps(told) and "calm" not in json.dumps(told), told
 
 
-# ---- faulty contributors -----------------------------------------------------------------------------------------------
+# ---- faulty contributors ---------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -536,7 +536,7 @@ def test_alpha_scales_the_change(store, crowd):
         assert np.array_equal(got["w"], crowd[2]), method
 
 
-# ---- too large for the dtype -------------------------------------------------------------------------------------------
+# ---- too large for the dtype -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.slow

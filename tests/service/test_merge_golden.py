@@ -3,15 +3,13 @@
 Expected numbers stand here as they were published; the formulas of reference_merge.py are held to them as well.
 """
 
-import os
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 import reference as ref
 import reference_merge as rm
-from harness import REPO, Tensor, merge
+from harness import Tensor, merge
 from test_mnist import ABSENT, DATA, TASKS, TUNED, load_tasks
 
 ZERO = np.zeros(8, np.float32)
@@ -152,7 +150,7 @@ def test_vector_masks(small, method):
         assert np.array_equal(got, np.where(keep, X[i], ZERO)), (i, got)
 
 
-# ---- faulty contributors, by calculation -------------------------------------------------------------------------------
+# ---- faulty contributors, by calculation -----------------------------------------------------------------------------
 
 SCALES = (0.8, 0.92, 1.0, 1.07, 1.2, -10.0)
 
@@ -201,7 +199,7 @@ def test_robust_rules_stay_near_the_honest(attacked, method, params):
     assert off < 0.35 < float(np.linalg.norm(mean - honest) / np.linalg.norm(honest)), off
 
 
-# ---- real fine-tunes ---------------------------------------------------------------------------------------------------
+# ---- real fine-tunes -------------------------------------------------------------------------------------------------
 
 MODELS = [f"mnist/ft_{t}" for t in TUNED]
 

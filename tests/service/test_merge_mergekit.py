@@ -1,4 +1,4 @@
-"""mergekit's own results (AMEND_DATA/mergekit-goldens), reproduced over HTTP: each configuration is translated to a job,
+"""mergekit's own results (AMEND_DATA/mergekit-goldens), reproduced over HTTP: a job is made of each configuration,
 the new version compared with mergekit's output within the tolerances that come with it.
 
 Two closed lists say where that ends: NOT_YET, what cannot be asked for yet, and DIFFERENCES, where amend differs on

@@ -160,7 +160,7 @@ def every(registry, name, depth="each way"):
     return found if depth == "each way" else [f for f in found if f.label == "probe"] or found[:1]
 
 
-# ---- shapes, names, dtypes, numbers ------------------------------------------------------------------------------------
+# ---- shapes, names, dtypes, numbers ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -280,7 +280,7 @@ def test_order_of_the_models_does_not_matter(world, registry, name, depth):
                 assert problem is None, f"{feed}: {tensor}: {problem}"
 
 
-# ---- values that are no numbers ----------------------------------------------------------------------------------------
+# ---- values that are no numbers --------------------------------------------------------------------------------------
 
 BAD = {"a": ("F32", (3, 5)), "b": ("BF16", (70,)), "c": ("F16", (9,)), "n": ("I64", (1,))}
 # role: (tensor, index, value)

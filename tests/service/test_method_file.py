@@ -31,10 +31,15 @@ static const struct am_param params[] = {
     {0},
 };
 
+static void prepare(const struct am_scope_info *s, void *local)
+{
+    *(float *)local = (float)am_arg_real(s->args, "shift");
+}
+
 static int apply(const struct am_window *w, const void *acc)
 {
     (void)acc;
-    float shift = (float)am_arg_real(w->args, "shift");
+    float shift = *(const float *)w->local;
     am_copy_f32(w->out, w->x[0], w->n);
     for (size_t i = 1; i < w->inputs; i++)
         for (size_t j = 0; j < w->n; j++)
@@ -52,9 +57,10 @@ const struct am_method am_method_merge_toy = {
     .since = "0.1",
     .paper = "",
     .summary = "element-wise minimum of models",
-    .needs = {.min_inputs = 2, .base = AM_NO, .symmetric = true},
+    .needs = {.min_inputs = 2, .base = AM_NO, .local_bytes = sizeof(float), .symmetric = true},
     .params = params,
     .common = am_policies,
+    .prepare = prepare,
     .apply = apply,
 };
 """

@@ -61,7 +61,7 @@ struct drive_state {
     const struct drive *d;
     struct am_args args;
     bool rows, model_scope;
-    size_t scratch, tallies, acc_bytes;
+    size_t scratch, tallies, acc_bytes, acc_window, acc_scope;
     void *acc;
     double *tally, *total;
 };
@@ -229,7 +229,7 @@ static inline int drive_round(struct drive_state *s, const struct drive_tensor *
         size_t index = s->d->backwards ? all - 1 - k : k, number = index, i = 0;
         for (; number >= drive_windows(s, &t[i]); i++)
             number -= drive_windows(s, &t[i]);
-        acc[index] = drive_alloc(s->acc_bytes);
+        acc[index] = drive_alloc((s->acc_bytes + 63) / 64 * 64 + s->acc_window);
         memset(acc[index], 0, s->acc_bytes);
         rc = drive_window(s, &t[i], number, index, acc[index], pass, round);
     }
@@ -320,7 +320,9 @@ static inline struct drive_result drive_run(const struct drive *d)
     struct drive_state s = {.d = d,
                             .scratch = am_amount(need->scratch, d->inputs),
                             .tallies = am_amount(need->tally, d->inputs),
-                            .acc_bytes = am_amount(need->acc, d->inputs)};
+                            .acc_bytes = am_amount(need->acc, d->inputs),
+                            .acc_window = am_amount(need->acc_window, d->inputs),
+                            .acc_scope = am_amount(need->acc_scope, d->inputs)};
     struct drive_result r = {0};
     const char *label[AM_MAX_INPUTS];
     struct am_report report;
@@ -330,7 +332,7 @@ static inline struct drive_result drive_run(const struct drive *d)
     s.rows = need->by_row && drive_choice(&s, "granularity", "row");
     s.model_scope =
         need->scope == AM_SCOPE_MODEL || (need->scope == AM_SCOPE_BY_PARAM && drive_choice(&s, "scope", "model"));
-    s.acc = need->passes ? drive_alloc(s.acc_bytes) : NULL;
+    s.acc = need->passes ? drive_alloc((s.acc_bytes + 63) / 64 * 64 + s.acc_scope) : NULL;
     s.tally = calloc(s.tallies + 1, sizeof(double));
     s.total = calloc(s.tallies + 1, sizeof(double));
     am_report_open(&report, d->method->name, label, d->inputs);

@@ -32,8 +32,8 @@ struct in {
 struct out {
     float f[2][ROOM]; /* results, and beyond them what must stay */
     unsigned char raw[8 * ROOM];
-    uint64_t count[3];
-    double sum;
+    uint64_t count[4];
+    double sum[2];
     uint32_t bins[64];
 };
 
@@ -259,38 +259,68 @@ static void want_div_blend(const struct in *in, struct out *out)
     }
 }
 
-static void run_div_each(const struct in *in, struct out *out)
+/* By n: 1 to 6 inputs in each of the four ways, so that every form of the kernel runs. */
+enum { VOTERS = 6 };
+static struct am_election election(const struct in *in, float *w)
 {
-    begin(in, out);
-    am_div_each(out->f[0], in->x, in->n);
-    am_add_sign(out->f[1], in->x, in->n);
-}
-
-static void want_div_each(const struct in *in, struct out *out)
-{
-    for (size_t i = 0; i < in->n; i++) {
-        float x = in->x[i];
-        out->f[0][i] = over(in->y[i], x < 0 || x > 0 || isnan(x) ? x : 1);
-        out->f[1][i] = plus(in->z[i], x > 0 ? 1 : x < 0 ? -1 : 0);
-    }
+    const float list[VOTERS] = {in->a, in->b, 0.7f, -0.3f, 0.0f, 1.5f};
+    size_t form = in->n / 2 / VOTERS;
+    memcpy(w, list, sizeof(list));
+    if (in->n % 5 == 0) /* where thin ends */
+        w[0] = in->n % 2 ? 0.001f : nextafterf(0.001f, 0);
+    return (struct am_election){
+        .weight = w, .inputs = 1 + in->n / 2 % VOTERS, .by_count = form % 2, .normalize = form / 2 % 2 == 0};
 }
 
 static void run_elect(const struct in *in, struct out *out)
 {
+    const float *d[VOTERS] = {in->x, in->y, out->f[1], in->z, in->y, in->x};
+    float w[VOTERS];
+    size_t thin = 7;
+    struct am_election how = election(in, w);
     begin(in, out);
-    am_elect_add(out->f[0], out->f[1], in->x, in->a, in->y, in->n);
+    out->count[0] = am_elect(&how, out->f[0], d, in->n, NULL);
+    out->count[1] = am_elect(&how, out->f[1], d, in->n, &thin); /* in place from 3 inputs on */
+    out->count[2] = thin;
 }
 
 static void want_elect(const struct in *in, struct out *out)
 {
-    begin(in, out);
+    const float *d[VOTERS] = {in->x, in->y, in->z, in->z, in->y, in->x};
+    float w[VOTERS], e[VOTERS];
+    struct am_election how = election(in, w);
     for (size_t i = 0; i < in->n; i++) {
-        float e = in->x[i], sum = in->y[i];
-        if (isnan(e) || (sum >= 0 && e > 0) || (!(sum >= 0) && e < 0)) {
-            out->f[0][i] = plus(out->f[0][i], e);
-            out->f[1][i] = plus(out->f[1][i], in->a);
+        float sum = 0, num = 0, div = 0;
+        bool out_voted = false;
+        for (size_t k = 0; k < how.inputs; k++) {
+            e[k] = mul(w[k], d[k][i]);
+            sum = plus(sum, !how.by_count ? e[k] : e[k] > 0 ? 1 : e[k] < 0 ? -1 : 0);
         }
+        for (size_t k = 0; k < how.inputs; k++) {
+            bool positive = sum >= 0;
+            if (isnan(e[k]) || (positive && e[k] > 0) || (!positive && e[k] < 0)) {
+                num = plus(num, e[k]);
+                div = plus(div, w[k]);
+            } else {
+                out_voted |= e[k] > 0 || e[k] < 0;
+            }
+        }
+        bool none = !(div < 0 || div > 0 || isnan(div));
+        out->f[0][i] = out->f[1][i] = !how.normalize ? num : over(num, none ? 1 : div);
+        out->count[0] += out_voted;
+        out->count[1] += out_voted;
+        out->count[2] += how.normalize && !none && fabsf(div) < 0.001f;
     }
+}
+
+static double tree(const double *lane)
+{
+    double s[8], q[4];
+    for (int j = 0; j < 8; j++)
+        s[j] = lane[j] + lane[j + 8];
+    for (int j = 0; j < 4; j++)
+        q[j] = s[j] + s[j + 4];
+    return (q[0] + q[2]) + (q[1] + q[3]);
 }
 
 static double lanes(const struct in *in, int what)
@@ -300,42 +330,50 @@ static double lanes(const struct in *in, int what)
         double x = (double)in->x[i];
         lane[i % 16] += what == 0 ? x * (double)in->y[i] : what == 1 ? x : fabs(x);
     }
-    double s[8], q[4];
-    for (int j = 0; j < 8; j++)
-        s[j] = lane[j] + lane[j + 8];
-    for (int j = 0; j < 4; j++)
-        q[j] = s[j] + s[j + 4];
-    return (q[0] + q[2]) + (q[1] + q[3]);
+    return tree(lane);
+}
+
+static void run_squares(const struct in *in, struct out *out)
+{
+    begin(in, out);
+    out->sum[0] = am_delta_square(out->f[0], in->x, out->f[0], in->n);
+    out->sum[1] = am_add_square(out->f[1], in->a, out->f[1], in->x, in->n);
+}
+
+static void want_squares(const struct in *in, struct out *out)
+{
+    double lane[2][16] = {0};
+    for (size_t i = 0; i < in->n; i++) {
+        float d = plus(in->x[i], -in->y[i]), t = mul(in->a, in->z[i]);
+        out->f[0][i] = d;
+        out->f[1][i] = plus(in->x[i], t);
+        lane[0][i % 16] += (double)d * (double)d;
+        lane[1][i % 16] += (double)t * (double)t;
+    }
+    out->sum[0] = tree(lane[0]);
+    out->sum[1] = tree(lane[1]);
 }
 
 static void run_dot(const struct in *in, struct out *out)
 {
-    out->sum = am_block_dot(in->x, in->y, in->n);
+    out->sum[0] = am_block_dot(in->x, in->y, in->n);
 }
 
 static void want_dot(const struct in *in, struct out *out)
 {
-    out->sum = lanes(in, 0);
+    out->sum[0] = lanes(in, 0);
 }
 
-static void run_sum(const struct in *in, struct out *out)
+static void run_sums(const struct in *in, struct out *out)
 {
-    out->sum = am_block_sum(in->x, in->n);
+    out->sum[0] = am_block_sum(in->x, in->n);
+    out->sum[1] = am_block_sum_abs(in->x, in->n);
 }
 
-static void want_sum(const struct in *in, struct out *out)
+static void want_sums(const struct in *in, struct out *out)
 {
-    out->sum = lanes(in, 1);
-}
-
-static void run_sum_abs(const struct in *in, struct out *out)
-{
-    out->sum = am_block_sum_abs(in->x, in->n);
-}
-
-static void want_sum_abs(const struct in *in, struct out *out)
-{
-    out->sum = lanes(in, 2);
+    out->sum[0] = lanes(in, 1);
+    out->sum[1] = lanes(in, 2);
 }
 
 static unsigned shift_for(const struct in *in)
@@ -348,6 +386,10 @@ static unsigned shift_for(const struct in *in)
 
 static void run_select(const struct in *in, struct out *out)
 {
+    static uint32_t list[ROOM];
+    size_t hits;
+    out->count[3] = am_list_range(in->x, in->n, in->low, in->high, list, &hits);
+    memcpy(out->raw, list, hits * sizeof(*list));
     begin(in, out);
     out->count[0] = am_count_range(in->x, in->n, in->low, in->high, shift_for(in), out->bins);
     out->count[1] = am_count_equal(in->x, in->n, in->low);
@@ -362,9 +404,12 @@ static void want_select(const struct in *in, struct out *out)
         bool inside = u >= in->low && u < in->high;
         out->count[0] += u >= in->high;
         out->count[1] += u == in->low;
-        out->count[2] += inside;
-        if (inside)
-            out->bins[(u - in->low) / (1u << shift_for(in))]++;
+        out->count[3] += u >= in->high;
+        if (inside) {
+            uint32_t off = u - in->low;
+            memcpy(out->raw + 4 * out->count[2]++, &off, 4);
+            out->bins[off / (1u << shift_for(in))]++;
+        }
         memcpy(&out->f[0][i], inside ? &in->x[i] : &(float){0}, 4);
         memcpy(&out->f[1][i], z >= in->low && z < in->high ? &in->z[i] : &(float){0}, 4);
     }
@@ -386,21 +431,21 @@ static const struct kernel {
     {"axpy", run_axpy, want_axpy},
     {"sub, add", run_sub_add, want_sub_add},
     {"div, blend", run_div_blend, want_div_blend},
-    {"div each, add sign", run_div_each, want_div_each},
     {"elect", run_elect, want_elect},
+    {"squares", run_squares, want_squares},
     {"dot", run_dot, want_dot},
-    {"sum", run_sum, want_sum},
-    {"sum abs", run_sum_abs, want_sum_abs},
+    {"sums", run_sums, want_sums},
     {"select", run_select, want_select},
 };
 
 /* Which NaN comes out of arithmetic is the processor's affair. */
 static void same_nan(struct out *out)
 {
-    for (int k = 0; k < 2; k++)
+    for (int k = 0; k < 2; k++) {
         for (size_t i = 0; i < ROOM; i++)
             out->f[k][i] = isnan(out->f[k][i]) ? NAN : out->f[k][i];
-    out->sum = isnan(out->sum) ? (double)NAN : out->sum;
+        out->sum[k] = isnan(out->sum[k]) ? (double)NAN : out->sum[k];
+    }
 }
 
 static void check(const struct in *in, const char *set, enum kind kind)

@@ -107,29 +107,52 @@ static struct am_window tile_at(const struct split *p, size_t n, size_t window, 
                                                         : p->tile};
 }
 
+static bool lists; /* what search() gives its accumulators */
+
+static struct am_selects *accumulator(size_t bytes_behind)
+{
+    size_t bytes = (sizeof(struct am_selects) + sizeof(struct am_select) + 63) / 64 * 64;
+    struct am_selects *acc = malloc(bytes + bytes_behind);
+    memset(acc, 0, bytes);
+    return acc;
+}
+
+static void look_at(const float *x, size_t n, const struct split *p, size_t index, const struct am_select *sofar,
+                    struct am_selects *acc)
+{
+    for (size_t t = 0; t * p->tile < p->window; t++) {
+        struct am_window w = tile_at(p, n, index, t);
+        struct am_part part;
+        if (!w.n || !am_select_part(sofar, n, &w, &part))
+            continue;
+        acc->n = 1;
+        if (lists)
+            am_selects_begin(acc, 1);
+        assert_int_equal(am_select_count(sofar, &acc->rank[0], x + w.first + part.first, &part), 0);
+    }
+}
+
 static unsigned search(const float *x, size_t n, const struct split *p, uint64_t k, enum am_equals equals,
                        struct am_select *s)
 {
     size_t windows = (n + p->window - 1) / p->window;
-    struct am_select *acc = malloc(windows * sizeof(*acc));
-    memset(s, 0, sizeof(*s));
+    struct am_selects *scope = accumulator(lists ? AM_SELECT_SCOPE_BYTES : 0), **acc = malloc(windows * sizeof(*acc));
     for (unsigned round = 0;; round++) {
-        memset(acc, 0, windows * sizeof(*acc));
         for (size_t j = 0; j < windows; j++) {
             size_t index = p->backwards ? windows - 1 - j : j;
-            for (size_t t = 0; t * p->tile < p->window; t++) {
-                struct am_window w = tile_at(p, n, index, t);
-                struct am_part part;
-                if (w.n && am_select_part(round ? s : NULL, n, &w, &part))
-                    assert_int_equal(am_select_count(round ? s : NULL, &acc[index], x + w.first + part.first, &part),
-                                     0);
-            }
+            acc[index] = accumulator(lists ? AM_SELECT_WINDOW_BYTES : 0);
+            look_at(x, n, p, index, round ? &scope->rank[0] : NULL, acc[index]);
         }
-        for (size_t j = 0; j < windows; j++)
-            am_select_merge(s, &acc[j]);
-        int again = am_select_next(s, k, n, equals);
+        for (size_t j = 0; j < windows; j++) {
+            if (acc[j]->n)
+                am_selects_merge(scope, acc[j]);
+            free(acc[j]);
+        }
+        int again = am_select_next(&scope->rank[0], k, n, equals);
         assert_in_range(again, 0, 1);
         if (!again) {
+            *s = scope->rank[0];
+            free(scope);
             free(acc);
             return round + 1;
         }
@@ -164,13 +187,14 @@ static void check_one(const float *x, size_t n, const struct split *p, uint64_t 
                       const size_t *rank)
 {
     static struct am_select s;
-    search(x, n, p, k, equals, &s);
-    check_kept(x, n, p, &s, NULL, rank, 0, k);
-    if (k == 0 || k >= n)
-        return;
-    for (size_t i = 0; i < n; i++) /* the threshold is the k-th largest */
-        if (rank[i] == k - 1)
-            assert_int_equal(key(am_select_threshold(&s)), key(x[i]));
+    for (int way = 0; way < 2; way++) {
+        lists = way;
+        search(x, n, p, k, equals, &s);
+        check_kept(x, n, p, &s, NULL, rank, 0, k);
+        for (size_t i = 0; k > 0 && k < n && i < n; i++) /* the threshold is the k-th largest */
+            if (rank[i] == k - 1)
+                assert_int_equal(key(am_select_threshold(&s)), key(x[i]));
+    }
 }
 
 static void check_data(enum kind kind, size_t n, const struct split *split, size_t splits, const uint64_t *k, size_t ks)
@@ -232,14 +256,18 @@ static void test_misled(void **state)
     for (int large = 0; large < 2; large++) {
         for (size_t i = 0; i < n; i++)
             x[i] = value(SMOOTH, i) + 2;
+        size_t sampled = 0;
         for (size_t t = 0; t * AM_TILE < n; t++) {
             struct am_window w = tile_at(&p, n, 0, t);
             struct am_part part;
-            assert_true(am_select_part(NULL, n, &w, &part));
+            if (!am_select_part(NULL, n, &w, &part))
+                continue;
+            sampled++;
             assert_true(part.sample && part.n < w.n);
             for (size_t i = 0; i < part.n; i++)
                 x[w.first + part.first + i] *= large ? 1e6f : 1e-6f;
         }
+        assert_true(sampled > 2);
         ranks(x, n, AM_EQUALS_FIRST, rank);
         for (uint64_t k = 20000; k < n; k += 60000)
             check_one(x, n, &p, k, AM_EQUALS_FIRST, rank);
@@ -258,13 +286,15 @@ static void test_rounds(void **state)
     struct split p = {AM_WINDOW, AM_TILE, false};
     for (size_t i = 0; i < n; i++)
         x[i] = value(SMOOTH, i);
+    lists = false;
     assert_true(search(x, n, &p, n / 2, AM_EQUALS_FIRST, &s) <= 4); /* sample, bracket, threshold, equals */
     assert_true(search(x, 50000, &p, 100, AM_EQUALS_FIRST, &s) <= 4);
+    lists = true;
+    assert_int_equal(search(x, n, &p, n / 2, AM_EQUALS_FIRST, &s), 2); /* sample, bracket */
+    assert_int_equal(search(x, n, &p, n / 100, AM_EQUALS_FIRST, &s), 2);
     for (size_t i = 0; i < n; i++)
-        x[i] = 1;
-    assert_true(search(x, n, &p, n / 2, AM_EQUALS_FIRST, &s) <= 4);
-    assert_int_equal(search(x, n, &p, 0, AM_EQUALS_FIRST, &s), 1);
-    assert_int_equal(search(x, n, &p, n, AM_EQUALS_FIRST, &s), 1);
+        x[i] = (float)(int)(value(SMOOTH, i) * 16) / 16; /* a handful of magnitudes */
+    assert_int_equal(search(x, n, &p, n / 3, AM_EQUALS_LAST, &s), 2);
     free(x);
 }
 
