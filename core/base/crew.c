@@ -17,6 +17,7 @@ struct am_crew {
     void *arg;
     bool *ended; /* of each slot */
     size_t *waiting, slots, first, n;
+    size_t awaited; /* by the caller; `slots`: none. Waking it for others would cost more than small jobs take */
     bool over;
 };
 
@@ -36,7 +37,8 @@ static void *serve(void *arg)
         c->work(c->arg, job);
         pthread_mutex_lock(&c->lock);
         c->ended[job] = true;
-        pthread_cond_signal(&c->done);
+        if (c->awaited == job)
+            pthread_cond_signal(&c->done);
     }
     pthread_mutex_unlock(&c->lock);
     return NULL;
@@ -49,7 +51,7 @@ struct am_crew *am_crew_new(unsigned threads, size_t slots, void (*work)(void *a
         return NULL;
     c->work = work;
     c->arg = arg;
-    c->slots = slots;
+    c->slots = c->awaited = slots;
     c->ended = calloc(slots, sizeof(*c->ended));
     c->waiting = calloc(slots, sizeof(*c->waiting));
     pthread_mutex_init(&c->lock, NULL);
@@ -96,8 +98,10 @@ bool am_crew_ended(struct am_crew *c, size_t job)
 void am_crew_wait(struct am_crew *c, size_t job)
 {
     pthread_mutex_lock(&c->lock);
+    c->awaited = job;
     while (!c->ended[job])
         pthread_cond_wait(&c->done, &c->lock);
+    c->awaited = c->slots;
     pthread_mutex_unlock(&c->lock);
 }
 

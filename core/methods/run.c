@@ -33,11 +33,13 @@ static void cut(const struct am_run_state *s, struct am_run_item *item)
 {
     const struct am_tensor *t = item->donor;
     item->tile = AM_TILE;
+    item->chunk = AM_CHUNK;
     item->window = AM_WINDOW;
     if (s->by_row) {
         uint64_t row = t->rank ? t->shape[t->rank - 1] : 1;
         item->tile = row ? row : 1;
-        item->window = item->tile < AM_WINDOW ? AM_WINDOW / item->tile * item->tile : item->tile;
+        item->chunk = item->tile < AM_CHUNK ? AM_CHUNK / item->tile * item->tile : item->tile;
+        item->window = item->chunk < AM_WINDOW ? AM_WINDOW / item->chunk * item->chunk : item->chunk;
     }
     item->windows = item->selected ? spans(t->elements, item->window) : spans(t->bytes, AM_COPY_BYTES);
 }
@@ -257,7 +259,7 @@ static int work(struct am_run_state *s)
     for (size_t i = 0; i < s->out.tensors; i++)
         AM_TRY(write_tensor(s, &s->out.t[i]));
     AM_TRY(compare_rest(s));
-    AM_TRY(am_ring_hashed(s));
+    AM_TRY(am_ring_written(s));
     report_total(s);
     if (s->nonfinite)
         warn(s, "non-finite-propagated", "values that are NaN or infinite were computed with", s->nonfinite);

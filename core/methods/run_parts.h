@@ -3,8 +3,9 @@
  *
  * A SLOT is one window in flight with its buffers. Slots form a ring: windows are given in order, worked on by the
  * threads of a crew in any order, and SETTLED in order by the calling thread, which merges accumulators and adds
- * tallies. A thread of its own then hashes what was written. So nothing that can be seen depends on threads, and the
- * crew computes on.
+ * tallies. A thread of its own then writes and hashes them. So nothing that can be seen depends on threads, and the
+ * crew computes on. Every round of a method's statistics reads its tensor again: what was read a moment ago is in the
+ * system's page cache, and holding it here as well was no faster and took four times the memory.
  */
 #ifndef AM_METHODS_RUN_PARTS_H
 #define AM_METHODS_RUN_PARTS_H
@@ -14,10 +15,10 @@
 
 #define AM_COPY_BYTES (AM_WINDOW * sizeof(float)) /* span of a tensor that is copied */
 
+/* Elements that are read, computed and written at a time, so that they are in the nearest caches meanwhile. */
+#define AM_CHUNK 32768
+
 /* core/table/plan.c counts with the same numbers. */
-#define AM_ARENA_BYTES                                                                                                 \
-    ((uint64_t)48 << 20)                    /* inputs of one tensor that stay in memory over its passes; two of them   \
-                                             */
 #define AM_SLOTS_BYTES ((uint64_t)64 << 20) /* all slots, unless one alone takes more */
 #define AM_SLOTS_AHEAD 10                   /* slots beside those that threads are at work on */
 
@@ -27,7 +28,7 @@ struct am_run_item { /* one tensor of the output */
     bool stored;   /* goes into the output; else the result refers to the donor's bytes */
     bool differs;  /* copied, and another input holds other bytes */
     uint8_t out_dtype;
-    uint64_t tile, window;          /* elements */
+    uint64_t tile, chunk, window;   /* elements: whole tiles, whole chunks */
     uint64_t windows, first_window; /* number of its first window in a scope over the whole model */
 };
 
@@ -54,14 +55,14 @@ struct am_slot { /* one window in flight, with its buffers */
     size_t n;                           /* elements; bytes for copies */
     uint64_t index;                     /* window number in the accumulator's scope */
     struct am_run_turn *turn;           /* computed: its scope */
-    size_t bytes;                       /* written, in `out` */
+    size_t bytes;                       /* of the result, in `out` */
     bool differs;                       /* a copy: another input has other bytes here */
     uint64_t nonfinite, clamped;        /* let through by the policies */
     struct am_slot_fault fault;
     unsigned char *memory;
     unsigned char *out;   /* the result as stored, or a copy */
     unsigned char *other; /* the copy of another input: lies where the next ones do */
-    unsigned char **in;   /* each source as stored; NULL in a tensor that stays in the arena */
+    unsigned char **in;   /* a chunk of each source as stored */
     float **value;        /* each source's tile, then the result's, then scratch: f32 */
     const float **x;
     void *acc, *local;
@@ -75,7 +76,6 @@ struct am_run_sizes {               /* of one slot, in bytes, each a multiple of
     size_t tiles;                   /* how many of them */
     uint64_t acc, tally, local;     /* acc: what is zeroed */
     uint64_t acc_window, acc_scope; /* with the lists behind it */
-    uint64_t arena;
 };
 
 /* What one scope has. Scopes take turns at two of them, so that one may still be computed and reported while the next
@@ -83,11 +83,6 @@ struct am_run_sizes {               /* of one slot, in bytes, each a multiple of
 struct am_run_turn {
     void *acc;
     uint64_t needed; /* until that many windows are settled */
-    bool stays;      /* the inputs of its tensor stay in the arena, */
-    bool filled;     /* and are there: some round has read */
-    uint64_t loads;  /* all windows (atomic; of the round at hand) */
-    unsigned char *arena;
-    uint64_t *arena_at; /* of each source */
 };
 
 struct am_run_state {
@@ -100,7 +95,7 @@ struct am_run_state {
         *source; /* the base if there is one, then the models: what is read of a computed tensor */
     size_t sources;
     struct am_run_sizes size;
-    struct am_crew *crew, *hasher; /* the hasher is one thread */
+    struct am_crew *crew, *writer; /* the writer is one thread: it writes and hashes in file order */
     struct am_slot *slot;
     size_t slots;
     uint64_t given, settled; /* windows since the start; window i is in slot i % slots */
@@ -110,9 +105,8 @@ struct am_run_state {
     unsigned pass, round;
     double *tally, *total; /* of the tensor at hand, and of the run */
     uint64_t bytes_done, bytes_total, stat_bytes;
-    uint64_t behind; /* hashed, and not yet on its way to the disk; the hasher's */
-    int hash_rc;     /* the hasher's */
-    size_t hashing;  /* the slot that the hasher was given last; `slots`: none yet */
+    uint64_t behind; /* written, and not yet on its way to the disk; the writer's */
+    size_t writing;  /* the slot that the writer was given last; `slots`: none yet */
     size_t tensors_done;
     uint64_t nonfinite, clamped;
 };
@@ -125,8 +119,6 @@ int am_run_files(struct am_run_state *s);
 /* Measures the slots, and makes them with the crew. */
 int am_slots_open(struct am_run_state *s);
 void am_slots_done(struct am_run_state *s);
-/* Whether the inputs of a computed tensor stay in the arena over its passes. */
-bool am_run_stays(const struct am_run_state *s, const struct am_run_item *item);
 struct am_scope_info am_run_scope(const struct am_run_state *s, const struct am_run_item *item);
 
 /* Gives one window to the crew; settles older ones when all slots are taken. */
@@ -134,12 +126,12 @@ int am_ring_give(struct am_run_state *s, enum am_slot_work work, struct am_run_i
                  const struct am_out_tensor *target, uint64_t number);
 /* Until `windows` of all that were given are settled. */
 int am_ring_settle(struct am_run_state *s, uint64_t windows);
-/* Until all that was written is hashed, too. */
-int am_ring_hashed(struct am_run_state *s);
+/* Until all of them are written and hashed, too. */
+int am_ring_written(struct am_run_state *s);
 void am_ring_drop(struct am_run_state *s); /* after an error: waits for the crew */
 
-/* Takes what a window wrote into its file's hash: the hasher's work. */
-void am_slot_hash(struct am_run_state *s, const struct am_slot *slot);
+/* Writes a window's result and takes it into its file's hash: the writer's work. */
+void am_slot_write(struct am_run_state *s, struct am_slot *slot);
 /* The work of one window, on any thread. */
 void am_slot_run(const struct am_run_state *s, struct am_slot *slot);
 /* All passes and rounds over the selected of `items` tensors, in that order. The finished accumulator is

@@ -5,6 +5,7 @@
 #include "core/base/err.h"
 #include "core/methods/run_parts.h"
 
+#include <errno.h>
 #include <string.h>
 
 #define SMALL 16384                /* elements, or bytes of copies: waking a thread costs more */
@@ -68,10 +69,21 @@ static int settle(struct am_run_state *s, const struct am_slot *slot)
     return s->r->method->merge(s->now->acc, slot->acc, s->pass);
 }
 
-void am_slot_hash(struct am_run_state *s, const struct am_slot *slot)
+static void fail_write(struct am_slot *slot, int rc)
 {
-    int rc = am_output_hash(&s->out, slot->target, slot->out, slot->bytes);
-    s->hash_rc = s->hash_rc ? s->hash_rc : rc;
+    slot->fault = (struct am_slot_fault){.rc = rc == -AM_E_INTERNAL ? -AM_E_CANNOT_WRITE : rc, .errno_value = errno};
+}
+
+void am_slot_write(struct am_run_state *s, struct am_slot *slot)
+{
+    bool computed = slot->work == AM_SLOT_APPLY;
+    uint64_t at = slot->first * (computed ? am_dtype_bits(slot->item->out_dtype) / 8 : 1);
+    int rc = am_output_write(&s->out, slot->target, slot->out, slot->bytes, at);
+    if (rc < 0) {
+        fail_write(slot, rc);
+        return;
+    }
+    slot->fault.rc = am_output_hash(&s->out, slot->target, slot->out, slot->bytes);
     s->behind += slot->bytes;
     if (s->behind < BEHIND)
         return;
@@ -80,22 +92,33 @@ void am_slot_hash(struct am_run_state *s, const struct am_slot *slot)
 }
 
 /* In file order, by a thread of its own; a small one here, when that thread has nothing to do. */
-static void hash(struct am_run_state *s, size_t i)
+static void hand_over(struct am_run_state *s, size_t i)
 {
-    bool idle = s->hashing == s->slots || am_crew_ended(s->hasher, s->hashing);
+    bool idle = s->writing == s->slots || am_crew_ended(s->writer, s->writing);
     if (idle && s->slot[i].bytes <= SMALL) {
-        am_crew_do(s->hasher, i);
+        am_crew_do(s->writer, i);
         return;
     }
-    am_crew_give(s->hasher, i);
-    s->hashing = i;
+    am_crew_give(s->writer, i);
+    s->writing = i;
 }
 
-int am_ring_hashed(struct am_run_state *s)
+/* The slot may be used again. */
+static int written(struct am_run_state *s, size_t i)
 {
-    if (s->hashing < s->slots)
-        am_crew_wait(s->hasher, s->hashing);
-    return s->hash_rc;
+    struct am_slot *slot = &s->slot[i];
+    if (!slot->target)
+        return 0;
+    am_crew_wait(s->writer, i);
+    return slot->fault.rc < 0 ? am_slot_tell(s, slot) : 0;
+}
+
+int am_ring_written(struct am_run_state *s)
+{
+    uint64_t first = s->settled > s->slots ? s->settled - s->slots : 0;
+    for (uint64_t w = first; w < s->settled; w++)
+        AM_TRY(written(s, (size_t)(w % s->slots)));
+    return 0;
 }
 
 int am_ring_settle(struct am_run_state *s, uint64_t windows)
@@ -106,7 +129,7 @@ int am_ring_settle(struct am_run_state *s, uint64_t windows)
         am_crew_wait(s->crew, i);
         AM_TRY(settle(s, &s->slot[i]));
         if (s->slot[i].target)
-            hash(s, i);
+            hand_over(s, i);
         s->settled++;
         if (r->progress)
             AM_TRY(r->progress(r->ctx, s->bytes_done, s->bytes_total, s->tensors_done, s->items));
@@ -118,8 +141,8 @@ void am_ring_drop(struct am_run_state *s)
 {
     for (; s->crew && s->settled < s->given; s->settled++)
         am_crew_wait(s->crew, (size_t)(s->settled % s->slots));
-    if (s->hasher && s->hashing < s->slots)
-        am_crew_wait(s->hasher, s->hashing);
+    if (s->writer && s->writing < s->slots)
+        am_crew_wait(s->writer, s->writing);
 }
 
 int am_ring_give(struct am_run_state *s, enum am_slot_work work, struct am_run_item *item,
@@ -129,8 +152,7 @@ int am_ring_give(struct am_run_state *s, enum am_slot_work work, struct am_run_i
         AM_TRY(am_ring_settle(s, s->settled + 1));
     size_t i = (size_t)(s->given % s->slots);
     struct am_slot *slot = &s->slot[i];
-    if (s->given >= s->slots && slot->target)
-        am_crew_wait(s->hasher, i);
+    AM_TRY(written(s, i));
     bool copies = work == AM_SLOT_COPY || work == AM_SLOT_COMPARE;
     uint64_t all = copies ? item->donor->bytes : item->donor->elements;
     uint64_t span = copies ? AM_COPY_BYTES : item->window;

@@ -28,16 +28,6 @@ static const struct am_tensor *source_of(const struct am_run_state *s, size_t k,
     return am_model_find(s->source[k]->model, item->donor->name);
 }
 
-bool am_run_stays(const struct am_run_state *s, const struct am_run_item *item)
-{
-    uint64_t all = 0;
-    if (!s->r->method->needs.passes || s->model_scope)
-        return false;
-    for (size_t k = 0; k < s->sources && all <= AM_ARENA_BYTES; k++)
-        all += line(source_of(s, k, item)->bytes);
-    return all <= AM_ARENA_BYTES;
-}
-
 static uint64_t measure_copy(struct am_run_state *s, const struct am_run_item *item)
 {
     bool compared = am_run_compares(s, item);
@@ -52,18 +42,11 @@ static uint64_t measure_copy(struct am_run_state *s, const struct am_run_item *i
 static uint64_t measure_computed(struct am_run_state *s, const struct am_run_item *item)
 {
     struct am_run_sizes *z = &s->size;
-    uint64_t window = least(item->donor->elements, item->window), all = 0;
-    bool stays = am_run_stays(s, item);
+    uint64_t window = least(item->donor->elements, item->window), chunk = least(window, item->chunk);
     grow(&z->tile, line(least(item->donor->elements, item->tile) * sizeof(float)));
     grow(&z->out, line(window * (am_dtype_bits(item->out_dtype) / 8)));
-    for (size_t k = 0; k < s->sources; k++) {
-        const struct am_tensor *t = source_of(s, k, item);
-        if (stays)
-            all += line(t->bytes);
-        else
-            grow(&z->in[k], line(window * (am_dtype_bits(t->dtype) / 8)));
-    }
-    grow(&z->arena, all);
+    for (size_t k = 0; k < s->sources; k++)
+        grow(&z->in[k], line(chunk * (am_dtype_bits(source_of(s, k, item)->dtype) / 8)));
     return item->windows;
 }
 
@@ -130,19 +113,17 @@ static void work(void *arg, size_t i)
     am_slot_run(s, &s->slot[i]);
 }
 
-static void work_hash(void *arg, size_t i)
+static void work_write(void *arg, size_t i)
 {
     struct am_run_state *s = arg;
-    am_slot_hash(s, &s->slot[i]);
+    am_slot_write(s, &s->slot[i]);
 }
 
 static int make_turn(struct am_run_state *s, struct am_run_turn *t)
 {
     const struct am_run_sizes *z = &s->size;
     t->acc = aligned_alloc(64, z->acc_scope);
-    t->arena_at = calloc(s->sources + 1, sizeof(*t->arena_at));
-    t->arena = z->arena ? aligned_alloc(64, z->arena) : NULL;
-    return t->acc && t->arena_at && (t->arena || !z->arena) ? 0 : -AM_E_OUT_OF_MEMORY;
+    return t->acc ? 0 : -AM_E_OUT_OF_MEMORY;
 }
 
 static int make_shared(struct am_run_state *s)
@@ -180,17 +161,17 @@ int am_slots_open(struct am_run_state *s)
     for (size_t i = 0; i < s->slots; i++)
         AM_TRY(make_slot(s, &s->slot[i]));
     AM_TRY(make_shared(s));
-    s->hashing = s->slots;
+    s->writing = s->slots;
     s->crew = am_crew_new(s->r->threads, s->slots, work, s);
-    s->hasher = am_crew_new(1, s->slots, work_hash, s);
-    return s->crew && s->hasher ? 0 : -AM_E_OUT_OF_MEMORY;
+    s->writer = am_crew_new(1, s->slots, work_write, s);
+    return s->crew && s->writer ? 0 : -AM_E_OUT_OF_MEMORY;
 }
 
 void am_slots_done(struct am_run_state *s)
 {
     am_ring_drop(s);
     am_crew_free(s->crew);
-    am_crew_free(s->hasher);
+    am_crew_free(s->writer);
     for (size_t i = 0; s->slot && i < s->slots; i++) {
         free(s->slot[i].memory);
         free(s->slot[i].in);
@@ -198,11 +179,8 @@ void am_slots_done(struct am_run_state *s)
         free(s->slot[i].x);
     }
     free(s->slot);
-    for (size_t i = 0; i < 2; i++) {
-        free(s->turn[i].acc);
-        free(s->turn[i].arena);
-        free(s->turn[i].arena_at);
-    }
+    free(s->turn[0].acc);
+    free(s->turn[1].acc);
     free(s->tally);
     free(s->total);
     free(s->source);

@@ -12,13 +12,10 @@
 
 static int one_round(struct am_run_state *s, struct am_run_item *const *item, size_t items)
 {
-    s->now->loads = 0;
     for (size_t i = 0; i < items; i++)
         for (uint64_t w = 0; item[i]->selected && w < item[i]->windows; w++)
             AM_TRY(am_ring_give(s, AM_SLOT_STAT, item[i], NULL, w));
-    AM_TRY(am_ring_settle(s, s->given));
-    s->now->filled |= s->now->stays && s->now->loads == item[0]->windows;
-    return 0;
+    return am_ring_settle(s, s->given);
 }
 
 static int one_pass(struct am_run_state *s, struct am_run_item *const *item, size_t items,
@@ -36,18 +33,11 @@ static int one_pass(struct am_run_state *s, struct am_run_item *const *item, siz
     return -AM_E_INTERNAL;
 }
 
-/* The next turn: what the scope before the last one had is free again. */
-static int begin(struct am_run_state *s, struct am_run_item *const *item, size_t items)
+/* The next turn: the accumulator of the scope before the last one is free again. */
+static int begin(struct am_run_state *s)
 {
     s->now = s->model_scope || s->now == &s->turn[1] ? &s->turn[0] : &s->turn[1];
     AM_TRY(am_ring_settle(s, s->now->needed));
-    s->now->filled = false;
-    s->now->stays = items == 1 && am_run_stays(s, item[0]);
-    uint64_t at = 0;
-    for (size_t k = 0; s->now->stays && k < s->sources; k++) {
-        s->now->arena_at[k] = at;
-        at += (am_model_find(s->source[k]->model, item[0]->donor->name)->bytes + 63) / 64 * 64;
-    }
     memset(s->now->acc, 0, s->size.acc);
     return 0;
 }
@@ -59,7 +49,7 @@ int am_run_stats(struct am_run_state *s, struct am_run_item *const *item, size_t
     scope.elements = 0;
     for (size_t i = 0; i < items; i++)
         scope.elements += item[i]->selected ? item[i]->donor->elements : 0;
-    AM_TRY(begin(s, item, items));
+    AM_TRY(begin(s));
     void *local = calloc(1, m->needs.local_bytes + 1);
     if (!local)
         return -AM_E_OUT_OF_MEMORY;

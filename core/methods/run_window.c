@@ -1,6 +1,6 @@
 /*
  * run_window.c - one window: read every source, then tile by tile convert, look for values that are no numbers, compute
- * and convert back; write. Runs on the crew's threads and touches its own slot, and its own part of the arena, only.
+ * and convert back. Runs on the crew's threads and touches its own slot only.
  */
 #include "core/base/err.h"
 #include "core/methods/run_parts.h"
@@ -14,9 +14,9 @@ struct job {
     struct am_slot *slot;
     struct am_window w;
     const struct am_tensor *source[AM_MAX_INPUTS * 2 + 2]; /* the tensor in each source */
-    const unsigned char *raw[AM_MAX_INPUTS * 2 + 2];       /* its window as stored, when `whole` */
-    bool whole;
-    bool looks; /* for values that are no numbers: once for each element */
+    size_t at, n;                                          /* the chunk at work: elements of the window */
+    bool whole;                                            /* it is in slot->in */
+    bool looks;                                            /* for values that are no numbers: once for each element */
 };
 
 static int fail(struct am_slot *slot, int rc, const char *label)
@@ -34,28 +34,23 @@ static int fail_value(struct am_slot *slot, const char *reason, const char *labe
     return -AM_E_NON_FINITE;
 }
 
-/* The whole window of every source, once: into the slot, or to where it stays. */
+/* The whole chunk of every source, once. */
 static int read_sources(struct job *j)
 {
     const struct am_run_state *s = j->s;
     struct am_slot *slot = j->slot;
-    struct am_run_turn *turn = slot->turn;
-    bool reads = !turn->stays || !turn->filled;
     for (size_t k = 0; !j->whole && k < s->sources; k++) {
         size_t size = am_dtype_bits(j->source[k]->dtype) / 8;
-        unsigned char *to = turn->stays ? turn->arena + turn->arena_at[k] + slot->first * size : slot->in[k];
-        int rc = reads ? am_model_read(s->source[k]->model, j->source[k], to, slot->n * size, slot->first * size) : 0;
+        int rc =
+            am_model_read(s->source[k]->model, j->source[k], slot->in[k], j->n * size, (slot->first + j->at) * size);
         if (rc < 0)
             return fail(slot, rc, s->source[k]->label);
-        j->raw[k] = to;
     }
-    if (!j->whole && turn->stays && reads)
-        __atomic_add_fetch(&turn->loads, 1, __ATOMIC_RELAXED);
     j->whole = true;
     return 0;
 }
 
-/* A few elements of every source, without the rest of the window. The result's buffer is free while there is none. */
+/* A few elements of every source, without the rest of the chunk. The result's buffer is free while there is none. */
 static int read_piece(struct job *j, size_t at)
 {
     const struct am_run_state *s = j->s;
@@ -63,7 +58,7 @@ static int read_piece(struct job *j, size_t at)
     for (size_t k = 0; k < s->sources; k++) {
         const struct am_tensor *t = j->source[k];
         size_t size = am_dtype_bits(t->dtype) / 8;
-        int rc = am_model_read(s->source[k]->model, t, slot->out, j->w.n * size, (slot->first + at) * size);
+        int rc = am_model_read(s->source[k]->model, t, slot->out, j->w.n * size, (slot->first + j->at + at) * size);
         if (rc < 0)
             return fail(slot, rc, s->source[k]->label);
         am_load_f32(t->dtype, slot->out, slot->value[k], j->w.n);
@@ -75,12 +70,12 @@ static int read_piece(struct job *j, size_t at)
     return 0;
 }
 
-/* One source's tile, from element `at` of the window, as f32: converted, or where it lies. */
+/* One source's tile, from element `at` of the chunk, as f32: converted, or where it lies. */
 static int load_tile(struct job *j, size_t k, size_t at, const float **ret)
 {
     struct am_slot *slot = j->slot;
     enum am_dtype dtype = j->source[k]->dtype;
-    const unsigned char *raw = j->raw[k] + at * (am_dtype_bits(dtype) / 8);
+    const unsigned char *raw = slot->in[k] + at * (am_dtype_bits(dtype) / 8);
     size_t count = 0;
     *ret = slot->value[k];
     if (dtype == AM_F32)
@@ -131,7 +126,7 @@ static int store_tile(struct job *j, size_t at)
     uint8_t dtype = j->slot->item->out_dtype;
     size_t size = am_dtype_bits(dtype) / 8, first = 0;
     AM_TRY(check_result(j));
-    size_t over = am_store_f32(dtype, j->w.out, j->slot->out + at * size, j->w.n, r->overflow, &first);
+    size_t over = am_store_f32(dtype, j->w.out, j->slot->out + (j->at + at) * size, j->w.n, r->overflow, &first);
     if (over && r->overflow == AM_OVERFLOW_REFUSE)
         return fail_value(j->slot, dtype == AM_F16 ? "f16-overflow" : "overflow", NULL, j->w.first + first, over);
     j->slot->clamped += over;
@@ -150,7 +145,7 @@ static int tile(struct job *j, size_t at)
             return 0;
         j->w.first += first;
         at += first;
-        piece = !j->whole && !slot->turn->filled && j->w.n < all / 2 && j->w.n * sizeof(double) <= j->s->size.out;
+        piece = !j->whole && j->w.n < all / 2 && j->w.n * sizeof(double) <= j->s->size.out;
     }
     AM_TRY(piece ? read_piece(j, at) : load_tiles(j, at));
     int rc = slot->work == AM_SLOT_STAT ? m->stat(&j->w, j->s->sofar, slot->acc, j->s->pass)
@@ -158,13 +153,6 @@ static int tile(struct job *j, size_t at)
     if (rc < 0)
         return fail(slot, rc, NULL);
     return slot->work == AM_SLOT_STAT ? 0 : store_tile(j, at);
-}
-
-static int put(const struct am_run_state *s, struct am_slot *slot, size_t bytes, uint64_t at)
-{
-    slot->bytes = bytes;
-    int rc = am_output_write(&s->out, slot->target, slot->out, bytes, at);
-    return rc < 0 ? fail(slot, rc == -AM_E_INTERNAL ? -AM_E_CANNOT_WRITE : rc, NULL) : 0;
 }
 
 struct am_scope_info am_run_scope(const struct am_run_state *s, const struct am_run_item *item)
@@ -201,22 +189,34 @@ static void prepare(struct job *j)
                               .local = slot->local};
 }
 
-static int compute(const struct am_run_state *s, struct am_slot *slot)
+static int chunk(struct job *j)
 {
-    struct job j = {.s = s, .slot = slot};
-    size_t span = (size_t)slot->item->tile;
-    prepare(&j);
-    for (size_t k = 0; k < s->sources; k++)
-        j.source[k] = am_model_find(s->source[k]->model, slot->item->donor->name);
-    for (size_t at = 0; at < slot->n; at += span, j.w.tile++) {
-        j.w.n = slot->n - at < span ? slot->n - at : span;
-        j.w.first = slot->first + at;
-        AM_TRY(tile(&j, at));
+    struct am_slot *slot = j->slot;
+    size_t span = (size_t)slot->item->tile, size = am_dtype_bits(slot->item->out_dtype) / 8;
+    j->whole = false;
+    for (size_t at = 0; at < j->n; at += span, j->w.tile++) {
+        j->w.n = j->n - at < span ? j->n - at : span;
+        j->w.first = slot->first + j->at + at;
+        AM_TRY(tile(j, at));
     }
     if (slot->work == AM_SLOT_STAT)
         return 0;
-    size_t size = am_dtype_bits(slot->item->out_dtype) / 8;
-    return put(s, slot, slot->n * size, slot->first * size);
+    slot->bytes = (j->at + j->n) * size;
+    return 0;
+}
+
+static int compute(const struct am_run_state *s, struct am_slot *slot)
+{
+    struct job j = {.s = s, .slot = slot};
+    size_t span = (size_t)slot->item->chunk;
+    prepare(&j);
+    for (size_t k = 0; k < s->sources; k++)
+        j.source[k] = am_model_find(s->source[k]->model, slot->item->donor->name);
+    for (j.at = 0; j.at < slot->n; j.at += span) {
+        j.n = slot->n - j.at < span ? slot->n - j.at : span;
+        AM_TRY(chunk(&j));
+    }
+    return 0;
 }
 
 static int compare(const struct am_run_state *s, struct am_slot *slot, const struct am_run_input *in)
@@ -240,7 +240,7 @@ static int copy(const struct am_run_state *s, struct am_slot *slot)
     for (size_t i = 0; i < s->r->inputs; i++)
         AM_TRY(compare(s, slot, &s->r->x[i]));
     slot->bytes = slot->n;
-    return slot->work == AM_SLOT_COMPARE ? 0 : put(s, slot, slot->n, slot->first);
+    return 0;
 }
 
 void am_slot_run(const struct am_run_state *s, struct am_slot *slot)

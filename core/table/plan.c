@@ -39,7 +39,7 @@ struct side {
     struct am_plan_tensor head;
     bool live;       /* head holds a tensor */
     bool empty;      /* had none at all */
-    uint64_t window; /* bytes of its largest one that a slot holds */
+    uint64_t window; /* bytes of its largest chunk */
     size_t faults;   /* tensors of this input with a fault */
 };
 
@@ -238,24 +238,15 @@ static uint64_t row_of(const char *shape)
     return shape[1] == ']' || row == 0 ? 1 : row;
 }
 
-/* The inputs of the tensor at hand: whether they stay in memory over the passes, and what a slot holds of each. */
-static void charge_sources(struct join *j, const char *name, uint64_t window)
+/* The inputs of the tensor at hand: what is read, and what a slot holds of each. */
+static void charge_sources(struct join *j, const char *name, uint64_t chunk)
 {
-    struct am_plan_need *need = &j->plan.need;
-    uint64_t all = 0;
-    for (size_t i = 0; i < j->n; i++)
-        if (here(&j->side[i], name) && !j->side[i].in->names_only)
-            all = am_plan_plus(all, am_plan_line(j->side[i].head.bytes));
-    bool stays = need->by_tensor && all <= AM_PLAN_ARENA;
-    if (stays)
-        grow(&need->arena, all);
     for (size_t i = 0; i < j->n; i++) {
         struct side *s = &j->side[i];
         if (!here(s, name) || s->in->names_only)
             continue;
-        j->plan.read_bytes = am_plan_plus(j->plan.read_bytes, am_plan_times(s->head.bytes, stays ? 1 : j->reads));
-        if (!stays)
-            grow(&s->window, am_plan_line(window * am_plan_computed(s->head.dtype)));
+        j->plan.read_bytes = am_plan_plus(j->plan.read_bytes, am_plan_times(s->head.bytes, j->reads));
+        grow(&s->window, am_plan_line(chunk * am_plan_computed(s->head.dtype)));
     }
 }
 
@@ -264,12 +255,13 @@ static void charge_computed(struct join *j, const char *name, uint64_t size)
 {
     const struct am_plan_tensor *d = &j->side[j->donor].head;
     struct am_plan_need *need = &j->plan.need;
-    uint64_t elements = d->bytes / size, tile = AM_PLAN_TILE, window = AM_PLAN_WINDOW;
+    uint64_t elements = d->bytes / size, tile = AM_PLAN_TILE, chunk = AM_PLAN_CHUNK, window = AM_PLAN_WINDOW;
     if (need->by_row) {
         tile = row_of(d->shape);
-        window = tile < AM_PLAN_WINDOW ? AM_PLAN_WINDOW / tile * tile : tile;
+        chunk = tile < AM_PLAN_CHUNK ? AM_PLAN_CHUNK / tile * tile : tile;
+        window = chunk < AM_PLAN_WINDOW ? AM_PLAN_WINDOW / chunk * chunk : chunk;
     }
-    charge_sources(j, name, least(elements, window));
+    charge_sources(j, name, least(elements, chunk));
     grow(&need->tile, am_plan_line(least(elements, tile) * sizeof(float)));
     grow(&need->out, am_plan_line(least(elements, window) * (j->out_bytes ? j->out_bytes : size)));
     need->windows = am_plan_plus(need->windows, am_plan_windows(elements, window));
@@ -413,7 +405,7 @@ static uint64_t slots(const struct am_plan_need *need, unsigned threads)
     uint64_t fit = slot ? larger(AM_PLAN_SLOTS / slot, 1) : 1;
     uint64_t busy =
         least(least((threads ? threads : 1) + AM_PLAN_AHEAD, fit), am_plan_plus(need->windows, need->copies));
-    uint64_t shared = am_plan_times(need->accs, am_plan_plus(need->arena, need->acc));
+    uint64_t shared = am_plan_times(need->accs, need->acc);
     return am_plan_plus(am_plan_times(larger(busy, 1), slot), shared);
 }
 

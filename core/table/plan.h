@@ -40,10 +40,9 @@ struct am_plan_file {
 /* What the run holds in memory, counted while the tables are walked. Sums are over the tensors of all inputs, or of the
  * result. */
 struct am_plan_need {
-    uint64_t tile, tiles;           /* bytes of the largest f32 tile of a slot, and how many it has */
-    uint64_t in, out;               /* bytes of the largest windows as stored: of all sources, of the result */
-    uint64_t other;                 /* bytes of the largest window of two inputs that are compared */
-    uint64_t arena;                 /* bytes of the inputs of a tensor that stay in memory over its passes */
+    uint64_t tile, tiles; /* bytes of the largest f32 tile of a slot, and how many it has */
+    uint64_t in, out;     /* bytes as stored: of the largest chunks of all sources, the largest window of the result */
+    uint64_t other;       /* bytes of the largest window of two inputs that are compared */
     uint64_t windows, copies;       /* of the whole result: computed, copied */
     uint64_t acc, accs;             /* bytes of a scope's accumulator, and how many of them there are */
     uint64_t fixed;                 /* bytes of what else a slot has: its accumulator, tally, parameters */

@@ -7,9 +7,9 @@
 
 #include "core/table/plan.h"
 
-#define AM_PLAN_WINDOW 262144u             /* elements of one window of the worker */
-#define AM_PLAN_TILE 4096u                 /* elements of one tile */
-#define AM_PLAN_ARENA ((uint64_t)48 << 20) /* the worker's bounds: core/methods/run_parts.h */
+#define AM_PLAN_WINDOW 262144u /* elements of one window of the worker */
+#define AM_PLAN_CHUNK 32768u   /* elements read at a time */
+#define AM_PLAN_TILE 4096u     /* elements of one tile */
 #define AM_PLAN_SLOTS ((uint64_t)64 << 20)
 #define AM_PLAN_AHEAD 10u
 #define AM_PLAN_COPY (4u * AM_PLAN_WINDOW) /* bytes of a window that is copied */
