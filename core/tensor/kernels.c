@@ -220,6 +220,11 @@ double am_block_sum_abs(const float *x, size_t n)
     return set()->block_sum_abs(x, n);
 }
 
+void am_random_words(uint32_t *out, size_t n, const uint32_t key[2], uint64_t first)
+{
+    set()->random_words(out, n, key[0], key[1], first);
+}
+
 uint64_t am_list_range(const float *x, size_t n, uint32_t low, uint32_t high, uint32_t *list, size_t *ret_hits)
 {
     return set()->list_range(x, n, low, high, list, ret_hits);

@@ -94,4 +94,13 @@ size_t am_elect(const struct am_election *how, float *out, const float *const *d
    compare-exchanges; m <= 100). NaN: unspecified but deterministic. */
 void am_sort_columns(float *const *x, size_t m, size_t n);
 
+/*
+ * Counter-based random words (Philox4x32-10; merge.md A5): word i depends on the key and i only, so masks are the same
+ * for any threads, windows and other tensors. Writes the words of elements first .. first + n - 1. A mask keeps an
+ * element when its word < round(p * 2^32).
+ */
+void am_random_words(uint32_t *out, size_t n, const uint32_t key[2], uint64_t first);
+/* The key of a purpose ("mask"), a seed, an input's place among the models, and a tensor. -AM_E_OUT_OF_MEMORY. */
+int am_random_key(const char *purpose, uint64_t seed, unsigned ordinal, const char *tensor, uint32_t ret_key[2]);
+
 #endif

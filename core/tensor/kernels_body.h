@@ -61,6 +61,7 @@ static inline size_t least(size_t a, size_t b)
 #include "core/tensor/kernels_body_arith.h"
 #include "core/tensor/kernels_body_convert.h"
 #include "core/tensor/kernels_body_elect.h"
+#include "core/tensor/kernels_body_random.h"
 #include "core/tensor/kernels_body_select.h"
 
 const struct am_kernel_set SET_TABLE = {
@@ -87,6 +88,7 @@ const struct am_kernel_set SET_TABLE = {
     .block_sum_abs = block_sum_abs,
     .count_range = count_range,
     .list_range = list_range,
+    .random_words = random_words,
     .count_equal = count_equal,
     .keep_range = keep_range,
     .elect = elect,

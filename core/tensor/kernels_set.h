@@ -34,6 +34,7 @@ struct am_kernel_set {
     double (*block_sum_abs)(const float *x, size_t n);
     uint64_t (*count_range)(const float *x, size_t n, uint32_t low, uint32_t high, unsigned shift, uint32_t *bins);
     uint64_t (*list_range)(const float *x, size_t n, uint32_t low, uint32_t high, uint32_t *list, size_t *ret_hits);
+    void (*random_words)(uint32_t *out, size_t n, uint32_t k0, uint32_t k1, uint64_t first);
     size_t (*count_equal)(const float *x, size_t n, uint32_t key);
     size_t (*keep_range)(float *out, const float *x, size_t n, uint32_t low, uint32_t high);
     size_t (*elect)(const struct am_election *how, float *out, const float *const *d, size_t n, size_t *thin);

@@ -1,0 +1,50 @@
+/*
+ * kernels_body_random.h - the counter-based generator Philox4x32-10 (Salmon et al., SC 2011). A part of kernels_body.h,
+ * not a header.
+ */
+
+#define LANES 16
+#define GROUP_WORDS 64 /* sixteen counters side by side give four words each */
+
+/* The 64 words of group `group`: element i of it is word i / 16 of counter 16 * group + i % 16 (merge.md A5). */
+static void random_group(uint32_t out[GROUP_WORDS], uint32_t k0, uint32_t k1, uint64_t group)
+{
+    uint32_t a[LANES], b[LANES], c[LANES], d[LANES];
+    for (uint32_t j = 0; j < LANES; j++) {
+        uint64_t counter = LANES * group + j;
+        a[j] = (uint32_t)counter;
+        b[j] = (uint32_t)(counter >> 32);
+        c[j] = d[j] = 0;
+    }
+    for (int round = 0; round < 10; round++) {
+        for (size_t j = 0; j < LANES; j++) {
+            uint64_t p = (uint64_t)0xd2511f53u * a[j], q = (uint64_t)0xcd9e8d57u * c[j];
+            a[j] = (uint32_t)(q >> 32) ^ b[j] ^ k0;
+            b[j] = (uint32_t)q;
+            c[j] = (uint32_t)(p >> 32) ^ d[j] ^ k1;
+            d[j] = (uint32_t)p;
+        }
+        k0 += 0x9e3779b9u;
+        k1 += 0xbb67ae85u;
+    }
+    memcpy(out, a, sizeof(a));
+    memcpy(out + LANES, b, sizeof(b));
+    memcpy(out + 2 * LANES, c, sizeof(c));
+    memcpy(out + 3 * LANES, d, sizeof(d));
+}
+
+static void random_words(uint32_t *out, size_t n, uint32_t k0, uint32_t k1, uint64_t first)
+{
+    uint32_t word[GROUP_WORDS];
+    while (n > 0) {
+        size_t skip = (size_t)(first % GROUP_WORDS), m = least(GROUP_WORDS - skip, n);
+        random_group(word, k0, k1, first / GROUP_WORDS);
+        memcpy(out, word + skip, m * sizeof(*out));
+        out += m;
+        first += m;
+        n -= m;
+    }
+}
+
+#undef LANES
+#undef GROUP_WORDS
