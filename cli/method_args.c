@@ -56,14 +56,26 @@ static int put_input_param(const struct am_build *b, json_t *params, char *part,
     return rc ? rc : am_build_put(b, params, name, value, name);
 }
 
+/* "base=MODEL@REV" beside a model, of a method whose models come with what they were tuned from (merge/port). */
+static bool is_base(const struct am_build *b, const char *part)
+{
+    const char *task = am_js_text(am_js(b->method, "needs"), "task", "");
+    return am_streq(b->type, "merge") && am_streq(task, "required") && am_starts(part, "base=");
+}
+
 static int add_model(struct am_build *b, const char *word)
 {
     AM_CLEANUP(am_xfreep) char *text = am_xdup(word);
     AM_CLEANUP(am_jsonp) json_t *params = json_object();
     char *rest = text, *version = am_build_part(&rest), *part;
+    const char *base = NULL;
     int rc = am_build_ref(b, version);
-    while (rc == 0 && (part = am_build_part(&rest)))
-        rc = put_input_param(b, params, part, word);
+    while (rc == 0 && (part = am_build_part(&rest))) {
+        if (is_base(b, part))
+            rc = am_build_ref(b, base = part + strlen("base="));
+        else
+            rc = put_input_param(b, params, part, word);
+    }
     if (rc)
         return rc;
     if (!am_streq(b->type, "merge")) {
@@ -73,8 +85,10 @@ static int add_model(struct am_build *b, const char *word)
             return am_say_usage(b->c, "amend %s takes its parameters as flags, not beside the model", b->type);
         return am_build_put(b, b->inputs, "model", json_string(version), "the model");
     }
-    json_t *entry =
-        json_object_size(params) ? json_pack("{s:s,s:O}", "version", version, "params", params) : json_string(version);
+    bool plain = !base && !json_object_size(params);
+    json_t *entry = plain  ? json_string(version)
+                    : base ? json_pack("{s:s,s:s,s:O}", "version", version, "base", base, "params", params)
+                           : json_pack("{s:s,s:O}", "version", version, "params", params);
     if (!entry)
         return am_say_usage(b->c, "'%s' must be UTF-8 text", word);
     json_array_append_new(b->models, entry);

@@ -77,7 +77,8 @@ static int between(void *acc, const struct am_scope_info *s, const void *local, 
 {
     (void)local, (void)pass, (void)round;
     uint64_t zeros = am_select_share(am_arg_real(s->args, "sparsity"), s->elements);
-    return am_select_next(acc, s->elements - zeros, s->elements, AM_EQUALS_LAST) ? AM_AGAIN : 0;
+    int rc = am_select_next(acc, s->elements - zeros, s->elements, AM_EQUALS_LAST);
+    return rc < 0 ? rc : rc ? AM_AGAIN : 0;
 }
 
 static int apply(const struct am_window *w, const void *acc)

@@ -16,9 +16,11 @@
  *
  * One am_select is one rank. A method has an array of them in its accumulator (zero = before the first round):
  *   prepare  `elements` into local
- *   stat     if (am_select_part(sofar, elements, w, &part)) am_select_count(sofar, acc, x + part.first, &part);
- *   merge    am_select_merge(into, from)
- *   between  am_select_next(acc, k, elements, AM_EQUALS_FIRST) ? AM_AGAIN : 0
+ *   look     am_selects_look(sofar, elements, w, ret_first): the sample of a large tensor, then all of it
+ *   stat     am_selects_begin(acc, ranks), then for each
+ *            if (am_select_part(sofar, elements, w, &part)) am_select_count(sofar, rank, x + part.first, &part)
+ *   merge    am_selects_merge(into, from)
+ *   between  am_select_next(rank, k, elements, AM_EQUALS_FIRST): 1 = AM_AGAIN, negative = error
  *   apply    edge = am_select_edge(acc, w); am_select_band(out, x, n, &edge, NULL)
  * "The k smallest become zero, of equals the lower index first" is the same with elements - k and AM_EQUALS_LAST.
  */

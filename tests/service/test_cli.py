@@ -65,6 +65,8 @@ def test_shorthands_run_and_publish(cli):
     assert version["message"] == "by hand"
     amend(cli, "unlearn", "task_negation", "c/merged", "--task", "c/one,base=c/base", "--lambda", "0.5", "--wait")
     assert cli.version("c/merged@main")["method"] == "task_negation"
+    amend(cli, "merge", "port", "--base", "c/base", "c/one,base=c/base", "--scale", "0.5", "--into", "c/ported", "--wait")
+    assert cli.version("c/ported@main")["method"] == "port"
     amend(
         cli,
         "edit",
