@@ -37,7 +37,7 @@ bool am_select_part(const struct am_select *sofar, uint64_t elements, const stru
         /* The place moves from tile to tile, so that columns of a matrix have no say in it. Neighbours of one tile in
            eight are read with less ado than fewer of each. */
         uint32_t mixed = ((uint32_t)w->index * 64 + w->tile) * 2654435769u;
-        uint64_t room = (uint64_t)AM_SELECT_LIST_SCOPE * AM_TILE / elements;
+        uint64_t room = (uint64_t)am_list_entries(elements) * AM_TILE / elements;
         size_t take = SAMPLED_TILES * (room > SAMPLE ? SAMPLE : room > 1 ? (size_t)room : 1);
         if ((w->tile + w->index) % SAMPLED_TILES != 0)
             return false;
@@ -106,7 +106,7 @@ static void count_and_list(struct am_select *acc, const float *x, const struct a
         hit[listed] = hit[i];
         listed += !(first | second);
     }
-    acc->over |= listed > AM_SELECT_LIST_WINDOW - acc->listed;
+    acc->over |= listed > acc->room - acc->listed;
     uint64_t entry = ENTRY(part->window, part->tile) + acc->low, *to = acc->list + acc->listed;
     for (size_t i = 0; !acc->over && i < listed; i++)
         to[i] = entry + hit[i];
@@ -167,7 +167,7 @@ static void merge_equals(struct am_select *into, const struct am_select *from)
 
 static void merge_lists(struct am_select *into, const struct am_select *from)
 {
-    bool fits = into->list && from->list && !from->over && from->listed <= AM_SELECT_LIST_SCOPE - into->listed;
+    bool fits = into->list && from->list && !from->over && from->listed <= into->room - into->listed;
     into->over |= !fits;
     if (into->over)
         return;
@@ -178,7 +178,7 @@ static void merge_lists(struct am_select *into, const struct am_select *from)
 static void merge_tiles(struct am_select *into, const struct am_select *from)
 {
     unsigned a_window = into->in_tiles ? into->a_window : from->in_tiles;
-    into->ragged |= from->ragged || !into->in_tile || from->in_tiles > AM_SELECT_TILES_SCOPE - into->in_tiles ||
+    into->ragged |= from->ragged || !into->in_tile || from->in_tiles > into->tiles_room - into->in_tiles ||
                     from->in_tiles > a_window || into->in_tiles != from->window * a_window;
     if (into->ragged)
         return;
@@ -209,28 +209,36 @@ void am_select_merge(struct am_select *into, const struct am_select *from)
         into->bins.total[b] += from->bins.part[b];
 }
 
-/* What lies behind an accumulator: of each rank its list, then its counts of tiles. */
-static void set_lists(struct am_selects *s, size_t rank, size_t entries, size_t tiles)
+/* A list of at most `entries` in `bytes` at `at`, and behind it the counts of tiles. */
+static void set_list(struct am_select *r, char *at, size_t bytes, size_t entries)
 {
-    size_t bytes = (sizeof(*s) + s->n * sizeof(s->rank[0]) + 63) / 64 * 64;
-    char *at = (char *)s + bytes + rank * AM_SELECT_BYTES(entries, tiles);
-    s->rank[rank].list = (uint64_t *)(void *)at;
-    s->rank[rank].in_tile = (uint16_t *)(void *)(at + entries * sizeof(uint64_t));
+    r->list = (uint64_t *)(void *)at;
+    r->room = (uint32_t)entries;
+    r->in_tile = (uint16_t *)(void *)(at + entries * sizeof(*r->list));
+    r->tiles_room = (uint32_t)((bytes - entries * sizeof(*r->list)) / (AM_SELECT_GUESSES * sizeof(*r->in_tile)));
 }
 
-void am_selects_begin(struct am_selects *acc, size_t ranks)
+void am_selects_begin(struct am_selects *acc, size_t ranks, uint64_t elements, const struct am_window *w)
 {
+    size_t tiles = AM_SELECT_TILES_WINDOW * AM_SELECT_GUESSES * sizeof(uint16_t),
+           bytes = w->list_bytes / ranks / 64 * 64;
+    size_t entries = bytes > tiles ? (bytes - tiles) / sizeof(uint64_t) : 0;
     acc->n = ranks;
-    for (size_t i = 0; i < ranks; i++)
-        set_lists(acc, i, AM_SELECT_LIST_WINDOW, AM_SELECT_TILES_WINDOW);
+    acc->elements = elements;
+    acc->scope_list = w->scope_list;
+    for (size_t i = 0; i < ranks && entries && w->scope_list; i++)
+        set_list(&acc->rank[i], (char *)w->list + i * bytes, bytes,
+                 entries < AM_SELECT_LIST_WINDOW ? entries : AM_SELECT_LIST_WINDOW);
 }
 
 void am_selects_merge(struct am_selects *into, const struct am_selects *from)
 {
     into->n = from->n;
+    into->elements = from->elements;
     for (size_t i = 0; i < from->n; i++) {
         if (from->rank[i].list)
-            set_lists(into, i, AM_SELECT_LIST_SCOPE, AM_SELECT_TILES_SCOPE);
+            set_list(&into->rank[i], (char *)from->scope_list + i * am_list_scope(from->elements),
+                     am_list_scope(from->elements), am_list_entries(from->elements));
         am_select_merge(&into->rank[i], &from->rank[i]);
     }
 }
@@ -312,7 +320,7 @@ static void sample_at(const struct am_select *s, uint64_t rank, uint32_t *low, u
     *high = p.low + (1u << p.bits);
 }
 
-/* A bracket about the wanted quantile of the sample, three standard errors to each side. */
+/* A bracket about the wanted quantile of the sample, two and a half standard errors to each side. */
 static void guess(struct am_select *s, uint64_t k, uint64_t elements)
 {
     uint64_t sampled = 0;
@@ -320,7 +328,7 @@ static void guess(struct am_select *s, uint64_t k, uint64_t elements)
     for (size_t b = 0; b < AM_SELECT_BINS; b++)
         sampled += s->bins.total[b];
     double q = (double)k / (double)elements, rank = q * (double)sampled;
-    double spread = 3 * sqrt(rank * (1 - q)) + 2;
+    double spread = 2.5 * sqrt(rank * (1 - q)) + 2;
     bool inside = rank - spread >= 1 && rank + spread < (double)sampled;
     if (rank - spread >= 1)
         sample_at(s, (uint64_t)(rank - spread), &other, &high);

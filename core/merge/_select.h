@@ -17,7 +17,7 @@
  * One am_select is one rank. A method has an array of them in its accumulator (zero = before the first round):
  *   prepare  `elements` into local
  *   look     am_selects_look(sofar, elements, w, ret_first): the sample of a large tensor, then all of it
- *   stat     am_selects_begin(acc, ranks), then for each
+ *   stat     am_selects_begin(acc, ranks, elements, w), then for each
  *            if (am_select_part(sofar, elements, w, &part)) am_select_count(sofar, rank, x + part.first, &part)
  *   merge    am_selects_merge(into, from)
  *   between  am_select_next(rank, k, elements, AM_EQUALS_FIRST): 1 = AM_AGAIN, negative = error
@@ -32,16 +32,9 @@
 #define AM_SELECT_BINS 4096         /* 31 bits in three rounds of 12, 12 and 7; small enough for the nearest cache */
 #define AM_SELECT_SAMPLE_FROM 65536 /* elements; below, the first round looks at all of them */
 
-/* Entries of a list, of 8 bytes: of one window, and of the scope. */
-#define AM_SELECT_LIST_WINDOW 16384
-#define AM_SELECT_LIST_SCOPE 196608
-/* Tiles whose equals are counted beside the lists, of 2 bytes. */
-#define AM_SELECT_TILES_WINDOW 64
-#define AM_SELECT_TILES_SCOPE 16384
-#define AM_SELECT_GUESSES 2
-#define AM_SELECT_BYTES(entries, tiles) ((entries) * sizeof(uint64_t) + (tiles)*AM_SELECT_GUESSES * sizeof(uint16_t))
-#define AM_SELECT_WINDOW_BYTES AM_SELECT_BYTES(AM_SELECT_LIST_WINDOW, AM_SELECT_TILES_WINDOW)
-#define AM_SELECT_SCOPE_BYTES AM_SELECT_BYTES(AM_SELECT_LIST_SCOPE, AM_SELECT_TILES_SCOPE)
+#define AM_SELECT_LIST_WINDOW 16384 /* entries of a window's list, at most */
+#define AM_SELECT_TILES_WINDOW 64   /* tiles whose equals are counted beside it */
+#define AM_SELECT_GUESSES 2         /* 2 bytes for each */
 
 enum am_equals {
     AM_EQUALS_FIRST, /* of the entries at the threshold those with the lowest indices are chosen */
@@ -66,31 +59,32 @@ struct am_select {
     uint64_t window;    /* of a window's own accumulator: its number */
     unsigned tiles;     /* AM_SELECT_EQUAL: tiles counted in bins.part */
     uint64_t *list;     /* what lies in the bracket, in order: key, tile and window of each; NULL: not kept */
-    uint32_t listed;
+    uint32_t listed, room;
     bool over;    /* the list is not complete */
     bool guessed; /* by the sample: each of `guess` may be the threshold; their entries are counted in ... */
     bool ragged;  /* (but not all of them) */
     uint32_t guess[AM_SELECT_GUESSES];
     uint16_t *in_tile; /* ... each tile, in order, one count for each guess, and ... */
     uint64_t guess_total[AM_SELECT_GUESSES];
-    uint32_t in_tiles; /* how many tiles those are, ... */
-    unsigned a_window; /* so many in each window but the last */
+    uint32_t in_tiles, tiles_room; /* how many tiles those are, ... */
+    unsigned a_window;             /* so many in each window but the last */
     union {
         uint32_t part[AM_SELECT_BINS];  /* of one window */
         uint64_t total[AM_SELECT_BINS]; /* of all windows */
     } bins;
 };
 
-struct am_selects { /* an accumulator of several ranks; lists lie behind it. AM_SELECTS_NEEDS in am_needs */
-    size_t n;       /* set by am_selects_begin() */
+struct am_selects {    /* an accumulator of several ranks; AM_SELECTS_NEEDS in am_needs */
+    size_t n;          /* set by am_selects_begin() */
+    uint64_t elements; /* of the scope */
+    void *scope_list;
     struct am_select rank[];
 };
 #define AM_SELECTS_NEEDS(ranks)                                                                                        \
     .acc = {.fixed = sizeof(struct am_selects), .per_input = (ranks) * sizeof(struct am_select)},                      \
-    .acc_window = {.per_input = (ranks)*AM_SELECT_WINDOW_BYTES},                                                       \
-    .acc_scope = {.per_input = (ranks)*AM_SELECT_SCOPE_BYTES}
+    .lists = {.per_input = (ranks)}
 /* In stat(), before am_select_count(): a window's own accumulator gets its ranks and lists. */
-void am_selects_begin(struct am_selects *acc, size_t ranks);
+void am_selects_begin(struct am_selects *acc, size_t ranks, uint64_t elements, const struct am_window *w);
 
 struct am_part { /* the elements of a tile that a round looks at, and where they are */
     size_t first, n;

@@ -176,7 +176,7 @@ static int stat(const struct am_window *w, const void *sofar, void *acc, unsigne
 {
     (void)pass;
     struct am_selects *ranks = acc;
-    am_selects_begin(ranks, w->inputs * RANKS);
+    am_selects_begin(ranks, w->inputs * RANKS, ((const struct local *)w->local)->elements, w);
     for (size_t i = 0; i < w->inputs; i++) {
         int rc = count_input(w, sofar, acc, i);
         if (rc < 0)

@@ -93,7 +93,7 @@ static int stat(const struct am_window *w, const void *sofar, void *acc, unsigne
     const struct am_selects *known = sofar;
     struct am_selects *select = acc;
     struct am_part part;
-    am_selects_begin(select, w->inputs);
+    am_selects_begin(select, w->inputs, l->elements, w);
     for (size_t i = 0; i < w->inputs; i++) {
         const struct am_select *mine = known ? &known->rank[i] : NULL;
         if (!searched(l, i) || !am_select_part(mine, l->elements, w, &part))

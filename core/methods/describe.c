@@ -87,8 +87,7 @@ static json_t *describe_needs(const struct am_method *m)
                           "any threads, any kernels");
     json_object_set_new(o, "max_inputs", n->max_inputs ? json_integer(n->max_inputs) : json_null());
     json_object_set_new(o, "acc_bytes", amount(n->acc));
-    json_object_set_new(o, "acc_window_bytes", amount(n->acc_window));
-    json_object_set_new(o, "acc_scope_bytes", amount(n->acc_scope));
+    json_object_set_new(o, "lists", amount(n->lists));
     json_object_set_new(o, "tally", amount(n->tally));
     json_object_set_new(o, "scratch", amount(n->scratch));
     json_object_set_new(o, "local_bytes", json_integer((json_int_t)n->local_bytes));

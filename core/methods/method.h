@@ -110,9 +110,8 @@ struct am_needs {
     enum am_scope scope;
     unsigned passes;      /* 0..2 statistics passes over the tiles before apply */
     struct am_amount acc; /* bytes of one accumulator, zeroed at birth; 0 exactly when passes is 0 */
-    /* Bytes behind it (at the next multiple of 64), whose contents are undefined at birth: of a window's accumulator,
-       and of the scope's. For lists. */
-    struct am_amount acc_window, acc_scope;
+    /* Lists for the statistics: am_window.list and scope_list, of am_list_scope(elements of the tensor) bytes each. */
+    struct am_amount lists;
     struct am_amount tally;   /* doubles of am_window.tally */
     struct am_amount report;  /* numbers that report() tells of a tensor: their memory is planned */
     struct am_amount scratch; /* arrays of am_window.scratch, each as long as a tile */
@@ -137,6 +136,11 @@ struct am_window {
     float *const *scratch; /* needs.scratch arrays, their contents undefined */
     double *tally;         /* apply only: what apply() counts for the report; see below */
     const void *local;     /* what prepare() made of the parameters */
+    /* stat only, contents undefined at first: memory of the window for its lists, all together (borrowed from the
+       result, so there may be less than wished for), and of the scope for needs.lists of them. merge() may read the one
+       and write the other; between() may read it. */
+    void *list, *scope_list;
+    size_t list_bytes;
 };
 
 struct am_tensor_info { /* what a selection may look at */
@@ -209,11 +213,17 @@ struct am_method {
 extern const struct am_method *const am_methods[];
 const struct am_method *am_method_find(const char *type, const char *name);
 
-/* What lies behind an accumulator. */
-static inline void *am_acc_list(const struct am_needs *n, void *acc, size_t inputs)
+/* 8 bytes for each of 36 * sqrt(elements) + 1024 entries, but not more than 196,608, and 4 for each tile; a multiple of
+   64. core/table/plan.c counts the same. */
+static inline size_t am_list_entries(uint64_t elements)
 {
-    size_t bytes = n->acc.fixed + n->acc.per_input * inputs + n->acc.per_pair * (inputs * (inputs - 1) / 2);
-    return (char *)acc + (bytes + 63) / 64 * 64;
+    double entries = 36 * sqrt((double)elements) + 1024;
+    return entries < 196608 ? (size_t)entries / 8 * 8 : 196608;
+}
+
+static inline size_t am_list_scope(uint64_t elements)
+{
+    return 8 * am_list_entries(elements) + 4 * (size_t)(elements / AM_TILE / 16 * 16 + 64);
 }
 
 static inline size_t am_amount(struct am_amount a, size_t inputs)

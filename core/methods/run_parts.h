@@ -69,13 +69,13 @@ struct am_slot { /* one window in flight, with its buffers */
     double *tally;
 };
 
-struct am_run_sizes {               /* of one slot, in bytes, each a multiple of 64 */
-    uint64_t out, other;            /* largest windows */
-    uint64_t *in;                   /* of each source */
-    uint64_t tile;                  /* one f32 tile */
-    size_t tiles;                   /* how many of them */
-    uint64_t acc, tally, local;     /* acc: what is zeroed */
-    uint64_t acc_window, acc_scope; /* with the lists behind it */
+struct am_run_sizes {    /* of one slot, in bytes, each a multiple of 64 */
+    uint64_t out, other; /* largest windows */
+    uint64_t *in;        /* of each source */
+    uint64_t tile;       /* one f32 tile */
+    size_t tiles;        /* how many of them */
+    uint64_t acc, tally, local;
+    uint64_t lists; /* of the scope */
 };
 
 /* What one scope has. Scopes take turns at two of them, so that one may still be computed and reported while the next
@@ -101,6 +101,7 @@ struct am_run_state {
     uint64_t given, settled; /* windows since the start; window i is in slot i % slots */
     bool model_scope, by_row;
     struct am_run_turn turn[2], *now;
+    void *lists;       /* of the scope that is counted */
     const void *sofar; /* what stat() may see: NULL in the very first round */
     unsigned pass, round;
     double *tally, *total; /* of the tensor at hand, and of the run */

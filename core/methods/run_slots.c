@@ -56,7 +56,15 @@ static uint64_t slot_bytes(const struct am_run_state *s)
     uint64_t work = z->tile * z->tiles;
     for (size_t k = 0; k < s->sources; k++)
         work += z->in[k];
-    return z->out + (work > z->other ? work : z->other) + z->acc_window + z->tally + z->local;
+    return z->out + (work > z->other ? work : z->other) + z->acc + z->tally + z->local;
+}
+
+static uint64_t most_elements(const struct am_run_state *s)
+{
+    uint64_t most = 0;
+    for (size_t i = 0; i < s->items; i++)
+        grow(&most, s->item[i].selected ? s->item[i].donor->elements : 0);
+    return most;
 }
 
 /* The largest windows that there are: a model of small tensors needs little. */
@@ -69,8 +77,7 @@ static void measure(struct am_run_state *s)
         windows += s->item[i].selected ? measure_computed(s, &s->item[i]) : measure_copy(s, &s->item[i]);
     z->tiles = s->sources + 1 + am_amount(needs->scratch, s->r->inputs);
     z->acc = line(am_amount(needs->acc, s->r->inputs));
-    z->acc_window = z->acc + line(am_amount(needs->acc_window, s->r->inputs));
-    z->acc_scope = z->acc + line(am_amount(needs->acc_scope, s->r->inputs));
+    z->lists = am_amount(needs->lists, s->r->inputs) * am_list_scope(most_elements(s));
     z->tally = line(am_amount(needs->tally, s->r->inputs) * sizeof(double));
     z->local = line(needs->local_bytes);
     uint64_t one = slot_bytes(s), fit = one ? AM_SLOTS_BYTES / one : 1;
@@ -95,7 +102,7 @@ static int make_slot(struct am_run_state *s, struct am_slot *slot)
     if (!slot->memory || !slot->in || !slot->value || !slot->x)
         return -AM_E_OUT_OF_MEMORY;
     unsigned char *at = slot->memory;
-    slot->acc = part(&at, z->acc_window);
+    slot->acc = part(&at, z->acc);
     slot->tally = part(&at, z->tally);
     slot->local = part(&at, z->local);
     slot->out = part(&at, z->out);
@@ -122,7 +129,7 @@ static void work_write(void *arg, size_t i)
 static int make_turn(struct am_run_state *s, struct am_run_turn *t)
 {
     const struct am_run_sizes *z = &s->size;
-    t->acc = aligned_alloc(64, z->acc_scope);
+    t->acc = aligned_alloc(64, z->acc);
     return t->acc ? 0 : -AM_E_OUT_OF_MEMORY;
 }
 
@@ -133,6 +140,9 @@ static int make_shared(struct am_run_state *s)
     s->now = &s->turn[0];
     for (size_t i = 0; i < turns; i++)
         AM_TRY(make_turn(s, &s->turn[i]));
+    s->lists = z->lists ? aligned_alloc(64, z->lists) : NULL;
+    if (z->lists && !s->lists)
+        return -AM_E_OUT_OF_MEMORY;
     s->tally = calloc(1, z->tally + sizeof(double));
     s->total = calloc(1, z->tally + sizeof(double));
     return s->tally && s->total ? 0 : -AM_E_OUT_OF_MEMORY;
@@ -181,6 +191,7 @@ void am_slots_done(struct am_run_state *s)
     free(s->slot);
     free(s->turn[0].acc);
     free(s->turn[1].acc);
+    free(s->lists);
     free(s->tally);
     free(s->total);
     free(s->source);

@@ -50,7 +50,7 @@ static int read_sources(struct job *j)
     return 0;
 }
 
-/* A few elements of every source, without the rest of the chunk. The result's buffer is free while there is none. */
+/* A few elements of every source, without the rest of the chunk. */
 static int read_piece(struct job *j, size_t at)
 {
     const struct am_run_state *s = j->s;
@@ -58,10 +58,10 @@ static int read_piece(struct job *j, size_t at)
     for (size_t k = 0; k < s->sources; k++) {
         const struct am_tensor *t = j->source[k];
         size_t size = am_dtype_bits(t->dtype) / 8;
-        int rc = am_model_read(s->source[k]->model, t, slot->out, j->w.n * size, (slot->first + j->at + at) * size);
+        int rc = am_model_read(s->source[k]->model, t, slot->in[k], j->w.n * size, (slot->first + j->at + at) * size);
         if (rc < 0)
             return fail(slot, rc, s->source[k]->label);
-        am_load_f32(t->dtype, slot->out, slot->value[k], j->w.n);
+        am_load_f32(t->dtype, slot->in[k], slot->value[k], j->w.n);
     }
     bool base = s->r->base.model != NULL;
     j->w.base = base ? slot->value[0] : NULL;
@@ -145,7 +145,7 @@ static int tile(struct job *j, size_t at)
             return 0;
         j->w.first += first;
         at += first;
-        piece = !j->whole && j->w.n < all / 2 && j->w.n * sizeof(double) <= j->s->size.out;
+        piece = !j->whole && j->w.n < all / 2;
     }
     AM_TRY(piece ? read_piece(j, at) : load_tiles(j, at));
     int rc = slot->work == AM_SLOT_STAT ? m->stat(&j->w, j->s->sofar, slot->acc, j->s->pass)
@@ -186,6 +186,9 @@ static void prepare(struct job *j)
                               .out = stat ? NULL : slot->value[s->sources],
                               .scratch = slot->value + s->sources + 1,
                               .tally = stat ? NULL : slot->tally,
+                              .list = stat ? slot->out : NULL,
+                              .list_bytes = stat ? (size_t)s->size.out : 0,
+                              .scope_list = stat ? s->lists : NULL,
                               .local = slot->local};
 }
 

@@ -9,6 +9,7 @@
 #include "core/table/json_util.h"
 #include "core/table/plan_parts.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -265,6 +266,7 @@ static void charge_computed(struct join *j, const char *name, uint64_t size)
     grow(&need->tile, am_plan_line(least(elements, tile) * sizeof(float)));
     grow(&need->out, am_plan_line(least(elements, window) * (j->out_bytes ? j->out_bytes : size)));
     need->windows = am_plan_plus(need->windows, am_plan_windows(elements, window));
+    grow(&need->elements, elements);
     j->computed++;
     if (need->report)
         need->text = am_plan_plus(need->text, am_plan_plus(need->report, strlen(name)));
@@ -397,6 +399,14 @@ static uint64_t header(const struct am_plan_need *need)
     return am_plan_plus(order, am_plan_times(need->out_entries, HEADER_BYTES));
 }
 
+/* A list behind the accumulator of a scope: am_list_scope() of core/methods/method.h. */
+static uint64_t list(uint64_t elements)
+{
+    double entries = 36 * sqrt((double)elements) + 1024;
+    uint64_t n = entries < 196608 ? (uint64_t)entries / 8 * 8 : 196608;
+    return am_plan_plus(8 * n, am_plan_times(4, elements / AM_PLAN_TILE / 16 * 16 + 64));
+}
+
 /* While windows are at work: the slots (core/methods/run_slots.c has as many), and what they share. */
 static uint64_t slots(const struct am_plan_need *need, unsigned threads)
 {
@@ -405,7 +415,8 @@ static uint64_t slots(const struct am_plan_need *need, unsigned threads)
     uint64_t fit = slot ? larger(AM_PLAN_SLOTS / slot, 1) : 1;
     uint64_t busy =
         least(least((threads ? threads : 1) + AM_PLAN_AHEAD, fit), am_plan_plus(need->windows, need->copies));
-    uint64_t shared = am_plan_times(need->accs, need->acc);
+    uint64_t shared =
+        am_plan_plus(am_plan_times(need->accs, need->acc), am_plan_times(need->lists, list(need->elements)));
     return am_plan_plus(am_plan_times(larger(busy, 1), slot), shared);
 }
 
@@ -503,11 +514,12 @@ static void take_needs(struct join *j, const struct am_body *b)
     need->others = j->n > 1;
     need->tiles = sources + 1 + amount(b, "scratch", inputs);
     uint64_t acc = am_plan_line(amount(b, "acc_bytes", inputs));
-    need->acc = am_plan_plus(acc, am_plan_line(amount(b, "acc_scope_bytes", inputs)));
+    need->acc = acc;
+    need->lists = amount(b, "lists", inputs);
     need->accs = need->by_tensor ? 2 : 1;
     need->fixed = am_plan_plus(am_plan_line(am_plan_times(amount(b, "tally", inputs), sizeof(double))),
                                am_plan_line(local > 0 ? (uint64_t)local : 0));
-    need->fixed = am_plan_plus(need->fixed, am_plan_plus(acc, am_plan_line(amount(b, "acc_window_bytes", inputs))));
+    need->fixed = am_plan_plus(need->fixed, acc);
 }
 
 static int make(struct join *j, const struct am_body *b)

@@ -45,6 +45,7 @@ struct am_plan_need {
     uint64_t other;       /* bytes of the largest window of two inputs that are compared */
     uint64_t windows, copies;       /* of the whole result: computed, copied */
     uint64_t acc, accs;             /* bytes of a scope's accumulator, and how many of them there are */
+    uint64_t lists, elements;       /* of a scope, and of the largest tensor, which says how long they are */
     uint64_t fixed;                 /* bytes of what else a slot has: its accumulator, tally, parameters */
     uint64_t entries, text;         /* tensors of all inputs, and the bytes of their names and shapes */
     uint64_t spans;                 /* that the inputs are read from */

@@ -210,6 +210,11 @@ static inline int drive_window(struct drive_state *s, const struct drive_tensor 
     for (unsigned k = 0; at < end && rc == 0; k++, at += tile) {
         struct am_window w = {.n = end - at < tile ? end - at : tile, .first = at, .index = index, .tile = k};
         w.local = m->prepare ? local : NULL;
+        if (acc && s->acc_scope) {
+            w.list = (char *)acc + (s->acc_bytes + 63) / 64 * 64;
+            w.list_bytes = s->acc_window;
+            w.scope_list = (char *)s->acc + (s->acc_bytes + 63) / 64 * 64;
+        }
         rc = drive_tile(s, t, &w, acc, pass, round);
     }
     free(local);
@@ -321,8 +326,8 @@ static inline struct drive_result drive_run(const struct drive *d)
                             .scratch = am_amount(need->scratch, d->inputs),
                             .tallies = am_amount(need->tally, d->inputs),
                             .acc_bytes = am_amount(need->acc, d->inputs),
-                            .acc_window = am_amount(need->acc_window, d->inputs),
-                            .acc_scope = am_amount(need->acc_scope, d->inputs)};
+                            .acc_window = am_amount(need->lists, d->inputs) * 131328,
+                            .acc_scope = am_amount(need->lists, d->inputs) * am_list_scope(1 << 24)};
     struct drive_result r = {0};
     const char *label[AM_MAX_INPUTS];
     struct am_report report;

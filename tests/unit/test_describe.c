@@ -52,7 +52,7 @@ static void says_what_methods_declare(void **state)
         "{\"min_inputs\":1,\"max_inputs\":null,\"base\":\"donor\",\"task\":\"none\",\"data\":\"none\",\"engine\":"
         "false,"
         "\"unit\":\"window\",\"selects\":\"all\",\"passes\":0,\"scope\":\"tensor\",\"random\":false,\"symmetric\":true,"
-        "\"acc_bytes\":[0,0,0],\"acc_window_bytes\":[0,0,0],\"acc_scope_bytes\":[0,0,0],\"tally\":[0,0,0],\"scratch\":["
+        "\"acc_bytes\":[0,0,0],\"lists\":[0,0,0],\"tally\":[0,0,0],\"scratch\":["
         "0,0,0],\"local_bytes\":408,\"rows\":null,\"report\":[0,0,"
         "0],"
         "\"deterministic\":\"any threads, any kernels\"}");

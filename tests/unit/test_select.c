@@ -117,6 +117,17 @@ static struct am_selects *accumulator(size_t bytes_behind)
     return acc;
 }
 
+#define WINDOW_LIST 131328
+static char *scope_list;
+
+static void give_lists(struct am_selects *acc, size_t n, struct am_window w)
+{
+    w.list = (char *)acc + (sizeof(struct am_selects) + sizeof(struct am_select) + 63) / 64 * 64;
+    w.list_bytes = WINDOW_LIST;
+    w.scope_list = scope_list;
+    am_selects_begin(acc, 1, n, &w);
+}
+
 static void look_at(const float *x, size_t n, const struct split *p, size_t index, const struct am_select *sofar,
                     struct am_selects *acc)
 {
@@ -127,7 +138,7 @@ static void look_at(const float *x, size_t n, const struct split *p, size_t inde
             continue;
         acc->n = 1;
         if (lists)
-            am_selects_begin(acc, 1);
+            give_lists(acc, n, w);
         assert_int_equal(am_select_count(sofar, &acc->rank[0], x + w.first + part.first, &part), 0);
     }
 }
@@ -136,11 +147,12 @@ static unsigned search(const float *x, size_t n, const struct split *p, uint64_t
                        struct am_select *s)
 {
     size_t windows = (n + p->window - 1) / p->window;
-    struct am_selects *scope = accumulator(lists ? AM_SELECT_SCOPE_BYTES : 0), **acc = malloc(windows * sizeof(*acc));
+    struct am_selects *scope = accumulator(lists ? am_list_scope(n) : 0), **acc = malloc(windows * sizeof(*acc));
+    scope_list = (char *)scope + (sizeof(struct am_selects) + sizeof(struct am_select) + 63) / 64 * 64;
     for (unsigned round = 0;; round++) {
         for (size_t j = 0; j < windows; j++) {
             size_t index = p->backwards ? windows - 1 - j : j;
-            acc[index] = accumulator(lists ? AM_SELECT_WINDOW_BYTES : 0);
+            acc[index] = accumulator(lists ? WINDOW_LIST : 0);
             look_at(x, n, p, index, round ? &scope->rank[0] : NULL, acc[index]);
         }
         for (size_t j = 0; j < windows; j++) {
@@ -280,7 +292,7 @@ static void test_misled(void **state)
 static void test_rounds(void **state)
 {
     (void)state;
-    size_t n = 300000;
+    size_t n = 1000000;
     static struct am_select s;
     float *x = malloc(n * sizeof(*x));
     struct split p = {AM_WINDOW, AM_TILE, false};
