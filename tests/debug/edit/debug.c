@@ -46,16 +46,21 @@ static const struct am_param params[] = {
     {0},
 };
 
+/* local: the number of the act */
+static void prepare(const struct am_scope_info *s, void *local)
+{
+    size_t *act = local;
+    while (names[*act] && !am_streq(names[*act], am_arg_text(s->args, "act")))
+        ++*act;
+}
+
 static int apply(const struct am_window *w, const void *acc)
 {
-    const char *act = am_arg_text(w->args, "act");
     (void)acc;
     for (size_t i = 0; i < w->n; i++)
         w->out[i] = w->x[0][i];
-    for (size_t i = 0; names[i]; i++)
-        if (am_streq(names[i], act))
-            return functions[i]();
-    return 0;
+    size_t act = *(const size_t *)w->local;
+    return names[act] ? functions[act]() : 0;
 }
 
 const struct am_method am_method_edit_debug = {
@@ -65,8 +70,9 @@ const struct am_method am_method_edit_debug = {
     .since = "0.1",
     .paper = "",
     .summary = "test-only: misbehaves on purpose",
-    .needs = {.min_inputs = 1, .max_inputs = 1},
+    .needs = {.min_inputs = 1, .max_inputs = 1, .local_bytes = sizeof(size_t)},
     .params = params,
     .common = am_policies,
+    .prepare = prepare,
     .apply = apply,
 };
