@@ -206,8 +206,7 @@ void am_slot_run(struct am_slot *s)
                                           .spec_bytes = s->launch.spec_bytes,
                                           .staging = s->launch.staging,
                                           .input = s->launch.input,
-                                          .inputs = s->launch.inputs,
-                                          .threads = s->launch.threads};
+                                          .inputs = s->launch.inputs};
     const struct am_exec_events events = {.on_record = on_record, .on_log = on_log, .on_exit = on_exit_seen, .arg = s};
     struct am_exec_about about;
     char why[512];

@@ -13,8 +13,9 @@
 
 #define STRIDE 64 /* of the counting loop: a constant length is what the compiler vectorises at -O2 */
 
-void am_columns_prepare(const struct am_scope_info *s, struct am_columns_local *l)
+void am_columns_prepare(const struct am_scope_info *s, void *local)
 {
+    struct am_columns_local *l = local;
     l->alpha = (float)am_arg_real(s->args, "alpha");
     l->propagate = strcmp(am_arg_text(s->args, "nonfinite"), "propagate") == 0;
 }

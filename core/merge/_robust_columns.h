@@ -25,8 +25,8 @@ struct am_columns_local {
         .per_input = 1                                                                                                 \
     }
 
-/* alpha and propagate from the parameters. */
-void am_columns_prepare(const struct am_scope_info *s, struct am_columns_local *l);
+/* alpha and propagate from the parameters; `local` begins with a struct am_columns_local. */
+void am_columns_prepare(const struct am_scope_info *s, void *local);
 /* scratch[0] <= scratch[1] <= ...: the differences fl(x_i - b), sorted for each element. */
 void am_columns_sort(const struct am_window *w);
 /* From out = the merged difference to fl(b + fl(alpha out)), and the counts for the report. The smallest and largest

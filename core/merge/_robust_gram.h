@@ -34,24 +34,19 @@ struct am_gram { /* the accumulator; elements: of its scope; v: see _robust_gram
     double v[];
 };
 
-/* needs.acc, .tally and .scratch of a method whose rule has `matrices` n x n matrices of work. */
-#define AM_GRAM_ACC(matrices)                                                                                          \
+/* What every method of the family declares; its rule has `matrices` n x n matrices of work. */
+#define AM_GRAM_NEEDS(least, matrices, local)                                                                          \
     {                                                                                                                  \
-        .fixed = sizeof(struct am_gram), .per_input = sizeof(double) * (5 + 1 + (matrices)),                           \
-        .per_pair = sizeof(double) * (1 + 2 + 2 * (matrices))                                                          \
+        .min_inputs = (least), .base = AM_YES, .scope = AM_SCOPE_BY_PARAM, .passes = 1,                                \
+        .acc = {.fixed = sizeof(struct am_gram),                                                                       \
+                .per_input = sizeof(double) * (5 + 1 + (matrices)),                                                    \
+                .per_pair = sizeof(double) * (1 + 2 + 2 * (matrices))},                                                \
+        .tally = {.fixed = 1, .per_input = 2, .per_pair = 1}, .report = {.fixed = 1, .per_input = 5},                  \
+        .scratch = {.per_input = 1}, .local_bytes = sizeof(local), .symmetric = true                                   \
     }
-#define AM_GRAM_TALLY                                                                                                  \
-    {                                                                                                                  \
-        .fixed = 1, .per_input = 2, .per_pair = 1                                                                      \
-    }
-#define AM_GRAM_SCRATCH                                                                                                \
-    {                                                                                                                  \
-        .per_input = 1                                                                                                 \
-    }
-#define AM_GRAM_REPORT                                                                                                 \
-    {                                                                                                                  \
-        .fixed = 1, .per_input = 5                                                                                     \
-    }
+#define AM_GRAM_HOOKS                                                                                                  \
+    .abi = AM_METHOD_ABI, .type = AM_MERGE, .common = am_policies, .unchanged = am_robust_unchanged,                   \
+    .stat = am_gram_stat, .merge = am_gram_merge, .apply = am_gram_apply, .report = am_gram_report
 
 /* The parameters alpha and scope, for a method's own list. */
 #define AM_GRAM_PARAMS                                                                                                 \

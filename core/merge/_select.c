@@ -231,8 +231,11 @@ void am_selects_begin(struct am_selects *acc, size_t ranks, uint64_t elements, c
                  entries < AM_SELECT_LIST_WINDOW ? entries : AM_SELECT_LIST_WINDOW);
 }
 
-void am_selects_merge(struct am_selects *into, const struct am_selects *from)
+int am_selects_merge(void *to, const void *window, unsigned pass)
 {
+    (void)pass;
+    struct am_selects *into = to;
+    const struct am_selects *from = window;
     into->n = from->n;
     into->elements = from->elements;
     for (size_t i = 0; i < from->n; i++) {
@@ -241,6 +244,7 @@ void am_selects_merge(struct am_selects *into, const struct am_selects *from)
                      am_list_scope(from->elements), am_list_entries(from->elements));
         am_select_merge(&into->rank[i], &from->rank[i]);
     }
+    return 0;
 }
 
 /* The finest bins that cover the bracket. */

@@ -19,7 +19,7 @@
  *   look     am_selects_look(sofar, elements, w, ret_first): the sample of a large tensor, then all of it
  *   stat     am_selects_begin(acc, ranks, elements, w), then for each
  *            if (am_select_part(sofar, elements, w, &part)) am_select_count(sofar, rank, x + part.first, &part)
- *   merge    am_selects_merge(into, from)
+ *   merge    am_selects_merge
  *   between  am_select_next(rank, k, elements, AM_EQUALS_FIRST): 1 = AM_AGAIN, negative = error
  *   apply    edge = am_select_edge(acc, w); am_select_band(out, x, n, &edge, NULL)
  * "The k smallest become zero, of equals the lower index first" is the same with elements - k and AM_EQUALS_LAST.
@@ -108,7 +108,7 @@ int am_select_next(struct am_select *s, uint64_t k, uint64_t elements, enum am_e
 /* For am_method.look: the sample in the first round of a large tensor, later all, or nothing when all ranks are known.
  */
 size_t am_selects_look(const struct am_selects *sofar, uint64_t elements, const struct am_window *w, size_t *ret_first);
-void am_selects_merge(struct am_selects *into, const struct am_selects *from);
+int am_selects_merge(void *into, const void *from, unsigned pass); /* the method's merge() */
 /* The k-th largest magnitude, of a rank that is done (all: 0; none: NaN). */
 float am_select_threshold(const struct am_select *s);
 

@@ -13,11 +13,6 @@
 
 static const struct am_param params[] = {AM_ROBUST_ALPHA, {0}};
 
-static void prepare(const struct am_scope_info *s, void *local)
-{
-    am_columns_prepare(s, local);
-}
-
 static size_t outside(size_t inputs)
 {
     return inputs >= 3 ? 1 : 0; /* of two, both would be outside: nobody is judged */
@@ -61,7 +56,7 @@ const struct am_method am_method_merge_median = {
     .params = params,
     .common = am_policies,
     .unchanged = am_robust_unchanged,
-    .prepare = prepare,
+    .prepare = am_columns_prepare,
     .apply = apply,
     .report = report,
 };

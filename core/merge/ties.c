@@ -106,13 +106,6 @@ static int stat(const struct am_window *w, const void *sofar, void *acc, unsigne
     return 0;
 }
 
-static int merge(void *into, const void *from, unsigned pass)
-{
-    (void)pass;
-    am_selects_merge(into, from);
-    return 0;
-}
-
 static int between(void *acc, const struct am_scope_info *s, const void *local, unsigned pass, unsigned round)
 {
     (void)pass, (void)round;
@@ -190,7 +183,7 @@ const struct am_method am_method_merge_ties = {
     .prepare = prepare,
     .look = look,
     .stat = stat,
-    .merge = merge,
+    .merge = am_selects_merge,
     .between = between,
     .apply = apply,
     .report = report,

@@ -156,7 +156,6 @@ struct am_scope_info {
         tensor; /* .name NULL: all selected tensors together (between and report of a model's scope) */
     uint64_t elements;
     size_t inputs;
-    bool has_base;
 };
 
 struct am_report; /* report.h */

@@ -126,20 +126,14 @@ static void work_write(void *arg, size_t i)
     am_slot_write(s, &s->slot[i]);
 }
 
-static int make_turn(struct am_run_state *s, struct am_run_turn *t)
-{
-    const struct am_run_sizes *z = &s->size;
-    t->acc = aligned_alloc(64, z->acc);
-    return t->acc ? 0 : -AM_E_OUT_OF_MEMORY;
-}
-
 static int make_shared(struct am_run_state *s)
 {
     const struct am_run_sizes *z = &s->size;
     size_t turns = !z->acc ? 0 : s->model_scope ? 1 : 2;
     s->now = &s->turn[0];
     for (size_t i = 0; i < turns; i++)
-        AM_TRY(make_turn(s, &s->turn[i]));
+        if (!(s->turn[i].acc = aligned_alloc(64, z->acc)))
+            return -AM_E_OUT_OF_MEMORY;
     s->lists = z->lists ? aligned_alloc(64, z->lists) : NULL;
     if (z->lists && !s->lists)
         return -AM_E_OUT_OF_MEMORY;

@@ -158,7 +158,7 @@ static int tile(struct job *j, size_t at)
 struct am_scope_info am_run_scope(const struct am_run_state *s, const struct am_run_item *item)
 {
     const struct am_run *r = s->r;
-    struct am_scope_info scope = {.args = r->args, .inputs = r->inputs, .has_base = r->base.model != NULL};
+    struct am_scope_info scope = {.args = r->args, .inputs = r->inputs};
     if (item) {
         scope.tensor = (struct am_tensor_info){item->donor->name, item->donor->rank, item->donor->shape};
         scope.elements = item->donor->elements;
@@ -178,8 +178,9 @@ static void prepare(struct job *j)
     memset(slot->local, 0, s->size.local);
     if (m->prepare)
         m->prepare(&scope, slot->local);
-    bool first_pass = m->needs.passes == 0 || m->look ? !stat : stat && s->pass == 0 && s->round == 0;
-    j->looks = first_pass; /* of those that see every element */
+    bool first_stat = stat && s->pass == 0 && s->round == 0;
+    bool all_first = m->needs.passes > 0 && !m->look; /* the first statistics see every element */
+    j->looks = all_first ? first_stat : !stat;
     j->w = (struct am_window){.index = slot->index,
                               .x = slot->x,
                               .inputs = s->r->inputs,
@@ -195,16 +196,13 @@ static void prepare(struct job *j)
 static int chunk(struct job *j)
 {
     struct am_slot *slot = j->slot;
-    size_t span = (size_t)slot->item->tile, size = am_dtype_bits(slot->item->out_dtype) / 8;
+    size_t span = (size_t)slot->item->tile;
     j->whole = false;
     for (size_t at = 0; at < j->n; at += span, j->w.tile++) {
         j->w.n = j->n - at < span ? j->n - at : span;
         j->w.first = slot->first + j->at + at;
         AM_TRY(tile(j, at));
     }
-    if (slot->work == AM_SLOT_STAT)
-        return 0;
-    slot->bytes = (j->at + j->n) * size;
     return 0;
 }
 
@@ -219,6 +217,7 @@ static int compute(const struct am_run_state *s, struct am_slot *slot)
         j.n = slot->n - j.at < span ? slot->n - j.at : span;
         AM_TRY(chunk(&j));
     }
+    slot->bytes = slot->work == AM_SLOT_APPLY ? slot->n * (am_dtype_bits(slot->item->out_dtype) / 8) : 0;
     return 0;
 }
 

@@ -104,6 +104,7 @@ def trace_of_jobs(launch, roots, tmp_path):
     return stopped(d, trace), str(d.data)
 
 
+@pytest.mark.traced
 def test_order_of_syncs(trace_of_jobs):
     calls, data = trace_of_jobs
     sends = [c for c in calls if c.name in ("sendto", "sendmsg", "write", "writev") and "HTTP/1.1 202" in c.args]

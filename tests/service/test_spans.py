@@ -411,6 +411,7 @@ def test_damage_is_no_short_success(launch, roots, seed):
     assert "cannot be read" in d.log()
 
 
+@pytest.mark.traced
 def test_one_span_goes_out_by_sendfile(launch, roots, seed, tmp_path):
     if not shutil.which("strace"):
         pytest.skip("strace is not here")

@@ -106,7 +106,7 @@ static inline void drive_args(struct drive_state *s)
 static inline struct am_scope_info drive_scope(const struct drive_state *s, const struct drive_tensor *t)
 {
     static uint64_t shape[2];
-    struct am_scope_info info = {.args = &s->args, .inputs = s->d->inputs, .has_base = s->d->tensor[0].base != NULL};
+    struct am_scope_info info = {.args = &s->args, .inputs = s->d->inputs};
     if (!t) {
         for (size_t i = 0; i < s->d->tensors; i++)
             info.elements += s->d->tensor[i].n;

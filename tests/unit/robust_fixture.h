@@ -66,7 +66,7 @@ static int merge(const struct am_method *m, const char *params, size_t p, size_t
     assert_true(am_amount(m->needs.scratch, p) <= P + 1 && am_amount(m->needs.tally, p) <= sizeof(tally) / 8);
     for (size_t i = 0; i <= P; i++)
         scratch[i] = room[i];
-    struct am_scope_info s = {.args = &args, .elements = n, .inputs = p, .has_base = true};
+    struct am_scope_info s = {.args = &args, .elements = n, .inputs = p};
     struct am_window w = {.inputs = p, .scratch = scratch, .local = local};
     m->prepare(&s, local);
     if (m->needs.passes) {

@@ -35,7 +35,7 @@ static void apply(const char *type, const char *name, struct am_args *a, const f
 {
     static _Alignas(64) unsigned char local[65536];
     const struct am_method *m = am_method_find(type, name);
-    struct am_scope_info scope = {.args = a, .elements = n, .inputs = inputs, .has_base = base != NULL};
+    struct am_scope_info scope = {.args = a, .elements = n, .inputs = inputs};
     memset(local, 0, m->needs.local_bytes);
     m->prepare(&scope, local);
     struct am_window w = {.n = n, .base = base, .x = x, .inputs = inputs, .out = out, .local = local};

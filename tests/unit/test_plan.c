@@ -2,7 +2,9 @@
  * test_plan.c - the merge-join over tensor tables: every fault of merge.md B15, and sums worked out by hand.
  */
 #include "core/base/sys.h"
+#include "core/methods/run_parts.h"
 #include "core/table/plan.h"
+#include "core/table/plan_parts.h"
 #include "core/tensor/dtype.h"
 #include "core/tensor/output.h"
 #include "tests/unit/table_fixture.h"
@@ -141,6 +143,23 @@ static void test_sums_of_passes_and_dtypes(void **state)
     need.acc = UINT64_MAX / 2;
     need.accs = 3;
     assert_true(am_plan_memory(&need, 64) == UINT64_MAX); /* saturates */
+}
+
+/* The daemon links nothing of the runner, so its numbers are written down twice. */
+static void test_counts_as_the_runner(void **state)
+{
+    (void)state;
+    assert_int_equal(AM_PLAN_TILE, AM_TILE);
+    assert_int_equal(AM_PLAN_CHUNK, AM_CHUNK);
+    assert_int_equal(AM_PLAN_WINDOW, AM_WINDOW);
+    assert_int_equal(AM_PLAN_COPY, AM_COPY_BYTES);
+    assert_int_equal(AM_PLAN_SLOTS, AM_SLOTS_BYTES);
+    assert_int_equal(AM_PLAN_AHEAD, AM_SLOTS_AHEAD);
+    assert_int_equal(AM_PLAN_SHARDS, AM_SHARDS_MAX);
+    for (uint64_t n = 1; n < UINT64_C(1) << 40; n = n * 3 + 1) {
+        struct am_plan_need need = {.elements = n}, with = {.elements = n, .lists = 1};
+        assert_int_equal(am_plan_memory(&with, 1) - am_plan_memory(&need, 1), am_list_scope(n));
+    }
 }
 
 static void expect(size_t i, const char *code, const char *pointer, const char *reason, const char *tensor,
@@ -430,6 +449,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_sums),
+        cmocka_unit_test(test_counts_as_the_runner),
         cmocka_unit_test(test_sums_of_passes_and_dtypes),
         cmocka_unit_test(test_every_fault),
         cmocka_unit_test(test_empty_inputs),

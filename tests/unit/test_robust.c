@@ -230,7 +230,7 @@ static char *told(const struct am_method *m, const char *params, size_t p, size_
     struct am_report r;
     char *warnings = NULL;
     assert_int_equal(merge(m, params, p, n), 0);
-    struct am_scope_info s = {.args = &args, .elements = n, .inputs = p, .has_base = true};
+    struct am_scope_info s = {.args = &args, .elements = n, .inputs = p};
     am_report_open(&r, m->name, labels, p);
     am_report_tensor(&r, NULL);
     m->report(&s, m->needs.passes ? acc : NULL, tally, &r);

@@ -157,7 +157,7 @@ static unsigned search(const float *x, size_t n, const struct split *p, uint64_t
         }
         for (size_t j = 0; j < windows; j++) {
             if (acc[j]->n)
-                am_selects_merge(scope, acc[j]);
+                am_selects_merge(scope, acc[j], 0);
             free(acc[j]);
         }
         int again = am_select_next(&scope->rank[0], k, n, equals);

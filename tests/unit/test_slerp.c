@@ -62,7 +62,7 @@ struct drive {
 static void tell(struct drive *d)
 {
     struct am_report r;
-    struct am_scope_info run = {.args = d->s.args, .inputs = d->s.inputs, .has_base = true};
+    struct am_scope_info run = {.args = d->s.args, .inputs = d->s.inputs};
     const char *const label[] = {"a", "b"};
     am_report_open(&r, d->m->name, label, d->s.inputs);
     am_report_tensor(&r, "w");
@@ -108,8 +108,7 @@ static void run(const struct am_method *m, const float *base, const float *x0, c
                       .s = {.args = &args,
                             .tensor = {.name = "w", .rank = 1, .shape = (uint64_t[]){n}},
                             .elements = n,
-                            .inputs = x1 ? 2 : 1,
-                            .has_base = true},
+                            .inputs = x1 ? 2 : 1},
                       .base = base,
                       .x = x,
                       .out = out,
