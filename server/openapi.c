@@ -22,8 +22,8 @@ static json_t *ref(const char *name)
 
 static json_t *parameter(const char *name, const char *in)
 {
-    return json_pack("{s:s, s:s, s:b, s:{s:s}}", "name", name, "in", in, "required", strcmp(in, "path") == 0, "schema",
-                     "type", "string");
+    return json_pack("{s:s, s:s, s:b, s:{s:s}}", "name", name, "in", in, "required",
+                     strcmp(in, "path") == 0 || strcmp(name, "If-Match") == 0, "schema", "type", "string");
 }
 
 /* "{path+}" is "{path}" in OpenAPI. */
@@ -53,6 +53,8 @@ static json_t *parameters(const struct am_route *row)
     }
     if (row->body & AM_IDEM)
         json_array_append_new(list, parameter("Idempotency-Key", "header"));
+    if (row->body & AM_IF_MATCH)
+        json_array_append_new(list, parameter("If-Match", "header"));
     return list;
 }
 
@@ -98,15 +100,6 @@ static void add_further(const struct am_route *row, json_t *responses)
     }
 }
 
-static const char *body_schema(const struct am_route *row)
-{
-    if (am_ends(row->pattern, "/versions"))
-        return "RegisterRequest";
-    if (am_ends(row->pattern, "/tasks"))
-        return "TaskRequest";
-    return am_ends(row->pattern, "/models") ? "ModelRequest" : "JobRequest";
-}
-
 static json_t *operation(const struct am_route *row)
 {
     char status[8];
@@ -117,9 +110,9 @@ static json_t *operation(const struct am_route *row)
                           parameters(row), "responses", status, answer(row), "default", problem);
     add_further(row, json_object_get(o, "responses"));
     if (row->body & AM_BODY_JSON)
-        json_object_set_new(o, "requestBody",
-                            json_pack("{s:b, s:{s:{s:o}}}", "required", 1, "content", "application/json", "schema",
-                                      ref(body_schema(row))));
+        json_object_set_new(
+            o, "requestBody",
+            json_pack("{s:b, s:{s:{s:o}}}", "required", 1, "content", "application/json", "schema", ref(row->request)));
     return o;
 }
 

@@ -83,6 +83,23 @@ bool am_etag_matches(struct am_req *r, const char *header, const char *etag)
     return false;
 }
 
+bool am_req_if_match(struct am_req *r, const char *etag, int *ret_queued)
+{
+    const char *given = am_req_header(r, MHD_HTTP_HEADER_IF_MATCH);
+    if (!given)
+        *ret_queued = am_reply_problem(r, AM_E_PRECONDITION_REQUIRED,
+                                       "add -H 'If-Match: \"...\"' with the ETag of the state you have seen; now it is "
+                                       "\"%s\"",
+                                       etag);
+    else if (!am_etag_matches(r, MHD_HTTP_HEADER_IF_MATCH, etag))
+        *ret_queued =
+            am_reply_problem(r, AM_E_PRECONDITION_FAILED,
+                             "somebody was first: its ETag is now \"%s\", not %.100s; read it again", etag, given);
+    else
+        return true;
+    return false;
+}
+
 int am_reply_resource(struct am_req *r, json_t *body, const char *etag)
 {
     char quoted[160];

@@ -28,6 +28,8 @@ int am_reply_error(struct am_req *r, int rc, const char *what);
 /* Puts the headers that every answer has, then queues and releases the response. */
 struct MHD_Response;
 int am_reply_queue(struct am_req *r, int status, struct MHD_Response *response, const char *const *headers);
+/* For routes with AM_IF_MATCH: true when If-Match names `etag`; else 412, or 428 without the header, was queued. */
+bool am_req_if_match(struct am_req *r, const char *etag, int *ret_queued);
 bool am_etag_matches(struct am_req *r, const char *header, const char *etag);
 
 #endif

@@ -10,7 +10,8 @@
 enum { /* am_route.body, as bits */
        AM_BODY_NONE = 0,
        AM_BODY_JSON = 1,
-       AM_IDEM = 2 /* honours Idempotency-Key */
+       AM_IDEM = 2,    /* honours Idempotency-Key */
+       AM_IF_MATCH = 4 /* refuses to work without If-Match (am_req_if_match) */
 };
 
 struct am_route {
@@ -18,11 +19,12 @@ struct am_route {
     const char *pattern; /* "/v1/jobs/{id}"; a last "{path+}" takes the rest with its slashes */
     int (*handler)(struct am_req *r);
     unsigned body;
-    const char *query;  /* space-separated names of query parameters, "" for none */
-    int status;         /* of the good answer */
-    const char *schema; /* name under #/components/schemas of the good answer, or NULL: not JSON */
-    const char *group;  /* heading in api.md */
-    const char *doc;    /* one line */
+    const char *query;   /* space-separated names of query parameters, "" for none */
+    int status;          /* of the good answer */
+    const char *schema;  /* name under #/components/schemas of the good answer, or NULL: not JSON */
+    const char *group;   /* heading in api.md */
+    const char *doc;     /* one line */
+    const char *request; /* AM_BODY_JSON: name of the body's schema */
 };
 
 extern const struct am_route am_routes[]; /* ended by an empty entry */
