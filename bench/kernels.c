@@ -51,22 +51,22 @@ static void load_f64(const struct tile *t)
 
 static void store_bf16(const struct tile *t)
 {
-    sink += (double)am_store_f32(AM_BF16, t->a[0], t->bytes, TILE, AM_OVERFLOW_REFUSE, NULL);
+    sink += (double)am_store_f32(AM_BF16, t->a[0], t->bytes, TILE, AM_OVERFLOW_REFUSE, NULL, NULL);
 }
 
 static void store_f16(const struct tile *t)
 {
-    sink += (double)am_store_f32(AM_F16, t->a[0], t->bytes, TILE, AM_OVERFLOW_REFUSE, NULL);
+    sink += (double)am_store_f32(AM_F16, t->a[0], t->bytes, TILE, AM_OVERFLOW_REFUSE, NULL, NULL);
 }
 
 static void store_f32(const struct tile *t)
 {
-    am_store_f32(AM_F32, t->a[0], t->bytes, TILE, AM_OVERFLOW_REFUSE, NULL);
+    am_store_f32(AM_F32, t->a[0], t->bytes, TILE, AM_OVERFLOW_REFUSE, NULL, NULL);
 }
 
 static void store_f64(const struct tile *t)
 {
-    am_store_f32(AM_F64, t->a[0], t->bytes, TILE, AM_OVERFLOW_REFUSE, NULL);
+    am_store_f32(AM_F64, t->a[0], t->bytes, TILE, AM_OVERFLOW_REFUSE, NULL, NULL);
 }
 
 static void nonfinite(const struct tile *t)
@@ -282,7 +282,7 @@ static bool make_tiles(struct tile *tiles)
         t->bytes = t->raw + sizeof(float) * STEP;
         for (size_t j = 0; j < STEP * ARRAYS; j++)
             block[j] = weight(&state);
-        am_store_f32(AM_BF16, t->a[0], t->raw, TILE, AM_OVERFLOW_REFUSE, NULL);
+        am_store_f32(AM_BF16, t->a[0], t->raw, TILE, AM_OVERFLOW_REFUSE, NULL, NULL);
         memset(t->bytes, 0, sizeof(double) * TILE);
         for (size_t j = 0; j < TILE; j++) {
             t->a[4][j] = 1;

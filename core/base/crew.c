@@ -1,5 +1,6 @@
 /*
- * crew.c - see crew.h. One lock, a ring of waiting job numbers, two conditions: something to do, something done.
+ * crew.c - see crew.h. One lock, a ring of waiting job numbers for each stage, two conditions: something to do,
+ * something done.
  */
 #include "core/base/crew.h"
 
@@ -8,61 +9,94 @@
 
 #define THREADS_MAX 256
 
+struct queue {
+    size_t *job, first, n;
+};
+
 struct am_crew {
     pthread_mutex_t lock;
     pthread_cond_t to_do, done;
     pthread_t thread[THREADS_MAX];
     unsigned threads;
-    void (*work)(void *arg, size_t job);
+    am_crew_task *work, *follow;
     void *arg;
     bool *ended; /* of each slot */
-    size_t *waiting, slots, first, n;
+    size_t slots;
+    struct queue given, passed;
+    bool following; /* one thread is at it */
     size_t awaited; /* by the caller; `slots`: none. Waking it for others would cost more than small jobs take */
     bool over;
 };
+
+static void put(const struct am_crew *c, struct queue *q, size_t job)
+{
+    q->job[(q->first + q->n++) % c->slots] = job;
+}
+
+static size_t take(const struct am_crew *c, struct queue *q)
+{
+    size_t job = q->job[q->first];
+    q->first = (q->first + 1) % c->slots;
+    q->n--;
+    return job;
+}
+
+/* With the lock, which is let go meanwhile. false: there is nothing that this thread could do. */
+static bool serve_one(struct am_crew *c)
+{
+    bool follow = c->passed.n > 0 && !c->following;
+    if (!follow && c->given.n == 0)
+        return false;
+    size_t job = take(c, follow ? &c->passed : &c->given);
+    c->following |= follow;
+    pthread_mutex_unlock(&c->lock);
+    (follow ? c->follow : c->work)(c->arg, job);
+    pthread_mutex_lock(&c->lock);
+    if (follow)
+        c->following = false;
+    c->ended[job] = true;
+    if (c->awaited == job)
+        pthread_cond_signal(&c->done);
+    return true;
+}
 
 static void *serve(void *arg)
 {
     struct am_crew *c = arg;
     pthread_mutex_lock(&c->lock);
     for (;;) {
-        while (c->n == 0 && !c->over)
-            pthread_cond_wait(&c->to_do, &c->lock);
-        if (c->n == 0)
+        if (serve_one(c))
+            continue;
+        if (c->over) /* what is passed on still is with the thread that follows */
             break;
-        size_t job = c->waiting[c->first];
-        c->first = (c->first + 1) % c->slots;
-        c->n--;
-        pthread_mutex_unlock(&c->lock);
-        c->work(c->arg, job);
-        pthread_mutex_lock(&c->lock);
-        c->ended[job] = true;
-        if (c->awaited == job)
-            pthread_cond_signal(&c->done);
+        pthread_cond_wait(&c->to_do, &c->lock);
     }
     pthread_mutex_unlock(&c->lock);
     return NULL;
 }
 
-struct am_crew *am_crew_new(unsigned threads, size_t slots, void (*work)(void *arg, size_t job), void *arg)
+struct am_crew *am_crew_new(unsigned threads, size_t slots, am_crew_task *work, am_crew_task *follow, void *arg)
 {
     struct am_crew *c = calloc(1, sizeof(*c));
     if (!c)
         return NULL;
     c->work = work;
+    c->follow = follow;
     c->arg = arg;
     c->slots = c->awaited = slots;
     c->ended = calloc(slots, sizeof(*c->ended));
-    c->waiting = calloc(slots, sizeof(*c->waiting));
+    c->given.job = calloc(slots, sizeof(size_t));
+    c->passed.job = calloc(slots, sizeof(size_t));
     pthread_mutex_init(&c->lock, NULL);
     pthread_cond_init(&c->to_do, NULL);
     pthread_cond_init(&c->done, NULL);
-    while (c->ended && c->waiting && c->threads < threads && c->threads < THREADS_MAX) {
+    bool made = c->ended && c->given.job && c->passed.job;
+    while (made && c->threads < threads && c->threads < THREADS_MAX) {
         if (pthread_create(&c->thread[c->threads], NULL, serve, c) != 0)
             break;
         c->threads++;
     }
-    if (c->ended && c->waiting)
+    if (made)
         return c;
     am_crew_free(c);
     return NULL;
@@ -82,9 +116,23 @@ void am_crew_give(struct am_crew *c, size_t job)
     }
     pthread_mutex_lock(&c->lock);
     c->ended[job] = false;
-    c->waiting[(c->first + c->n++) % c->slots] = job;
+    put(c, &c->given, job);
     pthread_cond_signal(&c->to_do);
     pthread_mutex_unlock(&c->lock);
+}
+
+void am_crew_pass(struct am_crew *c, size_t job, bool small)
+{
+    pthread_mutex_lock(&c->lock);
+    bool here = c->threads == 0 || (small && c->passed.n == 0 && !c->following);
+    c->ended[job] = here;
+    if (!here) {
+        put(c, &c->passed, job);
+        pthread_cond_signal(&c->to_do);
+    }
+    pthread_mutex_unlock(&c->lock);
+    if (here) /* only the caller passes jobs on, so nobody follows meanwhile */
+        c->follow(c->arg, job);
 }
 
 bool am_crew_ended(struct am_crew *c, size_t job)
@@ -115,10 +163,11 @@ void am_crew_free(struct am_crew *c)
     pthread_mutex_unlock(&c->lock);
     for (unsigned i = 0; i < c->threads; i++)
         pthread_join(c->thread[i], NULL);
-    pthread_cond_destroy(&c->done);
     pthread_cond_destroy(&c->to_do);
+    pthread_cond_destroy(&c->done);
     pthread_mutex_destroy(&c->lock);
-    free(c->waiting);
+    free(c->given.job);
+    free(c->passed.job);
     free(c->ended);
     free(c);
 }

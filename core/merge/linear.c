@@ -56,7 +56,7 @@ static int apply(const struct am_window *w, const void *acc)
         am_blend_f32(w->out, l->weight[0], w->x[0], l->weight[1], w->x[1], w->n);
     for (size_t i = 2; i < w->inputs; i++)
         am_axpy_f32(w->out, l->weight[i], w->x[i], w->n);
-    if (l->normalize)
+    if (l->normalize && l->sum != 1) /* x / 1 is x */
         am_div_f32(w->out, l->sum, w->n);
     return 0;
 }

@@ -3,8 +3,8 @@
  *
  * A SLOT is one window in flight with its buffers. Slots form a ring: windows are given in order, worked on by the
  * threads of a crew in any order, and SETTLED in order by the calling thread, which merges accumulators and adds
- * tallies. A thread of its own then writes and hashes them. So nothing that can be seen depends on threads, and the
- * crew computes on. Every round of a method's statistics reads its tensor again: what was read a moment ago is in the
+ * tallies. Then they are hashed in that order, by whichever thread of the crew is free. So nothing that can be seen
+ * depends on threads. Every round of a method's statistics reads its tensor again: what was read a moment ago is in the
  * system's page cache, and holding it here as well was no faster and took four times the memory.
  */
 #ifndef AM_METHODS_RUN_PARTS_H
@@ -95,7 +95,7 @@ struct am_run_state {
         *source; /* the base if there is one, then the models: what is read of a computed tensor */
     size_t sources;
     struct am_run_sizes size;
-    struct am_crew *crew, *writer; /* the writer is one thread: it writes and hashes in file order */
+    struct am_crew *crew;
     struct am_slot *slot;
     size_t slots;
     uint64_t given, settled; /* windows since the start; window i is in slot i % slots */
@@ -106,8 +106,7 @@ struct am_run_state {
     unsigned pass, round;
     double *tally, *total; /* of the tensor at hand, and of the run */
     uint64_t bytes_done, bytes_total, stat_bytes;
-    uint64_t behind; /* written, and not yet on its way to the disk; the writer's */
-    size_t writing;  /* the slot that the writer was given last; `slots`: none yet */
+    uint64_t behind; /* written, and not yet on its way to the disk; of what is hashed */
     size_t tensors_done;
     uint64_t nonfinite, clamped;
 };
@@ -131,8 +130,8 @@ int am_ring_settle(struct am_run_state *s, uint64_t windows);
 int am_ring_written(struct am_run_state *s);
 void am_ring_drop(struct am_run_state *s); /* after an error: waits for the crew */
 
-/* Writes a window's result and takes it into its file's hash: the writer's work. */
-void am_slot_write(struct am_run_state *s, struct am_slot *slot);
+/* Takes a window's result into its file's hash: what follows its work. */
+void am_slot_hash(struct am_run_state *s, struct am_slot *slot);
 /* The work of one window, on any thread. */
 void am_slot_run(const struct am_run_state *s, struct am_slot *slot);
 /* All passes and rounds over the selected of `items` tensors, in that order. The finished accumulator is

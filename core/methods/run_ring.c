@@ -69,20 +69,8 @@ static int settle(struct am_run_state *s, const struct am_slot *slot)
     return s->r->method->merge(s->now->acc, slot->acc, s->pass);
 }
 
-static void fail_write(struct am_slot *slot, int rc)
+void am_slot_hash(struct am_run_state *s, struct am_slot *slot)
 {
-    slot->fault = (struct am_slot_fault){.rc = rc == -AM_E_INTERNAL ? -AM_E_CANNOT_WRITE : rc, .errno_value = errno};
-}
-
-void am_slot_write(struct am_run_state *s, struct am_slot *slot)
-{
-    bool computed = slot->work == AM_SLOT_APPLY;
-    uint64_t at = slot->first * (computed ? am_dtype_bits(slot->item->out_dtype) / 8 : 1);
-    int rc = am_output_write(&s->out, slot->target, slot->out, slot->bytes, at);
-    if (rc < 0) {
-        fail_write(slot, rc);
-        return;
-    }
     slot->fault.rc = am_output_hash(&s->out, slot->target, slot->out, slot->bytes);
     s->behind += slot->bytes;
     if (s->behind < BEHIND)
@@ -91,25 +79,13 @@ void am_slot_write(struct am_run_state *s, struct am_slot *slot)
     s->behind = 0;
 }
 
-/* In file order, by a thread of its own; a small one here, when that thread has nothing to do. */
-static void hand_over(struct am_run_state *s, size_t i)
-{
-    bool idle = s->writing == s->slots || am_crew_ended(s->writer, s->writing);
-    if (idle && s->slot[i].bytes <= SMALL) {
-        am_crew_do(s->writer, i);
-        return;
-    }
-    am_crew_give(s->writer, i);
-    s->writing = i;
-}
-
 /* The slot may be used again. */
 static int written(struct am_run_state *s, size_t i)
 {
     struct am_slot *slot = &s->slot[i];
     if (!slot->target)
         return 0;
-    am_crew_wait(s->writer, i);
+    am_crew_wait(s->crew, i);
     return slot->fault.rc < 0 ? am_slot_tell(s, slot) : 0;
 }
 
@@ -129,7 +105,7 @@ int am_ring_settle(struct am_run_state *s, uint64_t windows)
         am_crew_wait(s->crew, i);
         AM_TRY(settle(s, &s->slot[i]));
         if (s->slot[i].target)
-            hand_over(s, i);
+            am_crew_pass(s->crew, i, s->slot[i].bytes <= SMALL);
         s->settled++;
         if (r->progress)
             AM_TRY(r->progress(r->ctx, s->bytes_done, s->bytes_total, s->tensors_done, s->items));
@@ -141,8 +117,6 @@ void am_ring_drop(struct am_run_state *s)
 {
     for (; s->crew && s->settled < s->given; s->settled++)
         am_crew_wait(s->crew, (size_t)(s->settled % s->slots));
-    if (s->writer && s->writing < s->slots)
-        am_crew_wait(s->writer, s->writing);
 }
 
 int am_ring_give(struct am_run_state *s, enum am_slot_work work, struct am_run_item *item,

@@ -120,10 +120,10 @@ static void work(void *arg, size_t i)
     am_slot_run(s, &s->slot[i]);
 }
 
-static void work_write(void *arg, size_t i)
+static void work_hash(void *arg, size_t i)
 {
     struct am_run_state *s = arg;
-    am_slot_write(s, &s->slot[i]);
+    am_slot_hash(s, &s->slot[i]);
 }
 
 static int make_shared(struct am_run_state *s)
@@ -165,17 +165,15 @@ int am_slots_open(struct am_run_state *s)
     for (size_t i = 0; i < s->slots; i++)
         AM_TRY(make_slot(s, &s->slot[i]));
     AM_TRY(make_shared(s));
-    s->writing = s->slots;
-    s->crew = am_crew_new(s->r->threads, s->slots, work, s);
-    s->writer = am_crew_new(1, s->slots, work_write, s);
-    return s->crew && s->writer ? 0 : -AM_E_OUT_OF_MEMORY;
+    /* never fewer than two: what follows (hashing) goes on beside the work even of a job with one thread */
+    s->crew = am_crew_new(s->r->threads < 2 ? 2 : s->r->threads, s->slots, work, work_hash, s);
+    return s->crew ? 0 : -AM_E_OUT_OF_MEMORY;
 }
 
 void am_slots_done(struct am_run_state *s)
 {
     am_ring_drop(s);
     am_crew_free(s->crew);
-    am_crew_free(s->writer);
     for (size_t i = 0; s->slot && i < s->slots; i++) {
         free(s->slot[i].memory);
         free(s->slot[i].in);

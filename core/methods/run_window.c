@@ -77,12 +77,13 @@ static int load_tile(struct job *j, size_t k, size_t at, const float **ret)
     enum am_dtype dtype = j->source[k]->dtype;
     const unsigned char *raw = slot->in[k] + at * (am_dtype_bits(dtype) / 8);
     size_t count = 0;
+    bool finite = false; /* as far as is known yet */
     *ret = slot->value[k];
     if (dtype == AM_F32)
         *ret = (const float *)(const void *)raw;
     else
-        am_load_f32(dtype, raw, slot->value[k], j->w.n);
-    if (!j->looks)
+        finite = am_load_f32(dtype, raw, slot->value[k], j->w.n);
+    if (finite || !j->looks)
         return 0;
     size_t first = am_nonfinite_f32(*ret, j->w.n, &count);
     if (count && !j->s->r->propagate_nonfinite) {
@@ -125,8 +126,11 @@ static int store_tile(struct job *j, size_t at)
     const struct am_run *r = j->s->r;
     uint8_t dtype = j->slot->item->out_dtype;
     size_t size = am_dtype_bits(dtype) / 8, first = 0;
-    AM_TRY(check_result(j));
-    size_t over = am_store_f32(dtype, j->w.out, j->slot->out + (j->at + at) * size, j->w.n, r->overflow, &first);
+    bool finite;
+    size_t over =
+        am_store_f32(dtype, j->w.out, j->slot->out + (j->at + at) * size, j->w.n, r->overflow, &first, &finite);
+    if (!finite)
+        AM_TRY(check_result(j));
     if (over && r->overflow == AM_OVERFLOW_REFUSE)
         return fail_value(j->slot, dtype == AM_F16 ? "f16-overflow" : "overflow", NULL, j->w.first + first, over);
     j->slot->clamped += over;
@@ -245,6 +249,16 @@ static int copy(const struct am_run_state *s, struct am_slot *slot)
     return 0;
 }
 
+/* By the thread that computed it: the bytes are in its caches still, and the hash, which must be taken in file order,
+   is all that is left for one thread to do. */
+static int write_out(const struct am_run_state *s, struct am_slot *slot)
+{
+    bool computed = slot->work == AM_SLOT_APPLY;
+    uint64_t at = slot->first * (computed ? am_dtype_bits(slot->item->out_dtype) / 8 : 1);
+    int rc = slot->target ? am_output_write(&s->out, slot->target, slot->out, slot->bytes, at) : 0;
+    return rc < 0 ? fail(slot, rc == -AM_E_INTERNAL ? -AM_E_CANNOT_WRITE : rc, NULL) : 0;
+}
+
 void am_slot_run(const struct am_run_state *s, struct am_slot *slot)
 {
     slot->fault = (struct am_slot_fault){0};
@@ -253,6 +267,8 @@ void am_slot_run(const struct am_run_state *s, struct am_slot *slot)
     slot->bytes = 0;
     bool copies = slot->work == AM_SLOT_COPY || slot->work == AM_SLOT_COMPARE;
     int rc = copies ? copy(s, slot) : compute(s, slot);
+    if (rc == 0)
+        rc = write_out(s, slot);
     if (rc < 0 && slot->fault.rc == 0)
         fail(slot, rc, NULL);
 }

@@ -81,23 +81,22 @@ bool am_kernels_force(const char *name)
     return true;
 }
 
-void am_load_f32(enum am_dtype from, const void *src, float *dst, size_t n)
+#define INF32 0x7f800000u
+
+bool am_load_f32(enum am_dtype from, const void *src, float *dst, size_t n)
 {
     if (n == 0)
-        return;
+        return true;
     switch (from) {
     case AM_F16:
-        set()->load_f16(src, dst, n);
-        break;
+        return set()->load_f16(src, dst, n) < INF32;
     case AM_BF16:
-        set()->load_bf16(src, dst, n);
-        break;
+        return set()->load_bf16(src, dst, n) < INF32;
     case AM_F64:
-        set()->load_f64(src, dst, n);
-        break;
+        return set()->load_f64(src, dst, n) < INF32;
     default: /* F32: the contract admits no other */
         memcpy(dst, src, n * sizeof(*dst));
-        break;
+        return true;
     }
 }
 
@@ -117,30 +116,32 @@ static size_t first_within(const float *x, size_t n, uint32_t low, uint32_t high
     return i;
 }
 
-#define INF32 0x7f800000u
-
 size_t am_store_f32(enum am_dtype to, const float *src, void *dst, size_t n, enum am_overflow overflow,
-                    size_t *ret_first)
+                    size_t *ret_first, bool *ret_finite)
 {
     const unsigned clamp = overflow == AM_OVERFLOW_CLAMP;
-    uint32_t passes; /* the least magnitude that rounds to infinity: half a step above the largest finite value */
-    size_t over;
+    uint32_t passes =
+        INF32; /* the least magnitude that rounds to infinity: half a step above the largest finite value */
+    uint32_t most = 0;
+    size_t over = 0;
     switch (to) {
     case AM_F16:
-        over = set()->store_f16(src, dst, n, clamp);
+        over = set()->store_f16(src, dst, n, clamp, &most);
         passes = 0x477ff000u; /* 65520 */
         break;
     case AM_BF16:
-        over = set()->store_bf16(src, dst, n, clamp);
+        over = set()->store_bf16(src, dst, n, clamp, &most);
         passes = 0x7f7f8000u;
         break;
     case AM_F64:
-        set()->store_f64(src, dst, n);
-        return 0;
+        most = set()->store_f64(src, dst, n);
+        break;
     default: /* F32: the contract admits no other */
-        set()->store_f32(src, dst, n);
-        return 0;
+        most = set()->store_f32(src, dst, n);
+        break;
     }
+    if (ret_finite)
+        *ret_finite = most < INF32;
     if (over && ret_first)
         *ret_first = first_within(src, n, passes, INF32);
     return over;

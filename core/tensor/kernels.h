@@ -21,15 +21,17 @@ const char *am_kernels_name(void);
 /* For tests and the bench: chooses a set by name from now on; false when the processor lacks it. Not thread-safe. */
 bool am_kernels_force(const char *name);
 
-/* Unaligned little-endian elements of a computed dtype (am_dtype_computed) to f32. F64 is rounded once. */
-void am_load_f32(enum am_dtype from, const void *src, float *dst, size_t n);
+/* Unaligned little-endian elements of a computed dtype (am_dtype_computed) to f32. F64 is rounded once. True: all are
+   finite in f32; always for F32, which is not looked at. */
+bool am_load_f32(enum am_dtype from, const void *src, float *dst, size_t n);
 
 enum am_overflow { AM_OVERFLOW_REFUSE, AM_OVERFLOW_CLAMP, AM_OVERFLOW_INF };
 /* f32 to a computed dtype, unaligned. Returns how many FINITE values became infinite (or were clamped under
    AM_OVERFLOW_CLAMP: to the largest finite value of `to`), and the index of the first such value in *ret_first when not
-   zero. */
+   zero. *ret_finite (may be NULL): all of
+   `src` were finite. */
 size_t am_store_f32(enum am_dtype to, const float *src, void *dst, size_t n, enum am_overflow overflow,
-                    size_t *ret_first);
+                    size_t *ret_first, bool *ret_finite);
 
 /* Index of the first NaN or infinity, or n; *ret_count (may be NULL) gets how many there are. */
 size_t am_nonfinite_f32(const float *x, size_t n, size_t *ret_count);

@@ -10,14 +10,16 @@
 
 struct am_kernel_set {
     const char *name;
-    void (*load_f16)(const unsigned char *src, float *dst, size_t n);
-    void (*load_bf16)(const unsigned char *src, float *dst, size_t n);
-    void (*load_f64)(const unsigned char *src, float *dst, size_t n);
+    /* Loads and stores tell the greatest magnitude of the f32 side, as bits: stores of 16 bits into *most when it is
+       more than that. */
+    uint32_t (*load_f16)(const unsigned char *src, float *dst, size_t n);
+    uint32_t (*load_bf16)(const unsigned char *src, float *dst, size_t n);
+    uint32_t (*load_f64)(const unsigned char *src, float *dst, size_t n);
     /* These return how many finite values became infinite, or with `clamp` 1 (else 0) the largest finite value. */
-    size_t (*store_f16)(const float *src, unsigned char *dst, size_t n, unsigned clamp);
-    size_t (*store_bf16)(const float *src, unsigned char *dst, size_t n, unsigned clamp);
-    void (*store_f32)(const float *src, unsigned char *dst, size_t n);
-    void (*store_f64)(const float *src, unsigned char *dst, size_t n);
+    size_t (*store_f16)(const float *src, unsigned char *dst, size_t n, unsigned clamp, uint32_t *most);
+    size_t (*store_bf16)(const float *src, unsigned char *dst, size_t n, unsigned clamp, uint32_t *most);
+    uint32_t (*store_f32)(const float *src, unsigned char *dst, size_t n);
+    uint32_t (*store_f64)(const float *src, unsigned char *dst, size_t n);
     size_t (*count_nonfinite)(const float *x, size_t n);
     /* As the functions of kernels.h with these names. */
     void (*scale)(float *out, float a, const float *x, size_t n);

@@ -185,34 +185,80 @@ static void test_hash(void **state)
     am_hash_free(NULL);
 }
 
+struct seen {
+    int worked[7], followed[7];
+    size_t order[4096], n;
+    int at_once; /* threads in follow(); never more than one */
+};
+
 static void task(void *arg, size_t i)
 {
-    int *seen = arg;
-    __atomic_add_fetch(&seen[i], 1, __ATOMIC_RELAXED);
+    struct seen *s = arg;
+    __atomic_add_fetch(&s->worked[i], 1, __ATOMIC_RELAXED);
 }
 
+static void follow(void *arg, size_t i)
+{
+    struct seen *s = arg;
+    if (__atomic_add_fetch(&s->at_once, 1, __ATOMIC_SEQ_CST) == 1 && s->n < 4096)
+        s->order[s->n++] = i;
+    s->followed[i]++;
+    __atomic_sub_fetch(&s->at_once, 1, __ATOMIC_SEQ_CST);
+}
+
+/* Slots in turn, as a ring: some jobs are done by the caller, and three of four are passed on. */
 static void test_crew(void **state)
 {
     (void)state;
     for (unsigned threads = 0; threads < 4; threads++) {
-        int seen[7] = {0};
-        struct am_crew *c = am_crew_new(threads, 7, task, seen);
+        struct seen seen = {.n = 0};
+        size_t want[4096], passed = 0;
+        struct am_crew *c = am_crew_new(threads, 7, task, follow, &seen);
         assert_non_null(c);
-        for (size_t n = 0; n < 7000; n++) { /* slots in turn, as a ring */
+        for (size_t n = 0; n < 5000 + 7; n++) {
             if (n >= 7) {
                 am_crew_wait(c, n % 7);
                 assert_true(am_crew_ended(c, n % 7));
+                if (n % 4) {
+                    am_crew_pass(c, n % 7, n % 3 == 0);
+                    want[passed++] = n % 7;
+                    am_crew_wait(c, n % 7);
+                }
             }
+            if (n >= 5000)
+                continue;
             if (n % 5 == 0)
                 am_crew_do(c, n % 7);
             else
                 am_crew_give(c, n % 7);
         }
-        am_crew_free(c); /* waits for the rest */
+        am_crew_free(c);
+        assert_int_equal(seen.n, passed);
+        assert_memory_equal(seen.order, want, passed * sizeof(*want));
         for (int i = 0; i < 7; i++)
-            assert_int_equal(seen[i], 1000);
+            assert_in_range(seen.worked[i], 5000 / 7, 5000 / 7 + 1);
     }
     am_crew_free(NULL);
+}
+
+/* Passed on before any of them was waited for, and freed with all of them open. */
+static void test_crew_order(void **state)
+{
+    static const size_t order[7] = {0, 1, 2, 3, 4, 5, 6};
+    (void)state;
+    for (int turn = 0; turn < 300; turn++) {
+        struct seen seen = {.n = 0};
+        struct am_crew *c = am_crew_new(3, 7, task, follow, &seen);
+        for (size_t i = 0; i < 7; i++)
+            am_crew_give(c, i);
+        for (size_t i = 0; i < 7; i++) {
+            am_crew_wait(c, i);
+            am_crew_pass(c, i, turn % 2);
+        }
+        am_crew_free(c);
+        assert_int_equal(seen.n, 7);
+        assert_memory_equal(seen.order, order, sizeof(order));
+    }
 }
 
 int main(void)
@@ -220,7 +266,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_err),       cmocka_unit_test(test_faults),         cmocka_unit_test(test_buf),
         cmocka_unit_test(test_time_text), cmocka_unit_test(test_times_are_read), cmocka_unit_test(test_hash),
-        cmocka_unit_test(test_crew),
+        cmocka_unit_test(test_crew),      cmocka_unit_test(test_crew_order),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

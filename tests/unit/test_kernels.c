@@ -28,7 +28,7 @@ static void all_patterns(enum am_dtype t, int exponent_bits, int mantissa_bits, 
         uint16_t back;
         unsigned char out[3];
         size_t first = 99;
-        assert_int_equal(am_store_f32(t, &got, out + 1, 1, AM_OVERFLOW_REFUSE, &first), 0);
+        assert_int_equal(am_store_f32(t, &got, out + 1, 1, AM_OVERFLOW_REFUSE, &first, NULL), 0);
         memcpy(&back, out + 1, 2);
         assert_int_equal(back, isnan(want) ? canonical : i);
         assert_int_equal(first, 99);
@@ -58,7 +58,7 @@ static void rounding(enum am_dtype t, int exponent_bits, int mantissa_bits)
         uint16_t want[6] = {even, (uint16_t)i, (uint16_t)(i + 1), even, (uint16_t)i, (uint16_t)(i + 1)};
         for (int k = 3; k < 6; k++)
             want[k] |= 0x8000;
-        assert_int_equal(am_store_f32(t, x, got, 6, AM_OVERFLOW_REFUSE, NULL), 0);
+        assert_int_equal(am_store_f32(t, x, got, 6, AM_OVERFLOW_REFUSE, NULL, NULL), 0);
         if (memcmp(got, want, sizeof(got)) != 0)
             fail_msg("between %04x and %04x", i, i + 1);
     }
@@ -76,14 +76,14 @@ static void overflow(enum am_dtype t, float fits, float passes, uint16_t largest
     float x[6] = {1, fits, passes, -passes, INFINITY, NAN};
     uint16_t got[6];
     size_t first = 99;
-    assert_int_equal(am_store_f32(t, x, got, 6, AM_OVERFLOW_REFUSE, &first), 2);
+    assert_int_equal(am_store_f32(t, x, got, 6, AM_OVERFLOW_REFUSE, &first, NULL), 2);
     assert_int_equal(first, 2);
     assert_int_equal(got[1], largest);
-    assert_int_equal(am_store_f32(t, x, got, 6, AM_OVERFLOW_CLAMP, &first), 2);
+    assert_int_equal(am_store_f32(t, x, got, 6, AM_OVERFLOW_CLAMP, &first, NULL), 2);
     assert_int_equal(got[2], largest);
     assert_int_equal(got[3], largest | 0x8000);
     assert_int_equal(got[4], infinite); /* what was infinite stays so */
-    assert_int_equal(am_store_f32(t, x, got, 6, AM_OVERFLOW_INF, NULL), 2);
+    assert_int_equal(am_store_f32(t, x, got, 6, AM_OVERFLOW_INF, NULL, NULL), 2);
     assert_int_equal(got[2], infinite);
     assert_int_equal(got[3], infinite | 0x8000);
 }
@@ -96,8 +96,8 @@ static void test_overflow(void **state)
     float huge = 0x1.fffffep127f;
     float smallest = 0x1p-149f;
     uint16_t h[2];
-    assert_int_equal(am_store_f32(AM_BF16, &huge, h, 1, AM_OVERFLOW_REFUSE, NULL), 1);
-    assert_int_equal(am_store_f32(AM_BF16, &smallest, h, 1, AM_OVERFLOW_REFUSE, NULL), 0);
+    assert_int_equal(am_store_f32(AM_BF16, &huge, h, 1, AM_OVERFLOW_REFUSE, NULL, NULL), 1);
+    assert_int_equal(am_store_f32(AM_BF16, &smallest, h, 1, AM_OVERFLOW_REFUSE, NULL, NULL), 0);
     assert_int_equal(h[0], 0);
 }
 
@@ -108,8 +108,8 @@ static void test_wide(void **state)
     uint32_t signalling = 0xff800001u;
     memcpy(&x[2], &signalling, 4);
     unsigned char f64[25], f32[13];
-    assert_int_equal(am_store_f32(AM_F64, x, f64 + 1, 3, AM_OVERFLOW_REFUSE, NULL), 0);
-    assert_int_equal(am_store_f32(AM_F32, x, f32 + 1, 3, AM_OVERFLOW_REFUSE, NULL), 0);
+    assert_int_equal(am_store_f32(AM_F64, x, f64 + 1, 3, AM_OVERFLOW_REFUSE, NULL, NULL), 0);
+    assert_int_equal(am_store_f32(AM_F32, x, f32 + 1, 3, AM_OVERFLOW_REFUSE, NULL, NULL), 0);
     double d[3];
     uint32_t u[3];
     uint64_t nan64;
