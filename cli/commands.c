@@ -40,6 +40,33 @@ const struct am_command am_commands[] = {
      "On a terminal a tree, the version at the top and what it came from below; piped one line an edge: child, role, "
      "weight, parent.\n",
      am_cmd_model_lineage, false},
+    {"ref", "list", "MODEL [--kind K] [--limit N]", "list the branches, tags and aliases of a model",
+     "  --kind K    branch, tag or alias\n"
+     "  --limit N   at most N rows (100)\n",
+     am_cmd_ref_list, false},
+    {"ref", "set", "MODEL REF REV [--kind K] [--from REV] [--reason T] [--force]", "make a ref, or move it",
+     "  --kind K    of a new one: alias (the default), branch or tag\n"
+     "  --from REV  only if it points there; else the client looks first and sends what it saw\n"
+     "  --reason T  why; the history keeps it\n"
+     "  --force     move a tag, or a protected ref; takes a reason\n"
+     "Exits 7 when somebody moved it meanwhile.\n"
+     "example: amend ref set demo/base prod v3 --reason 'ticket 512'\n",
+     am_cmd_ref_set, false},
+    {"ref", "rm", "MODEL REF [--reason T] [--force]", "delete a ref; its history stays",
+     "  --reason T  why; the history keeps it\n"
+     "  --force     a protected ref; takes a reason\n",
+     am_cmd_ref_rm, false},
+    {"ref", "history", "MODEL REF [--at TIME] [--limit N]", "list every move of a ref, newest first",
+     "  --at TIME   only the move that was in force then: 2026-11-23T02:00:00Z\n"
+     "  --limit N   at most N rows (100)\n",
+     am_cmd_ref_history, false},
+    {"rollback", NULL, "MODEL REF [--steps N | --to REV] --reason T", "move a ref back to where it was before",
+     "  --steps N   so many targets back (1); two calls go two back and never to and fro\n"
+     "  --to REV    back to the last time it was there\n"
+     "  --reason T  why; the history keeps it\n"
+     "  --force     a tag\n"
+     "example: amend rollback demo/base prod --reason 'error rate'\n",
+     am_cmd_rollback, false},
     {"job", "submit", "-f FILE|- [--wait] [--dry-run]", "submit a job from its JSON body",
      "  -f FILE   the body; - reads standard input\n"
      "  --wait    wait for the end (--timeout SECONDS)\n"

@@ -110,7 +110,7 @@ CREATE TABLE ref (
     rev INTEGER NOT NULL DEFAULT 1,
     moved_at INTEGER NOT NULL,
     moved_by TEXT NOT NULL,
-    reason TEXT NOT NULL,
+    reason TEXT NOT NULL, protected INTEGER NOT NULL DEFAULT 0 CHECK (protected IN (0, 1)),
     PRIMARY KEY (model, name)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE ref_move (                          -- every move, for ever
@@ -125,7 +125,7 @@ CREATE TABLE ref_move (                          -- every move, for ever
     reason TEXT NOT NULL,
     job TEXT,
     gate INTEGER
-) STRICT;
+, below INTEGER REFERENCES ref_move (id) CHECK (below < id), steps INTEGER CHECK (steps > 0), rev INTEGER) STRICT;
 CREATE TABLE span (                              -- ordered, gapless: at(n+1) = at(n) + bytes(n)
     layout INTEGER NOT NULL REFERENCES layout (id),
     seq INTEGER NOT NULL CHECK (seq >= 0),

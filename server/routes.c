@@ -40,8 +40,6 @@ const struct am_route am_routes[] = {
     {"POST", "/v1/models", am_api_model_create, AM_BODY_JSON | AM_IDEM, "", 201, "Model", "Models, versions, files",
      "create: `{\"id\",\"description\"?,\"private\"?,\"labels\"?}`; makes `main` at the empty v0", "ModelRequest"},
     {"GET", M, am_api_model, AM_BODY_NONE, "", 200, "Model", "Models, versions, files", "one model", NULL},
-    {"GET", M "/refs", am_api_refs, AM_BODY_NONE, "kind", 200, "RefList", "Models, versions, files",
-     "branches, tags and aliases", NULL},
     {"GET", M "/versions", am_api_versions, AM_BODY_NONE, "after limit", 200, "VersionList", "Models, versions, files",
      "newest first", NULL},
     {"POST", M "/versions", am_api_register, AM_BODY_JSON | AM_IDEM, "", 201, "Version", "Models, versions, files",
@@ -68,6 +66,28 @@ const struct am_route am_routes[] = {
      NULL},
     {"GET", "/{ns}/{name}/resolve/{rev}/{path+}", am_api_resolve, AM_BODY_NONE, "download", 200, NULL,
      "Models, versions, files", "the same bytes by the Hugging Face Hub's route", NULL},
+
+    {"GET", M "/refs", am_api_refs, AM_BODY_NONE, "kind after limit", 200, "RefList", "Refs",
+     "branches, tags and aliases by name", NULL},
+    {"GET", M "/refs/{ref}", am_api_ref, AM_BODY_NONE, "", 200, "Ref", "Refs", "one ref; its ETag is its revision",
+     NULL},
+    {"PUT", M "/refs/{ref}", am_api_ref_put, AM_BODY_JSON, "", 200, "Ref", "Refs",
+     "create (201; `If-None-Match: *` or `\"from\":null`) or move (`If-Match` or `\"from\":\"<rev>\"`): "
+     "`{\"to\",\"from\"?,\"kind\"?,\"reason\"?,\"force\"?}`",
+     "RefRequest"},
+    {"PATCH", M "/refs/{ref}", am_api_ref_patch, AM_BODY_JSON | AM_IF_MATCH, "", 200, "Ref", "Refs",
+     "`{\"policy\":{\"protected\":true}}`: then moving and deleting it by hand take `force` and a reason",
+     "RefPolicyRequest"},
+    {"DELETE", M "/refs/{ref}", am_api_ref_delete, AM_BODY_NONE | AM_IF_MATCH, "force reason", 200, "Ref", "Refs",
+     "delete it, answering with the ref as it was; its history stays; not `main`", NULL},
+    {"GET", M "/refs/{ref}/history", am_api_ref_history, AM_BODY_NONE, "at after limit", 200, "RefMoveList", "Refs",
+     "every move, newest first, also of a deleted ref; `at` a time: only the entry that was in force then, none when "
+     "the ref was not there",
+     NULL},
+    {"POST", M "/refs/{ref}/rollback", am_api_ref_rollback, AM_BODY_JSON | AM_IDEM, "", 200, "Ref", "Refs",
+     "back down the stack of its targets: `{\"steps\"?,\"to\"?,\"from\"?,\"reason\",\"force\"?}` with `If-Match` or "
+     "`from`",
+     "RollbackRequest"},
 
     {"POST", "/v1/jobs", am_api_job_submit, AM_BODY_JSON | AM_IDEM, "dry_run", 202, "Job", "Jobs",
      "submit; the answer is durable", "JobRequest"},

@@ -31,8 +31,11 @@ static const struct {
      "versions:int "
      "logical_bytes:int physical_bytes:int deleted_at:time? links:object"},
     {"Ref", "ref",
-     "model:text name:text kind:text commit:text number:int? revision:int policy:object? moved_at:time moved_by:text? "
+     "model:text name:text kind:text commit:text number:int? revision:int policy:object moved_at:time moved_by:text? "
      "reason:text?"},
+    {"RefMove", NULL,
+     "seq:int kind:text from:text? from_number:int? to:text? to_number:int? steps:int? at:time by:text reason:text "
+     "job:text? decision:text?"},
     {"Version", "version",
      "model:text commit:text number:int? state:text warnings:list parent:text? created_at:time created_by:text? "
      "message:text? job:text? "
@@ -59,7 +62,8 @@ static const struct {
 };
 
 static const char *const lists[] = {"Problem:ProblemKind", "Method:Method", "Model:Model",   "Ref:Ref",
-                                    "Version:Version",     "File:File",     "Tensor:Tensor", "Job:Job"};
+                                    "Version:Version",     "File:File",     "Tensor:Tensor", "Job:Job",
+                                    "RefMove:RefMove"};
 
 static json_t *type_schema(const char *type, size_t n)
 {
@@ -137,6 +141,36 @@ static json_t *task_request(void)
                       0, NULL);
 }
 
+#define FROM_FORCE                                                                                                     \
+    "\"from\":{\"type\":[\"string\",\"null\"],\"description\":\"the revision that the ref points to now; null: it "    \
+    "must not "                                                                                                        \
+    "exist\"},\"force\":{\"type\":\"boolean\",\"default\":false}"
+static json_t *ref_request(void)
+{
+    return json_loads("{\"type\":\"object\",\"additionalProperties\":false,\"required\":[\"to\"],\"properties\":{"
+                      "\"to\":{\"type\":\"string\",\"description\":\"a revision of the model\"},"
+                      "\"kind\":{\"enum\":[\"branch\",\"tag\",\"alias\"],\"default\":\"alias\"},"
+                      "\"reason\":{\"type\":\"string\",\"maxLength\":4096}," FROM_FORCE "}}",
+                      0, NULL);
+}
+
+static json_t *ref_policy_request(void)
+{
+    return json_loads("{\"type\":\"object\",\"additionalProperties\":false,\"required\":[\"policy\"],\"properties\":{"
+                      "\"policy\":{\"type\":\"object\",\"additionalProperties\":false,\"required\":[\"protected\"],"
+                      "\"properties\":{\"protected\":{\"type\":\"boolean\"}}}}}",
+                      0, NULL);
+}
+
+static json_t *rollback_request(void)
+{
+    return json_loads("{\"type\":\"object\",\"additionalProperties\":false,\"required\":[\"reason\"],\"properties\":{"
+                      "\"steps\":{\"type\":\"integer\",\"minimum\":1,\"maximum\":10000,\"default\":1},"
+                      "\"to\":{\"type\":\"string\",\"description\":\"a revision that the ref was at; not with steps\"},"
+                      "\"reason\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":4096}," FROM_FORCE "}}",
+                      0, NULL);
+}
+
 json_t *am_schemas(void)
 {
     json_t *all = json_object();
@@ -154,6 +188,9 @@ json_t *am_schemas(void)
     json_object_set_new(all, "RegisterRequest", register_request());
     json_object_set_new(all, "ModelRequest", model_request());
     json_object_set_new(all, "TaskRequest", task_request());
+    json_object_set_new(all, "RefRequest", ref_request());
+    json_object_set_new(all, "RefPolicyRequest", ref_policy_request());
+    json_object_set_new(all, "RollbackRequest", rollback_request());
     return all;
 }
 

@@ -53,6 +53,7 @@ struct am_ref_row {
     const char *name, *kind /* branch tag alias */, *commit;
     int64_t version, number, revision, moved_at;
     const char *moved_by, *reason;
+    bool is_protected;
 };
 
 /* ---- reading ---- */

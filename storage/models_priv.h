@@ -13,6 +13,7 @@
 struct am_ref_step {
     int64_t model, from, to, now;
     const char *name, *kind, *by, *reason, *job;
+    int64_t steps, below; /* of a rollback: how many it takes off, and the move its target lay on (0: none) */
 };
 int am_ref_step(struct am_db *db, const struct am_ref_step *r);
 /* The ref's kind and target; 0 when there is none, 1 when found. */

@@ -1,6 +1,8 @@
 /*
- * refs.c - branches, tags and aliases: the current target of each, and a history row for every move.
+ * refs.c - branches, tags and aliases: the current target of each, and a history row for every move. Reading the
+ * history and going back on it is ref_history.c.
  */
+#include "storage/refs.h"
 #include "storage/db.h"
 #include "storage/models_priv.h"
 
@@ -11,31 +13,90 @@
 
 #define REF_NAME_MAX 255
 
-int am_ref_list(struct am_db *db, const char *model, int (*row)(void *, const struct am_ref_row *), void *ctx)
+#define REF_COLUMNS                                                                                                    \
+    "SELECT r.name, r.kind, lower(hex(v.oid)), r.version, ifnull(v.number, -1), r.rev, r.moved_at, r.moved_by,"        \
+    " r.reason, r.protected FROM ref r JOIN version v ON v.id = r.version"
+
+static void fill(sqlite3_stmt *st, struct am_ref_row *r)
 {
-    AM_STMT st =
-        am_db_bind(db,
-                   "SELECT r.name, r.kind, lower(hex(v.oid)), r.version, ifnull(v.number, -1), r.rev, r.moved_at,"
-                   " r.moved_by, r.reason FROM model m JOIN ref r ON r.model = m.id JOIN version v ON v.id = r.version"
-                   " WHERE m.name = ?1 ORDER BY r.name",
-                   "t", model);
-    int rc, any = 0;
-    while ((rc = am_db_row(st)) > 0) {
-        any = 1;
-        struct am_ref_row r = {
-            .name = am_col_text(st, 0),
-            .kind = am_col_text(st, 1),
-            .commit = am_col_text(st, 2),
-            .version = sqlite3_column_int64(st, 3),
-            .number = sqlite3_column_int64(st, 4),
-            .revision = sqlite3_column_int64(st, 5),
-            .moved_at = sqlite3_column_int64(st, 6),
-            .moved_by = am_col_text(st, 7),
-            .reason = am_col_text(st, 8),
-        };
+    *r = (struct am_ref_row){
+        .name = am_col_text(st, 0),
+        .kind = am_col_text(st, 1),
+        .commit = am_col_text(st, 2),
+        .version = sqlite3_column_int64(st, 3),
+        .number = sqlite3_column_int64(st, 4),
+        .revision = sqlite3_column_int64(st, 5),
+        .moved_at = sqlite3_column_int64(st, 6),
+        .moved_by = am_col_text(st, 7),
+        .reason = am_col_text(st, 8),
+        .is_protected = sqlite3_column_int(st, 9) != 0,
+    };
+}
+
+/* How many rows there were. */
+static int walk(sqlite3_stmt *st, int (*row)(void *, const struct am_ref_row *), void *ctx)
+{
+    int rc, n = 0;
+    for (; (rc = am_db_row(st)) > 0; n++) {
+        struct am_ref_row r;
+        fill(st, &r);
         AM_TRY(row(ctx, &r));
     }
-    return rc < 0 ? rc : any ? 0 : -AM_E_NOT_FOUND; /* every model has main */
+    return rc < 0 ? rc : n;
+}
+
+int am_ref_list(struct am_db *db, const char *model, int (*row)(void *, const struct am_ref_row *), void *ctx)
+{
+    AM_STMT st = am_db_bind(db, REF_COLUMNS " WHERE r.model = (SELECT id FROM model WHERE name = ?1) ORDER BY r.name",
+                            "t", model);
+    int rc = walk(st, row, ctx);
+    return rc < 0 ? rc : rc > 0 ? 0 : -AM_E_NOT_FOUND; /* every model has main */
+}
+
+int am_ref_page(struct am_db *db, int64_t model, const char *kind, const char *after, int limit,
+                int (*row)(void *, const struct am_ref_row *), void *ctx)
+{
+    AM_STMT st = am_db_bind(db,
+                            REF_COLUMNS " WHERE r.model = ?1 AND r.name > ?2 AND (?3 IS NULL OR r.kind = ?3)"
+                                        " ORDER BY r.name LIMIT ?4",
+                            "itti", model, after ? after : "", kind, (int64_t)limit);
+    int rc = walk(st, row, ctx);
+    return rc < 0 ? rc : 0;
+}
+
+int am_ref_get(struct am_db *db, int64_t model, const char *name, int (*row)(void *, const struct am_ref_row *),
+               void *ctx)
+{
+    AM_STMT st = am_db_bind(db, REF_COLUMNS " WHERE r.model = ?1 AND r.name = ?2", "it", model, name);
+    return walk(st, row, ctx);
+}
+
+int am_model_row(struct am_db *db, const char *model, int64_t *ret)
+{
+    int rc = am_db_int(db, ret, "SELECT id FROM model WHERE name = ?1", "t", model);
+    return rc < 0 ? rc : rc > 0 ? 0 : -AM_E_NOT_FOUND;
+}
+
+bool am_rev_is_number(const char *rev, int64_t *ret)
+{
+    uint64_t n;
+    bool plain = rev[0] == 'v' && (rev[1] != '0' || rev[2] == '\0');
+    if (!plain || am_parse_u64(rev + 1, &n) < 0 || n > INT64_MAX)
+        return false;
+    if (ret)
+        *ret = (int64_t)n;
+    return true;
+}
+
+int am_version_any(struct am_db *db, int64_t model, const char *rev, int64_t *ret)
+{
+    int64_t number;
+    unsigned char oid[AM_COMMIT_LEN / 2];
+    if (am_rev_is_number(rev, &number))
+        return am_db_int(db, ret, "SELECT id FROM version WHERE model = ?1 AND number = ?2", "ii", model, number);
+    if (!am_is_hex(rev, AM_COMMIT_LEN) || am_unhex(rev, sizeof oid, oid) < 0)
+        return 0;
+    return am_db_int(db, ret, "SELECT id FROM version WHERE model = ?1 AND oid = ?2", "ib", model, oid, sizeof oid);
 }
 
 int am_ref_look(struct am_db *db, int64_t model, const char *name, int64_t *ret_version, char ret_kind[16])
@@ -58,19 +119,34 @@ int am_ref_target(struct am_db *db, int64_t model, const char *name, int64_t *re
     return 0;
 }
 
-int am_ref_step(struct am_db *db, const struct am_ref_step *r)
+/* A row of the history as the ref stands now; rev goes on where a deleted ref of that name ended, so that what somebody
+   saw of the old one never fits the new one. */
+static int note_move(struct am_db *db, const struct am_ref_step *r)
 {
-    AM_TRY(am_db_exec(db,
-                      "INSERT INTO ref (model, name, kind, version, moved_at, moved_by, reason)"
-                      " VALUES (?1, ?2, ?3, ?4, ?5, ifnull(?6, '-'), ifnull(?7, ''))"
-                      " ON CONFLICT (model, name) DO UPDATE SET version = excluded.version, rev = rev + 1,"
-                      " moved_at = excluded.moved_at, moved_by = excluded.moved_by, reason = excluded.reason",
-                      "ittiitt", r->model, r->name, r->kind, r->to, r->now, r->by, r->reason));
+    const char *kind = !r->to ? "delete" : r->steps ? "rollback" : r->from ? "move" : "create";
+    int64_t below = r->below;
+    if (r->from && r->to && !r->steps)
+        AM_TRY(am_db_int(db, &below, "SELECT max(id) FROM ref_move WHERE model = ?1 AND name = ?2", "it", r->model,
+                         r->name));
     return am_db_exec(
         db,
-        "INSERT INTO ref_move (model, name, kind, from_version, to_version, at, actor, reason, job)"
-        " VALUES (?1, ?2, iif(?3 = 0, 'create', 'move'), nullif(?3, 0), ?4, ?5, ifnull(?6, '-'), ifnull(?7, ''), ?8)",
-        "itiiittt", r->model, r->name, r->from, r->to, r->now, r->by, r->reason, r->job);
+        "INSERT INTO ref_move (model, name, kind, from_version, to_version, at, actor, reason, job, below, steps, rev)"
+        " VALUES (?1, ?2, ?3, nullif(?4, 0), nullif(?5, 0), ?6, ifnull(?7, '-'), ifnull(?8, ''), ?9, nullif(?10, 0),"
+        " nullif(?11, 0), (SELECT rev + iif(?5 = 0, 1, 0) FROM ref WHERE model = ?1 AND name = ?2))",
+        "ittiiitttii", r->model, r->name, kind, r->from, r->to, r->now, r->by, r->reason, r->job, below, r->steps);
+}
+
+int am_ref_step(struct am_db *db, const struct am_ref_step *r)
+{
+    AM_TRY(
+        am_db_exec(db,
+                   "INSERT INTO ref (model, name, kind, version, moved_at, moved_by, reason, rev)"
+                   " VALUES (?1, ?2, ?3, ?4, ?5, ifnull(?6, '-'), ifnull(?7, ''),"
+                   " 1 + ifnull((SELECT rev FROM ref_move WHERE model = ?1 AND name = ?2 ORDER BY id DESC LIMIT 1), 0))"
+                   " ON CONFLICT (model, name) DO UPDATE SET version = excluded.version, rev = ref.rev + 1,"
+                   " moved_at = excluded.moved_at, moved_by = excluded.moved_by, reason = excluded.reason",
+                   "ittiitt", r->model, r->name, r->kind, r->to, r->now, r->by, r->reason));
+    return note_move(db, r);
 }
 
 /* What a revision string could not tell from something else is no name. */
@@ -79,6 +155,11 @@ static bool name_ok(const char *name)
     size_t n = strlen(name);
     return n > 0 && n <= REF_NAME_MAX && am_file_path_ok(name) && !am_starts(name, "refs/") &&
            !am_is_hex(name, AM_COMMIT_LEN);
+}
+
+static int touch_model(struct am_db *db, int64_t model)
+{
+    return am_db_exec(db, "UPDATE model SET rev = rev + 1 WHERE id = ?1", "i", model);
 }
 
 int am_ref_set(struct am_db *db, int64_t model, const char *name, const char *kind, int64_t version, int64_t now,
@@ -106,5 +187,30 @@ int am_ref_set(struct am_db *db, int64_t model, const char *name, const char *ki
                                .reason = reason,
                                .job = job};
     AM_TRY(am_ref_step(db, &step));
-    return am_db_exec(db, "UPDATE model SET rev = rev + 1 WHERE id = ?1", "i", model);
+    return touch_model(db, model);
+}
+
+int am_ref_delete(struct am_db *db, int64_t model, const char *name, int64_t now, const char *by, const char *reason)
+{
+    if (am_streq(name, "main"))
+        return -AM_E_CONFLICT;
+    struct am_ref_step step = {.model = model, .now = now, .name = name, .by = by, .reason = reason};
+    AM_TRY(am_ref_target(db, model, name, &step.from));
+    if (!step.from)
+        return -AM_E_NOT_FOUND;
+    AM_TRY(note_move(db, &step));
+    AM_TRY(am_db_exec(db, "DELETE FROM ref WHERE model = ?1 AND name = ?2", "it", model, name));
+    return touch_model(db, model);
+}
+
+int am_ref_protect(struct am_db *db, int64_t model, const char *name, bool is_protected)
+{
+    int64_t now = 0;
+    int rc = am_db_int(db, &now, "SELECT protected FROM ref WHERE model = ?1 AND name = ?2", "it", model, name);
+    if (rc <= 0)
+        return rc < 0 ? rc : -AM_E_NOT_FOUND;
+    if ((now != 0) == is_protected)
+        return 0;
+    return am_db_exec(db, "UPDATE ref SET protected = ?3, rev = rev + 1 WHERE model = ?1 AND name = ?2", "iti", model,
+                      name, (int64_t)is_protected);
 }

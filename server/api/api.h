@@ -24,7 +24,14 @@ int am_api_queue(struct am_req *r);
 int am_api_models(struct am_req *r);
 int am_api_model_create(struct am_req *r);
 int am_api_model(struct am_req *r);
+/* refs.c, ref_put.c, ref_edit.c, ref_back.c */
 int am_api_refs(struct am_req *r);
+int am_api_ref(struct am_req *r);
+int am_api_ref_history(struct am_req *r);
+int am_api_ref_put(struct am_req *r);
+int am_api_ref_patch(struct am_req *r);
+int am_api_ref_delete(struct am_req *r);
+int am_api_ref_rollback(struct am_req *r);
 /* versions.c */
 int am_api_versions(struct am_req *r);
 int am_api_version_get(struct am_req *r);

@@ -1,5 +1,5 @@
 /*
- * models.c - models and their refs: list, create, get.
+ * models.c - models: list, create, get.
  */
 #include "core/base/clock.h"
 #include "core/base/text.h"
@@ -180,41 +180,4 @@ int am_api_model_create(struct am_req *r)
         queued = create(r, &idem);
     am_idem_end(&idem);
     return queued;
-}
-
-struct refs {
-    json_t *data;
-    const char *model, *kind;
-};
-
-static int add_ref(void *ctx, const struct am_ref_row *row)
-{
-    struct refs *c = ctx;
-    if (c->kind && !am_streq(c->kind, row->kind))
-        return 0;
-    json_t *o =
-        json_pack("{s:s, s:s, s:s, s:s, s:s, s:o, s:I, s:n, s:o, s:s?, s:s?}", "object", "ref", "model", c->model,
-                  "name", row->name, "kind", row->kind, "commit", row->commit, "number",
-                  row->number >= 0 ? json_integer(row->number) : json_null(), "revision", (json_int_t)row->revision,
-                  "policy", "moved_at", am_json_time(row->moved_at), "moved_by", row->moved_by, "reason", row->reason);
-    return json_array_append_new(c->data, o) < 0 ? -AM_E_OUT_OF_MEMORY : 0;
-}
-
-int am_api_refs(struct am_req *r)
-{
-    char name[200];
-    int queued = MHD_NO;
-    am_model_id(r, name);
-    struct am_db *db = am_reader(r, &queued);
-    if (!db)
-        return queued;
-    struct refs c = {.data = json_array(), .model = name, .kind = am_req_query(r, "kind")};
-    int rc = am_ref_list(db, name, add_ref, &c);
-    if (rc < 0) {
-        json_decref(c.data);
-        return rc == -AM_E_NOT_FOUND
-                   ? am_reply_problem(r, AM_E_NOT_FOUND, "no model %s; GET /v1/models lists what is here", name)
-                   : am_reply_error(r, rc, "the refs could not be read");
-    }
-    return am_reply_json(r, 200, am_json_list(c.data, NULL), NULL);
 }

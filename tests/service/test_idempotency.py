@@ -181,6 +181,7 @@ def test_it_is_documented(models):
         ("/v1/admin/tasks", "post"),
         ("/v1/jobs", "post"),
         ("/v1/models", "post"),
+        ("/v1/models/{ns}/{name}/refs/{ref}/rollback", "post"),
         ("/v1/models/{ns}/{name}/versions", "post"),
         ("/v1/models/{ns}/{name}/versions/{rev}/verify", "post"),
     }

@@ -210,9 +210,12 @@ static int see_refs(void *ctx, const struct am_lineage_node *n)
 static void nodes_name_their_refs(void **state)
 {
     struct fixture *f = *state;
-    char text[64], sql[128];
+    char text[64], sql[200];
     bool t;
-    snprintf(sql, sizeof sql, "INSERT INTO ref VALUES (1, 'prod', 'alias', %d, 1, 1, '', '')", (int)graph->id[5]);
+    snprintf(sql, sizeof sql,
+             "INSERT INTO ref (model, name, kind, version, moved_at, moved_by, reason)"
+             " VALUES (1, 'prod', 'alias', %d, 1, '', '')",
+             (int)graph->id[5]);
     assert_int_equal(write_sql(f, sql), 0);
     assert_int_equal(am_lineage_walk(am_store_read(f->s), graph->id[5], AM_UP, 0, 1, see_refs, see_edge, text, &t), 0);
     assert_string_equal(text, "[\"prod\"] -1");

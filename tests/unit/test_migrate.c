@@ -166,6 +166,9 @@ static void stored_version_1_goes_forward(void **state)
     assert_int_equal(number(db, "SELECT count(*) FROM model WHERE name = 'demo/base'"), 1);
     assert_int_equal(number(db, "SELECT count(*) FROM version"), 3); /* v0, v1, v2 */
     assert_int_equal(number(db, "SELECT count(*) FROM job"), 1);
+    /* main was at v0, v1, v2: each move lies on the one before it; prod was made once */
+    assert_int_equal(number(db, "SELECT count(*) FROM ref_move WHERE name = 'main' AND below = id - 1"), 2);
+    assert_int_equal(number(db, "SELECT count(*) FROM ref_move WHERE below IS NULL"), 2);
     assert_int_equal(number(db, "SELECT count(*) FROM pragma_foreign_key_check"), 0);
     am_db_close(db);
 }

@@ -201,7 +201,9 @@ static void wrong_files_write_nothing(void **state)
     assert_int_equal(insert(f, &c), -AM_E_CONFLICT);
     assert_int_equal(read_int(f, "SELECT (SELECT count(*) FROM layout) + (SELECT count(*) FROM blob)"), 0);
     assert_int_equal(read_int(f, "SELECT count(*) FROM version"), 1);
-    assert_int_equal(write_sql(f, "INSERT INTO ref VALUES (1, 'prod', 'alias', 1, 1, 1, '', '')"), 0);
+    assert_int_equal(write_sql(f, "INSERT INTO ref (model, name, kind, version, moved_at, moved_by, reason)"
+                                  " VALUES (1, 'prod', 'alias', 1, 1, '', '')"),
+                     0);
     c = two_files(m, "prod", 1);
     assert_int_equal(insert(f, &c), -AM_E_CONFLICT); /* an alias takes no commits */
 }
