@@ -90,6 +90,7 @@ void am_slot_show(struct am_slot *s, const char *uid)
     snprintf(s->shown, sizeof s->shown, "%s", uid);
     s->cancel_asked = false;
     s->progress = (struct am_progress){.eta_seconds = -1};
+    atomic_fetch_add(&s->e->changes, 1);
     pthread_mutex_unlock(&s->e->lock);
     am_speed_reset(&s->speed);
 }
@@ -151,6 +152,11 @@ bool am_engine_progress(struct am_engine *e, const char *uid, struct am_progress
         *ret = s->progress;
     pthread_mutex_unlock(&e->lock);
     return s != NULL;
+}
+
+uint64_t am_engine_changes(const struct am_engine *e)
+{
+    return atomic_load(&e->changes);
 }
 
 bool am_engine_confinement(struct am_engine *e, unsigned *ret_holds)

@@ -31,6 +31,8 @@ void am_engine_wake(struct am_engine *e);                    /* (any thread) som
 void am_engine_cancel(struct am_engine *e, const char *uid); /* (any thread) the row says cancelling: stop its worker */
 bool am_engine_progress(struct am_engine *e, const char *uid,
                         struct am_progress *ret); /* (any thread) false: not running here */
+/* (any thread) A number that changes with all that am_engine_progress() tells: equal before and after, nothing has. */
+uint64_t am_engine_changes(const struct am_engine *e);
 /* (any thread) Blocks until the job has ended or the time is over: true = ended. */
 bool am_engine_wait(struct am_engine *e, const char *uid, int64_t timeout_ms);
 unsigned am_engine_running(struct am_engine *e); /* (any thread) */

@@ -109,6 +109,7 @@ void am_slot_end(struct am_slot *s)
         snprintf(s->progress.phase, sizeof s->progress.phase, "publish");
         s->progress.updated_at = am_now_ms();
         s->progress.eta_seconds = -1;
+        atomic_fetch_add(&s->e->changes, 1);
         pthread_mutex_unlock(&s->e->lock);
     }
     if (uv_queue_work(s->e->loop, &s->work, end_work, end_after) < 0)

@@ -16,6 +16,7 @@
 #include "server/records.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 enum am_slot_phase { AM_SLOT_FREE, AM_SLOT_CLAIM, AM_SLOT_PREPARE, AM_SLOT_RUN, AM_SLOT_TASK, AM_SLOT_END };
 
@@ -82,11 +83,12 @@ struct am_engine {
     uv_async_t async;
     uv_timer_t retry;
     pthread_mutex_t lock;
-    pthread_cond_t ended; /* (lock) broadcast at every end of a job */
-    uint64_t ends;        /* (lock) how many ends there were */
-    bool hello;           /* (lock) a worker has said hello, and what bounds it: */
-    unsigned holds;       /* (lock) enum am_holds */
-    bool woken, closed;   /* (lock) closed: the async handle may no longer be touched */
+    pthread_cond_t ended;         /* (lock) broadcast at every end of a job */
+    uint64_t ends;                /* (lock) how many ends there were */
+    bool hello;                   /* (lock) a worker has said hello, and what bounds it: */
+    unsigned holds;               /* (lock) enum am_holds */
+    atomic_uint_fast64_t changes; /* (lock to write) of what slots show: uid, progress */
+    bool woken, closed;           /* (lock) closed: the async handle may no longer be touched */
 };
 
 /* engine.c */

@@ -115,6 +115,7 @@ static void on_record_kind(void *arg, enum am_record kind)
     am_failpoint("engine.progress");
     pthread_mutex_lock(&s->e->lock);
     am_progress_take(&s->progress, &s->speed, &s->records.progress, s->heard, am_now_ms());
+    atomic_fetch_add(&s->e->changes, 1);
     pthread_mutex_unlock(&s->e->lock);
 }
 

@@ -34,6 +34,7 @@ static void on_progress(void *arg, const struct am_work_step *step)
     snprintf(r.unit, sizeof r.unit, "%s", step->unit);
     pthread_mutex_lock(&s->e->lock);
     am_progress_take(&s->progress, &s->speed, &r, am_mono_ms(), am_now_ms());
+    atomic_fetch_add(&s->e->changes, 1);
     pthread_mutex_unlock(&s->e->lock);
 }
 

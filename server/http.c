@@ -177,7 +177,7 @@ refused:
     return (enum MHD_Result)queued;
 }
 
-static enum MHD_Result parse_body_and_answer(struct am_req *r)
+static enum MHD_Result parse_body_and_answer(struct am_req *r, const char *path)
 {
     if (r->too_large)
         return (enum MHD_Result)am_reply_problem(r, AM_E_TOO_LARGE,
@@ -195,6 +195,9 @@ static enum MHD_Result parse_body_and_answer(struct am_req *r)
     if (atomic_load(&r->srv->draining) && strcmp(r->route->method, "GET") != 0)
         return (enum MHD_Result)am_reply_problem(r, AM_E_SHUTTING_DOWN,
                                                  "the service is stopping; try again in a few seconds");
+    int queued;
+    if (r->route->body & AM_CACHED && am_reply_again(r, path, &queued))
+        return (enum MHD_Result)queued;
     return (enum MHD_Result)r->route->handler(r);
 }
 
@@ -233,7 +236,7 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *conn, const 
     }
     if (r->refused)
         return MHD_YES;
-    return r->hold.then ? (enum MHD_Result)am_hold_answer(r) : parse_body_and_answer(r);
+    return r->hold.then ? (enum MHD_Result)am_hold_answer(r) : parse_body_and_answer(r, url);
 }
 
 static void on_completed(void *cls, struct MHD_Connection *conn, void **con_cls, enum MHD_RequestTerminationCode why)

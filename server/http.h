@@ -8,6 +8,7 @@
 
 #include "core/base/buf.h"
 #include "core/table/table.h"
+#include "server/cache.h"
 #include "server/config.h"
 #include "server/engine.h"
 #include "storage/store.h"
@@ -33,6 +34,7 @@ struct am_server {
     struct am_table table;
     char *openapi; /* the document, as text */
     struct MHD_Daemon *mhd;
+    struct am_cache *cache;
     char url[256]; /* http://127.0.0.1:8420, as bound */
     int64_t started_at;
     struct am_flight flight;
@@ -68,8 +70,10 @@ struct am_req {
     bool replayed; /* the answer is one that was given before */
     bool refused;  /* answered at the first call; the rest is ignored */
     bool too_large;
-    size_t skipped;   /* bytes of a body that is too large */
-    int64_t deadline; /* monotonic ms */
+    const char *keep;      /* AM_CACHED: the path under which the answer may be kept, ... */
+    struct am_stamp stamp; /* ... if this is still the stamp after reading; NULL: it may not */
+    size_t skipped;        /* bytes of a body that is too large */
+    int64_t deadline;      /* monotonic ms */
     struct am_hold hold;
 };
 

@@ -139,8 +139,9 @@ static int start(struct daemon *d, char *why, size_t cap)
     AM_TRY(open_store(d, why, cap));
     snprintf(why, cap, "out of memory");
     s->openapi = am_openapi(&s->table);
+    s->cache = am_cache_new();
     s->engine = am_engine_new(&d->loop, s->store, &d->cfg, s->table.sha256);
-    if (!s->openapi || !s->engine)
+    if (!s->openapi || !s->cache || !s->engine)
         return -AM_E_OUT_OF_MEMORY;
     return am_http_start(s, why, cap);
 }
@@ -167,6 +168,7 @@ static void shut_down(struct daemon *d)
     uv_loop_close(&d->loop);
     am_table_done(&d->server.table);
     free(d->server.openapi);
+    am_cache_free(d->server.cache);
     am_config_done(&d->cfg);
 }
 

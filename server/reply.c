@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define JSON_TYPE "application/json; charset=utf-8"
+
 int am_reply_queue(struct am_req *r, int status, struct MHD_Response *response, const char *const *headers)
 {
     if (!response)
@@ -61,7 +63,7 @@ static int reply_json_as(struct am_req *r, int status, const char *type, json_t 
 
 int am_reply_json(struct am_req *r, int status, json_t *body, const char *const *headers)
 {
-    return reply_json_as(r, status, "application/json; charset=utf-8", body, headers);
+    return reply_json_as(r, status, JSON_TYPE, body, headers);
 }
 
 bool am_etag_matches(struct am_req *r, const char *header, const char *etag)
@@ -100,17 +102,70 @@ bool am_req_if_match(struct am_req *r, const char *etag, int *ret_queued)
     return false;
 }
 
-int am_reply_resource(struct am_req *r, json_t *body, const char *etag)
+/* false: a commit is under way. */
+static bool stamp(const struct am_req *r, struct am_stamp *ret)
+{
+    *ret = (struct am_stamp){am_store_generation(r->srv->store), am_engine_changes(r->srv->engine)};
+    return ret->store % 2 == 0;
+}
+
+static struct am_answer *render(const json_t *body, const char *etag)
+{
+    char *text = body ? json_dumps(body, JSON_COMPACT | JSON_REAL_PRECISION(17)) : NULL;
+    size_t n = text ? strlen(text) : 0;
+    struct am_answer *a = text ? am_answer_new(n + 1, etag) : NULL;
+    if (a) {
+        memcpy(a->text, text, n);
+        a->text[n] = '\n';
+    }
+    free(text);
+    return a;
+}
+
+/* Takes over the caller's reference. */
+static int reply_answer(struct am_req *r, struct am_answer *a)
 {
     char quoted[160];
-    snprintf(quoted, sizeof quoted, "\"%s\"", etag);
+    struct MHD_Response *response;
+    snprintf(quoted, sizeof quoted, "\"%s\"", a->etag);
     const char *headers[] = {MHD_HTTP_HEADER_ETAG, quoted, MHD_HTTP_HEADER_CACHE_CONTROL, "no-cache", NULL};
-    if (am_etag_matches(r, MHD_HTTP_HEADER_IF_NONE_MATCH, etag)) {
-        json_decref(body);
-        return am_reply_queue(r, MHD_HTTP_NOT_MODIFIED,
-                              MHD_create_response_from_buffer(0, (void *)"", MHD_RESPMEM_PERSISTENT), headers);
+    if (am_etag_matches(r, MHD_HTTP_HEADER_IF_NONE_MATCH, a->etag)) {
+        am_answer_unref(a);
+        response = MHD_create_response_from_buffer(0, (void *)"", MHD_RESPMEM_PERSISTENT);
+        return am_reply_queue(r, MHD_HTTP_NOT_MODIFIED, response, headers);
     }
-    return am_reply_json(r, MHD_HTTP_OK, body, headers);
+    response = MHD_create_response_from_buffer_with_free_callback_cls(a->n, a->text, am_answer_unref, a);
+    if (!response) {
+        am_answer_unref(a);
+        return MHD_NO;
+    }
+    MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, JSON_TYPE);
+    return am_reply_queue(r, MHD_HTTP_OK, response, headers);
+}
+
+int am_reply_resource(struct am_req *r, json_t *body, const char *etag)
+{
+    bool known = !r->keep && am_etag_matches(r, MHD_HTTP_HEADER_IF_NONE_MATCH, etag); /* its text is not needed */
+    struct am_answer *a = known ? am_answer_new(0, etag) : render(body, etag);
+    struct am_stamp now;
+    json_decref(body);
+    if (!a)
+        return MHD_NO;
+    if (r->keep && stamp(r, &now) && now.store == r->stamp.store && now.engine == r->stamp.engine)
+        am_cache_put(r->srv->cache, r->keep, now, a);
+    return reply_answer(r, a);
+}
+
+bool am_reply_again(struct am_req *r, const char *path, int *ret_queued)
+{
+    if (am_req_header(r, "Prefer") || !stamp(r, &r->stamp)) /* it may wait for a change */
+        return false;
+    struct am_answer *a = am_cache_get(r->srv->cache, path, r->stamp);
+    if (a)
+        *ret_queued = reply_answer(r, a);
+    else
+        r->keep = path;
+    return a != NULL;
 }
 
 int am_reply_text(struct am_req *r, const char *content_type, char *text, size_t n)

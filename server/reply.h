@@ -14,6 +14,9 @@
 int am_reply_json(struct am_req *r, int status, json_t *body /* stolen */, const char *const *headers);
 /* With a strong ETag; answers 304 when If-None-Match names it. */
 int am_reply_resource(struct am_req *r, json_t *body /* stolen */, const char *etag);
+/* For routes with AM_CACHED: true when an answer of before is still the one to give, and was queued. Else what
+   am_reply_resource() will say is kept for others. */
+bool am_reply_again(struct am_req *r, const char *path, int *ret_queued);
 int am_reply_text(struct am_req *r, const char *content_type, char *text /* freed */, size_t n);
 int am_reply_problem(struct am_req *r, int code, const char *fmt, ...) AM_PRINTF(3, 4);
 /* One fault for one place in the request. */

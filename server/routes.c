@@ -39,7 +39,7 @@ const struct am_route am_routes[] = {
      "Models, versions, files", "models by name; `search` is a part of the name", NULL},
     {"POST", "/v1/models", am_api_model_create, AM_BODY_JSON | AM_IDEM, "", 201, "Model", "Models, versions, files",
      "create: `{\"id\",\"description\"?,\"private\"?,\"labels\"?}`; makes `main` at the empty v0", "ModelRequest"},
-    {"GET", M, am_api_model, AM_BODY_NONE, "", 200, "Model", "Models, versions, files", "one model", NULL},
+    {"GET", M, am_api_model, AM_CACHED, "", 200, "Model", "Models, versions, files", "one model", NULL},
     {"GET", M "/versions", am_api_versions, AM_BODY_NONE, "after limit", 200, "VersionList", "Models, versions, files",
      "newest first", NULL},
     {"POST", M "/versions", am_api_register, AM_BODY_JSON | AM_IDEM, "", 201, "Version", "Models, versions, files",
@@ -47,7 +47,7 @@ const struct am_route am_routes[] = {
      "`{\"from\":{\"path\"},\"mode\":\"copy\"?,\"branch\"?,\"message\"?,\"metadata\"?}`; 202 with a task when it takes "
      "longer",
      "RegisterRequest"},
-    {"GET", V, am_api_version_get, AM_BODY_NONE, "", 200, "Version", "Models, versions, files", "one version", NULL},
+    {"GET", V, am_api_version_get, AM_CACHED, "", 200, "Version", "Models, versions, files", "one version", NULL},
     {"GET", V "/files", am_api_files, AM_BODY_NONE, "layout", 200, "FileList", "Models, versions, files", "its files",
      NULL},
     {"GET", V "/files/{path}", am_api_file, AM_BODY_NONE, "layout", 200, "File", "Models, versions, files",
@@ -69,8 +69,7 @@ const struct am_route am_routes[] = {
 
     {"GET", M "/refs", am_api_refs, AM_BODY_NONE, "kind after limit", 200, "RefList", "Refs",
      "branches, tags and aliases by name", NULL},
-    {"GET", M "/refs/{ref}", am_api_ref, AM_BODY_NONE, "", 200, "Ref", "Refs", "one ref; its ETag is its revision",
-     NULL},
+    {"GET", M "/refs/{ref}", am_api_ref, AM_CACHED, "", 200, "Ref", "Refs", "one ref; its ETag is its revision", NULL},
     {"PUT", M "/refs/{ref}", am_api_ref_put, AM_BODY_JSON, "", 200, "Ref", "Refs",
      "create (201; `If-None-Match: *` or `\"from\":null`) or move (`If-Match` or `\"from\":\"<rev>\"`): "
      "`{\"to\",\"from\"?,\"kind\"?,\"reason\"?,\"force\"?}`",
@@ -95,7 +94,7 @@ const struct am_route am_routes[] = {
      "what a job would read, write and need, and every reason to refuse it; stores nothing", "JobRequest"},
     {"GET", "/v1/jobs", am_api_jobs, AM_BODY_NONE, "status type method model after limit", 200, "JobList", "Jobs",
      "newest first; `type=task` shows the store's own tasks", NULL},
-    {"GET", "/v1/jobs/{id}", am_api_job, AM_BODY_NONE, "", 200, "Job", "Jobs", "one job with progress, result or error",
+    {"GET", "/v1/jobs/{id}", am_api_job, AM_CACHED, "", 200, "Job", "Jobs", "one job with progress, result or error",
      NULL},
     {"POST", "/v1/jobs/{id}/cancel", am_api_job_cancel, AM_BODY_NONE, "", 202, "Job", "Jobs",
      "ask it to stop; 409 `job-terminal` after the end", NULL},
@@ -125,41 +124,43 @@ static size_t split(char *path, char **seg, size_t max)
     return n;
 }
 
-#define SEGMENTS 16
-struct cut {
-    char pattern[160];
-    char *want[SEGMENTS];
-    size_t n;
-    bool rest;
-};
+#define SEGMENTS 64
 
-static void cut_pattern(struct cut *c, const struct am_route *route)
+/* Whether the segments of a path fit a pattern; a last {path+} takes one or more. */
+static bool matches(const char *pattern, char *const *seg, size_t n)
 {
-    snprintf(c->pattern, sizeof c->pattern, "%s", route->pattern);
-    c->n = split(c->pattern, c->want, SEGMENTS);
-    c->rest = c->n && am_ends(c->want[c->n - 1], "+}");
-}
-
-static bool matches(const struct cut *c, char *const *seg, size_t n)
-{
-    if (c->rest ? n < c->n : n != c->n)
-        return false;
-    for (size_t i = 0; i < c->n; i++)
-        if (c->want[i][0] != '{' && strcmp(c->want[i], seg[i]) != 0)
+    size_t i = 0;
+    for (const char *p = pattern; *p == '/'; i++) {
+        if (i == n)
             return false;
-    return true;
+        const char *s = seg[i];
+        if (*++p == '{') {
+            p += strcspn(p, "/");
+            if (!*p && p[-2] == '+')
+                return true;
+            continue;
+        }
+        for (; *p && *p != '/' && *p == *s; p++)
+            s++;
+        if ((*p && *p != '/') || *s)
+            return false;
+    }
+    return i == n;
 }
 
 /* Decodes the segments under {…} into r->arg. The rest of a {path+} keeps its slashes. */
-static int take_args(struct am_req *r, const struct cut *c, char *const *seg, size_t n)
+static int take_args(struct am_req *r, const char *pattern, char *const *seg, size_t n)
 {
-    size_t k = 0;
-    for (size_t i = 0; i < c->n && k < AM_ROUTE_ARGS; i++) {
-        if (c->want[i][0] != '{')
+    size_t i = 0, k = 0;
+    for (const char *p = pattern; *p == '/' && k < AM_ROUTE_ARGS; i++) {
+        size_t len = strcspn(++p, "/");
+        bool is_arg = *p == '{', rest = !p[len] && p[len - 2] == '+';
+        p += len;
+        if (!is_arg)
             continue;
         struct am_buf b;
         am_buf_init(&b, 8192);
-        for (size_t j = i; j < (c->rest && i + 1 == c->n ? n : i + 1); j++) {
+        for (size_t j = i; j < (rest ? n : i + 1); j++) {
             int rc = am_url_decode(seg[j]);
             if (rc == 0)
                 rc = am_buf_printf(&b, "%s%s", j > i ? "/" : "", seg[j]);
@@ -184,24 +185,22 @@ static void add_allow(char *allow, size_t cap, const char *method)
 
 int am_route_find(struct am_req *r, const char *method, const char *path, char *allow, size_t allow_cap)
 {
-    char *seg[SEGMENTS * 4];
+    char *seg[SEGMENTS];
     const char *as = strcmp(method, "HEAD") == 0 ? "GET" : method;
     if (strlen(path) > 8000)
         return -AM_E_NOT_FOUND;
     r->path = strdup(path);
     if (!r->path)
         return -AM_E_OUT_OF_MEMORY;
-    size_t n = split(r->path, seg, sizeof seg / sizeof *seg);
-    if (n > sizeof seg / sizeof *seg)
+    size_t n = split(r->path, seg, SEGMENTS);
+    if (n > SEGMENTS)
         return -AM_E_NOT_FOUND;
     for (const struct am_route *row = am_routes; row->method; row++) {
-        struct cut c;
-        cut_pattern(&c, row);
-        if (!matches(&c, seg, n))
+        if (!matches(row->pattern, seg, n))
             continue;
         if (strcmp(row->method, as) == 0) {
             r->route = row;
-            return take_args(r, &c, seg, n);
+            return take_args(r, row->pattern, seg, n);
         }
         add_allow(allow, allow_cap, row->method);
     }

@@ -10,8 +10,10 @@
 enum { /* am_route.body, as bits */
        AM_BODY_NONE = 0,
        AM_BODY_JSON = 1,
-       AM_IDEM = 2,    /* honours Idempotency-Key */
-       AM_IF_MATCH = 4 /* refuses to work without If-Match (am_req_if_match) */
+       AM_IDEM = 2,     /* honours Idempotency-Key */
+       AM_IF_MATCH = 4, /* refuses to work without If-Match (am_req_if_match) */
+       AM_CACHED = 256  /* what it answers depends on its path, the store and the engine's progress alone, and goes out
+                           by  am_reply_resource() */
 };
 
 struct am_route {

@@ -175,6 +175,11 @@ int am_store_aside(struct am_store *s, int (*fn)(struct am_db *db, void *arg), v
     return am_writer_aside(s->writer, fn, arg);
 }
 
+uint64_t am_store_generation(const struct am_store *s)
+{
+    return am_writer_generation(s->writer);
+}
+
 struct am_db *am_store_read(struct am_store *s)
 {
     return am_readers_get(s->readers);

@@ -33,7 +33,14 @@ struct am_writer {
     unsigned waiting;
     bool stop;
     int frames_done; /* of the log, at the last checkpoint */
+    atomic_uint_fast64_t generation;
 };
+
+/* Odd from before something may become visible until after it has (am_store_generation). */
+static void turn(struct am_writer *w)
+{
+    atomic_fetch_add(&w->generation, 1);
+}
 
 static void run_one(struct am_db *db, struct command *c)
 {
@@ -60,8 +67,9 @@ static void fail_group(struct am_db *db, struct command *group, int rc)
     }
 }
 
-static void run_group(struct am_db *db, struct command *group)
+static void run_group(struct am_writer *w, struct command *group)
 {
+    struct am_db *db = w->db;
     int rc = am_db_script(db, "BEGIN IMMEDIATE");
     if (rc < 0) {
         fail_group(db, group, rc);
@@ -75,7 +83,9 @@ static void run_group(struct am_db *db, struct command *group)
         }
     }
     am_failpoint("writer.before_commit");
+    turn(w);
     rc = am_db_script(db, "COMMIT");
+    turn(w);
     am_failpoint("writer.after_commit");
     if (rc < 0)
         fail_group(db, group, rc);
@@ -157,15 +167,18 @@ static void *work(void *arg)
             break;
         pthread_mutex_unlock(&w->mutex);
         if (group)
-            run_group(w->db, group);
+            run_group(w, group);
         else if (!aside)
             empty_log(w);
         pthread_mutex_lock(&w->mutex);
         wake_all(group);
         pthread_mutex_unlock(&w->mutex);
         keep_log_short(w);
-        if (aside)
+        if (aside) {
+            turn(w);
             aside->rc = aside->fn(w->db, aside->arg);
+            turn(w);
+        }
         pthread_mutex_lock(&w->mutex);
         wake_all(aside);
     }
@@ -227,6 +240,11 @@ int am_writer_run(struct am_writer *w, int (*fn)(struct am_db *db, void *arg), v
 int am_writer_aside(struct am_writer *w, int (*fn)(struct am_db *db, void *arg), void *arg)
 {
     return run_and_wait(w, &w->aside_last, fn, arg);
+}
+
+uint64_t am_writer_generation(const struct am_writer *w)
+{
+    return atomic_load(&w->generation);
 }
 
 void am_writer_stop(struct am_writer *w)
