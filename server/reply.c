@@ -102,11 +102,9 @@ bool am_req_if_match(struct am_req *r, const char *etag, int *ret_queued)
     return false;
 }
 
-/* false: a commit is under way. */
-static bool stamp(const struct am_req *r, struct am_stamp *ret)
+static struct am_stamp stamp_now(const struct am_req *r)
 {
-    *ret = (struct am_stamp){am_store_generation(r->srv->store), am_engine_changes(r->srv->engine)};
-    return ret->store % 2 == 0;
+    return (struct am_stamp){am_store_generation(r->srv->store), am_engine_changes(r->srv->engine)};
 }
 
 static struct am_answer *render(const json_t *body, const char *etag)
@@ -147,19 +145,19 @@ int am_reply_resource(struct am_req *r, json_t *body, const char *etag)
 {
     bool known = !r->keep && am_etag_matches(r, MHD_HTTP_HEADER_IF_NONE_MATCH, etag); /* its text is not needed */
     struct am_answer *a = known ? am_answer_new(0, etag) : render(body, etag);
-    struct am_stamp now;
     json_decref(body);
     if (!a)
         return MHD_NO;
-    if (r->keep && stamp(r, &now) && now.store == r->stamp.store && now.engine == r->stamp.engine)
-        am_cache_put(r->srv->cache, r->keep, now, a);
+    if (r->keep)
+        am_cache_put(r->srv->cache, r->keep, r->stamp, stamp_now(r), a);
     return reply_answer(r, a);
 }
 
 bool am_reply_again(struct am_req *r, const char *path, int *ret_queued)
 {
-    if (am_req_header(r, "Prefer") || !stamp(r, &r->stamp)) /* it may wait for a change */
+    if (am_req_header(r, "Prefer")) /* it may wait for a change */
         return false;
+    r->stamp = stamp_now(r);
     struct am_answer *a = am_cache_get(r->srv->cache, path, r->stamp);
     if (a)
         *ret_queued = reply_answer(r, a);
