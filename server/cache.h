@@ -18,7 +18,7 @@
 #define AM_CACHE_KEY 256 /* bytes of a path, its end included; a longer one is not kept */
 
 struct am_stamp {
-    uint64_t store;  /* am_store_generation(): odd while a commit is under way, when nothing counts */
+    uint64_t store;  /* am_store_generation(): odd while a commit becomes visible, when nothing counts */
     uint64_t engine; /* am_engine_changes() */
 };
 

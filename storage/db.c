@@ -94,7 +94,7 @@ struct am_db *am_db_open(const char *path, bool writable, char *why, size_t why_
     db->writable = writable;
     db->deadline = INT64_MAX;
     int flags = SQLITE_OPEN_NOMUTEX | (writable ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READONLY);
-    int rc = sqlite3_open_v2(path, &db->sq, flags, NULL);
+    int rc = sqlite3_open_v2(path, &db->sq, flags, writable ? am_vfs_log() : NULL);
     if (rc == SQLITE_OK) {
         sqlite3_extended_result_codes(db->sq, 1);
         sqlite3_busy_timeout(db->sq, 5000);

@@ -22,6 +22,10 @@ struct am_db; /* one connection with its statement cache; used by one thread at 
 
 struct am_db *am_db_open(const char *path, bool writable, char *why, size_t why_cap); /* NULL: the reason is in `why` */
 void am_db_close(struct am_db *db);
+/* COMMIT; synced(arg) is called when it is on the disk and about to become visible to readers, perhaps earlier, and not
+   when there is nothing to commit. For the writer's connection. */
+int am_db_commit(struct am_db *db, void (*synced)(void *arg), void *arg);
+const char *am_vfs_log(void); /* vfs_log.c: the VFS of such a connection, NULL = the default one */
 const char *am_db_why(struct am_db *db);
 int am_db_err(struct am_db *db);                     /* the last error as -AM_E_..., 0 when there is none */
 int am_db_script(struct am_db *db, const char *sql); /* several statements */

@@ -38,7 +38,7 @@ int am_store_write(struct am_store *s, int (*fn)(struct am_db *db, void *arg), v
 /* Runs fn(db, arg) on the writer's connection outside any transaction, between two groups of commands, and returns fn's
    result. For the steps of a backup: each holds up everybody's commits, so it is to be short. */
 int am_store_aside(struct am_store *s, int (*fn)(struct am_db *db, void *arg), void *arg);
-/* A number that changes with every commit, before am_store_write() returns; odd while one may be under way. Two reads
+/* A number that changes with every commit, before am_store_write() returns; odd while one becomes visible. Two reads
    of one even number, one before and one after reading rows, mean that the rows are those of this number's state. */
 uint64_t am_store_generation(const struct am_store *s);
 /* This thread's read-only connection (opened on first use). NULL: the database cannot be opened. */

@@ -36,9 +36,16 @@ struct am_writer {
     atomic_uint_fast64_t generation;
 };
 
-/* Odd from before something may become visible until after it has (am_store_generation). */
-static void turn(struct am_writer *w)
+/* am_store_generation() is odd from before something becomes visible until after it has. */
+static void before_visible(void *arg)
 {
+    struct am_writer *w = arg;
+    atomic_fetch_or(&w->generation, 1);
+}
+
+static void after_visible(struct am_writer *w)
+{
+    before_visible(w);
     atomic_fetch_add(&w->generation, 1);
 }
 
@@ -83,9 +90,8 @@ static void run_group(struct am_writer *w, struct command *group)
         }
     }
     am_failpoint("writer.before_commit");
-    turn(w);
-    rc = am_db_script(db, "COMMIT");
-    turn(w);
+    rc = am_db_commit(db, before_visible, w);
+    after_visible(w);
     am_failpoint("writer.after_commit");
     if (rc < 0)
         fail_group(db, group, rc);
@@ -175,9 +181,9 @@ static void *work(void *arg)
         pthread_mutex_unlock(&w->mutex);
         keep_log_short(w);
         if (aside) {
-            turn(w);
+            before_visible(w);
             aside->rc = aside->fn(w->db, aside->arg);
-            turn(w);
+            after_visible(w);
         }
         pthread_mutex_lock(&w->mutex);
         wake_all(aside);

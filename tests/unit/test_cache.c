@@ -227,6 +227,46 @@ static void generation_is_even_at_rest_and_grows_with_commits(void **state)
     assert_true(after > now && after % 2 == 0);
 }
 
+/* What another connection says at the moment that am_db_commit() tells. */
+struct moment {
+    struct fixture *f;
+    int64_t count;
+    int calls;
+};
+
+static void look_from_outside(void *arg)
+{
+    struct moment *m = arg;
+    m->calls++;
+    m->count = read_int(m->f, "SELECT count(*) FROM t");
+}
+
+static void synced_is_before_visible(void **state)
+{
+    struct fixture *f = *state;
+    char path[128], why[256];
+    assert_int_equal(write_sql(f, "CREATE TABLE t (v INTEGER)"), 0);
+    snprintf(path, sizeof path, "%s/amendd.db", f->dir);
+    struct am_db *db = am_db_open(path, true, why, sizeof why);
+    assert_non_null(db);
+    for (int i = 0; i < 3; i++) {
+        struct moment m = {.f = f};
+        if (i == 1) /* the log begins anew: its header is synced first */
+            assert_int_equal(am_db_checkpoint(db, true), 0);
+        assert_int_equal(am_db_script(db, "BEGIN IMMEDIATE; INSERT INTO t VALUES (1)"), 0);
+        assert_int_equal(am_db_commit(db, look_from_outside, &m), 0);
+        assert_int_equal(m.calls, 1);
+        assert_int_equal(m.count, i);
+        assert_int_equal(read_int(f, "SELECT count(*) FROM t"), i + 1);
+        m.calls = 0;
+        assert_int_equal(am_db_script(db, "BEGIN IMMEDIATE"), 0);
+        assert_int_equal(am_db_commit(db, look_from_outside, &m), 0); /* nothing to commit */
+        assert_int_equal(am_db_script(db, "INSERT INTO t VALUES (2); DELETE FROM t WHERE v = 2"), 0);
+        assert_int_equal(m.calls, 0); /* others' commits are not told */
+    }
+    am_db_close(db);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -236,6 +276,7 @@ int main(void)
         cmocka_unit_test(large_texts_and_long_keys_are_not_kept),
         cmocka_unit_test(same_key_takes_one_place),
         cmocka_unit_test_setup_teardown(never_older_than_a_write_that_returned, fixture_open, fixture_close),
+        cmocka_unit_test_setup_teardown(synced_is_before_visible, fixture_open, fixture_close),
         cmocka_unit_test_setup_teardown(generation_is_even_at_rest_and_grows_with_commits, fixture_open, fixture_close),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
