@@ -1,11 +1,12 @@
 /*
  * load.c - GETs one path over N kept-open connections for some seconds and counts what comes back.
  *
- * load HOST PORT PATH CONNECTIONS SECONDS [HEADER-LINE ...] prints one JSON object. One thread and one epoll: each
- * connection has one request on its way at a time (no pipelining). A full answer is a status of 200 and as many bytes
- * of body as Content-Length says; 304 is counted apart, everything else as a failure, and so is a connection that the
- * other side closes. Latency goes from the write of a request to the last byte of its answer; it includes the time an
- * answer lay in the socket while this program was busy with another one, as it would for a client.
+ * load HOST PORT PATH CONNECTIONS SECONDS RATE [HEADER-LINE ...] prints one JSON object. One thread and one epoll: each
+ * connection has one request on its way at a time (no pipelining). RATE 0: the next goes out as soon as the answer is
+ * there; else so many a second in all, by a timetable, and latency counts from the time in it. A full answer is a
+ * status of 200 and as many bytes of body as Content-Length says; 304 is counted apart, everything else as a failure,
+ * and so is a connection that the other side closes. Latency goes from a request to the last byte of its answer; it
+ * includes the time an answer lay in the socket while this program was busy with another one, as it would for a client.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -31,7 +32,7 @@ struct line {
     int fd;
     size_t got, want; /* want: bytes of the whole answer, 0 while its head is not there */
     int status;
-    int64_t began;
+    int64_t began, due; /* due: of the next request, while none is on its way; 0: one is */
     char *in;
 };
 
@@ -43,6 +44,7 @@ struct tally {
 
 static char request[8192];
 static size_t request_len;
+static int64_t period; /* ns between two requests of a connection; 0: no timetable */
 static struct sockaddr_in peer;
 
 static int64_t now_ns(void)
@@ -106,7 +108,8 @@ static void dial(struct line *c, int poll)
 static int ask(struct line *c)
 {
     c->got = c->want = 0;
-    c->began = now_ns();
+    c->began = c->due ? c->due : now_ns();
+    c->due = 0;
     return write(c->fd, request, request_len) == (ssize_t)request_len ? 0 : -1;
 }
 
@@ -160,19 +163,40 @@ static int on_bytes(struct line *c, struct tally *t)
         if (c->got > c->want)
             return 0; /* more than was asked for */
         count(t, c);
-        return ask(c) == 0;
+        if (!period)
+            return ask(c) == 0;
+        c->due = c->began + period;
+        c->got = c->want = 0;
+        return c->due > now_ns() || ask(c) == 0;
     }
+}
+
+static void ask_or_die(struct line *c)
+{
+    if (ask(c) < 0)
+        die("write");
+}
+
+static void ask_those_due(struct line *lines, size_t n)
+{
+    int64_t now = now_ns();
+    for (size_t i = 0; i < n; i++)
+        if (lines[i].due && lines[i].due <= now)
+            ask_or_die(&lines[i]);
 }
 
 static void run(struct line *lines, size_t n, double seconds, int poll, struct tally *t)
 {
     int64_t end = now_ns() + (int64_t)(seconds * 1e9);
     struct epoll_event ready[64];
-    for (size_t i = 0; i < n; i++)
-        if (ask(&lines[i]) < 0)
-            die("write");
+    for (size_t i = 0; i < n; i++) {
+        lines[i].due = period ? now_ns() + period * (int64_t)i / (int64_t)n : 0;
+        if (!period)
+            ask_or_die(&lines[i]);
+    }
     for (int64_t now = now_ns(); now < end; now = now_ns()) {
-        int k = epoll_wait(poll, ready, 64, (int)((end - now) / 1000000) + 1);
+        int k = epoll_wait(poll, ready, 64, period ? 1 : (int)((end - now) / 1000000) + 1);
+        ask_those_due(lines, n);
         for (int i = 0; i < k; i++) {
             struct line *c = ready[i].data.ptr;
             if (on_bytes(c, t))
@@ -180,8 +204,7 @@ static void run(struct line *lines, size_t n, double seconds, int poll, struct t
             t->closed++;
             close(c->fd);
             dial(c, poll);
-            if (ask(c) < 0)
-                die("write");
+            ask_or_die(c);
         }
     }
 }
@@ -203,7 +226,7 @@ static void print(const struct tally *t, double seconds)
 static void build_request(char **argv, int argc)
 {
     int n = snprintf(request, sizeof request, "GET %s HTTP/1.1\r\nHost: %s:%s\r\n", argv[3], argv[1], argv[2]);
-    for (int i = 6; i < argc && n > 0 && (size_t)n < sizeof request; i++)
+    for (int i = 7; i < argc && n > 0 && (size_t)n < sizeof request; i++)
         n += snprintf(request + n, sizeof request - (size_t)n, "%s\r\n", argv[i]);
     if (n > 0 && (size_t)n < sizeof request)
         n += snprintf(request + n, sizeof request - (size_t)n, "\r\n");
@@ -216,12 +239,13 @@ static void build_request(char **argv, int argc)
 
 int main(int argc, char **argv)
 {
-    long n = argc > 5 ? strtol(argv[4], NULL, 10) : 0;
-    double seconds = argc > 5 ? strtod(argv[5], NULL) : 0;
-    if (n < 1 || n > CONNECTIONS_MAX || seconds <= 0) {
-        fprintf(stderr, "usage: load HOST PORT PATH CONNECTIONS SECONDS [HEADER-LINE ...]\n");
+    long n = argc > 6 ? strtol(argv[4], NULL, 10) : 0;
+    double seconds = argc > 6 ? strtod(argv[5], NULL) : 0, rate = argc > 6 ? strtod(argv[6], NULL) : -1;
+    if (n < 1 || n > CONNECTIONS_MAX || seconds <= 0 || rate < 0) {
+        fprintf(stderr, "usage: load HOST PORT PATH CONNECTIONS SECONDS RATE [HEADER-LINE ...]\n");
         return 2;
     }
+    period = rate > 0 ? (int64_t)((double)n / rate * 1e9) : 0;
     build_request(argv, argc);
     peer = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons((uint16_t)strtoul(argv[2], NULL, 10))};
     if (inet_pton(AF_INET, argv[1], &peer.sin_addr) != 1)
