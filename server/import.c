@@ -34,6 +34,7 @@ struct walk {
     struct am_roots roots;
     struct am_faults *faults;
     size_t entries, cap;
+    size_t links; /* that were followed to get here */
 };
 
 static int not_allowed(const struct am_config *cfg, const char *path, struct am_faults *faults)
@@ -154,7 +155,7 @@ static int take_file(struct walk *w, const char *real, const char *rel)
         free(path);
         return path ? leave_out(w, rel, "not a regular file") : -AM_E_OUT_OF_MEMORY;
     }
-    im->file[im->files++] = (struct am_import_file){path, (uint64_t)st.st_size, fd};
+    im->file[im->files++] = (struct am_import_file){path, (uint64_t)st.st_size, fd, w->links == 0};
     return 0;
 }
 
@@ -188,8 +189,10 @@ static int take_name(struct walk *w, const char *real, const char *rel, const ch
     char *target = realpath(real, NULL);
     if (!target)
         return leave_out(w, rel, "link leads nowhere");
+    w->links++;
     int rc = am_roots_hold(&w->roots, target) ? take_entry(w, target, rel, here)
                                               : leave_out(w, rel, "link leads outside the import roots");
+    w->links--;
     free(target);
     return rc;
 }

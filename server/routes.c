@@ -46,7 +46,8 @@ const struct am_route am_routes[] = {
      "newest first", NULL},
     {"POST", M "/versions", am_api_register, AM_BODY_JSON | AM_IDEM, "", 201, "Version", "Models, versions, files",
      "register a folder of this machine: "
-     "`{\"from\":{\"path\"},\"mode\":\"copy\"?,\"branch\"?,\"message\"?,\"metadata\"?}`; 202 with a task when it takes "
+     "`{\"from\":{\"path\"},\"mode\":\"copy|move\"?,\"branch\"?,\"message\"?,\"metadata\"?}`; 202 with a task when it "
+     "takes "
      "longer",
      "RegisterRequest"},
     {"GET", V, am_api_version_get, AM_BODY_NONE, "", 200, "Version", "Models, versions, files", "one version", NULL},

@@ -117,7 +117,8 @@ static json_t *register_request(void)
     return json_loads("{\"type\":\"object\",\"additionalProperties\":false,\"required\":[\"from\"],\"properties\":{"
                       "\"from\":{\"type\":\"object\",\"additionalProperties\":false,\"required\":[\"path\"],"
                       "\"properties\":{\"path\":{\"type\":\"string\"}}},"
-                      "\"mode\":{\"const\":\"copy\"},\"branch\":{\"type\":\"string\",\"default\":\"main\"},\"message\":"
+                      "\"mode\":{\"enum\":[\"copy\",\"move\"],\"default\":\"copy\"},\"branch\":{\"type\":\"string\","
+                      "\"default\":\"main\"},\"message\":"
                       "{\"type\":\"string\"},"
                       "\"metadata\":{\"type\":\"object\"}}}",
                       0, NULL);

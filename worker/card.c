@@ -11,6 +11,7 @@
 #include <string.h>
 
 #define RECIPE_INDENT 2
+#define TITLE_MODELS 4   /* named in the title */
 #define CARRIED_MAX 4096 /* bytes of one key of the donor's front matter */
 
 struct source { /* one input as the recipe tells it, or as the label "ns/name@rev" does */
@@ -167,14 +168,33 @@ static int params_table(const struct am_spec_run *s, struct am_buf *out)
     return 0;
 }
 
+/* Not the name of the result: what it is published as is no part of the recipe, and the same recipe gives the same
+   bytes. */
+static int title(const struct am_spec_run *s, struct am_buf *out)
+{
+    size_t told = 0, more = 0;
+    AM_TRY(am_buf_printf(out, "# %s/%s of ", s->type, s->method));
+    for (size_t i = 0; i < s->inputs; i++) {
+        struct source src = source_of(s, i);
+        if (told_before(s, i))
+            continue;
+        if (told == TITLE_MODELS)
+            more++;
+        else
+            AM_TRY(am_buf_printf(out, "%s%.*s", told++ ? ", " : "", (int)src.model_n, src.model));
+    }
+    return more ? am_buf_printf(out, " and %zu more\n\n", more) : am_buf_puts(out, "\n\n");
+}
+
 int am_card_readme(const struct am_spec_run *s, const struct am_card_base *base, struct am_buf *out)
 {
     AM_TRY(front_matter(s, base, out));
+    AM_TRY(title(s, out));
     AM_TRY(am_buf_printf(
         out,
-        "# %s\n\nMade by amend with the method %s/%s from %zu input%s; amend.json holds the whole recipe, from "
-        "which the same bytes can be made again.\n\n",
-        s->model, s->type, s->method, s->inputs, s->inputs == 1 ? "" : "s"));
+        "Made by amend with the method %s/%s from %zu input%s; amend.json holds the whole recipe, from which the same "
+        "bytes can be made again.\n\n",
+        s->type, s->method, s->inputs, s->inputs == 1 ? "" : "s"));
     AM_TRY(inputs_table(s, out));
     AM_TRY(params_table(s, out));
     if (base->original)

@@ -225,9 +225,11 @@ int am_sys_exchange(int a_dir, const char *a, int b_dir, const char *b)
     return rename_how(a_dir, a, b_dir, b, RENAME_EXCHANGE);
 }
 
-int am_sys_link(int from_dir, const char *from, int to_dir, const char *to)
+int am_sys_link(int fd, int to_dir, const char *to)
 {
-    return linkat(from_dir, from, to_dir, to, 0) < 0 ? fail() : 0;
+    char from[40]; /* the name that needs no privilege and cannot be swapped */
+    snprintf(from, sizeof from, "/proc/self/fd/%d", fd);
+    return linkat(AT_FDCWD, from, to_dir, to, AT_SYMLINK_FOLLOW) < 0 ? fail() : 0;
 }
 
 int am_sys_rmdir(int at, const char *path)

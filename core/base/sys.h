@@ -36,7 +36,7 @@ int am_sys_rename(int from_dir, const char *from, int to_dir, const char *to);
 int am_sys_rename_new(int from_dir, const char *from, int to_dir, const char *to);
 /* Each gets the other's name, at once. -AM_E_UNSUPPORTED: this file system cannot. */
 int am_sys_exchange(int a_dir, const char *a, int b_dir, const char *b);
-int am_sys_link(int from_dir, const char *from, int to_dir, const char *to); /* a second name; links are not followed */
+int am_sys_link(int fd, int to_dir, const char *to); /* one more name for an open file */
 int am_sys_unlink(int dirfd, const char *path);
 int am_sys_rmdir(int dirfd, const char *path);              /* an empty folder */
 int am_sys_mkdir(int dirfd, const char *path, mode_t mode); /* an existing directory is success */
