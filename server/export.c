@@ -126,13 +126,16 @@ int am_export_place(const struct am_config *cfg, const struct am_store *store, c
 
 static bool is_empty(int dir)
 {
-    struct dirent **name;
-    int n = scandirat(dir, ".", &name, NULL, NULL);
-    for (int i = 0; i < n; i++)
-        free(name[i]);
-    if (n >= 0)
-        free(name);
-    return n >= 0 && n <= 2; /* . and .. */
+    int fd = am_sys_open(dir, ".", O_RDONLY | O_DIRECTORY, 0), entries = 0;
+    DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
+    if (!d) {
+        am_sys_closep(&fd);
+        return false;
+    }
+    while (entries <= 2 && readdir(d))
+        entries++;
+    closedir(d);
+    return entries == 2; /* . and .. */
 }
 
 /* The note of an earlier export, or NULL. New reference. */

@@ -10,6 +10,7 @@
 #include "core/base/sys.h"
 #include "core/base/text.h"
 #include "server/roots.h"
+#include "server/space.h"
 #include "storage/blobs.h"
 #include "storage/damage.h"
 #include "storage/jobs.h"
@@ -123,17 +124,21 @@ static int take_state(void *ctx, const struct am_job_row *row)
     return 0;
 }
 
+static int is_staged(const struct dirent *d)
+{
+    return am_starts(d->d_name, AM_EXPORT_STAGED);
+}
+
 /* Staged folders of exports that were cut off and will not run again. One export runs at a time, so none of ours is in
    use; those of another daemon belong to tasks that this one does not know. */
 static void sweep(struct run *t)
 {
     struct dirent **name;
-    int n = scandirat(t->parent, ".", &name, NULL, NULL);
+    int n = scandirat(t->parent, ".", &name, is_staged, NULL);
     for (int i = 0; i < n; i++) {
         const char *uid = name[i]->d_name + strlen(AM_EXPORT_STAGED);
         enum am_job_state state;
-        if (am_starts(name[i]->d_name, AM_EXPORT_STAGED) &&
-            (am_streq(uid, t->x->uid) || (am_job_get(t->db, uid, take_state, &state) == 0 && am_state_terminal(state))))
+        if (am_streq(uid, t->x->uid) || (am_job_get(t->db, uid, take_state, &state) == 0 && am_state_terminal(state)))
             am_sys_rmtree(t->parent, name[i]->d_name); /* what cannot go now goes next time */
         free(name[i]);
     }
@@ -152,9 +157,10 @@ static int open_parent(struct run *t)
 
 static int check_space(struct run *t)
 {
-    uint64_t free_bytes, total, keep = t->cfg->min_free;
+    uint64_t free_bytes, total;
     if (am_sys_free_bytes(t->place.folder, &free_bytes, &total) < 0)
         return 0; /* the writing will tell */
+    uint64_t keep = am_space_keep(t->cfg, total);
     if (free_bytes >= keep && free_bytes - keep >= t->bytes_total)
         return 0;
     snprintf(t->why, t->why_cap,

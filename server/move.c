@@ -7,6 +7,7 @@
 #include "core/base/text.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,7 +26,8 @@ bool am_move_asked(const struct am_claim *job)
 /* A read lease is given only when nobody has the file open for writing. */
 static bool is_quiet(int fd)
 {
-    if (fcntl(fd, F_SETLEASE, F_RDLCK) < 0)
+    /* who opens it right now breaks the lease, which is told by a signal: one that means nothing */
+    if (fcntl(fd, F_SETSIG, SIGURG) < 0 || fcntl(fd, F_SETLEASE, F_RDLCK) < 0)
         return false;
     fcntl(fd, F_SETLEASE, F_UNLCK);
     return true;

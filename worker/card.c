@@ -53,7 +53,7 @@ static int carry(const struct am_card_base *b, const char *key, struct am_buf *o
         if (strncmp(line, key, n) != 0 || line[n] != ':')
             continue;
         const char *next = strchr(line, '\n') + 1;
-        while (next <= end && (*next == ' ' || *next == '-'))
+        while (next <= end && (*next == ' ' || am_starts(next, "- ")))
             next = strchr(next, '\n') + 1;
         return (size_t)(next - line) <= CARRIED_MAX ? am_buf_put(out, line, (size_t)(next - line)) : 0;
     }

@@ -9,6 +9,7 @@
 #include "server/api/api.h"
 #include "server/api/task.h"
 #include "server/reply.h"
+#include "server/space.h"
 #include "storage/damage.h"
 
 #include <fcntl.h>
@@ -36,9 +37,11 @@ static int take_version(void *ctx, const struct am_version_row *v)
 
 static void check_space(struct am_req *r, const struct am_export_place *place, int64_t bytes, struct am_faults *f)
 {
-    uint64_t free_bytes, total, keep = r->srv->cfg->min_free;
-    if (am_sys_free_bytes(place->folder, &free_bytes, &total) == 0 &&
-        (free_bytes < keep || free_bytes - keep < (uint64_t)bytes))
+    uint64_t free_bytes, total;
+    if (am_sys_free_bytes(place->folder, &free_bytes, &total) < 0)
+        return; /* the writing will tell */
+    uint64_t keep = am_space_keep(r->srv->cfg, total);
+    if (free_bytes < keep || free_bytes - keep < (uint64_t)bytes)
         am_fault_add(f, AM_E_DISK, WHERE,
                      "%llu bytes are free there and store.min_free keeps %llu; the version has %lld; make room, then "
                      "try again",

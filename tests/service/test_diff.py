@@ -4,10 +4,12 @@
 "spans"), and the tests know which those are.
 """
 
+import json
+
 import numpy as np
 import pytest
 import reference as ref
-from harness import merge, problem, seg, sparsify
+from harness import amend, merge, problem, seg, sparsify
 
 CLASSES = ("added", "removed", "reshaped", "changed", "identical")
 
@@ -154,6 +156,16 @@ def test_tensors_name_the_version_that_last_wrote_them(client, line):
             assert row["from_version"] == f"diff/line@{line[last]}", name
     page = client.ok(client.at("diff/line") + "/tensors?limit=2&after=b&prefix=")
     assert [t["name"] for t in page["data"]] == ["c", "d"]
+
+
+def test_the_client_tells_differences(client, line):
+    done = amend(client, "model", "diff", f"diff/line@{line[0]}", "diff/line@v2", expect=None)
+    rows = [r.split("\t") for r in done.stdout.splitlines()]
+    assert ["changed", "tensor", "b", "F32 [16,16]", "F32 [16,16]"] in rows and done.returncode == 0
+    assert {r[2] for r in rows if r[1] == "tensor"} == {"b"} and "5 identical" in done.stderr
+    doc = json.loads(amend(client, "-o", "json", "model", "diff", "diff/line@v1", "diff/line@v2", "--class", "identical"))
+    assert len(doc["data"]) == 5
+    amend(client, "model", "diff", "diff/line", expect=2)
 
 
 def test_bad_requests(client, line):

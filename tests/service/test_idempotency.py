@@ -182,6 +182,7 @@ def test_it_is_documented(models):
         ("/v1/jobs", "post"),
         ("/v1/models", "post"),
         ("/v1/models/{ns}/{name}/versions", "post"),
+        ("/v1/models/{ns}/{name}/versions/{rev}/export", "post"),
         ("/v1/models/{ns}/{name}/versions/{rev}/verify", "post"),
     }
 
