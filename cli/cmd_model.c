@@ -8,11 +8,9 @@
 #include "cli/out.h"
 #include "core/base/text.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 static int report_version(struct am_cli *c, const struct am_reply *r)
 {
@@ -32,22 +30,19 @@ static int report_version(struct am_cli *c, const struct am_reply *r)
 
 int am_cmd_model_register(struct am_cli *c, int argc, char **argv)
 {
-    const char *words[2], *branch = NULL, *message = NULL;
-    const struct am_opt opts[] = {{"branch", 0, &branch, NULL}, {"message", 'm', &message, NULL}, {0}};
+    const char *words[2], *branch = NULL, *message = NULL, *mode = NULL;
+    const struct am_opt opts[] = {
+        {"branch", 0, &branch, NULL}, {"message", 'm', &message, NULL}, {"mode", 0, &mode, NULL}, {0}};
     struct am_ref m;
     int rc = am_opt_parse(c, opts, argc, argv, 2, 2, words);
     if (rc || (rc = am_model_parse(c, words[1], &m)))
         return rc;
-    char here[4096];
-    if (words[0][0] != '/' && !getcwd(here, sizeof here)) {
-        am_say_error(c, "give the directory as an absolute path", "the present directory has no name: %s",
-                     strerror(errno));
+    AM_CLEANUP(am_xfreep) char *dir = am_dir_absolute(c, words[0]);
+    if (!dir)
         return AM_EXIT_ERROR;
-    }
-    /* The daemon reads it, so the name must hold without our present directory. */
-    AM_CLEANUP(am_xfreep) char *dir = words[0][0] == '/' ? am_xdup(words[0]) : am_xprintf("%s/%s", here, words[0]);
     AM_CLEANUP(am_jsonp)
-    json_t *body = json_pack("{s:{s:s},s:s*,s:s*}", "from", "path", dir, "branch", branch, "message", message);
+    json_t *body =
+        json_pack("{s:{s:s},s:s*,s:s*,s:s*}", "from", "path", dir, "mode", mode, "branch", branch, "message", message);
     if (!body)
         return am_say_usage(c, "the directory, branch and message must be UTF-8 text");
     AM_CLEANUP(am_xfreep) char *path = am_url_model(m.model, "versions", NULL);

@@ -15,8 +15,9 @@
     "  --print-spec       print the job's body and do nothing\n"
 
 const struct am_command am_commands[] = {
-    {"model", "register", "DIR MODEL [--branch B] [--message T]",
+    {"model", "register", "DIR MODEL [--mode copy|move] [--branch B] [--message T]",
      "make a version of a directory on the daemon's machine",
+     "  --mode move   take the files out of the directory, without a copy where that can be (copy)\n"
      "  --branch B    the branch that gets the version (main)\n"
      "  --message T   what the version is\n"
      "The directory must lie under one of the daemon's --store.import_roots. Prints the version when it is done.\n"
@@ -34,6 +35,18 @@ const struct am_command am_commands[] = {
      "download is\n"
      "complete and checked.\n",
      am_cmd_model_pull, false},
+    {"model", "diff", "MODEL[@REV] MODEL[@REV] [--class LIST] [--limit N]",
+     "what is different between two versions: tensors and files",
+     "  --class LIST  added, removed, reshaped, changed, identical; several with commas (all but identical)\n"
+     "  --limit N     at most N tensors (1000)\n"
+     "Told by headers and by where bytes are stored; nothing is read of the weights, so 'changed' means stored anew.\n"
+     "example: amend model diff demo/llama@v1 demo/llama@v2\n",
+     am_cmd_model_diff, false},
+    {"model", "export", "MODEL[@REV] DIR [--overwrite]", "write a version into a directory on the daemon's machine",
+     "  --overwrite   replace the directory when it is an earlier export\n"
+     "The directory must lie under one of the daemon's --store.export_roots. Prints it when it is there.\n",
+     am_cmd_model_export, false},
+    {"model", "card", "MODEL[@REV]", "print the model card of a version", NULL, am_cmd_model_card, false},
     {"model", "lineage", "MODEL[@REV] [--mermaid] [--depth N]", "show what a version was made from",
      "  --mermaid   print a Mermaid graph\n"
      "  --depth N   so many steps back (8), or all\n"

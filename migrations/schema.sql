@@ -163,7 +163,7 @@ CREATE TABLE version (
     record TEXT NOT NULL,                        -- what oid is the hash of
     files INTEGER NOT NULL,
     bytes INTEGER NOT NULL,
-    new_bytes INTEGER NOT NULL,
+    new_bytes INTEGER NOT NULL, metadata TEXT NOT NULL DEFAULT '{}' CHECK (json_valid(metadata)),
     UNIQUE (model, oid),
     UNIQUE (model, number)
 ) STRICT;

@@ -64,6 +64,8 @@ static const struct key keys[] = {
      "milliseconds that a killed worker may take to end; then its job fails and its slot is free for the next"},
     {"store.import_roots", TEXT, AT(import_roots), "", 0, 0,
      "folders that models may be registered from, colon-separated; empty = the home of the user who runs amendd"},
+    {"store.export_roots", TEXT, AT(export_roots), "", 0, 0,
+     "folders that versions may be exported into, colon-separated; empty = the home of the user who runs amendd"},
     {"store.gc_grace", TIME, AT(gc_grace_seconds), "72h", 0, 315360000,
      "seconds (or 30m, 72h, 7d) that a file nobody names is kept before a gc removes it"},
     {"store.min_free", SIZE, AT(min_free), "0", 0, 0,
@@ -216,6 +218,10 @@ static void fill_derived(struct am_config *c)
     if (!c->import_roots[0] && home && home[0] == '/') {
         free(c->import_roots);
         c->import_roots = strdup(home);
+    }
+    if (!c->export_roots[0] && home && home[0] == '/') {
+        free(c->export_roots);
+        c->export_roots = strdup(home);
     }
 }
 

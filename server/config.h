@@ -19,6 +19,7 @@ struct am_config {
     char *auth_mode; /* "none" */
     char *log_level;
     char *import_roots;   /* colon-separated absolute paths */
+    char *export_roots;   /* the same, for writing */
     char *worker;         /* path of amend-worker; empty = beside amendd */
     char *backup_dir;     /* absolute; empty = data_dir/backup */
     char *publish_verify; /* "trust" or "full" */

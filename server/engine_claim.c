@@ -80,6 +80,7 @@ void am_claim_done(struct am_claim *c)
     free(c->publish_text);
     free(c->plan_text);
     free(c->warnings_text);
+    json_decref(c->moving);
     json_decref(c->resolved);
     json_decref(c->publish);
     json_decref(c->plan);

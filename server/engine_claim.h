@@ -17,6 +17,7 @@ struct am_claim {
     int failures, max_attempts; /* of the worker before this attempt; how many end the job */
     int64_t time_limit;         /* seconds of this attempt; 0: none */
     char *created_by, *resolved_text, *publish_text, *plan_text, *warnings_text;
+    json_t *moving; /* of an import in mode move: the files it takes out of their folder (move.h) */
     json_t *resolved, *publish, *plan, *warnings; /* after am_claim_parse: two objects, object or null, a list */
 };
 

@@ -78,6 +78,7 @@ static const struct {
     {"/v1/jobs", "POST", 200, "application/json", "Plan", "with dry_run=true: the plan"},
     {"/readyz", "GET", 503, "application/json", "Readiness", "not usable: checks say why"},
     {"/healthz", "GET", 503, "application/json", "Readiness", "not usable: checks say why"},
+    {"/card", "GET", 200, "text/markdown", NULL, NULL},
     {"/lineage", "GET", 200, "text/vnd.mermaid", NULL, NULL},
     {"/lineage", "GET", 200, "text/vnd.graphviz", NULL, NULL},
     {"/content", "GET", 206, "*/*", NULL, "the range that was asked for"},

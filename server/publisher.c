@@ -8,6 +8,8 @@
 #include "core/base/clock.h"
 #include "core/base/failpoint.h"
 #include "core/base/text.h"
+#include "server/log.h"
+#include "server/move.h"
 #include "server/publisher_spans.h"
 #include "server/publisher_verify.h"
 #include "server/result.h"
@@ -510,6 +512,13 @@ int am_publish(const struct am_publication *in, char *why, size_t why_cap)
     int rc = am_result_read(&p.result, in->staging, in->done, why, why_cap);
     if (rc == 0)
         rc = publish_result(&p);
+    if (in->job->moving && rc < 0)
+        am_move_undo(in->job);
+    size_t stay = in->job->moving && rc == 0 ? am_move_finish(in->job) : 0;
+    if (stay)
+        am_log(AM_LOG_WARN,
+               "files that were moved into the store could not be removed, or have changed: job=%s files=%zu",
+               in->job->uid, stay);
     am_blobs_unpin(in->store, in->staging); /* whatever came of it: the row stands, or nobody names the files */
     free(p.move);
     free(p.span);

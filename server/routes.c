@@ -44,7 +44,8 @@ const struct am_route am_routes[] = {
      "newest first", NULL},
     {"POST", M "/versions", am_api_register, AM_BODY_JSON | AM_IDEM, "", 201, "Version", "Models, versions, files",
      "register a folder of this machine: "
-     "`{\"from\":{\"path\"},\"mode\":\"copy\"?,\"branch\"?,\"message\"?,\"metadata\"?}`; 202 with a task when it takes "
+     "`{\"from\":{\"path\"},\"mode\":\"copy|move\"?,\"branch\"?,\"message\"?,\"metadata\"?}`; 202 with a task when it "
+     "takes "
      "longer",
      "RegisterRequest"},
     {"GET", V, am_api_version_get, AM_BODY_NONE, "", 200, "Version", "Models, versions, files", "one version", NULL},
@@ -55,7 +56,16 @@ const struct am_route am_routes[] = {
     {"GET", V "/files/{path}/content", am_api_content, AM_BODY_NONE, "", 200, NULL, "Models, versions, files",
      "the bytes, with ETag, ranges and 304", NULL},
     {"GET", V "/tensors", am_api_tensors, AM_BODY_NONE, "prefix after limit", 200, "TensorList",
-     "Models, versions, files", "name, dtype, shape, bytes and file of each tensor", NULL},
+     "Models, versions, files", "name, dtype, shape, bytes and file of each tensor, and the version that last wrote it",
+     NULL},
+    {"GET", M "/diff", am_api_diff, AM_BODY_NONE, "from to class after limit", 200, "Diff", "Models, versions, files",
+     "tensors and files added, removed, reshaped, changed and identical between two versions, from headers and spans "
+     "alone; `to` is main and `from` its parent without a word, `from=ns/other@rev` compares across models",
+     NULL},
+    {"POST", V "/export", am_api_export, AM_BODY_JSON | AM_IDEM, "", 202, "Job", "Models, versions, files",
+     "write it into a folder of this machine: `{\"path\",\"overwrite\"?}`; a task", "ExportRequest"},
+    {"GET", V "/card", am_api_card, AM_BODY_NONE, "", 200, "Card", "Models, versions, files",
+     "its model card (README.md): `text/markdown`, or JSON for who accepts only that", NULL},
     {"POST", V "/verify", am_api_version_verify, AM_BODY_NONE | AM_IDEM, "", 202, "Job", "Models, versions, files",
      "read its files again and compare them with their hashes: a task", NULL},
     {"GET", V "/recipe", am_api_recipe, AM_BODY_NONE, "", 200, "Recipe", "Models, versions, files",

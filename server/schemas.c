@@ -40,11 +40,16 @@ static const struct {
      "model:text commit:text number:int? state:text warnings:list parent:text? created_at:time created_by:text? "
      "message:text? job:text? "
      "type:text? method:text? refs:list manifest_sha256:text? files:int bytes:int new_bytes:int tensors:object "
-     "inputs:list"},
+     "inputs:list metadata:object"},
     {"File", "file",
      "path:text class:text bytes:int etag:text sha256:text git_sha1:text? storage:text spans:int weights:bool "
      "content_url:text"},
-    {"Tensor", NULL, "name:text dtype:text shape:list bytes:int file:text begin:int"},
+    {"Tensor", NULL, "name:text dtype:text shape:list bytes:int file:text begin:int from_version:text?"},
+    {"Card", "card",
+     "model:text commit:text path:text bytes:int sha256:text made_by_amend:bool front_matter:text? text:text"},
+    {"Diff", "diff",
+     "from:object to:object basis:text tensors:object? files:object? report:object? data:list has_more:bool "
+     "next:text?"},
     {"Lineage", "lineage", "root:text direction:text depth:any truncated:bool nodes:list edges:list"},
     {"Job", "job",
      "id:text type:text method:text status:text status_reason:object? created_at:time queued_at:time started_at:time? "
@@ -116,10 +121,20 @@ static json_t *register_request(void)
     return json_loads("{\"type\":\"object\",\"additionalProperties\":false,\"required\":[\"from\"],\"properties\":{"
                       "\"from\":{\"type\":\"object\",\"additionalProperties\":false,\"required\":[\"path\"],"
                       "\"properties\":{\"path\":{\"type\":\"string\"}}},"
-                      "\"mode\":{\"const\":\"copy\"},\"branch\":{\"type\":\"string\",\"default\":\"main\"},\"message\":"
+                      "\"mode\":{\"enum\":[\"copy\",\"move\"],\"default\":\"copy\"},\"branch\":{\"type\":\"string\","
+                      "\"default\":\"main\"},\"message\":"
                       "{\"type\":\"string\"},"
                       "\"metadata\":{\"type\":\"object\"}}}",
                       0, NULL);
+}
+
+static json_t *export_request(void)
+{
+    return json_loads(
+        "{\"type\":\"object\",\"additionalProperties\":false,\"required\":[\"path\"],\"properties\":{"
+        "\"path\":{\"type\":\"string\",\"description\":\"absolute; its last part is the folder that is made\"},"
+        "\"overwrite\":{\"type\":\"boolean\",\"default\":false,\"description\":\"replace an earlier export\"}}}",
+        0, NULL);
 }
 
 static json_t *model_request(void)
@@ -186,6 +201,7 @@ json_t *am_schemas(void)
     json_object_set_new(all, "JsonSchema", json_pack("{s:s}", "type", "object"));
     json_object_set_new(all, "Recipe", json_pack("{s:s}", "type", "object"));
     json_object_set_new(all, "RegisterRequest", register_request());
+    json_object_set_new(all, "ExportRequest", export_request());
     json_object_set_new(all, "ModelRequest", model_request());
     json_object_set_new(all, "TaskRequest", task_request());
     json_object_set_new(all, "RefRequest", ref_request());

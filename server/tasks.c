@@ -7,6 +7,7 @@
 #include "core/base/sys.h"
 #include "core/base/text.h"
 #include "core/table/canon.h"
+#include "server/export.h"
 #include "storage/backup.h"
 #include "storage/check.h"
 #include "storage/collect.h"
@@ -201,13 +202,29 @@ static int run_check(struct run *t, json_t **ret)
     return 0;
 }
 
+/* ---- export ---- */
+
+static int run_export(struct run *t, json_t **ret)
+{
+    const json_t *r = t->job->resolved;
+    struct am_export x = {.uid = t->job->uid,
+                          .model = json_string_value(json_object_get(r, "model")),
+                          .commit = json_string_value(json_object_get(r, "commit")),
+                          .path = json_string_value(json_object_get(r, "path")),
+                          .overwrite = json_is_true(json_object_get(r, "overwrite"))};
+    if (!x.model || !x.commit || !x.path)
+        return -AM_E_BAD_SPEC;
+    return am_export_run(t->store, t->cfg, &x, t->work, ret, t->why, t->why_cap);
+}
+
 /* ---- the table ---- */
 
 static const struct {
     const char *kind;
     int (*run)(struct run *t, json_t **ret);
-} kinds[] = {
-    {"gc", run_gc}, {"verify", run_verify}, {"scrub", run_scrub}, {"backup", run_backup}, {"check", run_check}};
+    bool own_route; /* POST /v1/admin/tasks does not take it */
+} kinds[] = {{"gc", run_gc, false},         {"verify", run_verify, false}, {"scrub", run_scrub, false},
+             {"backup", run_backup, false}, {"check", run_check, false},   {"export", run_export, true}};
 enum { KINDS = sizeof kinds / sizeof *kinds };
 const char am_task_kinds[] = "gc, verify, scrub, backup or check";
 
@@ -222,6 +239,12 @@ static int find(const char *kind)
 bool am_task_known(const char *kind)
 {
     return find(kind) >= 0;
+}
+
+bool am_task_may_be_asked(const char *kind)
+{
+    int i = find(kind);
+    return i >= 0 && !kinds[i].own_route;
 }
 
 int am_task_run(struct am_store *store, const struct am_config *cfg, struct am_claim *job, const struct am_work *work,

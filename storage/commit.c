@@ -202,6 +202,11 @@ static int run(struct am_db *db, struct commit *c, int64_t *ret_id)
     if (c->on_main) /* not the head's plus one: main may have been moved back, and a number is never given twice */
         AM_TRY(am_db_int(db, &number, "SELECT max(number) + 1 FROM version WHERE model = ?1", "i", v->model));
     AM_TRY(insert_row(db, c, number, &id));
+    if (v->job) /* its row is in the same database, so nobody has to carry the text here */
+        AM_TRY(am_db_exec(db,
+                          "UPDATE version SET metadata = ifnull((SELECT metadata FROM job WHERE uid = ?2), '{}')"
+                          " WHERE id = ?1",
+                          "it", id, v->job));
     AM_TRY(insert_files(db, c, id));
     AM_TRY(insert_edges(db, c, id));
     AM_TRY(move_branch(db, c, id));

@@ -34,7 +34,7 @@ struct am_version_row {
         *method /* or NULL */;
     const char *manifest_sha256, *recipe /* JSON or NULL */, *warnings /* JSON array */,
         *refs /* JSON array of names */;
-    const char *architecture /* or NULL */, *parameters /* JSON {"F32":n} */;
+    const char *architecture /* or NULL */, *parameters /* JSON {"F32":n} */, *metadata /* JSON object */;
     int64_t files, bytes, new_bytes, tensors;
 };
 
@@ -47,6 +47,7 @@ struct am_file_row {
 struct am_tensor_row {
     const char *name, *dtype, *shape /* JSON text */, *file /* path */;
     int64_t begin, bytes; /* begin: byte in the file */
+    int64_t layout;       /* of that file */
 };
 
 struct am_ref_row {
@@ -96,6 +97,8 @@ int am_tensor_list(struct am_db *db, int64_t version, int (*row)(void *, const s
 /* A cursor over the same, for plans: next() 1/0/negative; close() always. Uses a statement of its own. */
 struct am_tensor_cursor;
 struct am_tensor_cursor *am_tensor_open(struct am_db *db, int64_t version);
+/* Those after the name `after`, for pages. */
+struct am_tensor_cursor *am_tensor_open_after(struct am_db *db, int64_t version, const char *after);
 struct am_tensor_cursor *am_tensor_open_by_place(struct am_db *db, int64_t version); /* by file, then place in it */
 int am_tensor_next(struct am_tensor_cursor *c, struct am_tensor_row *ret);
 void am_tensor_close(struct am_tensor_cursor *c);

@@ -16,7 +16,7 @@
                  " AND l.parameters IS NOT NULL GROUP BY j.key ORDER BY j.key)),"                                      \
                  " v.files, v.bytes, v.new_bytes,"                                                                     \
                  " (SELECT ifnull(sum(l.tensors), 0) FROM file f JOIN layout l ON l.id = f.layout"                     \
-                 " WHERE f.version = v.id AND f.weights = 1)"                                                          \
+                 " WHERE f.version = v.id AND f.weights = 1), v.metadata"                                              \
                  " FROM version v JOIN model m ON m.id = v.model LEFT JOIN version p ON p.id = v.parent"
 
 static void fill(sqlite3_stmt *st, struct am_version_row *v)
@@ -44,6 +44,7 @@ static void fill(sqlite3_stmt *st, struct am_version_row *v)
         .bytes = sqlite3_column_int64(st, 19),
         .new_bytes = sqlite3_column_int64(st, 20),
         .tensors = sqlite3_column_int64(st, 21),
+        .metadata = am_col_text(st, 22),
     };
 }
 

@@ -37,6 +37,12 @@ int am_api_versions(struct am_req *r);
 int am_api_version_get(struct am_req *r);
 int am_api_recipe(struct am_req *r);
 int am_api_tensors(struct am_req *r);
+/* diff.c */
+int am_api_diff(struct am_req *r);
+/* export.c */
+int am_api_export(struct am_req *r);
+/* card.c */
+int am_api_card(struct am_req *r);
 /* register.c */
 int am_api_register(struct am_req *r);
 /* files.c */

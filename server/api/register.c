@@ -24,6 +24,7 @@ struct request {
     json_t *metadata;
     char *path; /* resolved */
     char model[200];
+    bool move;
 };
 
 static void read_request(struct am_req *r, struct request *q, struct am_faults *f)
@@ -35,9 +36,10 @@ static void read_request(struct am_req *r, struct request *q, struct am_faults *
     am_members_known(from, "#/from", known_from, f);
     const char *path = from ? am_member_text(from, "#/from", "path", true, NULL, f) : NULL;
     const char *mode = am_member_text(r->json, "#", "mode", false, "copy", f);
-    if (!am_streq(mode, "copy"))
+    if (!am_streq(mode, "copy") && !am_streq(mode, "move"))
         am_fault_add(f, AM_E_INVALID_PARAMS, (struct am_where){.pointer = "#/mode"},
-                     "mode must be copy: this version has no other");
+                     "mode must be copy or move (got \"%.40s\")", mode);
+    q->move = am_streq(mode, "move");
     q->branch = am_member_text(r->json, "#", "branch", false, "main", f);
     const char *why = am_ref_name_fault(q->branch);
     if (why)
@@ -78,6 +80,8 @@ static int queue_task(struct am_req *r, const struct request *q, const struct am
              base && base[1] ? base + 1 : q->path); /* a name has at most 255 bytes */
     json_t *spec =
         json_pack("{s:s, s:s, s:s, s:s}", "type", "task", "method", "import", "path", q->path, "model", q->model);
+    if (q->move) /* a copy is not told: its spec stays what it always was */
+        json_object_set_new(spec, "mode", json_string("move"));
     json_t *publish = json_pack("{s:s, s:s, s:s, s:[], s:s, s:n}", "model", q->model, "branch", q->branch, "message",
                                 q->message ? q->message : label, "tags", "on_conflict", "append", "if_head");
     char *spec_text = am_canon(spec), *publish_text = json_dumps(publish, JSON_COMPACT);

@@ -5,6 +5,7 @@
 #include "core/base/text.h"
 #include "server/api/api.h"
 #include "server/reply.h"
+#include "storage/places.h"
 
 #include <math.h>
 #include <microhttpd.h>
@@ -46,6 +47,7 @@ json_t *am_version_json(const struct am_version_row *v)
     json_object_set_new(o, "new_bytes", json_integer(v->new_bytes));
     json_object_set_new(o, "tensors", tensors);
     json_object_set_new(o, "inputs", inputs_json(v->recipe));
+    json_object_set_new(o, "metadata", am_json_stored(v->metadata));
     return o;
 }
 
@@ -129,24 +131,33 @@ int am_api_recipe(struct am_req *r)
     return am_reply_json(r, 200, recipe, NULL);
 }
 
-static json_t *tensor_json(const struct am_tensor_row *t)
+struct tensors {
+    struct am_db *db;
+    struct am_tensor_cursor *cursor;
+    struct am_places *places;
+    const char *prefix;
+    size_t limit;
+    json_t *data;
+};
+
+static int add_tensor(struct tensors *c, const struct am_tensor_row *t)
 {
-    return json_pack("{s:s, s:s, s:o, s:I, s:s, s:I}", "name", t->name, "dtype", t->dtype, "shape",
-                     am_json_stored(t->shape), "bytes", (json_int_t)t->bytes, "file", t->file, "begin",
-                     (json_int_t)t->begin);
+    const char *origin;
+    AM_TRY(am_places_origin(c->places, c->db, t, &origin));
+    json_t *o = json_pack("{s:s, s:s, s:o, s:I, s:s, s:I, s:s?}", "name", t->name, "dtype", t->dtype, "shape",
+                          am_json_stored(t->shape), "bytes", (json_int_t)t->bytes, "file", t->file, "begin",
+                          (json_int_t)t->begin, "from_version", origin);
+    return json_array_append_new(c->data, o) < 0 ? -AM_E_OUT_OF_MEMORY : 0;
 }
 
-/* The rows after the name `after`, by name, that begin with `prefix`: at most `limit`. */
-static int read_tensors(struct am_tensor_cursor *c, const char *prefix, const char *after, size_t limit, json_t *data)
+/* The next rows, by name, that begin with `prefix`: at most `limit`. */
+static int read_tensors(struct tensors *c)
 {
     struct am_tensor_row t;
     int rc = 1;
-    while (json_array_size(data) < limit && (rc = am_tensor_next(c, &t)) == 1) {
-        if ((prefix && !am_starts(t.name, prefix)) || (after && strcmp(t.name, after) <= 0))
-            continue;
-        if (json_array_append_new(data, tensor_json(&t)) < 0)
-            return -AM_E_OUT_OF_MEMORY;
-    }
+    while (json_array_size(c->data) < c->limit && (rc = am_tensor_next(c->cursor, &t)) == 1)
+        if (!c->prefix || am_starts(t.name, c->prefix))
+            AM_TRY(add_tensor(c, &t));
     return rc < 0 ? rc : 0;
 }
 
@@ -156,11 +167,19 @@ int am_api_tensors(struct am_req *r)
     int64_t version, limit;
     if (!am_req_int(r, "limit", 1, 10000, 1000, &limit, &queued) || am_find_version(r, &version, NULL, &queued) < 0)
         return queued;
-    struct am_tensor_cursor *c = am_tensor_open(am_store_read(r->srv->store), version);
     json_t *data = json_array();
-    int rc = c ? read_tensors(c, am_req_query(r, "prefix"), am_req_query(r, "after"), (size_t)limit + 1, data)
-               : -AM_E_INTERNAL;
-    am_tensor_close(c);
+    struct tensors c = {.db = am_store_read(r->srv->store),
+                        .places = am_places_new(),
+                        .prefix = am_req_query(r, "prefix"),
+                        .limit = (size_t)limit + 1,
+                        .data = data};
+    int rc = c.places ? am_places_add(c.places, c.db, version) : -AM_E_OUT_OF_MEMORY;
+    if (rc == 0) {
+        c.cursor = am_tensor_open_after(c.db, version, am_req_query(r, "after"));
+        rc = c.cursor ? read_tensors(&c) : -AM_E_INTERNAL;
+    }
+    am_tensor_close(c.cursor);
+    am_places_free(c.places);
     if (rc < 0) {
         json_decref(data);
         return am_reply_error(r, rc, "the tensors could not be read");
