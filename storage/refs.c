@@ -17,7 +17,7 @@ int am_ref_list(struct am_db *db, const char *model, int (*row)(void *, const st
         am_db_bind(db,
                    "SELECT r.name, r.kind, lower(hex(v.oid)), r.version, ifnull(v.number, -1), r.rev, r.moved_at,"
                    " r.moved_by, r.reason FROM model m JOIN ref r ON r.model = m.id JOIN version v ON v.id = r.version"
-                   " WHERE m.name = ?1 ORDER BY r.name",
+                   " WHERE m.name = ?1 AND m.deleted_at IS NULL ORDER BY r.name",
                    "t", model);
     int rc, any = 0;
     while ((rc = am_db_row(st)) > 0) {
@@ -87,7 +87,8 @@ int am_ref_set(struct am_db *db, int64_t model, const char *name, const char *ki
     if (!name_ok(name))
         return -AM_E_INVALID_REQUEST;
     int64_t there = 0, old = 0;
-    int rc = am_db_int(db, &there, "SELECT id FROM version WHERE id = ?1 AND model = ?2", "ii", version, model);
+    int rc = am_db_int(db, &there, "SELECT id FROM version WHERE id = ?1 AND model = ?2 AND deleted_at IS NULL", "ii",
+                       version, model);
     if (rc <= 0)
         return rc < 0 ? rc : -AM_E_REVISION_NOT_FOUND;
     char old_kind[16] = "";
