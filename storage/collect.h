@@ -1,10 +1,9 @@
 /*
- * collect.h - the collector: removes what nobody names any more. First the files of versions that were deleted and whose
- * grace is over (life.h), then blobs without a span and older than the grace (row
- * first, then the file), files below blobs/ without a row and older than the grace (what a crash between rename and
- * transaction leaves), logs of ended jobs, staging folders of attempts that no longer run.
- * The inputs of a job that has not ended are references too: such a version cannot be deleted, and the spans of its
- * files hold their blobs.
+ * collect.h - the collector: removes what nobody names any more. First the files of versions that were deleted and
+ * whose grace is over (life.h), then blobs without a span and older than the grace (row first, then the file), files
+ * below blobs/ without a row and older than the grace (what a crash between rename and transaction leaves), logs of
+ * ended jobs, staging folders of attempts that no longer run. The inputs of a job that has not ended are references
+ * too: such a version cannot be deleted, and the spans of its files hold their blobs.
  */
 #ifndef AM_STORAGE_COLLECT_H
 #define AM_STORAGE_COLLECT_H

@@ -1,6 +1,6 @@
 /*
- * expunge.c - the second phase of deleting (life.h): a version loses its files. A content that no file has any more goes
- * with its spans and tensors; the blobs themselves are for the collector.
+ * expunge.c - the second phase of deleting (life.h): a version loses its files. A content that no file has any more
+ * goes with its spans and tensors; the blobs themselves are for the collector.
  */
 #include "storage/db.h"
 #include "storage/life.h"
@@ -44,12 +44,13 @@ int am_blob_recount(struct am_db *db, const void *sha, int64_t model)
 {
     size_t n = SHA;
     AM_TRY(am_db_exec(db, "DELETE FROM model_blob WHERE blob = ?1 AND (?2 = 0 OR model = ?2)", "bi", sha, n, model));
-    return am_db_exec(db,
-                      "INSERT INTO model_blob (model, blob, named) SELECT model, ?1, max(n) FROM (SELECT v.model AS model,"
-                      " sum(s.bytes) AS n FROM span s JOIN file f ON f.layout = s.layout JOIN version v ON v.id ="
-                      " f.version WHERE s.blob = ?1 AND (?2 = 0 OR v.model = ?2) GROUP BY f.version, f.path)"
-                      " GROUP BY model",
-                      "bi", sha, n, model);
+    return am_db_exec(
+        db,
+        "INSERT INTO model_blob (model, blob, named) SELECT model, ?1, max(n) FROM (SELECT v.model AS model,"
+        " sum(s.bytes) AS n FROM span s JOIN file f ON f.layout = s.layout JOIN version v ON v.id ="
+        " f.version WHERE s.blob = ?1 AND (?2 = 0 OR v.model = ?2) GROUP BY f.version, f.path)"
+        " GROUP BY model",
+        "bi", sha, n, model);
 }
 
 /* Contents without a file: one statement a table, over the layouts that this version had. */
@@ -108,11 +109,12 @@ int am_model_expunge(struct am_db *db, int64_t model, int64_t now)
                        "i", model);
     if (rc <= 0)
         return rc;
-    AM_TRY(am_db_exec(db,
-                      "INSERT INTO ref_move (model, name, kind, from_version, to_version, at, actor, reason)"
-                      " SELECT model, name, iif(name = 'main', 'move', 'delete'), version, iif(name = 'main', ?2, NULL),"
-                      " ?3, 'housekeeping', 'the model was deleted' FROM ref WHERE model = ?1 AND version <> ?2",
-                      "iii", model, empty, now));
+    AM_TRY(
+        am_db_exec(db,
+                   "INSERT INTO ref_move (model, name, kind, from_version, to_version, at, actor, reason)"
+                   " SELECT model, name, iif(name = 'main', 'move', 'delete'), version, iif(name = 'main', ?2, NULL),"
+                   " ?3, 'housekeeping', 'the model was deleted' FROM ref WHERE model = ?1 AND version <> ?2",
+                   "iii", model, empty, now));
     AM_TRY(am_db_exec(db, "DELETE FROM ref WHERE model = ?1 AND name <> 'main'", "i", model));
     AM_TRY(am_db_exec(db, "UPDATE ref SET version = ?2, rev = rev + 1, moved_at = ?3 WHERE model = ?1", "iii", model,
                       empty, now));

@@ -3,8 +3,8 @@
  * the time of retention retention.c.
  */
 #include "storage/life.h"
-#include "storage/models_priv.h"
 #include "storage/db.h"
+#include "storage/models_priv.h"
 
 #include <stdio.h>
 
@@ -86,20 +86,20 @@ int am_model_users(struct am_db *db, int64_t model, int limit, int (*row)(void *
 int am_life_descendants(struct am_db *db, int64_t model, int64_t version, int limit,
                         int (*row)(void *, const struct am_descendant *), void *ctx, int64_t *ret_total)
 {
-    AM_STMT st = am_db_bind(
-        db,
-        "WITH RECURSIVE down (id) AS (SELECT id FROM version WHERE id = ?2 OR (?1 > 0 AND model = ?1)"
-        " UNION SELECT e.child FROM down d JOIN edge e ON e.parent = d.id LIMIT " WALK_MAX ")"
-        " SELECT m.name, lower(hex(v.oid)), ifnull(v.number, -1) FROM down d JOIN version v ON v.id = d.id"
-        " JOIN model m ON m.id = v.model WHERE v.id <> ?2 AND v.model <> ?1 AND v.deleted_at IS NULL"
-        " AND m.deleted_at IS NULL ORDER BY v.id",
-        "ii", model, version);
+    AM_STMT st =
+        am_db_bind(db,
+                   "WITH RECURSIVE down (id) AS (SELECT id FROM version WHERE id = ?2 OR (?1 > 0 AND model = ?1)"
+                   " UNION SELECT e.child FROM down d JOIN edge e ON e.parent = d.id LIMIT " WALK_MAX ")"
+                   " SELECT m.name, lower(hex(v.oid)), ifnull(v.number, -1) FROM down d JOIN version v ON v.id = d.id"
+                   " JOIN model m ON m.id = v.model WHERE v.id <> ?2 AND v.model <> ?1 AND v.deleted_at IS NULL"
+                   " AND m.deleted_at IS NULL ORDER BY v.id",
+                   "ii", model, version);
     int64_t n = 0;
     int rc;
     while ((rc = am_db_row(st)) > 0) {
         if (n++ < limit)
-            AM_TRY(row(ctx, &(struct am_descendant){am_col_text(st, 0), am_col_text(st, 1),
-                                                    sqlite3_column_int64(st, 2)}));
+            AM_TRY(
+                row(ctx, &(struct am_descendant){am_col_text(st, 0), am_col_text(st, 1), sqlite3_column_int64(st, 2)}));
     }
     if (rc == 0)
         *ret_total = n;

@@ -1,12 +1,12 @@
 /*
  * life.h - the life of models and versions: what people note about them, deleting in two phases, retention.
  *
- * First phase: `deleted_at`. Nothing finds the thing any more (am_rev_resolve, lists, new jobs: a trigger refuses them),
- * and restore takes it back. Second phase, after the grace or in a purge: am_version_expunge() removes the rows of files;
- * blobs that nothing names then are the collector's. The rows of model and version stay for ever, for the lineage. A
- * model whose versions are all expunged is gone: its name is free.
- * What names a version that must not go: a ref, or a job that has not ended (job_version, kept by triggers).
- * Write functions run inside am_store_write(); read functions take any connection.
+ * First phase: `deleted_at`. Nothing finds the thing any more (am_rev_resolve, lists, new jobs: a trigger refuses
+ * them), and restore takes it back. Second phase, after the grace or in a purge: am_version_expunge() removes the rows
+ * of files; blobs that nothing names then are the collector's. The rows of model and version stay for ever, for the
+ * lineage. A model whose versions are all expunged is gone: its name is free. What names a version that must not go: a
+ * ref, or a job that has not ended (job_version, kept by triggers). Write functions run inside am_store_write(); read
+ * functions take any connection.
  */
 #ifndef AM_STORAGE_LIFE_H
 #define AM_STORAGE_LIFE_H

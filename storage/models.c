@@ -75,14 +75,15 @@ int am_model_list(struct am_db *db, const char *after, int limit, const char *se
 int am_model_find(struct am_db *db, const struct am_model_filter *f, const char *after, int limit,
                   int (*row)(void *, const struct am_model_row *), void *ctx)
 {
-    AM_STMT st = am_db_bind(
-        db,
-        MODEL_COLUMNS
-        " WHERE m.name > ?1 AND m.deleted_at IS NULL AND (?2 IS NULL OR instr(lower(m.name), lower(?2)) > 0)"
-        " AND (?3 IS NULL OR substr(m.name, 1, length(?3) + 1) = ?3 || '/')"
-        " AND NOT EXISTS (SELECT 1 FROM json_each(ifnull(?4, '{}')) w WHERE NOT EXISTS (SELECT 1 FROM json_each(m.labels)"
-        " l JOIN json_each(w.value) a ON a.value = l.value WHERE l.key = w.key)) ORDER BY m.name LIMIT ?5",
-        "tttti", after ? after : "", f->search, f->space, f->labels, (int64_t)limit);
+    AM_STMT st =
+        am_db_bind(db,
+                   MODEL_COLUMNS
+                   " WHERE m.name > ?1 AND m.deleted_at IS NULL AND (?2 IS NULL OR instr(lower(m.name), lower(?2)) > 0)"
+                   " AND (?3 IS NULL OR substr(m.name, 1, length(?3) + 1) = ?3 || '/')"
+                   " AND NOT EXISTS (SELECT 1 FROM json_each(ifnull(?4, '{}')) w WHERE NOT EXISTS (SELECT 1 FROM "
+                   "json_each(m.labels)"
+                   " l JOIN json_each(w.value) a ON a.value = l.value WHERE l.key = w.key)) ORDER BY m.name LIMIT ?5",
+                   "tttti", after ? after : "", f->search, f->space, f->labels, (int64_t)limit);
     int rc;
     while ((rc = am_db_row(st)) > 0) {
         struct am_model_row m;

@@ -29,7 +29,7 @@ struct am_purge_blob {
 };
 
 struct am_purged {
-    int64_t versions; /* that lost their files now */
+    int64_t versions;               /* that lost their files now */
     int64_t removed, removed_bytes; /* blobs, and how much shorter all of them are together */
     int64_t packed, packed_bytes;   /* blobs that were packed anew; what others keep of them */
     int64_t shared;                 /* blobs that others read whole: nothing of them is the deleted versions' alone */
@@ -39,8 +39,8 @@ struct am_purged {
 /* 0, -AM_E_CANCELLED, or an error with a sentence in `why`. Each blob is told once, those that are read whole by others
    too (why "shared"). Asked again it goes on where it ended. */
 int am_purge(struct am_store *s, const struct am_purge *in, const struct am_work *work,
-             int (*blob)(void *ctx, struct am_db *db, const struct am_purge_blob *b), void *ctx,
-             struct am_purged *ret, char *why, size_t why_cap);
+             int (*blob)(void *ctx, struct am_db *db, const struct am_purge_blob *b), void *ctx, struct am_purged *ret,
+             char *why, size_t why_cap);
 
 /* Living readers of a blob that are not of the purge, as "model", "commit"; at most `limit`. */
 int am_purge_readers(struct am_db *db, const struct am_purge *in, const char *sha256, int limit,

@@ -1,6 +1,6 @@
 /*
- * retention.c - when a version that nothing holds is deleted (life.h). The time is read from what is stored already: when
- * it was made, restored or unpinned, and when a ref last moved away from it. What holds a version is AM_SQL_SINCE.
+ * retention.c - when a version that nothing holds is deleted (life.h). The time is read from what is stored already:
+ * when it was made, restored or unpinned, and when a ref last moved away from it. What holds a version is AM_SQL_SINCE.
  */
 #include "storage/db.h"
 #include "storage/life.h"
@@ -31,13 +31,14 @@ int am_expired(struct am_db *db, int64_t now, int64_t default_days, int64_t afte
                int *ret_n)
 {
     /* what was made too late cannot have expired: most of a busy store is passed over by that alone */
-    AM_STMT st = am_db_bind(db,
-                            "SELECT id FROM (SELECT v.id AS id, ifnull(m.keep_days, ?2) AS days, " AM_SQL_SINCE
-                            " AS since FROM version v JOIN model m ON m.id = v.model WHERE v.id > ?3 AND v.deleted_at IS"
-                            " NULL AND m.deleted_at IS NULL AND ifnull(m.keep_days, ?2) > 0 AND v.created_at <= ?1 -"
-                            " ifnull(m.keep_days, ?2) * 86400000) WHERE since > 0 AND since + days * 86400000 <= ?1"
-                            " ORDER BY id LIMIT ?4",
-                            "iiii", now, default_days, after, (int64_t)limit);
+    AM_STMT st =
+        am_db_bind(db,
+                   "SELECT id FROM (SELECT v.id AS id, ifnull(m.keep_days, ?2) AS days, " AM_SQL_SINCE
+                   " AS since FROM version v JOIN model m ON m.id = v.model WHERE v.id > ?3 AND v.deleted_at IS"
+                   " NULL AND m.deleted_at IS NULL AND ifnull(m.keep_days, ?2) > 0 AND v.created_at <= ?1 -"
+                   " ifnull(m.keep_days, ?2) * 86400000) WHERE since > 0 AND since + days * 86400000 <= ?1"
+                   " ORDER BY id LIMIT ?4",
+                   "iiii", now, default_days, after, (int64_t)limit);
     int rc, n = 0;
     while ((rc = am_db_row(st)) > 0)
         ret_ids[n++] = sqlite3_column_int64(st, 0);

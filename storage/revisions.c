@@ -17,9 +17,8 @@ static int by_commit(struct am_db *db, int64_t model, const char *rev, bool dele
     unsigned char oid[OID];
     if (!am_is_hex(rev, AM_COMMIT_LEN) || am_unhex(rev, OID, oid) < 0)
         return 0;
-    return am_db_int(db, ret,
-                     "SELECT id FROM version WHERE model = ?1 AND oid = ?2 AND (?3 OR deleted_at IS NULL)", "ibi", model,
-                     oid, sizeof oid, (int64_t)deleted);
+    return am_db_int(db, ret, "SELECT id FROM version WHERE model = ?1 AND oid = ?2 AND (?3 OR deleted_at IS NULL)",
+                     "ibi", model, oid, sizeof oid, (int64_t)deleted);
 }
 
 static int by_ref(struct am_db *db, int64_t model, const char *rev, int64_t *ret)
@@ -41,9 +40,8 @@ static int by_number(struct am_db *db, int64_t model, const char *rev, bool dele
     bool plain = rev[0] == 'v' && (rev[1] != '0' || rev[2] == '\0');
     if (!plain || am_parse_u64(rev + 1, &n) < 0 || n > INT64_MAX)
         return 0;
-    return am_db_int(db, ret,
-                     "SELECT id FROM version WHERE model = ?1 AND number = ?2 AND (?3 OR deleted_at IS NULL)", "iii",
-                     model, (int64_t)n, (int64_t)deleted);
+    return am_db_int(db, ret, "SELECT id FROM version WHERE model = ?1 AND number = ?2 AND (?3 OR deleted_at IS NULL)",
+                     "iii", model, (int64_t)n, (int64_t)deleted);
 }
 
 static int by_prefix(struct am_db *db, int64_t model, const char *rev, bool deleted, int64_t *ret)
@@ -116,7 +114,8 @@ int am_rev_names(struct am_db *db, const char *model, int (*name)(void *, const 
                    "SELECT 0, 0, r.name FROM model m JOIN ref r ON r.model = m.id WHERE m.name = ?1 AND m.deleted_at IS"
                    " NULL UNION ALL"
                    " SELECT * FROM (SELECT 1, -v.number, 'v' || v.number FROM model m JOIN version v ON v.model = m.id"
-                   " WHERE m.name = ?1 AND m.deleted_at IS NULL AND v.deleted_at IS NULL AND v.number IS NOT NULL ORDER BY v.number DESC LIMIT 10) ORDER BY 1, 2, 3",
+                   " WHERE m.name = ?1 AND m.deleted_at IS NULL AND v.deleted_at IS NULL AND v.number IS NOT NULL "
+                   "ORDER BY v.number DESC LIMIT 10) ORDER BY 1, 2, 3",
                    "t", model);
     int rc;
     while ((rc = am_db_row(st)) > 0)

@@ -17,8 +17,8 @@
                  " v.files, v.bytes, v.new_bytes,"                                                                     \
                  " (SELECT ifnull(sum(l.tensors), 0) FROM file f JOIN layout l ON l.id = f.layout"                     \
                  " WHERE f.version = v.id AND f.weights = 1)"                                                          \
-                 ", v.labels, v.note, v.pinned, v.rev, ifnull(v.deleted_at, ifnull(m.deleted_at, 0)), "                \
-                 AM_SQL_SINCE ", ifnull(m.keep_days, -1)"                                                              \
+                 ", v.labels, v.note, v.pinned, v.rev, ifnull(v.deleted_at, ifnull(m.deleted_at, 0)), " AM_SQL_SINCE   \
+                 ", ifnull(m.keep_days, -1)"                                                                           \
                  " FROM version v JOIN model m ON m.id = v.model LEFT JOIN version p ON p.id = v.parent"
 
 static void fill(sqlite3_stmt *st, struct am_version_row *v)
@@ -132,12 +132,13 @@ int am_version_line(struct am_db *db, const char *model, int64_t first, int limi
     int64_t id = 0;
     AM_TRY(find_model(db, model, &id));
     /* each has one parent, and a lower id than its child, so the line comes in the order that is wanted */
-    AM_STMT st = am_db_bind(db,
-                            VERSION_COLUMNS " WHERE v.id IN (WITH RECURSIVE line (id, parent, live) AS"
-                                            " (SELECT id, parent, deleted_at IS NULL FROM version WHERE id = ?2 AND"
-                                            " model = ?1 UNION ALL SELECT n.id, n.parent, n.deleted_at IS NULL FROM line"
-                                            " JOIN version n ON n.id = line.parent AND n.model = ?1)"
-                                            " SELECT id FROM line WHERE live LIMIT ?3) ORDER BY v.id DESC",
-                            "iii", id, first, (int64_t)limit);
+    AM_STMT st =
+        am_db_bind(db,
+                   VERSION_COLUMNS " WHERE v.id IN (WITH RECURSIVE line (id, parent, live) AS"
+                                   " (SELECT id, parent, deleted_at IS NULL FROM version WHERE id = ?2 AND"
+                                   " model = ?1 UNION ALL SELECT n.id, n.parent, n.deleted_at IS NULL FROM line"
+                                   " JOIN version n ON n.id = line.parent AND n.model = ?1)"
+                                   " SELECT id FROM line WHERE live LIMIT ?3) ORDER BY v.id DESC",
+                   "iii", id, first, (int64_t)limit);
     return walk(st, row, ctx);
 }

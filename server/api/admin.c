@@ -128,7 +128,7 @@ static int create(struct am_req *r, const struct am_idem *idem)
     am_members_known(r->json, "#", known, &f);
     const char *kind = am_member_text(r->json, "#", "kind", true, NULL, &f);
     const char *target = am_member_text(r->json, "#", "target", false, NULL, &f);
-    if (kind && !am_task_known(kind))
+    if (kind && !am_task_askable(kind))
         am_fault_add(&f, AM_E_INVALID_PARAMS, (struct am_where){.pointer = "#/kind"}, "kind must be %s (got \"%.40s\")",
                      am_task_kinds, kind);
     else if (am_streq(kind, "backup"))
