@@ -29,9 +29,9 @@ static void pointer_to(const char *key, char out[160])
         else
             out[n++] = *key;
     }
-    while (n > 0 && ((unsigned char)out[n - 1] & 0xc0) == 0x80) /* not the half of a letter */
+    while (*key && n > 0 && ((unsigned char)out[n - 1] & 0xc0) == 0x80) /* cut: not the half of a letter */
         n--;
-    if (n > 0 && (unsigned char)out[n - 1] >= 0xc0)
+    if (*key && n > 0 && (unsigned char)out[n - 1] >= 0xc0)
         n--;
     out[n] = 0;
 }
