@@ -23,6 +23,10 @@ CREATE INDEX version_commit ON version (lower(hex(oid)), model);
 CREATE INDEX ref_move_from ON ref_move (from_version, at) WHERE from_version IS NOT NULL;
 CREATE INDEX ref_move_to ON ref_move (to_version, id) WHERE to_version IS NOT NULL;
 
+-- Blobs that a purge is to remove, from before their last names go until their files are removed: one that was killed
+-- between goes on with them.
+CREATE TABLE doomed (blob BLOB PRIMARY KEY CHECK (length(blob) = 32)) STRICT, WITHOUT ROWID;
+
 -- The versions that a job which has not ended names. Kept by triggers, so that nothing can make a job without it.
 CREATE TABLE job_version (
     version INTEGER NOT NULL REFERENCES version (id),

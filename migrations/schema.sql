@@ -9,6 +9,7 @@ CREATE TABLE blob_count (
     n INTEGER NOT NULL CHECK (n >= 0),
     bytes INTEGER NOT NULL CHECK (bytes >= 0)
 ) STRICT;
+CREATE TABLE doomed (blob BLOB PRIMARY KEY CHECK (length(blob) = 32)) STRICT, WITHOUT ROWID;
 CREATE TABLE edge (                              -- lineage; a cycle cannot be written
     child INTEGER NOT NULL REFERENCES version (id),
     parent INTEGER NOT NULL REFERENCES version (id),

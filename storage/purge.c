@@ -1,7 +1,8 @@
 /*
  * purge.c - see purge.h. First the blobs that others read too are packed anew, one transaction each; then the versions
- * lose their files; then the blobs that nothing names any more are removed, row before file as the collector does it. A
- * purge that ends between leaves blobs without names to the collector.
+ * lose their files; then the blobs that nothing names any more are removed, row before file as the collector does it.
+ * What is to be removed stands in the table doomed before the first version loses its files, so a purge that is killed
+ * between goes on; one that is cancelled stops before a version, and not before the blobs of those it has done.
  */
 #include "storage/purge.h"
 #include "storage/blobs.h"
@@ -20,7 +21,7 @@ enum { TRIES = 3, BATCH = 256 };
 struct blob {
     char sha256[65], packed[65];
     int64_t bytes, kept;
-    bool damaged, whole, gone;
+    bool whole, gone;
     const char *why; /* it has to stay */
 };
 
@@ -33,6 +34,7 @@ struct purge {
     size_t n, cap, at;
     int64_t id[BATCH];
     int ids, done;
+    bool stopped; /* before the last version */
     struct am_purged sum;
     char *why;
     size_t why_cap;
@@ -55,7 +57,7 @@ static int take_blob(struct purge *p, sqlite3_stmt *st)
         p->cap = cap;
     }
     struct blob *b = &p->v[p->n++];
-    *b = (struct blob){.bytes = sqlite3_column_int64(st, 1), .damaged = sqlite3_column_int(st, 2) != 0};
+    *b = (struct blob){.bytes = sqlite3_column_int64(st, 1)};
     am_hex(sqlite3_column_blob(st, 0), 32, b->sha256);
     return 0;
 }
@@ -63,7 +65,7 @@ static int take_blob(struct purge *p, sqlite3_stmt *st)
 static int find_blobs(struct purge *p)
 {
     AM_STMT st = am_db_bind(p->db,
-                            "SELECT DISTINCT b.sha256, b.bytes, b.damage IS NOT NULL FROM version v JOIN file f ON"
+                            "SELECT DISTINCT b.sha256, b.bytes FROM version v JOIN file f ON"
                             " f.version = v.id JOIN span s ON s.layout = f.layout JOIN blob b ON b.sha256 = s.blob"
                             " WHERE v.model = ?2 AND " AM_SQL_PURGED " ORDER BY b.sha256",
                             "nii", p->in->model, p->in->version);
@@ -71,6 +73,32 @@ static int find_blobs(struct purge *p)
     while ((rc = am_db_row(st)) > 0)
         AM_TRY(take_blob(p, st));
     return rc;
+}
+
+/* Left by a purge that was killed: nothing names them now, and their row may be gone already. */
+static int find_doomed(struct purge *p)
+{
+    AM_STMT st = am_db_bind(p->db,
+                            "SELECT d.blob, ifnull(b.bytes, 0) FROM doomed d LEFT JOIN blob b ON"
+                            " b.sha256 = d.blob WHERE NOT EXISTS (SELECT 1 FROM span s WHERE s.blob = d.blob)",
+                            "");
+    int rc;
+    while ((rc = am_db_row(st)) > 0)
+        AM_TRY(take_blob(p, st));
+    return rc;
+}
+
+static int doom(struct am_db *db, void *arg)
+{
+    struct purge *p = arg;
+    for (size_t i = 0; i < p->n; i++) {
+        unsigned char sha[32];
+        size_t n = sizeof sha;
+        AM_TRY(am_unhex(p->v[i].sha256, sizeof sha, sha));
+        if (!p->v[i].why && !p->v[i].whole)
+            AM_TRY(am_db_exec(db, "INSERT OR IGNORE INTO doomed (blob) VALUES (?1)", "b", sha, n));
+    }
+    return 0;
 }
 
 /* Its readers may change while it is copied; a blob that many jobs work on is given up after some tries. */
@@ -90,7 +118,7 @@ static int pack(struct purge *p, struct blob *b)
         return rc;
     b->kept = r.kept;
     b->whole = r.whole;
-    if (r.packed)
+    if (r.packed && rc == 0)
         memcpy(b->packed, r.blob, sizeof b->packed);
     return 0;
 }
@@ -135,7 +163,10 @@ static int expunge_all(struct purge *p)
     do {
         AM_TRY(find_versions(p));
         for (p->done = 0; p->done < p->ids; p->done++) {
-            AM_TRY(step(p, "versions", (size_t)p->sum.versions, 0, "versions"));
+            if (step(p, "versions", (size_t)p->sum.versions, 0, "versions") < 0) {
+                p->stopped = true;
+                return 0;
+            }
             AM_TRY(am_store_write(p->s, expunge, p));
             p->sum.versions++;
         }
@@ -157,8 +188,19 @@ static int delete_row(struct am_db *db, void *arg)
                       "DELETE FROM blob WHERE sha256 = ?1 AND NOT EXISTS (SELECT 1 FROM span WHERE blob = ?1)"
                       " AND NOT EXISTS (SELECT 1 FROM model_blob WHERE blob = ?1)",
                       "b", sha, n));
-    b->gone = am_db_changes(db) == 1;
-    return 0;
+    int64_t one;
+    int rc = am_db_int(db, &one, "SELECT 1 FROM blob WHERE sha256 = ?1", "b", sha, n);
+    b->gone = rc == 0;
+    return rc < 0 ? rc : 0;
+}
+
+static int undoom(struct am_db *db, void *arg)
+{
+    const struct purge *p = arg;
+    unsigned char sha[32];
+    size_t n = sizeof sha;
+    AM_TRY(am_unhex(p->v[p->at].sha256, sizeof sha, sha));
+    return am_db_exec(db, "DELETE FROM doomed WHERE blob = ?1", "b", sha, n);
 }
 
 static int has_row(void *ctx, const char *sha256)
@@ -178,8 +220,9 @@ static int remove_one(struct purge *p, struct blob *b)
         return 0;
     AM_TRY(am_store_write(p->s, delete_row, p));
     if (!b->gone) {
-        b->why = "another version began to read it meanwhile";
-        return 0;
+        b->why = p->stopped ? "the purge was stopped before all its versions; purge again"
+                            : "another version began to read it meanwhile";
+        return am_store_write(p->s, undoom, p);
     }
     int rc = am_blob_remove(p->s, b->sha256, has_row, p);
     AM_TRY(rc);
@@ -191,7 +234,7 @@ static int remove_one(struct purge *p, struct blob *b)
     snprintf(path, sizeof path, "%.2s/%s", b->sha256, b->sha256);
     if (rc == 0 && am_sys_stat(p->s->blobs, path, &st) == 0)
         b->why = "the same bytes are being published by a job";
-    return 0;
+    return am_store_write(p->s, undoom, p);
 }
 
 static void count(struct purge *p, const struct blob *b)
@@ -211,7 +254,7 @@ static int remove_all(struct purge *p, int (*blob)(void *, struct am_db *, const
 {
     for (p->at = 0; p->at < p->n; p->at++) {
         struct blob *b = &p->v[p->at];
-        AM_TRY(step(p, "blobs", p->at, p->n, "blobs"));
+        am_work_tell(p->work, (struct am_work_step){.phase = "blobs", .unit = "blobs", .done = p->at, .total = p->n});
         AM_TRY(remove_one(p, b));
         count(p, b);
         AM_TRY(blob(ctx, p->db,
@@ -254,8 +297,12 @@ int am_purge(struct am_store *s, const struct am_purge *in, const struct am_work
     why[0] = 0;
     int rc = find_blobs(&p);
     rc = rc < 0 ? rc : pack_all(&p);
+    rc = rc < 0 ? rc : find_doomed(&p);
+    rc = rc < 0 ? rc : am_store_write(s, doom, &p);
     rc = rc < 0 ? rc : expunge_all(&p);
     rc = rc < 0 ? rc : remove_all(&p, blob, ctx);
+    if (rc == 0 && p.stopped)
+        rc = -AM_E_CANCELLED;
     if (rc == 0)
         *ret = p.sum;
     else if (!why[0])

@@ -1,6 +1,7 @@
 /*
- * repack.c - see repack.h. The order: copy and hash, fsync, read back and compare, rename into the store, then one
- * transaction that looks at the readers once more and moves their spans. A crash leaves a file without a row.
+ * repack.c - see repack.h. The order: read all of it against its hash, copy and hash, fsync, read back and compare,
+ * rename into the store, then one transaction that looks at the readers once more and moves their spans. A crash leaves
+ * a file without a row.
  */
 #include "storage/repack.h"
 #include "storage/blobs.h"
@@ -124,9 +125,7 @@ static int compare_block(struct repack *p, int64_t to, size_t n, void *arg)
 static int copy(struct repack *p, int from, int staging)
 {
     AM_CLEANUP(am_hash_freep) struct am_hash *h = am_hash_new(AM_SHA256);
-    p->block = malloc(BLOCK);
-    p->other = malloc(BLOCK);
-    if (!h || !p->block || !p->other)
+    if (!h)
         return -AM_E_OUT_OF_MEMORY;
     AM_CLEANUP(am_sys_closep) int fd = am_sys_open(staging, STAGED, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0640);
     if (fd < 0)
@@ -181,12 +180,37 @@ static int move_spans(struct am_db *db, void *arg)
     return am_blob_recount(db, to, 0);
 }
 
+/* Its name is its hash: what is copied must not make damage look sound. */
+static int check_whole(struct repack *p, int from, const char *sha256)
+{
+    AM_CLEANUP(am_hash_freep) struct am_hash *h = am_hash_new(AM_SHA256);
+    char hex[65];
+    if (!h)
+        return -AM_E_OUT_OF_MEMORY;
+    for (int64_t at = 0; at < p->bytes; at += BLOCK) {
+        size_t n = p->bytes - at < BLOCK ? (size_t)(p->bytes - at) : BLOCK;
+        am_work_tell(p->work, (struct am_work_step){
+                                  .phase = "read", .unit = "bytes", .done = (uint64_t)at, .total = (uint64_t)p->bytes});
+        if (am_work_stopped(p->work))
+            return -AM_E_CANCELLED;
+        AM_TRY(am_sys_pread(from, p->block, n, (uint64_t)at));
+        am_hash_put(h, p->block, n);
+    }
+    am_hash_hex(h, hex);
+    return am_streq(hex, sha256) ? 0 : -AM_E_STORE_DAMAGED;
+}
+
 static int pack(struct repack *p, const char *sha256, char *why, size_t why_cap)
 {
     AM_CLEANUP(am_sys_closep) int from = am_blob_open(p->s, sha256);
     AM_CLEANUP(am_sys_closep) int staging = from < 0 ? from : am_staging_make(p->s, p->in->staging);
     if (from < 0 || staging < 0)
         return from < 0 ? -AM_E_STORE_DAMAGED : staging;
+    p->block = malloc(BLOCK);
+    p->other = malloc(BLOCK);
+    if (!p->block || !p->other)
+        return -AM_E_OUT_OF_MEMORY;
+    AM_TRY(check_whole(p, from, sha256));
     AM_TRY(copy(p, from, staging));
     struct am_blob_move move = {.staged = STAGED, .sha256 = p->blob, .bytes = p->kept};
     int rc = am_blobs_publish(p->s, staging, &move, 1, why, why_cap);
