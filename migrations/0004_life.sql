@@ -37,7 +37,7 @@ CREATE INDEX job_version_job ON job_version (job);
 CREATE VIEW job_input AS SELECT j.id AS job, v.id AS version, v.deleted_at IS NOT NULL OR m.deleted_at IS NOT NULL AS deleted
     FROM job j, json_each(j.resolved, '$.inputs') i
     JOIN model m ON m.name = iif(i.type = 'object', i.value, '{}') ->> '$.model'
-    JOIN version v ON lower(hex(v.oid)) = iif(i.type = 'object', i.value, '{}') ->> '$.commit' AND v.model = m.id
+    JOIN version v INDEXED BY version_commit ON lower(hex(v.oid)) = iif(i.type = 'object', i.value, '{}') ->> '$.commit' AND v.model = m.id
     WHERE j.type <> 'task';
 INSERT OR IGNORE INTO job_version (version, job) SELECT version, job FROM job_input
     WHERE job IN (SELECT id FROM job WHERE state IN ('queued', 'running', 'cancelling'));

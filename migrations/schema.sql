@@ -243,5 +243,5 @@ END;
 CREATE VIEW job_input AS SELECT j.id AS job, v.id AS version, v.deleted_at IS NOT NULL OR m.deleted_at IS NOT NULL AS deleted
     FROM job j, json_each(j.resolved, '$.inputs') i
     JOIN model m ON m.name = iif(i.type = 'object', i.value, '{}') ->> '$.model'
-    JOIN version v ON lower(hex(v.oid)) = iif(i.type = 'object', i.value, '{}') ->> '$.commit' AND v.model = m.id
+    JOIN version v INDEXED BY version_commit ON lower(hex(v.oid)) = iif(i.type = 'object', i.value, '{}') ->> '$.commit' AND v.model = m.id
     WHERE j.type <> 'task';

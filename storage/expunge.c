@@ -136,8 +136,10 @@ static int take_ids(sqlite3_stmt *bound, int64_t *ret_ids, int *ret_n)
 int am_expunge_due(struct am_db *db, int64_t before, int64_t after, int limit, int64_t *ret_ids, int *ret_n)
 {
     return take_ids(am_db_bind(db,
-                               "SELECT id FROM version WHERE deleted_at <= ?1 AND gone_at IS NULL AND id > ?2 UNION"
-                               " SELECT v.id FROM model m JOIN version v ON v.model = m.id WHERE m.deleted_at <= ?1"
+                               "SELECT id FROM version INDEXED BY version_deleted WHERE deleted_at <= ?1 AND gone_at "
+                               "IS NULL AND id > ?2 UNION"
+                               " SELECT v.id FROM model m INDEXED BY model_deleted CROSS JOIN version v ON v.model = "
+                               "m.id WHERE m.deleted_at <= ?1"
                                " AND m.gone_at IS NULL AND v.gone_at IS NULL AND v.number IS NOT 0 AND v.id > ?2"
                                " ORDER BY 1 LIMIT ?3",
                                "iii", before, after, (int64_t)limit),
