@@ -80,6 +80,20 @@ const struct am_command am_commands[] = {
      "  --force     a tag\n"
      "example: amend rollback demo/base prod --reason 'error rate'\n",
      am_cmd_rollback, false},
+    {"model", "rm", "MODEL[@REV] [--purge] [--yes] [--reason T]", "delete a model, or one of its versions",
+     "  --purge     remove its bytes from the store now; without it they stay for a while and restore brings it back\n"
+     "  --yes       do not ask\n"
+     "  --reason T  kept with the deletion\n"
+     "A version that a ref or a job names is not deleted. What others made of it stays whole. With --purge it exits 1 "
+     "when not all\n"
+     "could be removed, and says what and why.\n",
+     am_cmd_model_rm, false},
+    {"model", "restore", "MODEL[@REV]", "take a deletion back", NULL, am_cmd_model_restore, false},
+    {"model", "label", "MODEL[@REV] NAME=VALUE... NAME-...", "set labels, and remove those that end in -",
+     "example: amend model label demo/llama team=vision stage-\n", am_cmd_model_label, false},
+    {"model", "pin", "MODEL@REV", "keep a version that no ref names beyond the time of retention", NULL,
+     am_cmd_model_pin, false},
+    {"model", "unpin", "MODEL@REV", "let retention have the version again", NULL, am_cmd_model_unpin, false},
     {"job", "submit", "-f FILE|- [--wait] [--dry-run]", "submit a job from its JSON body",
      "  -f FILE   the body; - reads standard input\n"
      "  --wait    wait for the end (--timeout SECONDS)\n"

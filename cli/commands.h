@@ -42,6 +42,11 @@ int am_cmd_model_export(struct am_cli *c, int argc, char **argv);
 int am_cmd_model_card(struct am_cli *c, int argc, char **argv);
 /* A directory of the daemon's machine by a name that holds without our present one; for free(). NULL: it was said. */
 char *am_dir_absolute(const struct am_cli *c, const char *dir);
+int am_cmd_model_rm(struct am_cli *c, int argc, char **argv);
+int am_cmd_model_restore(struct am_cli *c, int argc, char **argv);
+int am_cmd_model_label(struct am_cli *c, int argc, char **argv);
+int am_cmd_model_pin(struct am_cli *c, int argc, char **argv);
+int am_cmd_model_unpin(struct am_cli *c, int argc, char **argv);
 int am_cmd_job_submit(struct am_cli *c, int argc, char **argv);
 int am_cmd_job_list(struct am_cli *c, int argc, char **argv);
 int am_cmd_job_get(struct am_cli *c, int argc, char **argv);

@@ -86,6 +86,7 @@ static size_t on_header(char *bytes, size_t size, size_t n, void *arg)
     struct transfer *t = arg;
     keep_header(bytes, size * n, "X-Request-Id:", t->reply->request_id, sizeof t->reply->request_id);
     keep_header(bytes, size * n, "Content-Type:", t->reply->type, sizeof t->reply->type);
+    keep_header(bytes, size * n, "ETag:", t->reply->etag, sizeof t->reply->etag);
     return size * n;
 }
 

@@ -29,7 +29,7 @@ struct am_reply {
     char *body; /* NUL-terminated */
     size_t len;
     json_t *json; /* NULL when the body is no JSON */
-    char request_id[64], type[64];
+    char request_id[64], type[64], etag[128];
 };
 
 struct am_http *am_http_new(void); /* NULL: libcurl cannot start */

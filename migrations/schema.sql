@@ -9,6 +9,7 @@ CREATE TABLE blob_count (
     n INTEGER NOT NULL CHECK (n >= 0),
     bytes INTEGER NOT NULL CHECK (bytes >= 0)
 ) STRICT;
+CREATE TABLE doomed (blob BLOB PRIMARY KEY CHECK (length(blob) = 32)) STRICT, WITHOUT ROWID;
 CREATE TABLE edge (                              -- lineage; a cycle cannot be written
     child INTEGER NOT NULL REFERENCES version (id),
     parent INTEGER NOT NULL REFERENCES version (id),
@@ -78,6 +79,11 @@ CREATE TABLE job_event (                         -- audit, and replay of event s
     type TEXT NOT NULL,
     data TEXT NOT NULL CHECK (json_valid(data))
 ) STRICT;
+CREATE TABLE job_version (
+    version INTEGER NOT NULL REFERENCES version (id),
+    job INTEGER NOT NULL REFERENCES job (id),
+    PRIMARY KEY (version, job)
+) STRICT, WITHOUT ROWID;
 CREATE TABLE layout (                            -- what a file's bytes are made of: no span when empty, one when whole
     id INTEGER PRIMARY KEY,
     bytes INTEGER NOT NULL CHECK (bytes >= 0),
@@ -96,7 +102,7 @@ CREATE TABLE model (
     created_at INTEGER NOT NULL,
     rev INTEGER NOT NULL DEFAULT 1,              -- grows with every change
     versions INTEGER NOT NULL DEFAULT 0,         -- without the empty v0
-    logical_bytes INTEGER NOT NULL DEFAULT 0) STRICT;
+    logical_bytes INTEGER NOT NULL DEFAULT 0, deleted_at INTEGER, deleted_by TEXT, deleted_reason TEXT, gone_at INTEGER, keep_days INTEGER CHECK (keep_days BETWEEN 0 AND 36500)) STRICT;
 CREATE TABLE model_blob (                        -- which blobs a model names: behind model.physical_bytes
     model INTEGER NOT NULL REFERENCES model (id),
     blob BLOB NOT NULL REFERENCES blob (sha256), named INTEGER NOT NULL DEFAULT 0 CHECK (named >= 0),
@@ -163,7 +169,7 @@ CREATE TABLE version (
     record TEXT NOT NULL,                        -- what oid is the hash of
     files INTEGER NOT NULL,
     bytes INTEGER NOT NULL,
-    new_bytes INTEGER NOT NULL, metadata TEXT NOT NULL DEFAULT '{}' CHECK (json_valid(metadata)),
+    new_bytes INTEGER NOT NULL, metadata TEXT NOT NULL DEFAULT '{}' CHECK (json_valid(metadata)), labels TEXT NOT NULL DEFAULT '{}' CHECK (json_valid(labels)), pinned INTEGER NOT NULL DEFAULT 0 CHECK (pinned IN (0, 1)), note TEXT, rev INTEGER NOT NULL DEFAULT 1, held_at INTEGER NOT NULL DEFAULT 0, deleted_at INTEGER, deleted_by TEXT, deleted_reason TEXT, gone_at INTEGER,
     UNIQUE (model, oid),
     UNIQUE (model, number)
 ) STRICT;
@@ -181,11 +187,17 @@ CREATE INDEX job_publish_model ON job (publish_model, id);
 CREATE INDEX job_ready ON job (task, short, rank, id) WHERE state = 'queued' AND not_before = 0;
 CREATE INDEX job_state ON job (state, id);
 CREATE INDEX job_type ON job (type, id);
+CREATE INDEX job_version_job ON job_version (job);
 CREATE INDEX layout_damaged ON layout (id) WHERE damage IS NOT NULL;
 CREATE INDEX model_blob_blob ON model_blob (blob);
+CREATE INDEX model_deleted ON model (deleted_at) WHERE deleted_at IS NOT NULL;
+CREATE INDEX ref_move_from ON ref_move (from_version, at) WHERE from_version IS NOT NULL;
 CREATE INDEX ref_move_ref ON ref_move (model, name, id);
+CREATE INDEX ref_move_to ON ref_move (to_version, id) WHERE to_version IS NOT NULL;
 CREATE INDEX ref_version ON ref (version, name);
 CREATE INDEX span_blob ON span (blob);
+CREATE INDEX version_commit ON version (lower(hex(oid)), model);
+CREATE INDEX version_deleted ON version (deleted_at) WHERE deleted_at IS NOT NULL AND gone_at IS NULL;
 CREATE INDEX version_job ON version (job) WHERE job IS NOT NULL;
 CREATE INDEX version_model ON version (model, id);
 CREATE TRIGGER blob_count_delete AFTER DELETE ON blob BEGIN
@@ -204,6 +216,23 @@ CREATE TRIGGER job_count_update AFTER UPDATE OF state ON job WHEN OLD.state <> N
     UPDATE job_count SET n = n - 1 WHERE task = (OLD.type = 'task') AND state = OLD.state;
     UPDATE job_count SET n = n + 1 WHERE task = (NEW.type = 'task') AND state = NEW.state;
 END;
+CREATE TRIGGER job_version_end AFTER UPDATE OF state ON job WHEN NEW.state IN ('succeeded', 'failed', 'cancelled') BEGIN
+    DELETE FROM job_version WHERE job = NEW.id;
+END;
+CREATE TRIGGER job_version_insert AFTER INSERT ON job WHEN NEW.state IN ('queued', 'running', 'cancelling') BEGIN
+    SELECT RAISE(ABORT, 'the model of the result is deleted') FROM model
+        WHERE name = json_extract(NEW.publish, '$.model') AND deleted_at IS NOT NULL AND gone_at IS NULL;
+    INSERT OR IGNORE INTO job_version (version, job) SELECT version, job FROM job_input WHERE job = NEW.id;
+    SELECT RAISE(ABORT, 'an input is deleted') FROM job_version h JOIN version v ON v.id = h.version
+        JOIN model m ON m.id = v.model WHERE h.job = NEW.id AND (v.deleted_at IS NOT NULL OR m.deleted_at IS NOT NULL);
+END;
+CREATE TRIGGER job_version_update AFTER UPDATE OF resolved ON job
+    WHEN NEW.state IN ('queued', 'running', 'cancelling') BEGIN
+    DELETE FROM job_version WHERE job = NEW.id;
+    INSERT OR IGNORE INTO job_version (version, job) SELECT version, job FROM job_input WHERE job = NEW.id;
+    SELECT RAISE(ABORT, 'an input is deleted') FROM job_version h JOIN version v ON v.id = h.version
+        JOIN model m ON m.id = v.model WHERE h.job = NEW.id AND (v.deleted_at IS NOT NULL OR m.deleted_at IS NOT NULL);
+END;
 CREATE TRIGGER model_blob_delete AFTER DELETE ON model_blob BEGIN
     UPDATE blob SET named = named - OLD.named WHERE sha256 = OLD.blob;
 END;
@@ -213,3 +242,8 @@ END;
 CREATE TRIGGER model_blob_update AFTER UPDATE OF named ON model_blob BEGIN
     UPDATE blob SET named = named + NEW.named - OLD.named WHERE sha256 = NEW.blob;
 END;
+CREATE VIEW job_input AS SELECT j.id AS job, v.id AS version
+    FROM job j, json_each(j.resolved, '$.inputs') i
+    JOIN model m ON m.name = iif(i.type = 'object', i.value, '{}') ->> '$.model'
+    JOIN version v INDEXED BY version_commit ON lower(hex(v.oid)) = iif(i.type = 'object', i.value, '{}') ->> '$.commit' AND v.model = m.id
+    WHERE j.type <> 'task';

@@ -76,6 +76,8 @@ static const struct key keys[] = {
      "stored files that one weight file may be spread over; the change that would pass it takes in the smallest"},
     {"store.scrub_days", COUNT, AT(scrub_days), "30", 0, 3650,
      "each stored file is read again and compared with its hash once in so many days, a little every hour; 0 = never"},
+    {"retention.unreferenced_days", COUNT, AT(unreferenced_days), "90", 0, 36500,
+     "days after which a version that nothing holds is deleted, unless its model has days of its own; 0 = never"},
     {"publish.verify", TEXT, AT(publish_verify), "trust", 0, 0,
      "trust: the hashes that the worker took while it wrote are published; full: all it wrote is read and hashed "
      "again"},

@@ -23,6 +23,7 @@ static void publish(struct am_slot *s)
     struct am_publication p = {.store = s->e->store,
                                .job = &s->job,
                                .staging = s->launch.staging,
+                               .unreferenced_days = (int64_t)s->e->cfg->unreferenced_days,
                                .verify = am_streq(s->e->cfg->publish_verify, "full"),
                                .done = &s->records.result,
                                .kernels = s->records.kernels,

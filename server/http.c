@@ -56,6 +56,40 @@ bool am_req_int(struct am_req *r, const char *name, int64_t min, int64_t max, in
     return true;
 }
 
+struct each {
+    const char *prefix;
+    void (*fn)(void *ctx, const char *rest, const char *value);
+    void *ctx;
+};
+
+static enum MHD_Result each_value(void *arg, enum MHD_ValueKind kind, const char *name, const char *value)
+{
+    const struct each *e = arg;
+    (void)kind;
+    if (am_starts(name, e->prefix))
+        e->fn(e->ctx, name + strlen(e->prefix), value ? value : "");
+    return MHD_YES;
+}
+
+void am_req_each(struct am_req *r, const char *prefix, void (*fn)(void *ctx, const char *rest, const char *value),
+                 void *ctx)
+{
+    struct each e = {prefix, fn, ctx};
+    MHD_get_connection_values(r->conn, MHD_GET_ARGUMENT_KIND, each_value, &e);
+}
+
+bool am_req_flag(struct am_req *r, const char *name, bool *ret, int *ret_queued)
+{
+    const char *text = am_req_query(r, name);
+    char pointer[64];
+    *ret = am_streq(text, "true");
+    if (!text || *ret || am_streq(text, "false"))
+        return true;
+    snprintf(pointer, sizeof pointer, "?%s", name);
+    *ret_queued = am_reply_fault(r, AM_E_INVALID_REQUEST, pointer, "%s must be true or false", name);
+    return false;
+}
+
 struct query_check {
     const char *known;
     bool refused;
@@ -67,6 +101,8 @@ static bool in_words(const char *words, const char *name)
     for (const char *p = words; *p; p += strspn(p, " ")) {
         size_t n = strcspn(p, " ");
         if (strlen(name) == n && strncmp(p, name, n) == 0)
+            return true;
+        if (n > 2 && p[n - 1] == '*' && strncmp(p, name, n - 1) == 0 && name[n - 1]) /* "label.*" */
             return true;
         p += n;
     }

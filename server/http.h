@@ -80,6 +80,12 @@ const char *am_req_header(struct am_req *r, const char *name);
 bool am_req_int(struct am_req *r, const char *name, int64_t min, int64_t max, int64_t def, int64_t *ret,
                 int *ret_queued);
 
+/* ?name=true or false, false when absent; false: neither, and an answer was queued. */
+bool am_req_flag(struct am_req *r, const char *name, bool *ret, int *ret_queued);
+/* Every query parameter that begins with `prefix` (in the table of routes "label.*"), with the rest of its name. */
+void am_req_each(struct am_req *r, const char *prefix, void (*fn)(void *ctx, const char *rest, const char *value),
+                 void *ctx);
+
 /*
  * Waits for the end of a job at most `ms`, then `then` answers. The connection sleeps meanwhile, so the HTTP thread is
  * free for others; beyond 16 waits at once, and while the service stops, `then` is called right away. The last call of

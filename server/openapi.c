@@ -75,6 +75,8 @@ static const struct {
 } further[] = {
     {"/versions", "POST", 202, "application/json", "Job", "not ready yet: the task that goes on"},
     {"/refs/{ref}", "PUT", 201, "application/json", "Ref", "it was made"},
+    {"{name}", "DELETE", 202, "application/json", "Job", "with purge=true: the task"},
+    {"/versions/{rev}", "DELETE", 202, "application/json", "Job", "with purge=true: the task"},
     {"/v1/jobs", "POST", 200, "application/json", "Plan", "with dry_run=true: the plan"},
     {"/readyz", "GET", 503, "application/json", "Readiness", "not usable: checks say why"},
     {"/healthz", "GET", 503, "application/json", "Readiness", "not usable: checks say why"},

@@ -15,6 +15,7 @@
 #include "server/result.h"
 #include "storage/blobs.h"
 #include "storage/damage.h"
+#include "storage/life.h"
 
 #include <math.h>
 #include <stdarg.h>
@@ -43,7 +44,7 @@ struct publication {
     const char *model_name, *branch, *detached;
     int64_t model, head, version;
     char old_head[41], commit[41];
-    int64_t number;
+    int64_t number, expires_at;
     struct am_file_new *file;
     struct kept *kept;
     struct am_edge_new *edge;
@@ -367,17 +368,39 @@ static json_t *int_or_null(int64_t v)
     return v >= 0 ? json_integer(v) : json_null();
 }
 
+static json_t *time_or_null(int64_t ms)
+{
+    char text[AM_TIME_TEXT];
+    if (ms <= 0)
+        return json_null();
+    am_time_text(ms, text);
+    return json_string(text);
+}
+
+/* The date is never a surprise. */
+static int look_at_expiry(struct publication *p)
+{
+    char at[AM_TIME_TEXT], text[300];
+    AM_TRY(am_version_expiry(p->db, p->version, p->in->unreferenced_days, &p->expires_at));
+    if (!p->expires_at)
+        return 0;
+    am_time_text(p->expires_at, at);
+    snprintf(text, sizeof text,
+             "no ref names the version, so it is deleted at %s; pin it or point a ref at it to keep it", at);
+    return am_claim_warn(p->in->job, "version-expires", text);
+}
+
 static json_t *result_json(const struct publication *p, json_t *refs)
 {
     const struct am_record_done *d = p->in->done;
     return json_pack(
-        "{s:{s:s,s:s,s:o},s:b,s:s?,s:n,s:O,s:[],s:n,s:n,s:{s:[],s:i},s:I,s:n,s:n,s:{s:s?,s:f,s:o,s:o,s:I,s:I}}",
+        "{s:{s:s,s:s,s:o},s:b,s:s?,s:o,s:O,s:[],s:n,s:n,s:{s:[],s:i},s:I,s:n,s:n,s:{s:s?,s:f,s:o,s:o,s:I,s:I}}",
         "version", "model", p->model_name, "commit", p->commit, "number", int_or_null(p->number), "published",
-        p->detached == NULL, "detached_reason", p->detached, "expires_at", "refs", refs, "reports", "decision",
-        "dataset", "state", "files", "rows", 0, "new_bytes", (json_int_t)p->new_bytes, "reused_from", "reproduced",
-        "measured", "kernels", p->in->kernels, "seconds", p->in->seconds, "cpu_seconds", real_or_null(d->cpu_seconds),
-        "peak_memory_bytes", int_or_null(d->peak_memory_bytes), "read_bytes", (json_int_t)p->in->read_bytes,
-        "write_bytes", (json_int_t)p->write_bytes);
+        p->detached == NULL, "detached_reason", p->detached, "expires_at", time_or_null(p->expires_at), "refs", refs,
+        "reports", "decision", "dataset", "state", "files", "rows", 0, "new_bytes", (json_int_t)p->new_bytes,
+        "reused_from", "reproduced", "measured", "kernels", p->in->kernels, "seconds", p->in->seconds, "cpu_seconds",
+        real_or_null(d->cpu_seconds), "peak_memory_bytes", int_or_null(d->peak_memory_bytes), "read_bytes",
+        (json_int_t)p->in->read_bytes, "write_bytes", (json_int_t)p->write_bytes);
 }
 
 static json_t *event_json(const struct publication *p)
@@ -411,6 +434,7 @@ static int conclude(struct publication *p)
         json_array_append_new(
             refs, json_pack("{s:s,s:s?,s:s}", "ref", p->branch, "from", p->head ? p->old_head : NULL, "to", p->commit));
     AM_TRY(set_tags(p, refs));
+    AM_TRY(look_at_expiry(p));
     json_auto_t *result = result_json(p, refs), *event = event_json(p);
     return finish_job(p, result, event);
 }

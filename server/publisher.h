@@ -18,7 +18,8 @@ struct am_publication {
     struct am_store *store;
     struct am_claim *job; /* warnings of the result are added to its own */
     int staging;
-    bool verify; /* hash again what the worker wrote (publish.verify=full) */
+    int64_t unreferenced_days; /* retention: when a result that nothing names expires */
+    bool verify;               /* hash again what the worker wrote (publish.verify=full) */
     const struct am_record_done *done;
     const char *kernels; /* the set that the worker computed with */
     double seconds;      /* from start to exit of the worker */

@@ -35,13 +35,23 @@ const struct am_route am_routes[] = {
     {"GET", "/v1/queue", am_api_queue, AM_BODY_NONE, "", 200, "Queue", "Service",
      "how many jobs are in which state; bytes stored and free", NULL},
 
-    {"GET", "/v1/models", am_api_models, AM_BODY_NONE, "search after limit", 200, "ModelList",
-     "Models, versions, files", "models by name; `search` is a part of the name", NULL},
+    {"GET", "/v1/models", am_api_models, AM_BODY_NONE, "search namespace label.* after limit", 200, "ModelList",
+     "Models, versions, files",
+     "models by name; `search` is a part of the name; `label.team=vision` (repeated: any of)", NULL},
     {"POST", "/v1/models", am_api_model_create, AM_BODY_JSON | AM_IDEM, "", 201, "Model", "Models, versions, files",
      "create: `{\"id\",\"description\"?,\"private\"?,\"labels\"?}`; makes `main` at the empty v0", "ModelRequest"},
     {"GET", M, am_api_model, AM_BODY_NONE, "", 200, "Model", "Models, versions, files", "one model", NULL},
-    {"GET", M "/versions", am_api_versions, AM_BODY_NONE, "after limit", 200, "VersionList", "Models, versions, files",
-     "newest first", NULL},
+    {"PATCH", M, am_api_model_patch, AM_BODY_JSON | AM_IF_MATCH, "", 200, "Model", "Models, versions, files",
+     "`{\"description\"?,\"labels\"?,\"private\"?,\"retention\"?}`; a label that is null goes", "ModelPatch"},
+    {"DELETE", M, am_api_model_delete, AM_BODY_NONE | AM_IF_MATCH, "purge reason", 200, "Deletion",
+     "Models, versions, files",
+     "delete, until restored; the answer lists what others made of it; `purge=true`: a task "
+     "removes the bytes now",
+     NULL},
+    {"POST", M "/restore", am_api_model_restore, AM_BODY_NONE, "", 200, "Model", "Models, versions, files",
+     "take its deletion back", NULL},
+    {"GET", M "/versions", am_api_versions, AM_BODY_NONE, "ref state after limit", 200, "VersionList",
+     "Models, versions, files", "newest first; `ref`: those on the line of that branch", NULL},
     {"POST", M "/versions", am_api_register, AM_BODY_JSON | AM_IDEM, "", 201, "Version", "Models, versions, files",
      "register a folder of this machine: "
      "`{\"from\":{\"path\"},\"mode\":\"copy|move\"?,\"branch\"?,\"message\"?,\"metadata\"?}`; 202 with a task when it "
@@ -49,6 +59,15 @@ const struct am_route am_routes[] = {
      "longer",
      "RegisterRequest"},
     {"GET", V, am_api_version_get, AM_BODY_NONE, "", 200, "Version", "Models, versions, files", "one version", NULL},
+    {"PATCH", V, am_api_version_patch, AM_BODY_JSON | AM_IF_MATCH, "", 200, "Version", "Models, versions, files",
+     "`{\"labels\"?,\"pinned\"?,\"note\"?}`; a label that is null goes", "VersionPatch"},
+    {"DELETE", V, am_api_version_delete, AM_BODY_NONE | AM_IF_MATCH, "purge reason", 200, "Deletion",
+     "Models, versions, files",
+     "delete, until restored; 409 `version-in-use` while a ref or a job names it; "
+     "`purge=true`: a task removes the bytes now",
+     NULL},
+    {"POST", V "/restore", am_api_version_restore, AM_BODY_NONE, "", 200, "Version", "Models, versions, files",
+     "take its deletion back", NULL},
     {"GET", V "/files", am_api_files, AM_BODY_NONE, "layout", 200, "FileList", "Models, versions, files", "its files",
      NULL},
     {"GET", V "/files/{path}", am_api_file, AM_BODY_NONE, "layout", 200, "File", "Models, versions, files",
@@ -112,7 +131,8 @@ const struct am_route am_routes[] = {
     {"GET", "/v1/jobs/{id}/log", am_api_job_log, AM_BODY_NONE, "attempt", 200, NULL, "Jobs",
      "what its worker wrote on standard error", NULL},
     {"POST", "/v1/admin/tasks", am_api_task_create, AM_BODY_JSON | AM_IDEM, "", 202, "Job", "Admin",
-     "work of the store: `{\"kind\":\"gc|verify|scrub|backup|check\",\"target\"?}`; the target of a verify is a "
+     "work of the store: `{\"kind\":\"gc|verify|scrub|backup|check|retention\",\"target\"?}`; the target of a verify "
+     "is a "
      "version (all "
      "without one), of a backup the absolute path of a new file (`<time>.db` in `database.backup_dir` without one); a "
      "scrub "

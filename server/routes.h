@@ -19,7 +19,7 @@ struct am_route {
     const char *pattern; /* "/v1/jobs/{id}"; a last "{path+}" takes the rest with its slashes */
     int (*handler)(struct am_req *r);
     unsigned body;
-    const char *query;   /* space-separated names of query parameters, "" for none */
+    const char *query;   /* space-separated names of query parameters, "" for none; "label.*": label. and any name */
     int status;          /* of the good answer */
     const char *schema;  /* name under #/components/schemas of the good answer, or NULL: not JSON */
     const char *group;   /* heading in api.md */

@@ -29,7 +29,10 @@ static const struct {
     {"Model", "model",
      "id:text description:text private:bool labels:object created_at:time created_by:text? head:object refs:object "
      "versions:int "
-     "logical_bytes:int physical_bytes:int deleted_at:time? links:object"},
+     "logical_bytes:int physical_bytes:int retention:object deleted_at:time? links:object"},
+    {"Deletion", "deletion",
+     "model:text commit:text? number:int? deleted_at:time deleted_by:text reason:text? restorable_until:time "
+     "descendants:list descendants_total:int links:object"},
     {"Ref", "ref",
      "model:text name:text kind:text commit:text number:int? revision:int policy:object moved_at:time moved_by:text? "
      "reason:text?"},
@@ -40,7 +43,7 @@ static const struct {
      "model:text commit:text number:int? state:text warnings:list parent:text? created_at:time created_by:text? "
      "message:text? job:text? "
      "type:text? method:text? refs:list manifest_sha256:text? files:int bytes:int new_bytes:int tensors:object "
-     "inputs:list metadata:object"},
+     "inputs:list metadata:object labels:object pinned:bool note:text? expires_at:time? deleted_at:time?"},
     {"File", "file",
      "path:text class:text bytes:int etag:text sha256:text git_sha1:text? storage:text spans:int weights:bool "
      "content_url:text"},
@@ -147,10 +150,33 @@ static json_t *model_request(void)
         0, NULL);
 }
 
+#define LABELS_PATCH                                                                                                   \
+    "\"labels\":{\"type\":\"object\",\"maxProperties\":64,\"additionalProperties\":{\"type\":[\"string\",\"null\"],"   \
+    "\"maxLength\":255}}"
+
+static json_t *model_patch(void)
+{
+    return json_loads("{\"type\":\"object\",\"additionalProperties\":false,\"minProperties\":1,\"properties\":{"
+                      "\"description\":{\"type\":\"string\",\"maxLength\":4096}," LABELS_PATCH ","
+                      "\"private\":{\"type\":\"boolean\"},"
+                      "\"retention\":{\"type\":\"object\",\"additionalProperties\":false,\"properties\":{"
+                      "\"unreferenced_days\":{\"type\":[\"integer\",\"null\"],\"minimum\":0,\"maximum\":36500}}}}}",
+                      0, NULL);
+}
+
+static json_t *version_patch(void)
+{
+    return json_loads(
+        "{\"type\":\"object\",\"additionalProperties\":false,\"minProperties\":1,\"properties\":{" LABELS_PATCH
+        ",\"pinned\":{\"type\":\"boolean\"},"
+        "\"note\":{\"type\":[\"string\",\"null\"],\"maxLength\":4096}}}",
+        0, NULL);
+}
+
 static json_t *task_request(void)
 {
     return json_loads("{\"type\":\"object\",\"additionalProperties\":false,\"required\":[\"kind\"],\"properties\":{"
-                      "\"kind\":{\"enum\":[\"gc\",\"verify\",\"backup\",\"check\"]},"
+                      "\"kind\":{\"enum\":[\"gc\",\"verify\",\"scrub\",\"backup\",\"check\",\"retention\"]},"
                       "\"target\":{\"type\":\"string\",\"description\":\"verify: namespace/name@rev; backup: absolute "
                       "path\"}}}",
                       0, NULL);
@@ -207,6 +233,8 @@ json_t *am_schemas(void)
     json_object_set_new(all, "RefRequest", ref_request());
     json_object_set_new(all, "RefPolicyRequest", ref_policy_request());
     json_object_set_new(all, "RollbackRequest", rollback_request());
+    json_object_set_new(all, "ModelPatch", model_patch());
+    json_object_set_new(all, "VersionPatch", version_patch());
     return all;
 }
 

@@ -115,7 +115,7 @@ int am_version_spans(struct am_db *db, int64_t version, uint64_t *ret)
 int am_store_bytes(struct am_db *db, int64_t *ret_logical, int64_t *ret_physical)
 {
     int64_t logical = 0, physical = 0;
-    AM_TRY(am_db_int(db, &logical, "SELECT ifnull(sum(logical_bytes), 0) FROM model", ""));
+    AM_TRY(am_db_int(db, &logical, "SELECT ifnull(sum(logical_bytes), 0) FROM model WHERE deleted_at IS NULL", ""));
     AM_TRY(am_db_int(db, &physical, "SELECT bytes FROM blob_count", ""));
     *ret_logical = logical;
     *ret_physical = physical;

@@ -26,6 +26,7 @@ struct am_model_row {
     int64_t head_number, versions /* without v0 */, branches, tags, aliases;
     int64_t logical_bytes; /* file sizes of all versions */
     int64_t rev;           /* grows with every change: the ETag */
+    int64_t keep_days;     /* of versions that nothing names; -1: as the setting says, 0: for ever */
 };
 
 struct am_version_row {
@@ -36,6 +37,11 @@ struct am_version_row {
         *refs /* JSON array of names */;
     const char *architecture /* or NULL */, *parameters /* JSON {"F32":n} */, *metadata /* JSON object */;
     int64_t files, bytes, new_bytes, tensors;
+    const char *labels /* JSON object */, *note /* or NULL */;
+    bool pinned;
+    int64_t rev, deleted_at /* 0: it is not */;
+    int64_t since;     /* nothing holds it since then (life.h); 0: it is held */
+    int64_t keep_days; /* of its model */
 };
 
 struct am_file_row {
@@ -66,10 +72,18 @@ int am_model_physical(struct am_db *db, int64_t model, int64_t *ret);
 int am_model_list(struct am_db *db, const char *after /* name or NULL */, int limit,
                   const char *search /* substring or NULL */, int (*row)(void *, const struct am_model_row *),
                   void *ctx);
+struct am_model_filter { /* NULL: any */
+    const char *search, *space /* the namespace */;
+    const char *labels; /* JSON: {"team":["a","b"]} is team=a or team=b; all members must be met */
+};
+int am_model_find(struct am_db *db, const struct am_model_filter *f, const char *after, int limit,
+                  int (*row)(void *, const struct am_model_row *), void *ctx);
 /* Resolves `rev` by hub.md 2.4 (commit, refs/heads|tags|aliases/x, ref, v<N>, unique prefix of >= 8 hex digits).
  *ret_version; *ret_fixed (may be NULL) is true when rev was a full commit id. -NOT_FOUND: model; -REVISION_NOT_FOUND.
  */
 int am_rev_resolve(struct am_db *db, const char *model, const char *rev, int64_t *ret_version, bool *ret_fixed);
+/* The same among all, also what is deleted. */
+int am_rev_resolve_any(struct am_db *db, const char *model, const char *rev, int64_t *ret_version);
 /* Names of revisions of a model for "did you mean" (refs, then v<N> of the last ten). */
 int am_rev_names(struct am_db *db, const char *model, int (*name)(void *, const char *), void *ctx);
 int am_version_get(struct am_db *db, int64_t version, int (*row)(void *, const struct am_version_row *), void *ctx);
@@ -77,6 +91,10 @@ int am_version_get(struct am_db *db, int64_t version, int (*row)(void *, const s
 int am_version_brief(struct am_db *db, int64_t version, int (*row)(void *, const struct am_version_row *), void *ctx);
 int am_version_list(struct am_db *db, const char *model, int64_t before /* version id or 0 */, int limit,
                     int (*row)(void *, const struct am_version_row *), void *ctx); /* newest first */
+/* The line of a version: itself and what it was put on, newest first, without what is deleted. The walk begins at
+   `first`, which may be deleted and must be of `model`, so a page does not shift when a branch moves. */
+int am_version_line(struct am_db *db, const char *model, int64_t first, int limit,
+                    int (*row)(void *, const struct am_version_row *), void *ctx);
 int am_file_list(struct am_db *db, int64_t version, int (*row)(void *, const struct am_file_row *),
                  void *ctx); /* by path */
 int am_file_get(struct am_db *db, int64_t version, const char *path, int (*row)(void *, const struct am_file_row *),
@@ -110,7 +128,8 @@ struct am_model_new {
     bool is_private;
     int64_t now;
 };
-/* With the empty commit v0 and `main` on it. -AM_E_CONFLICT: exists; -AM_E_NAME_TAKEN: differs only in case
+/* With the empty commit v0 and `main` on it; the name of a model that is gone (life.h) goes on with that one's numbers.
+   -AM_E_CONFLICT: exists, or is deleted and not yet gone; -AM_E_NAME_TAKEN: differs only in case
  * (*ret_other: that name). */
 int am_model_create(struct am_db *db, const struct am_model_new *m, int64_t *ret_id, char ret_other[200]);
 

@@ -47,8 +47,10 @@ static int walk(sqlite3_stmt *st, int (*row)(void *, const struct am_ref_row *),
 
 int am_ref_list(struct am_db *db, const char *model, int (*row)(void *, const struct am_ref_row *), void *ctx)
 {
-    AM_STMT st = am_db_bind(db, REF_COLUMNS " WHERE r.model = (SELECT id FROM model WHERE name = ?1) ORDER BY r.name",
-                            "t", model);
+    AM_STMT st = am_db_bind(
+        db,
+        REF_COLUMNS " WHERE r.model = (SELECT id FROM model WHERE name = ?1 AND deleted_at IS NULL) ORDER BY r.name",
+        "t", model);
     int rc = walk(st, row, ctx);
     return rc < 0 ? rc : rc > 0 ? 0 : -AM_E_NOT_FOUND; /* every model has main */
 }
@@ -73,7 +75,7 @@ int am_ref_get(struct am_db *db, int64_t model, const char *name, int (*row)(voi
 
 int am_model_row(struct am_db *db, const char *model, int64_t *ret)
 {
-    int rc = am_db_int(db, ret, "SELECT id FROM model WHERE name = ?1", "t", model);
+    int rc = am_db_int(db, ret, "SELECT id FROM model WHERE name = ?1 AND deleted_at IS NULL", "t", model);
     return rc < 0 ? rc : rc > 0 ? 0 : -AM_E_NOT_FOUND;
 }
 
@@ -168,7 +170,8 @@ int am_ref_set(struct am_db *db, int64_t model, const char *name, const char *ki
     if (!name_ok(name))
         return -AM_E_INVALID_REQUEST;
     int64_t there = 0, old = 0;
-    int rc = am_db_int(db, &there, "SELECT id FROM version WHERE id = ?1 AND model = ?2", "ii", version, model);
+    int rc = am_db_int(db, &there, "SELECT id FROM version WHERE id = ?1 AND model = ?2 AND deleted_at IS NULL", "ii",
+                       version, model);
     if (rc <= 0)
         return rc < 0 ? rc : -AM_E_REVISION_NOT_FOUND;
     char old_kind[16] = "";

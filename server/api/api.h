@@ -4,6 +4,7 @@
 #ifndef AM_SERVER_API_API_H
 #define AM_SERVER_API_API_H
 
+#include "core/base/fault.h"
 #include "server/http.h"
 #include "storage/jobs.h"
 #include "storage/models.h"
@@ -43,6 +44,14 @@ int am_api_diff(struct am_req *r);
 int am_api_export(struct am_req *r);
 /* card.c */
 int am_api_card(struct am_req *r);
+/* patch.c */
+int am_api_model_patch(struct am_req *r);
+int am_api_version_patch(struct am_req *r);
+/* life.c */
+int am_api_model_delete(struct am_req *r);
+int am_api_model_restore(struct am_req *r);
+int am_api_version_delete(struct am_req *r);
+int am_api_version_restore(struct am_req *r);
 /* register.c */
 int am_api_register(struct am_req *r);
 /* files.c */
@@ -83,7 +92,30 @@ struct am_db *am_reader(struct am_req *r, int *ret_queued);
 /* false: the database is known to be damaged, so nothing new is accepted, and a problem was queued. */
 bool am_accepts_jobs(struct am_req *r, int *ret_queued);
 
-json_t *am_version_json(const struct am_version_row *v);
+json_t *am_version_json(const struct am_config *cfg, const struct am_version_row *v);
+json_t *am_model_json(const struct am_config *cfg, struct am_db *db, const struct am_model_row *m);
+/* Their ETags, without quotes; `out` has room for AM_ETAG. */
+#define AM_ETAG 80
+void am_version_etag(const struct am_config *cfg, const struct am_version_row *v, char out[AM_ETAG]);
+void am_model_etag(const struct am_model_row *m, char out[AM_ETAG]);
+/* One of them, read now, with its ETag: 200. */
+int am_reply_version(struct am_req *r, int64_t version);
+int am_reply_model(struct am_req *r, const char *name);
+
+void am_description_check(const char *text, struct am_faults *f); /* patch.c; text may be NULL */
+
+/* labels.c: faults at "#/labels/<name>"; may_remove: a label may be null. */
+void am_labels_check(json_t *labels, bool may_remove, struct am_faults *f);
+/* Stored labels with the changes of a PATCH, for free(). -AM_E_TOO_LARGE: too many. */
+int am_labels_merge(const char *stored, json_t *changes, char **ret);
+/* ?label.k=v of the request as am_model_filter wants them (NULL: none), for free(); false: a fault, and an answer was
+   queued. */
+bool am_labels_wanted(struct am_req *r, char **ret, int *ret_queued);
+
+/* life.c: a sentence about a model that is deleted and not gone, with what can be done; "" when it is not. */
+void am_model_deleted(struct am_req *r, struct am_db *db, const char *name, char *out, size_t cap);
+/* The same for a version, or its model. */
+void am_version_deleted(struct am_req *r, struct am_db *db, const char *model, const char *rev, char *out, size_t cap);
 /* The job as an object, or NULL. *ret_etag (room for 64) for conditional requests. */
 json_t *am_job_load(struct am_req *r, struct am_db *db, const char *uid, char *ret_etag);
 /* 202 with a job that was queued just now, or then. */

@@ -87,11 +87,16 @@ int am_find_version(struct am_req *r, int64_t *ret_version, bool *ret_fixed, int
         struct names k = {.n = 0};
         am_rev_names(db, model, keep_name, &k);
         const char *near = am_nearest(r->arg[2], k.v, k.n);
-        snprintf(detail, sizeof detail, "%s has no revision \"%.100s\"%s%s%s; GET /v1/models/%s/refs lists its refs",
-                 model, r->arg[2], near ? "; did you mean " : "", near ? near : "", near ? "?" : "", model);
+        am_version_deleted(r, db, model, r->arg[2], detail, sizeof detail);
+        if (!detail[0])
+            snprintf(detail, sizeof detail,
+                     "%s has no revision \"%.100s\"%s%s%s; GET /v1/models/%s/refs lists its refs", model, r->arg[2],
+                     near ? "; did you mean " : "", near ? near : "", near ? "?" : "", model);
         *ret_queued = reply_missing(r, AM_E_REVISION_NOT_FOUND, "RevisionNotFound", detail);
     } else if (rc == -AM_E_NOT_FOUND) {
-        snprintf(detail, sizeof detail, "no model %s; GET /v1/models lists what is here", model);
+        am_model_deleted(r, db, model, detail, sizeof detail);
+        if (!detail[0])
+            snprintf(detail, sizeof detail, "no model %s; GET /v1/models lists what is here", model);
         *ret_queued = reply_missing(r, AM_E_NOT_FOUND, "RepoNotFound", detail);
     } else if (rc < 0)
         *ret_queued = am_reply_error(r, rc, "the database could not answer");

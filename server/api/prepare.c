@@ -265,6 +265,11 @@ static int check_target(struct am_submit *s)
     int rc = am_ref_list(s->db, s->to_model, take_head, s);
     if (rc < 0 && rc != -AM_E_NOT_FOUND)
         return rc;
+    char hint[500] = "";
+    if (rc == -AM_E_NOT_FOUND)
+        am_model_deleted(s->r, s->db, s->to_model, hint, sizeof hint);
+    if (hint[0])
+        am_fault_add(&s->faults, AM_E_CONFLICT, (struct am_where){.pointer = "#/publish/model"}, "%s", hint);
     if (s->body.if_head && strcmp(s->body.if_head, s->head) != 0)
         am_fault_add(&s->faults, AM_E_PRECONDITION_FAILED, (struct am_where){.pointer = "#/publish/if_head"},
                      "%s of %s is at %s", s->body.branch, s->to_model, s->head[0] ? s->head : "no commit");

@@ -115,9 +115,15 @@ static int queue_task(struct am_req *r, const struct request *q, const struct am
     return rc;
 }
 
+struct read_back {
+    const struct am_config *cfg;
+    json_t *body;
+};
+
 static int add_version(void *ctx, const struct am_version_row *v)
 {
-    *(json_t **)ctx = am_version_json(v);
+    struct read_back *b = ctx;
+    b->body = am_version_json(b->cfg, v);
     return 0;
 }
 
@@ -125,18 +131,18 @@ static int add_version(void *ctx, const struct am_version_row *v)
 static int reply_created(struct am_req *r, struct am_db *db, const char *model, json_t *job)
 {
     int64_t version;
-    json_t *body = NULL;
+    struct read_back back = {.cfg = r->srv->cfg};
     char location[300];
     const char *commit =
         json_string_value(json_object_get(json_object_get(json_object_get(job, "result"), "version"), "commit"));
     int rc = commit ? am_rev_resolve(db, model, commit, &version, NULL) : -AM_E_INTERNAL;
     if (rc == 0)
-        rc = am_version_get(db, version, add_version, &body);
+        rc = am_version_get(db, version, add_version, &back);
     if (rc < 0)
         return am_reply_error(r, rc, "the version was registered and could not be read back");
     snprintf(location, sizeof location, "/v1/models/%s/versions/%s", model, commit);
     const char *headers[] = {"Location", location, NULL};
-    return am_reply_json(r, 201, body, headers);
+    return am_reply_json(r, 201, back.body, headers);
 }
 
 static int reply_failed(struct am_req *r, json_t *job)
@@ -200,10 +206,15 @@ static int begin(struct am_req *r, const struct am_idem *idem, char uid[64], int
                                        (unsigned long long)space.free, (unsigned long long)space.min_free);
         return -AM_E_DISK;
     }
+    char hint[500] = "";
     int rc = queue_task(r, &q, idem, uid);
     free(q.path);
+    if (rc == -AM_E_CONFLICT) /* a trigger refuses what would be published there */
+        am_model_deleted(r, am_store_read(r->srv->store), q.model, hint, sizeof hint);
     if (rc == -AM_E_QUEUE_FULL)
         *ret_queued = am_reply_problem(r, AM_E_QUEUE_FULL, "the queue holds limits.queue entries; try again later");
+    else if (hint[0])
+        *ret_queued = am_reply_problem(r, AM_E_CONFLICT, "%s", hint);
     else if (rc < 0)
         *ret_queued = am_reply_error(r, rc, "the registration could not be queued");
     return rc;

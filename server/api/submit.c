@@ -84,6 +84,9 @@ static int submit(struct am_submit *s, const struct am_idem *idem)
         rc = insert_job(s, &a);
     if (rc < 0) {
         json_decref(a.answer);
+        if (rc == -AM_E_CONFLICT) /* of the triggers on job */
+            return am_reply_problem(s->r, AM_E_CONFLICT,
+                                    "an input or the model of the result was deleted just now; nothing was submitted");
         return rc == -AM_E_QUEUE_FULL
                    ? am_reply_problem(s->r, AM_E_QUEUE_FULL, "the queue holds limits.queue entries; try again later")
                    : am_reply_error(s->r, rc, "the job could not be stored");
