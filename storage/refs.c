@@ -2,6 +2,7 @@
  * refs.c - branches, tags and aliases: the current target of each, and a history row for every move.
  */
 #include "storage/db.h"
+#include "storage/events.h"
 #include "storage/models_priv.h"
 
 #include "core/base/text.h"
@@ -58,6 +59,38 @@ int am_ref_target(struct am_db *db, int64_t model, const char *name, int64_t *re
     return 0;
 }
 
+/* The event of a move, as the ref is after it. main's first step is part of the model's own event. */
+static int put_event(struct am_db *db, const struct am_ref_step *r)
+{
+    if (!r->from && am_streq(r->name, "main"))
+        return 0;
+    AM_STMT st = am_db_bind(
+        db,
+        "SELECT m.name, m.name || '@' || f.name, f.rev, json_object('ref', f.name, 'kind', f.kind,"
+        " 'from', " AM_SQL_HEX("a.oid") ", 'to', lower(hex(b.oid)), 'by', f.moved_by, 'reason', f.reason)"
+                                        " FROM ref f JOIN model m ON m.id = f.model JOIN version b ON b.id = f.version"
+                                        " LEFT JOIN version a ON a.id = ?3 WHERE f.model = ?1 AND f.name = ?2",
+        "iti", r->model, r->name, r->from);
+    int rc = am_db_row(st);
+    if (rc <= 0)
+        return rc < 0 ? rc : -AM_E_INTERNAL;
+    return am_event_put(db, &(struct am_event_new){.at = r->now,
+                                                   .type = "model.ref_moved",
+                                                   .job = r->job,
+                                                   .subject = am_col_text(st, 1),
+                                                   .model = am_col_text(st, 0),
+                                                   .revision = sqlite3_column_int64(st, 2),
+                                                   .data = am_col_text(st, 3)});
+}
+
+int am_ref_revision(struct am_db *db, const char *model, const char *name, int64_t *ret)
+{
+    int rc =
+        am_db_int(db, ret, "SELECT r.rev FROM model m JOIN ref r ON r.model = m.id WHERE m.name = ?1 AND r.name = ?2",
+                  "tt", model, name);
+    return rc < 0 ? rc : rc ? 0 : -AM_E_NOT_FOUND;
+}
+
 int am_ref_step(struct am_db *db, const struct am_ref_step *r)
 {
     AM_TRY(am_db_exec(db,
@@ -66,11 +99,12 @@ int am_ref_step(struct am_db *db, const struct am_ref_step *r)
                       " ON CONFLICT (model, name) DO UPDATE SET version = excluded.version, rev = rev + 1,"
                       " moved_at = excluded.moved_at, moved_by = excluded.moved_by, reason = excluded.reason",
                       "ittiitt", r->model, r->name, r->kind, r->to, r->now, r->by, r->reason));
-    return am_db_exec(
+    AM_TRY(am_db_exec(
         db,
         "INSERT INTO ref_move (model, name, kind, from_version, to_version, at, actor, reason, job)"
         " VALUES (?1, ?2, iif(?3 = 0, 'create', 'move'), nullif(?3, 0), ?4, ?5, ifnull(?6, '-'), ifnull(?7, ''), ?8)",
-        "itiiittt", r->model, r->name, r->from, r->to, r->now, r->by, r->reason, r->job);
+        "itiiittt", r->model, r->name, r->from, r->to, r->now, r->by, r->reason, r->job));
+    return put_event(db, r);
 }
 
 /* What a revision string could not tell from something else is no name. */
