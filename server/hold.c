@@ -171,7 +171,7 @@ static int see_end(void *ctx, const struct am_job_row *row)
 static bool has_ended(struct am_db *db, const struct am_wait *w)
 {
     bool ended = false;
-    return am_job_get(db, w->subject, see_end, &ended) == 0 && ended;
+    return am_job_get(db, w->subject, see_end, &ended) == -AM_E_NOT_FOUND || ended;
 }
 
 int am_req_wait_job(struct am_req *r, const char *uid, int64_t ms, am_after_wait *then)
