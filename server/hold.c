@@ -112,7 +112,7 @@ int64_t am_holds_expire(struct am_streams *h, int64_t now)
 
 /* ---- of a request ---- */
 
-/* 1: it waits in the hub now, and what is in the way of it is looked for next; 0: it may not. */
+/* From here on the hub tells it what happens, though it does not sleep yet. false: it may not wait. */
 static bool enter(struct am_streams *h, struct am_req *r)
 {
     pthread_mutex_lock(&h->lock);

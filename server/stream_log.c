@@ -36,13 +36,9 @@ static int open_attempt(const struct log *l, int attempt)
 /* A later attempt has a log: this one's is complete. */
 static bool go_on(struct log *l)
 {
-    int next = open_attempt(l, l->attempt + 1);
+    int next = l->fixed ? -AM_E_NOT_FOUND : open_attempt(l, l->attempt + 1);
     if (next < 0)
         return false;
-    if (l->fixed) {
-        am_sys_close(next);
-        return false;
-    }
     am_sys_closep(&l->fd);
     l->fd = next;
     l->attempt++;

@@ -1,7 +1,6 @@
 /*
  * job_log.c - what a job's worker wrote on standard error: one file an attempt, whole, or followed until the job ends.
  */
-#include "core/base/clock.h"
 #include "core/base/sys.h"
 #include "core/base/text.h"
 #include "server/api/api.h"

@@ -5,6 +5,7 @@ whose length matters run in a worker that does what the test tells it, line by l
 """
 
 import contextlib
+import datetime
 import hashlib
 import http.client
 import json
@@ -39,11 +40,13 @@ if spec["model"] == "e/told":
         for line in lines[done:]:
             word, _, rest = line.partition(" ")
             if word == "hello":  # said once: who has said it cannot become the real one
-                say("hello", proto=1, pid=os.getpid(), program="told", registry={registry!r}, kernels="generic", threads=1)
+                what = dict(program="told", registry={registry!r}, kernels="generic", threads=1)
+                say("hello", proto=1, pid=os.getpid(), **what)
             elif word == "log":
                 os.write(2, rest.encode() + b"\\n")
             elif word == "progress":
-                say("progress", phase="merge", done=int(rest), total=10, unit="tensors", bytes_done=int(rest), bytes_total=10)
+                n = int(rest)
+                say("progress", phase="merge", done=n, total=10, unit="tensors", bytes_done=n, bytes_total=10)
             elif word == "fail":
                 say("failed", code="non-finite", detail=rest, retryable=False)
                 sys.exit(70)
@@ -209,9 +212,8 @@ def test_lists(told):
     assert job["status"] == "succeeded"
     failed = told.run("hello", "fail NaN in w")
     new = stored(c, after=before)
-    kinds = [t for t in JOB if t != "model.created"]
-    got = [e["type"] for e in new if e["type"] != "model.created"]
-    assert got == kinds + ["job.queued", "job.running", "job.failed"]
+    got = [e["type"] for e in new if e["type"] != "model.created"]  # the first job makes the model
+    assert got == JOB + ["job.queued", "job.running", "job.failed"]
     assert [e["seq"] for e in new] == list(range(before + 1, before + 1 + len(new)))
     mine = stored(c, f"/v1/jobs/{job['id']}/events")
     assert [e["job_seq"] for e in mine] == list(range(1, len(mine) + 1))
@@ -463,7 +465,7 @@ def test_waiting_for_the_end(told):
         answer, at = answers[name]
         assert answer.json()["status"] == "succeeded" and answer.headers["Preference-Applied"] == "wait=30"
         finished = stored(c, f"/v1/jobs/{uid}/events")[-1]["created_at"]
-        late = at - ref_time(finished)
+        late = at - ms_of(finished)
         assert late < 0.1 + 0.05, f"{name}: {late:.3f} s after the change"  # and the row's own commit
     again = c.get(f"/v1/jobs/{uid}", headers={"Prefer": "wait=99"})
     assert again.headers["Preference-Applied"] == "wait=60"  # at once: it is over
@@ -471,9 +473,7 @@ def test_waiting_for_the_end(told):
     problem(c.get("/v1/jobs/job_none", headers={"Prefer": "wait=30"}), 404, "not-found")
 
 
-def ref_time(text):
-    import datetime
-
+def ms_of(text):
     return datetime.datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
 
 
@@ -498,7 +498,8 @@ def test_a_followed_log(told):
     c = told.client
     uid = told.running()
     told.order(uid, "log one")
-    with Stream(c, f"/v1/jobs/{uid}/log?follow=true") as s, Stream(c, f"/v1/jobs/{uid}/log?follow=true&attempt=1") as one:
+    path = f"/v1/jobs/{uid}/log?follow=true"
+    with Stream(c, path) as s, Stream(c, path + "&attempt=1") as one:
         assert s.answer.readline() == b"one\n"
         told.order(uid, "log two")
         assert s.answer.readline() == b"two\n"
@@ -529,7 +530,8 @@ def test_the_client_shows_them(told):
         assert follow.stdout.read() == b"two\n" and follow.wait(5) == 0
     assert harness.amend(c, "job", "logs", uid) == "one\ntwo\n"
     rows = [line.split("\t") for line in harness.amend(c, "job", "events", uid).splitlines()]
-    assert [(r[0], r[2], r[3]) for r in rows] == [(e["id"], e["level"], e["type"]) for e in stored(c, f"/v1/jobs/{uid}/events")]
+    events = stored(c, f"/v1/jobs/{uid}/events")
+    assert [(r[0], r[2], r[3]) for r in rows] == [(e["id"], e["level"], e["type"]) for e in events]
     assert rows[-1][4] == "failed: so told"
     assert harness.amend(c, "job", "logs", "job_none", "-f", expect=5) == ""
 

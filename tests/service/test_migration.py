@@ -57,7 +57,8 @@ def test_an_old_store_opens(stored, tmp_path, roots, launch):
     assert len(c.all("/v1/jobs?limit=100")) == jobs
     got = [(e["seq"], e["type"]) for e in c.ok("/v1/events?limit=100")["data"]]
     assert events and got[: len(events)] == events  # those of merges keep their numbers and words
-    assert {e["subject"] for e in c.ok("/v1/events?topic=jobs&limit=100")["data"]} <= {j["id"] for j in c.all("/v1/jobs")}
+    subjects = {e["subject"] for e in c.ok("/v1/events?topic=jobs&limit=100")["data"]}
+    assert subjects <= {j["id"] for j in c.all("/v1/jobs")}
     d.stop()
     assert query(path, "PRAGMA integrity_check") == [("ok",)]
     assert query(path, "PRAGMA foreign_key_check") == []
