@@ -1,5 +1,5 @@
 /*
- * cmd_job.c - amend job submit, list, get, watch, cancel, logs.
+ * cmd_job.c - amend job submit, list, get, watch, cancel.
  */
 #include "cli/commands.h"
 #include "cli/http.h"
@@ -173,22 +173,5 @@ int am_cmd_job_cancel(struct am_cli *c, int argc, char **argv)
         am_print_json(c, r.json);
     else
         am_say_note(c, "%s %s", id, am_js_text(r.json, "status", "asked to stop"));
-    return 0;
-}
-
-int am_cmd_job_logs(struct am_cli *c, int argc, char **argv)
-{
-    const char *id;
-    int rc = one_id(c, argc, argv, &id);
-    if (rc)
-        return rc;
-    AM_CLEANUP(am_xfreep) char *path = am_url("/v1/jobs", id, "log", NULL);
-    AM_CLEANUP(am_reply_done) struct am_reply r = {0};
-    struct am_request q = {.verb = "GET", .path = path};
-    if ((rc = am_http_send(c, &q, &r)))
-        return rc;
-    if (r.status != 200 && r.status != 204)
-        return am_problem_say(c, &r);
-    am_print_text(c, r.body, r.len);
     return 0;
 }

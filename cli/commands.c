@@ -111,7 +111,10 @@ const struct am_command am_commands[] = {
      "interrupted.\n",
      am_cmd_job_watch, false},
     {"job", "cancel", "ID", "ask a job to stop", NULL, am_cmd_job_cancel, false},
-    {"job", "logs", "ID", "print what the job's worker wrote", NULL, am_cmd_job_logs, false},
+    {"job", "logs", "ID [-f]", "print what the job's worker wrote", "  -f   follow it until the job ends\n",
+     am_cmd_job_logs, false},
+    {"job", "events", "ID [--limit N]", "list what happened to a job, oldest first",
+     "  --limit N   at most N rows (1000)\n", am_cmd_job_events, false},
     {"merge", NULL, "METHOD [--base V] MODEL[,param=value...]... --into M [options]", "merge versions into a new one",
      "  --base V           the version that all models come from, for methods that need it\n"
      "  --into M           the model that gets the result\n" METHOD_MORE

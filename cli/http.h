@@ -17,6 +17,7 @@ struct am_request {
     size_t body_len;
     const char *const *headers; /* NULL-terminated further "Name: value" lines, or NULL */
     bool once;                  /* not tried again */
+    bool silent;                /* nothing may come for long */
     bool keyed;                 /* carries an Idempotency-Key that the route honours: trying again is harmless */
     int patience_seconds;       /* keep trying that long when the daemon cannot be reached (it may be restarting) */
     /* Takes the bytes of a 200 instead of the reply's body. Negative ends the transfer. NULL: none. */

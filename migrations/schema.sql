@@ -18,6 +18,20 @@ CREATE TABLE edge (                              -- lineage; a cycle cannot be w
     PRIMARY KEY (child, parent, role),
     CHECK (parent < child)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE event (                             -- replay of event streams; the oldest go after events.keep_days
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,       -- no gap but before the oldest
+    at INTEGER NOT NULL,
+    topic TEXT NOT NULL CHECK (topic IN ('jobs', 'models', 'reports', 'datasets', 'queue', 'tasks')),
+    type TEXT NOT NULL,
+    job INTEGER REFERENCES job (id),             -- whose list it is in as well; NULL: no job's
+    job_seq INTEGER,                             -- its number there
+    subject TEXT,                                -- what changed; NULL: the job
+    model TEXT,                                  -- by name, also of models that are gone
+    revision INTEGER,                            -- of the subject, after the change
+    data TEXT NOT NULL CHECK (json_valid(data)),
+    CHECK (subject IS NOT NULL OR job IS NOT NULL),
+    CHECK ((job IS NULL) = (job_seq IS NULL))
+) STRICT;
 CREATE TABLE file (                              -- the manifest of a version
     version INTEGER NOT NULL REFERENCES version (id),
     path TEXT NOT NULL,
@@ -72,13 +86,6 @@ CREATE TABLE job_count (                         -- kept by triggers: a full que
     n INTEGER NOT NULL CHECK (n >= 0),
     PRIMARY KEY (task, state)
 ) STRICT, WITHOUT ROWID;
-CREATE TABLE job_event (                         -- audit, and replay of event streams
-    seq INTEGER PRIMARY KEY AUTOINCREMENT,
-    job INTEGER NOT NULL REFERENCES job (id),
-    at INTEGER NOT NULL,
-    type TEXT NOT NULL,
-    data TEXT NOT NULL CHECK (json_valid(data))
-) STRICT;
 CREATE TABLE job_version (
     version INTEGER NOT NULL REFERENCES version (id),
     job INTEGER NOT NULL REFERENCES job (id),
@@ -176,11 +183,13 @@ CREATE TABLE version (
 CREATE INDEX blob_damaged ON blob (sha256) WHERE damage IS NOT NULL;
 CREATE INDEX blob_read ON blob (ifnull(verified_at, created_at));
 CREATE INDEX edge_parent ON edge (parent, child);
+CREATE INDEX event_job ON event (job, job_seq) WHERE job IS NOT NULL;
+CREATE INDEX event_model ON event (model, seq) WHERE model IS NOT NULL;
+CREATE INDEX event_topic ON event (topic, seq);
 CREATE INDEX file_layout ON file (layout);
 CREATE INDEX idempotency_age ON idempotency (created_at);
 CREATE INDEX job_created_by ON job (created_by, id);
 CREATE INDEX job_delayed ON job (task, not_before) WHERE state = 'queued' AND not_before > 0;
-CREATE INDEX job_event_job ON job_event (job, seq);
 CREATE INDEX job_method ON job (method, id);
 CREATE INDEX job_open ON job (state) WHERE state IN ('running', 'cancelling');
 CREATE INDEX job_publish_model ON job (publish_model, id);

@@ -78,6 +78,8 @@ static const struct key keys[] = {
      "each stored file is read again and compared with its hash once in so many days, a little every hour; 0 = never"},
     {"retention.unreferenced_days", COUNT, AT(unreferenced_days), "90", 0, 36500,
      "days after which a version that nothing holds is deleted, unless its model has days of its own; 0 = never"},
+    {"events.keep_days", COUNT, AT(events_keep_days), "90", 1, 36500,
+     "days after which an event is no longer listed or replayed"},
     {"publish.verify", TEXT, AT(publish_verify), "trust", 0, 0,
      "trust: the hashes that the worker took while it wrote are published; full: all it wrote is read and hashed "
      "again"},
@@ -89,6 +91,8 @@ static const struct key keys[] = {
      "folder of backups without a target; it must exist; empty = data_dir/backup, which is made"},
     {"limits.body_bytes", SIZE, AT(body_bytes), "1MiB", 1024, 64 << 20, "JSON bodies"},
     {"limits.queue", COUNT, AT(queue_max), "100000", 1, 10000000, "queued jobs; beyond it 503 queue-full"},
+    {"limits.streams", COUNT, AT(streams), "512", 1, 65536,
+     "open event streams and followed logs; beyond it 503 too-many-streams"},
     {"limits.connections", COUNT, AT(connections), "4096", 16, 65536, "open connections"},
     {"limits.header_bytes", SIZE, AT(header_bytes), "25000000", 1024, 100000000, "header of a safetensors file"},
     {"limits.tensors", COUNT, AT(tensors), "200000", 1, 10000000, "tensors of a safetensors file"},

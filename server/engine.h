@@ -31,8 +31,8 @@ void am_engine_wake(struct am_engine *e);                    /* (any thread) som
 void am_engine_cancel(struct am_engine *e, const char *uid); /* (any thread) the row says cancelling: stop its worker */
 bool am_engine_progress(struct am_engine *e, const char *uid,
                         struct am_progress *ret); /* (any thread) false: not running here */
-/* (any thread) Blocks until the job has ended or the time is over: true = ended. */
-bool am_engine_wait(struct am_engine *e, const char *uid, int64_t timeout_ms);
+/* (any thread) What slot i shows: a job's uid and progress, or "". false: there is no slot i. */
+bool am_engine_shown(struct am_engine *e, size_t i, char uid[64], struct am_progress *ret);
 unsigned am_engine_running(struct am_engine *e); /* (any thread) */
 /* (any thread) Workers that were killed and have not ended; *ret_choked: so many that none is started. */
 unsigned am_engine_lost(struct am_engine *e, bool *ret_choked);

@@ -89,12 +89,10 @@ static void end_after(uv_work_t *work, int status)
         uv_timer_start(&s->timer, on_again, AGAIN_MS, 0);
         return;
     }
-    struct am_engine *e = s->e;
     log_end(s);
     if (s->out.kind == AM_END_REQUEUED)
-        am_engine_dirty(e);
-    am_slot_free(s); /* first, so that who is woken does not see the job in its slot any more */
-    am_engine_announce(e);
+        am_engine_dirty(s->e);
+    am_slot_free(s);
 }
 
 static void on_again(uv_timer_t *timer)

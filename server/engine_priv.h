@@ -82,11 +82,9 @@ struct am_engine {
     uv_async_t async;
     uv_timer_t retry;
     pthread_mutex_t lock;
-    pthread_cond_t ended; /* (lock) broadcast at every end of a job */
-    uint64_t ends;        /* (lock) how many ends there were */
-    bool hello;           /* (lock) a worker has said hello, and what bounds it: */
-    unsigned holds;       /* (lock) enum am_holds */
-    bool woken, closed;   /* (lock) closed: the async handle may no longer be touched */
+    bool hello;         /* (lock) a worker has said hello, and what bounds it: */
+    unsigned holds;     /* (lock) enum am_holds */
+    bool woken, closed; /* (lock) closed: the async handle may no longer be touched */
 };
 
 /* engine.c */
@@ -94,7 +92,6 @@ void am_engine_pump(struct am_engine *e);  /* claims for free slots */
 void am_engine_again(struct am_engine *e); /* the same a second from now: the store refused */
 void am_engine_dirty(struct am_engine *e); /* something was queued, in whatever lane */
 void am_engine_later(struct am_engine *e, enum am_lane lane, int64_t at); /* looks again at that time, ms since 1970 */
-void am_engine_announce(struct am_engine *e);                             /* wakes those who wait for ends */
 void am_slot_show(struct am_slot *s, const char *uid); /* what other threads see of the slot; "" when free */
 bool am_slot_cancel_asked(struct am_slot *s);
 

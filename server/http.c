@@ -11,6 +11,7 @@
 #include "server/log.h"
 #include "server/reply.h"
 #include "server/routes.h"
+#include "server/streams.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -26,6 +27,7 @@
 #define CONNECTION_BYTES ((size_t)32 << 10)
 #define SKIP_BYTES ((size_t)16 << 20)
 #define STOP_MS 2000 /* for open requests */
+#define STOP_STREAMS_MS 300
 
 const char *am_req_header(struct am_req *r, const char *name)
 {
@@ -396,10 +398,16 @@ void am_http_stop(struct am_server *s)
 {
     if (!s->mhd)
         return;
-    /* Waits end with the engine, and the library may not stop before; then what is answered gets out. */
-    int64_t until = am_mono_ms() + STOP_MS;
-    while (atomic_load(&s->held) > 0 || (atomic_load(&s->open) > 0 && am_mono_ms() < until))
+    /* The library may not stop while somebody sleeps. Then what is answered gets out; a stream that nobody reads is not
+       waited for as long. */
+    am_streams_drain(s->streams);
+    int64_t began = am_mono_ms(), past = 0;
+    while (am_streams_suspended(s->streams) > 0 || (atomic_load(&s->open) > 0 && past < STOP_MS)) {
+        if (past > STOP_STREAMS_MS && atomic_load(&s->open) <= am_streams_open(s->streams))
+            break;
         usleep(2000);
+        past = am_mono_ms() - began;
+    }
     MHD_stop_daemon(s->mhd);
     s->mhd = NULL;
 }

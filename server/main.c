@@ -15,6 +15,7 @@
 #include "server/openapi.h"
 #include "server/registry.h"
 #include "server/schedule.h"
+#include "server/streams.h"
 #include "storage/blobs.h"
 #include "storage/jobs.h"
 
@@ -79,6 +80,7 @@ static void on_signal(uv_signal_t *handle, int signum)
     am_notify("STOPPING=1");
     atomic_store(&d->server.draining, true);
     am_http_quiesce(&d->server);
+    am_streams_drain(d->server.streams);
     am_background_stop(&d->background);
     am_schedule_stop(&d->schedule);
     am_engine_stop(d->server.engine, (int64_t)d->cfg.cancel_grace_ms, on_engine_stopped, d);
@@ -140,7 +142,8 @@ static int start(struct daemon *d, char *why, size_t cap)
     snprintf(why, cap, "out of memory");
     s->openapi = am_openapi(&s->table);
     s->engine = am_engine_new(&d->loop, s->store, &d->cfg, s->table.sha256);
-    if (!s->openapi || !s->engine)
+    s->streams = s->engine ? am_streams_new(s->store, s->engine, d->cfg.streams) : NULL;
+    if (!s->openapi || !s->streams)
         return -AM_E_OUT_OF_MEMORY;
     return am_http_start(s, why, cap);
 }
@@ -157,12 +160,14 @@ static void watch_signals(struct daemon *d)
 static void shut_down(struct daemon *d)
 {
     am_http_stop(&d->server);
+    am_streams_stop(d->server.streams);
     if (d->server.engine)
         am_engine_free(d->server.engine);
     if (d->server.store) {
         am_sys_unlink(am_store_dirfd(d->server.store), "url");
         am_store_close(d->server.store);
     }
+    am_streams_free(d->server.streams);
     uv_run(&d->loop, UV_RUN_DEFAULT); /* close callbacks */
     uv_loop_close(&d->loop);
     am_table_done(&d->server.table);

@@ -83,6 +83,10 @@ static const struct {
     {"/card", "GET", 200, "text/markdown", NULL, NULL},
     {"/lineage", "GET", 200, "text/vnd.mermaid", NULL, NULL},
     {"/lineage", "GET", 200, "text/vnd.graphviz", NULL, NULL},
+    {"/stream", "GET", 200, "text/event-stream", NULL, NULL},
+    {"/stream", "GET", 200, "application/x-ndjson", NULL, NULL},
+    {"/jobs/{id}/events/stream", "GET", 204, "text/event-stream", NULL,
+     "the job has ended and Last-Event-ID is its last event: do not come again"},
     {"/content", "GET", 206, "*/*", NULL, "the range that was asked for"},
     {"/{path+}", "GET", 206, "*/*", NULL, "the range that was asked for"},
 };

@@ -129,17 +129,13 @@ static int make_model(struct publication *p)
                              .description = "",
                              .labels = text ? text : "{}",
                              .created_by = p->in->job->created_by,
+                             .job = p->in->job->uid,
                              .now = p->now};
     int rc = am_model_create(p->db, &m, &p->model, other);
     free(text);
     if (rc == -AM_E_NAME_TAKEN)
         return say(p, AM_E_NAME_TAKEN, "the model %s cannot be made: %s differs from it only in case", p->model_name,
                    other);
-    AM_TRY(rc);
-    json_auto_t *data = json_pack("{s:s}", "model", p->model_name);
-    char *event = data ? json_dumps(data, JSON_COMPACT) : NULL;
-    rc = event ? am_event_add(p->db, p->in->job->uid, p->now, "model.created", event) : -AM_E_OUT_OF_MEMORY;
-    free(event);
     return rc;
 }
 
@@ -403,25 +399,15 @@ static json_t *result_json(const struct publication *p, json_t *refs)
         (json_int_t)p->in->read_bytes, "write_bytes", (json_int_t)p->write_bytes);
 }
 
-static json_t *event_json(const struct publication *p)
+/* Writes the job's end with the text of a JSON value. */
+static int finish_job(struct publication *p, json_t *result)
 {
-    return json_pack("{s:s,s:s,s:o,s:s?}", "model", p->model_name, "commit", p->commit, "number",
-                     int_or_null(p->number), "branch", p->detached ? NULL : p->branch);
-}
-
-/* Writes the job's end and the event with the texts of two JSON values. */
-static int finish_job(struct publication *p, json_t *result, json_t *event)
-{
-    char *result_text = result ? json_dumps(result, JSON_COMPACT | JSON_REAL_PRECISION(15)) : NULL,
-         *event_text = event ? json_dumps(event, JSON_COMPACT) : NULL;
+    char *result_text = result ? json_dumps(result, JSON_COMPACT | JSON_REAL_PRECISION(15)) : NULL;
     char *warnings = json_dumps(p->in->job->warnings, JSON_COMPACT);
-    int rc = result_text && event_text && warnings ? 0 : -AM_E_OUT_OF_MEMORY;
-    if (rc == 0)
-        rc = am_event_add(p->db, p->in->job->uid, p->now, "model.version_created", event_text);
+    int rc = result_text && warnings ? 0 : -AM_E_OUT_OF_MEMORY;
     if (rc == 0)
         rc = am_job_finish(p->db, p->in->job->uid, AM_SUCCEEDED, p->now, result_text, NULL, warnings);
     free(result_text);
-    free(event_text);
     free(warnings);
     return rc;
 }
@@ -435,8 +421,8 @@ static int conclude(struct publication *p)
             refs, json_pack("{s:s,s:s?,s:s}", "ref", p->branch, "from", p->head ? p->old_head : NULL, "to", p->commit));
     AM_TRY(set_tags(p, refs));
     AM_TRY(look_at_expiry(p));
-    json_auto_t *result = result_json(p, refs), *event = event_json(p);
-    return finish_job(p, result, event);
+    json_auto_t *result = result_json(p, refs);
+    return finish_job(p, result);
 }
 
 static void forget(struct publication *p)

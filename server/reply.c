@@ -19,6 +19,11 @@ int am_reply_queue(struct am_req *r, int status, struct MHD_Response *response, 
     MHD_add_response_header(response, "X-Request-Id", r->id);
     if (r->replayed)
         MHD_add_response_header(response, "Idempotency-Replayed", "true");
+    if (r->preferred) {
+        char applied[32];
+        snprintf(applied, sizeof applied, "wait=%d", r->preferred);
+        MHD_add_response_header(response, "Preference-Applied", applied);
+    }
     bool cached = false;
     for (; headers && *headers; headers += 2) {
         cached = cached || strcmp(headers[0], MHD_HTTP_HEADER_CACHE_CONTROL) == 0;

@@ -128,8 +128,18 @@ const struct am_route am_routes[] = {
      NULL},
     {"POST", "/v1/jobs/{id}/cancel", am_api_job_cancel, AM_BODY_NONE, "", 202, "Job", "Jobs",
      "ask it to stop; 409 `job-terminal` after the end", NULL},
-    {"GET", "/v1/jobs/{id}/log", am_api_job_log, AM_BODY_NONE, "attempt", 200, NULL, "Jobs",
-     "what its worker wrote on standard error", NULL},
+    {"GET", "/v1/jobs/{id}/log", am_api_job_log, AM_BODY_NONE, "attempt offset follow", 200, NULL, "Jobs",
+     "what its worker wrote on standard error; `follow=true` goes on until the job ends", NULL},
+    {"GET", "/v1/jobs/{id}/events", am_api_job_events, AM_BODY_NONE, "after limit", 200, "EventList", "Jobs",
+     "what happened to it, oldest first", NULL},
+    {"GET", "/v1/jobs/{id}/events/stream", am_api_job_events_stream, AM_BODY_NONE, "last_event_id", 200, NULL, "Jobs",
+     "the same from the start and then live, until the job ends (server-sent events, or lines by Accept: "
+     "application/x-ndjson)",
+     NULL},
+    {"GET", "/v1/events", am_api_events, AM_BODY_NONE, "after topic model limit", 200, "EventList", "Events",
+     "what happened, oldest first; `topic` jobs, models, reports, datasets, queue or tasks", NULL},
+    {"GET", "/v1/events/stream", am_api_events_stream, AM_BODY_NONE, "topics model last_event_id", 200, NULL, "Events",
+     "what happens from now on, or after `last_event_id`; one stream for all topics, or for some of them", NULL},
     {"POST", "/v1/admin/tasks", am_api_task_create, AM_BODY_JSON | AM_IDEM, "", 202, "Job", "Admin",
      "work of the store: `{\"kind\":\"gc|verify|scrub|backup|check|retention\",\"target\"?}`; the target of a verify "
      "is a "

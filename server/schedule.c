@@ -7,6 +7,7 @@
 #include "server/log.h"
 #include "server/tasks.h"
 #include "storage/backup.h"
+#include "storage/events.h"
 #include "storage/jobs.h"
 #include "storage/models.h"
 #include "storage/verify.h"
@@ -121,9 +122,34 @@ static int plan_scrub(struct am_schedule *s, struct am_db *db, int64_t now, json
     return am_schedule_scrub(db, s->cfg, now, ret);
 }
 
+/* ---- events ---- */
+
+/* Old events go a few at a time, so that no commit waits for them. */
+enum { PRUNE_STEP = 500, PRUNE_STEPS = 100 };
+
+static int prune_some(struct am_db *db, void *arg)
+{
+    return am_event_prune(db, *(int64_t *)arg, PRUNE_STEP);
+}
+
+static void prune_events(struct am_schedule *s)
+{
+    int64_t before = am_now_ms() - (int64_t)s->cfg->events_keep_days * 24 * HOUR, total = 0;
+    int n = PRUNE_STEP;
+    for (int step = 0; step < PRUNE_STEPS && n == PRUNE_STEP; step++) {
+        n = am_store_write(s->store, prune_some, &before);
+        total += n > 0 ? n : 0;
+    }
+    if (n < 0)
+        am_log(AM_LOG_WARN, "old events cannot be removed: %s", am_err_title(n));
+    if (total > 0)
+        am_log(AM_LOG_INFO, "old events removed events=%lld", (long long)total);
+}
+
 static void look(uv_work_t *work)
 {
     struct am_schedule *s = work->data;
+    prune_events(s);
     if (s->cfg->scrub_days)
         consider(s, "scrub", plan_scrub);
     if (s->cfg->backup_hours)

@@ -60,6 +60,9 @@ static const struct {
      "queue_position:int? priority:int attempt:int max_attempts:int restarts:int executor:text progress:object? "
      "spec:object resolved:object? "
      "plan:object? result:object? error:object? warnings:list created_by:text metadata:object links:object"},
+    {"Event", "event",
+     "id:text? seq:int job_seq:int? created_at:time level:text topic:text type:text subject:text model:text? "
+     "revision:int? message:text data:object"},
     {"Plan", "plan",
      "ok:bool spec_sha256:text? resolved:object? tensors:int? read_bytes:int? write_bytes:int? shared_bytes:int? "
      "peak_memory_bytes:int? disk_bytes:int? seconds_estimate:int? cached:object? output:object? refusals:list "
@@ -71,7 +74,7 @@ static const struct {
 
 static const char *const lists[] = {"Problem:ProblemKind", "Method:Method", "Model:Model",   "Ref:Ref",
                                     "Version:Version",     "File:File",     "Tensor:Tensor", "Job:Job",
-                                    "RefMove:RefMove"};
+                                    "RefMove:RefMove",     "Event:Event"};
 
 static json_t *type_schema(const char *type, size_t n)
 {

@@ -1,6 +1,7 @@
 /*
  * jobs.c - jobs: insert, get, list, count. Moves between states are in queue.c.
  */
+#include "storage/events_priv.h"
 #include "storage/jobs_priv.h"
 
 #include "core/base/text.h"
@@ -79,8 +80,7 @@ int am_job_insert(struct am_db *db, const struct am_job_new *j)
     if (queued >= j->queue_limit)
         return -AM_E_QUEUE_FULL;
     AM_TRY(insert_row(db, j, sha, sizeof sha));
-    return am_db_exec(db, "INSERT INTO job_event (job, at, type, data) VALUES (?1, ?2, 'job.queued', '{}')", "ii",
-                      am_db_last_id(db), j->now);
+    return am_event_first(db, am_db_last_id(db), j->now);
 }
 
 #define IN_LINE "FROM job WHERE state = 'queued' AND not_before = 0 AND task = (?1 = 'task')"

@@ -1,6 +1,7 @@
 /*
  * jobs.h - the queue: jobs and tasks as rows, and the one table of allowed moves between states. Every move writes a
- * job_event in the same transaction. A task (type "task", method "import") is work of the store and shares everything.
+ * event (events.h) in the same transaction. A task (type "task", method "import") is work of the store and shares
+ * everything.
  */
 #ifndef AM_STORAGE_JOBS_H
 #define AM_STORAGE_JOBS_H
@@ -94,10 +95,5 @@ struct am_task_times {
     bool open;               /* one is queued or running */
 };
 int am_task_times(struct am_db *db, const char *kind, struct am_task_times *ret);
-
-/* One row of the event table beyond those written by moves. data: JSON text. */
-int am_event_add(struct am_db *db, const char *job_uid, int64_t now, const char *type, const char *data);
-int am_event_list(struct am_db *db, const char *job_uid, int64_t after_seq, int limit,
-                  int (*row)(void *, int64_t seq, int64_t at, const char *type, const char *data), void *ctx);
 
 #endif

@@ -2,6 +2,7 @@
  * models.c - rows of models: create, get, list.
  */
 #include "storage/db.h"
+#include "storage/events.h"
 #include "storage/models_priv.h"
 
 #include "core/base/text.h"
@@ -156,6 +157,12 @@ int am_model_create(struct am_db *db, const struct am_model_new *m, int64_t *ret
                                                  .kind = "branch",
                                                  .by = m->created_by,
                                                  .reason = "created with the model"}));
+    AM_TRY(am_event_put(db, &(struct am_event_new){.at = m->now,
+                                                   .type = "model.created",
+                                                   .job = m->job,
+                                                   .subject = m->name,
+                                                   .model = m->name,
+                                                   .revision = 1}));
     *ret_id = id;
     return 0;
 }

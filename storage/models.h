@@ -121,10 +121,12 @@ struct am_tensor_cursor *am_tensor_open_by_place(struct am_db *db, int64_t versi
 int am_tensor_next(struct am_tensor_cursor *c, struct am_tensor_row *ret);
 void am_tensor_close(struct am_tensor_cursor *c);
 int am_ref_list(struct am_db *db, const char *model, int (*row)(void *, const struct am_ref_row *), void *ctx);
+int am_ref_revision(struct am_db *db, const char *model, const char *name, int64_t *ret); /* -AM_E_NOT_FOUND */
 
 /* ---- writing (inside am_store_write) ---- */
 struct am_model_new {
     const char *name, *description, *labels, *created_by;
+    const char *job; /* uid of the job that needs it, or NULL */
     bool is_private;
     int64_t now;
 };

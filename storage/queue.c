@@ -3,6 +3,7 @@
  * transaction, so of two that race (cancel and finish) the one that commits first wins and the other finds nothing to
  * move.
  */
+#include "storage/events_priv.h"
 #include "storage/jobs_priv.h"
 
 #include <stdio.h>
@@ -40,11 +41,7 @@ int am_job_move(struct am_db *db, const struct am_job_move *m)
                       (int64_t)am_state_terminal(m->to), m->not_before));
     if (am_db_changes(db) != 1)
         return -AM_E_CONFLICT;
-    return am_db_exec(db,
-                      "INSERT INTO job_event (job, at, type, data) SELECT id, ?2, ?3,"
-                      " json_patch(json_patch(json_object('attempt', attempt), json_object('by', ?4)),"
-                      " ifnull(?5, '{}')) FROM job WHERE id = ?1",
-                      "iittt", m->id, m->now, m->event, m->by, m->reason);
+    return am_event_move(db, m->id, m->now, m->event, m->by, m->reason);
 }
 
 /* Those whose time has come join the line; a bounded number, the rest at the next claim. */

@@ -170,6 +170,11 @@ int am_store_write(struct am_store *s, int (*fn)(struct am_db *db, void *arg), v
     return am_writer_run(s->writer, fn, arg);
 }
 
+void am_store_on_commit(struct am_store *s, void (*fn)(void *arg), void *arg)
+{
+    am_writer_on_commit(s->writer, fn, arg);
+}
+
 int am_store_aside(struct am_store *s, int (*fn)(struct am_db *db, void *arg), void *arg)
 {
     return am_writer_aside(s->writer, fn, arg);

@@ -38,6 +38,9 @@ int am_store_write(struct am_store *s, int (*fn)(struct am_db *db, void *arg), v
 /* Runs fn(db, arg) on the writer's connection outside any transaction, between two groups of commands, and returns fn's
    result. For the steps of a backup: each holds up everybody's commits, so it is to be short. */
 int am_store_aside(struct am_store *s, int (*fn)(struct am_db *db, void *arg), void *arg);
+/* Calls fn(arg) on the writer's thread after every commit, so it must be quick; NULL: no more (a call may still be on
+   its way until am_store_close()). */
+void am_store_on_commit(struct am_store *s, void (*fn)(void *arg), void *arg);
 /* This thread's read-only connection (opened on first use). NULL: the database cannot be opened. */
 struct am_db *am_store_read(struct am_store *s);
 /* Between these, all reads on a read connection see one state of the database (and cost less: one lock for all). Not

@@ -33,6 +33,8 @@ struct am_writer {
     unsigned waiting;
     bool stop;
     int frames_done; /* of the log, at the last checkpoint */
+    void (*told)(void *arg);
+    void *told_arg;
 };
 
 static void run_one(struct am_db *db, struct command *c)
@@ -162,7 +164,11 @@ static void *work(void *arg)
             empty_log(w);
         pthread_mutex_lock(&w->mutex);
         wake_all(group);
+        void (*told)(void *arg) = group ? w->told : NULL;
+        void *told_arg = w->told_arg;
         pthread_mutex_unlock(&w->mutex);
+        if (told)
+            told(told_arg);
         keep_log_short(w);
         if (aside)
             aside->rc = aside->fn(w->db, aside->arg);
@@ -227,6 +233,14 @@ int am_writer_run(struct am_writer *w, int (*fn)(struct am_db *db, void *arg), v
 int am_writer_aside(struct am_writer *w, int (*fn)(struct am_db *db, void *arg), void *arg)
 {
     return run_and_wait(w, &w->aside_last, fn, arg);
+}
+
+void am_writer_on_commit(struct am_writer *w, void (*fn)(void *arg), void *arg)
+{
+    pthread_mutex_lock(&w->mutex);
+    w->told = fn;
+    w->told_arg = arg;
+    pthread_mutex_unlock(&w->mutex);
 }
 
 void am_writer_stop(struct am_writer *w)

@@ -61,7 +61,12 @@ int am_api_content(struct am_req *r);
 int am_api_resolve(struct am_req *r);
 /* lineage.c */
 int am_api_lineage(struct am_req *r);
-/* jobs.c, submit.c */
+/* events.c */
+int am_api_events(struct am_req *r);
+int am_api_job_events(struct am_req *r);
+int am_api_events_stream(struct am_req *r);
+int am_api_job_events_stream(struct am_req *r);
+/* jobs.c, job_log.c, submit.c */
 int am_api_jobs(struct am_req *r);
 int am_api_job(struct am_req *r);
 int am_api_job_cancel(struct am_req *r);
@@ -118,7 +123,9 @@ void am_model_deleted(struct am_req *r, struct am_db *db, const char *name, char
 void am_version_deleted(struct am_req *r, struct am_db *db, const char *model, const char *rev, char *out, size_t cap);
 /* The job as an object, or NULL. *ret_etag (room for 64) for conditional requests. */
 json_t *am_job_load(struct am_req *r, struct am_db *db, const char *uid, char *ret_etag);
-/* 202 with a job that was queued just now, or then. */
+json_t *am_progress_json(const struct am_progress *p); /* jobs.c */
+/* 202 with a job that was queued just now, or then; after its end where Prefer: wait=n asks for that. The last call of
+   a handler. */
 int am_reply_accepted(struct am_req *r, json_t *job /* stolen */);
 
 /* Class of a stored file and its ETag: git SHA-1 for regular files, SHA-256 for class lfs. */

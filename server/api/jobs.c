@@ -1,18 +1,26 @@
 /*
- * jobs.c - jobs as clients see them: list, get, cancel, log. Submitting is submit.c.
+ * jobs.c - jobs as clients see them: list, get, cancel. Submitting is submit.c, the log job_log.c.
  */
 #include "storage/jobs.h"
 
 #include "core/base/clock.h"
-#include "core/base/sys.h"
 #include "core/base/text.h"
 #include "server/api/api.h"
 #include "server/reply.h"
 
-#include <fcntl.h>
 #include <microhttpd.h>
 #include <stdlib.h>
 #include <string.h>
+
+json_t *am_progress_json(const struct am_progress *p)
+{
+    return json_pack("{s:s, s:I, s:I, s:s, s:I, s:I, s:o, s:o, s:o}", "phase", p->phase, "done", (json_int_t)p->done,
+                     "total", (json_int_t)p->total, "unit", p->unit, "bytes_done", (json_int_t)p->bytes_done,
+                     "bytes_total", (json_int_t)p->bytes_total, "bytes_per_second",
+                     p->bytes_per_second > 0 ? json_integer((json_int_t)p->bytes_per_second) : json_null(),
+                     "eta_seconds", p->eta_seconds >= 0 ? json_integer(p->eta_seconds) : json_null(), "updated_at",
+                     am_json_time(p->updated_at));
+}
 
 static json_t *progress_json(const struct am_job_row *j, struct am_engine *engine, int64_t *ret_updated)
 {
@@ -22,21 +30,19 @@ static json_t *progress_json(const struct am_job_row *j, struct am_engine *engin
         p.updated_at == 0)
         return json_null();
     *ret_updated = p.updated_at;
-    return json_pack("{s:s, s:I, s:I, s:s, s:I, s:I, s:o, s:o, s:o}", "phase", p.phase, "done", (json_int_t)p.done,
-                     "total", (json_int_t)p.total, "unit", p.unit, "bytes_done", (json_int_t)p.bytes_done,
-                     "bytes_total", (json_int_t)p.bytes_total, "bytes_per_second",
-                     p.bytes_per_second > 0 ? json_integer((json_int_t)p.bytes_per_second) : json_null(), "eta_seconds",
-                     p.eta_seconds >= 0 ? json_integer(p.eta_seconds) : json_null(), "updated_at",
-                     am_json_time(p.updated_at));
+    return am_progress_json(&p);
 }
 
 static json_t *links_json(const char *uid)
 {
-    char self[80], log[100], cancel[100];
+    char self[80], log[100], cancel[100], events[100], stream[100];
     snprintf(self, sizeof self, "/v1/jobs/%s", uid);
+    snprintf(events, sizeof events, "/v1/jobs/%s/events", uid);
+    snprintf(stream, sizeof stream, "/v1/jobs/%s/events/stream", uid);
     snprintf(log, sizeof log, "/v1/jobs/%s/log", uid);
     snprintf(cancel, sizeof cancel, "/v1/jobs/%s/cancel", uid);
-    return json_pack("{s:s, s:s, s:s}", "self", self, "log", log, "cancel", cancel);
+    return json_pack("{s:s, s:s, s:s, s:s, s:s}", "self", self, "events", events, "stream", stream, "log", log,
+                     "cancel", cancel);
 }
 
 /* Why a queued job does not run: {"code"} with the time it waits for, and of a job that ran before what ended it then.
@@ -118,15 +124,50 @@ static int no_job(struct am_req *r)
     return am_reply_problem(r, AM_E_NOT_FOUND, "no job %.60s; GET /v1/jobs lists them", r->arg[0]);
 }
 
+static int reply_job(struct am_req *r, const char *uid, bool over)
+{
+    char etag[64];
+    int queued = MHD_NO;
+    (void)over;
+    struct am_db *db = am_reader(r, &queued);
+    if (!db)
+        return queued;
+    json_t *job = am_job_load(r, db, uid, etag);
+    return job ? am_reply_resource(r, job, etag) : no_job(r);
+}
+
+static int take_revision(void *ctx, const struct am_job_row *j)
+{
+    *(int64_t *)ctx = am_state_terminal(j->state) ? -1 : j->rev;
+    return 0;
+}
+
+static bool has_changed(struct am_db *db, const struct am_wait *w)
+{
+    int64_t now = -1;
+    return am_job_get(db, w->subject, take_revision, &now) < 0 || now < 0 || now != w->revision;
+}
+
+/* Prefer: wait=n waits for the end; of a client that has the job as it is (If-None-Match) for any change. */
 int am_api_job(struct am_req *r)
 {
     char etag[64];
     int queued = MHD_NO;
-    struct am_db *db = am_reader(r, &queued);
+    int64_t ms = am_req_prefer_ms(r, 0);
+    struct am_db *db = ms > 0 ? am_reader(r, &queued) : NULL;
+    if (ms <= 0)
+        return reply_job(r, r->arg[0], false);
     if (!db)
         return queued;
-    json_t *job = am_job_load(r, db, r->arg[0], etag);
-    return job ? am_reply_resource(r, job, etag) : no_job(r);
+    if (!am_req_header(r, MHD_HTTP_HEADER_IF_NONE_MATCH))
+        return am_req_wait_job(r, r->arg[0], ms, reply_job);
+    struct am_wait w = {.subject = r->arg[0], .ms = ms, .over = has_changed};
+    if (am_job_get(db, r->arg[0], take_revision, &w.revision) < 0)
+        return no_job(r);
+    json_decref(am_job_load(r, db, r->arg[0], etag));
+    if (!am_etag_matches(r, MHD_HTTP_HEADER_IF_NONE_MATCH, etag))
+        return reply_job(r, r->arg[0], true);
+    return am_req_wait(r, &w, reply_job);
 }
 
 int am_api_jobs(struct am_req *r)
@@ -194,34 +235,4 @@ int am_api_job_cancel(struct am_req *r)
         return queued;
     json_t *job = am_job_load(r, db, r->arg[0], NULL);
     return job ? am_reply_json(r, 202, job, NULL) : no_job(r);
-}
-
-static int take_attempt(void *ctx, const struct am_job_row *j)
-{
-    *(int *)ctx = j->attempt;
-    return 0;
-}
-
-int am_api_job_log(struct am_req *r)
-{
-    char name[80];
-    int queued = MHD_NO, last = 0;
-    int64_t attempt;
-    struct stat st;
-    struct am_db *db = am_reader(r, &queued);
-    if (!db)
-        return queued;
-    if (am_job_get(db, r->arg[0], take_attempt, &last) < 0)
-        return no_job(r);
-    if (!am_req_int(r, "attempt", 1, 1000, last, &attempt, &queued))
-        return queued;
-    snprintf(name, sizeof name, "%.60s.%lld.log", r->arg[0], (long long)attempt);
-    int fd = attempt > 0 ? am_sys_open(am_store_logs(r->srv->store), name, O_RDONLY | O_NOFOLLOW, 0) : -AM_E_NOT_FOUND;
-    static const char *const headers[] = {MHD_HTTP_HEADER_CONTENT_TYPE, "text/plain; charset=utf-8", NULL};
-    if (fd < 0 || fstat(fd, &st) < 0 || st.st_size == 0) {
-        if (fd >= 0)
-            am_sys_close(fd);
-        return am_reply_queue(r, 200, MHD_create_response_from_buffer(0, (void *)"", MHD_RESPMEM_PERSISTENT), headers);
-    }
-    return am_reply_queue(r, 200, MHD_create_response_from_fd_at_offset64((uint64_t)st.st_size, fd, 0), headers);
 }

@@ -237,5 +237,5 @@ int am_api_register(struct am_req *r)
     if (rc < 0)
         return queued;
     am_engine_wake(r->srv->engine);
-    return am_req_wait_job(r, uid, WAIT_MS, reply_task);
+    return am_req_wait_job(r, uid, am_req_prefer_ms(r, WAIT_MS), reply_task);
 }

@@ -54,8 +54,8 @@ static void every_pair_on_rows(void **state)
         }
     }
     /* one event for each insert and each move, none for a refusal */
-    assert_int_equal(read_int(f, "SELECT count(*) FROM job_event"), AM_STATES * AM_STATES + moves);
-    assert_int_equal(read_int(f, "SELECT count(*) FROM job_event WHERE type = 'job.requeued'"), 1);
+    assert_int_equal(read_int(f, "SELECT count(*) FROM event"), AM_STATES * AM_STATES + moves);
+    assert_int_equal(read_int(f, "SELECT count(*) FROM event WHERE type = 'job.requeued'"), 1);
     assert_int_equal(read_int(f, "SELECT count(*) FROM job WHERE (state IN ('succeeded', 'failed', 'cancelled'))"
                                  " <> (finished_at IS NOT NULL) AND rev > 1"),
                      0);
@@ -108,7 +108,7 @@ static void failures_wait_longer_each_time(void **state)
     }
     assert_string_equal(claim(f, AM_LANE_ANY, at), "job_a");
     assert_int_equal(am_store_write(f->s, call_requeue, &c), -AM_E_ATTEMPTS);
-    assert_int_equal(read_int(f, "SELECT count(*) FROM job_event WHERE type = 'job.requeued'"), 4);
+    assert_int_equal(read_int(f, "SELECT count(*) FROM event WHERE type = 'job.requeued'"), 4);
     assert_int_equal(am_job_get(am_store_read(f->s), "job_a", keep_reason, text), 0);
     assert_string_equal(text, "running - 4 0");
     c.uid = "job_none";
@@ -150,8 +150,8 @@ static void cancel_and_finish_race(void **state)
     assert_int_equal(cancel(f, "job_q", &s), 0);
     assert_int_equal(s, AM_CANCELLED_);
     assert_int_equal(cancel(f, "job_none", &s), -AM_E_NOT_FOUND);
-    assert_int_equal(read_int(f, "SELECT count(*) FROM job_event WHERE type = 'job.cancelling'"), 1);
-    assert_int_equal(read_int(f, "SELECT count(*) FROM job_event WHERE json_extract(data, '$.by') = 'o\"ps'"), 2);
+    assert_int_equal(read_int(f, "SELECT count(*) FROM event WHERE type = 'job.cancelling'"), 1);
+    assert_int_equal(read_int(f, "SELECT count(*) FROM event WHERE json_extract(data, '$.by') = 'o\"ps'"), 2);
 }
 
 static void recovery_requeues_within_bounds(void **state)
@@ -225,14 +225,14 @@ static void lists_filter_and_page(void **state)
 
 static int call_event(struct am_db *db, void *arg)
 {
-    return am_event_add(db, arg, 1500, "job.phase", "{\"phase\":\"merge\"}");
+    return am_event_put(
+        db, &(struct am_event_new){.at = 1500, .type = "job.phase", .job = arg, .data = "{\"phase\":\"merge\"}"});
 }
 
-static int join_event(void *ctx, int64_t seq, int64_t at, const char *type, const char *data)
+static int join_event(void *ctx, const struct am_event_row *e)
 {
     size_t n = strlen(ctx);
-    (void)seq;
-    snprintf((char *)ctx + n, 256 - n, "%d %s %s;", (int)at, type, data);
+    snprintf((char *)ctx + n, 256 - n, "%d %d %s %s;", (int)e->at, (int)e->job_seq, e->type, e->data);
     return 0;
 }
 
@@ -245,12 +245,15 @@ static void events_replay(void **state)
     assert_int_equal(am_store_write(f->s, call_event, "job_a"), 0);
     assert_int_equal(am_store_write(f->s, call_event, "job_none"), -AM_E_NOT_FOUND);
     struct am_db *db = am_store_read(f->s);
-    assert_int_equal(am_event_list(db, "job_a", 0, 9, join_event, text), 0);
-    assert_string_equal(text, "1000 job.queued {};1500 job.phase {\"phase\":\"merge\"};");
+    struct am_event_query q = {.job = "job_a", .limit = 9};
+    assert_int_equal(am_event_list(db, &q, join_event, text), 0);
+    assert_string_equal(text, "1000 1 job.queued {};1500 2 job.phase {\"phase\":\"merge\"};");
     text[0] = '\0';
-    assert_int_equal(am_event_list(db, "job_a", 1, 9, join_event, text), 0);
-    assert_string_equal(text, "1500 job.phase {\"phase\":\"merge\"};");
-    assert_int_equal(am_event_list(db, "job_none", 0, 9, join_event, text), -AM_E_NOT_FOUND);
+    q.after = 1;
+    assert_int_equal(am_event_list(db, &q, join_event, text), 0);
+    assert_string_equal(text, "1500 2 job.phase {\"phase\":\"merge\"};");
+    q.job = "job_none";
+    assert_int_equal(am_event_list(db, &q, join_event, text), -AM_E_NOT_FOUND);
 }
 
 /* Only what the schedule made counts, of one kind, whatever became of it. */
