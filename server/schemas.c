@@ -53,6 +53,15 @@ static const struct {
      "ok:bool spec_sha256:text? resolved:object? tensors:int? read_bytes:int? write_bytes:int? shared_bytes:int? "
      "peak_memory_bytes:int? disk_bytes:int? seconds_estimate:int? cached:object? output:object? refusals:list "
      "warnings:list"},
+    {"HubModel", NULL, "_id:text id:text"}, /* the Hub's: more members by what was asked for */
+    {"HubEntry", NULL, "type:text oid:text size:int path:text"},
+    {"HubRefs", NULL, "branches:list converts:list tags:list"},
+    {"HubCommit", NULL, "id:text title:text message:text authors:list date:time"},
+    {"HubUser", NULL, "type:text id:text name:text fullname:text orgs:list auth:object"},
+    {"HubValidation", NULL, "errors:list warnings:list"},
+    {"HubNothing", NULL, ""},
+    {"HubCard", NULL, "content:text"},
+    {"HubPaths", NULL, "paths:list"},
     {"Problem", NULL,
      "type:text title:text status:int code:text detail:text instance:text request_id:text retryable:bool errors:list "
      "message:text error:text"},
@@ -60,6 +69,9 @@ static const struct {
 
 static const char *const lists[] = {"Problem:ProblemKind", "Method:Method", "Model:Model",   "Ref:Ref",
                                     "Version:Version",     "File:File",     "Tensor:Tensor", "Job:Job"};
+
+static const char *const arrays[][2] = {
+    {"HubModels", "HubModel"}, {"HubEntries", "HubEntry"}, {"HubCommits", "HubCommit"}};
 
 static json_t *type_schema(const char *type, size_t n)
 {
@@ -147,6 +159,11 @@ json_t *am_schemas(void)
         size_t n = strcspn(lists[i], ":");
         snprintf(name, sizeof name, "%.*sList", (int)n, lists[i]);
         json_object_set_new(all, name, list_schema(lists[i] + n + 1));
+    }
+    for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++) {
+        char of[100];
+        snprintf(of, sizeof of, "#/components/schemas/%s", arrays[i][1]);
+        json_object_set_new(all, arrays[i][0], json_pack("{s:s, s:{s:s}}", "type", "array", "items", "$ref", of));
     }
     json_object_set_new(all, "OpenAPI", json_pack("{s:s}", "type", "object"));
     json_object_set_new(all, "JsonSchema", json_pack("{s:s}", "type", "object"));

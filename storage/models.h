@@ -36,6 +36,7 @@ struct am_version_row {
         *refs /* JSON array of names */;
     const char *architecture /* or NULL */, *parameters /* JSON {"F32":n} */;
     int64_t files, bytes, new_bytes, tensors;
+    bool is_private; /* its model: only am_version_brief() fills it in */
 };
 
 struct am_file_row {
@@ -71,7 +72,8 @@ int am_rev_resolve(struct am_db *db, const char *model, const char *rev, int64_t
 /* Names of revisions of a model for "did you mean" (refs, then v<N> of the last ten). */
 int am_rev_names(struct am_db *db, const char *model, int (*name)(void *, const char *), void *ctx);
 int am_version_get(struct am_db *db, int64_t version, int (*row)(void *, const struct am_version_row *), void *ctx);
-/* Only what it is called: id, model, number, model_name, commit, manifest_sha256, architecture; the rest is 0. */
+/* Only what it is called: id, model, number, model_name, commit, manifest_sha256, architecture, is_private; the rest is
+ * 0. */
 int am_version_brief(struct am_db *db, int64_t version, int (*row)(void *, const struct am_version_row *), void *ctx);
 int am_version_list(struct am_db *db, const char *model, int64_t before /* version id or 0 */, int limit,
                     int (*row)(void *, const struct am_version_row *), void *ctx); /* newest first */
