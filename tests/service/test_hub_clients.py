@@ -40,7 +40,8 @@ def big(feed, client, roots):
     client.run(sparsify("demo/big@v1", "demo/big", {"sparsity": 0.5, "include": ["small"]}))
     listed = client.ok("/v1/models/demo/big/versions/v2/files/model.safetensors?layout=true")
     assert listed["storage"] == "assembled"
-    return {"borders": [s["at"] for s in listed["layout"]][1:], "bytes": client.download("demo/big@v2", "model.safetensors")}
+    commit = client.version("demo/big@v2")["commit"]
+    return {"commit": commit, "borders": [s["at"] for s in listed["layout"]][1:], "bytes": client.download("demo/big@v2", "model.safetensors")}
 
 
 class Hub:
@@ -63,11 +64,6 @@ class Hub:
         assert done.returncode == 0, f"{code}\n{done.stdout}\n{done.stderr}"
         assert not re.search(r"(?i)xet|warn", done.stderr), done.stderr
         return json.loads(done.stdout.splitlines()[-1])
-
-    def raises(self, code, *args, **env):
-        """[the exception's class and those above it, its text]"""
-        body = "\n".join("    " + line for line in code.splitlines())
-        return self(f"try:\n{body}\nexcept Exception as e:\n    out = [[c.__name__ for c in type(e).__mro__], str(e)]", *args, **env)
 
 
 @pytest.fixture(params=["old", "new"])
@@ -172,18 +168,21 @@ out = [m.sharded, m.parameter_count, sorted(f.tensors), f.tensors["w"].shape, f.
 @pytest.mark.parametrize("xet", ["0", "1"])
 def test_hf_hub_download(hub, feed, xet):
     """Of every kind of revision; the second time nothing is downloaded, and by commit nothing even asked."""
-    env = {"HF_HUB_DISABLE_XET": xet}
-    code = 'out = open(hf_hub_download("demo/net", sys.argv[1], revision=sys.argv[2]), "rb").read().hex()'
-    c = feed.commit
-    for rev, which in (("main", 2), ("cand/1", "cand"), ("release", 2), ("prod", 1), ("v1", 1), (c[1], 1), ("refs/heads/cand/1", "cand")):
-        assert bytes.fromhex(hub(code, "model.safetensors", rev, **env)) == feed.shown(which)["model.safetensors"], rev
-    for path in ("sub/a b+c%.txt", "sub/deep/gr\u00f6\u00dfe.txt", "empty.txt"):
-        assert bytes.fromhex(hub(code, path, "main", **env)) == feed.shown(2)[path]
-    hub.proxy.clear()
-    assert bytes.fromhex(hub(code, "model.safetensors", "main", **env)) == feed.shown(2)["model.safetensors"]
-    assert [m for m, path, _ in hub.proxy.clear() if "/resolve/" in path] == ["HEAD"]
-    hub(code, "model.safetensors", c[1], **env)
-    assert not [path for _, path, _ in hub.proxy.clear() if "/resolve/" in path]
+    code = """
+out = [open(hf_hub_download("demo/net", path, revision=rev), "rb").read().hex() for path, rev in json.loads(sys.argv[1])]
+"""
+    c, odd = feed.commit, ("sub/a b+c%.txt", "sub/deep/gr\u00f6\u00dfe.txt", "empty.txt")
+    wanted = [("model.safetensors", "main", 2), ("model.safetensors", "cand/1", "cand"), ("model.safetensors", "release", 2),
+              ("model.safetensors", "prod", 1), ("model.safetensors", "v1", 1), ("model.safetensors", c[1], 1),
+              ("model.safetensors", "refs/heads/cand/1", "cand"), *[(path, "main", 2) for path in odd]]  # fmt: skip
+    asked = json.dumps([w[:2] for w in wanted])
+    for again in (False, True):
+        hub.proxy.clear()
+        for (path, rev, which), got in zip(wanted, hub(code, asked, HF_HUB_DISABLE_XET=xet), strict=True):
+            assert bytes.fromhex(got) == feed.shown(which)[path], (path, rev)
+        methods = [m for m, path, _ in hub.proxy.clear() if "/resolve/" in path]
+        assert ("GET" in methods) != again
+        assert not again or methods == ["HEAD"] * (len(wanted) - 1), "all but the one by commit"
 
 
 def read(folder):
@@ -191,66 +190,84 @@ def read(folder):
 
 
 def test_snapshot_download(hub, feed, tmp_path):
-    code = 'out = snapshot_download("demo/net", revision=sys.argv[1], local_dir=sys.argv[2] or None)'
-    for rev, which in (("main", 2), ("cand/1", "cand"), ("prod", 1), (feed.commit[1], 1)):
-        cached = tmp_path / hub(code, rev, "")
-        assert cached.name == feed.commit[which] and read(cached) == feed.shown(which), rev
+    code = """
+out = [snapshot_download("demo/net", revision=rev) for rev in ("main", "cand/1", "prod", sys.argv[1])]
+out.append(snapshot_download("demo/net", revision="release", local_dir=sys.argv[2]))
+out.append(snapshot_download("demo/other", allow_patterns=["*.json"]))
+"""
+    got = [tmp_path / folder for folder in hub(code, feed.commit[1], tmp_path / "plain")]
+    for folder, which in zip(got, (2, "cand", 1, 1)):
+        assert folder.name == feed.commit[which] and read(folder) == feed.shown(which), which
+    assert read(got[4]) == feed.shown(2) and set(read(got[5])) == {"config.json"}
     hub.proxy.clear()
-    hub(code, "main", "")
+    hub('out = snapshot_download("demo/net")')
     assert not [r for r in hub.proxy.clear() if r[0] == "GET" and "/resolve/" in r[1]], "the second time from the cache"
-    hub(code, "release", str(tmp_path / "plain"))
-    assert read(tmp_path / "plain") == feed.shown(2)
-    some = tmp_path / hub('out = snapshot_download("demo/other", allow_patterns=["*.json"])')
-    assert set(read(some)) == {"config.json"}
 
 
-def test_resume_after_a_cut(hub, big):
-    """A cut inside the header, at every border between stored pieces and before the last byte; the client goes on where it was."""
-    code = 'out = hf_hub_download("demo/big", "model.safetensors", revision="v2", local_dir=sys.argv[1])'
+def test_resume_after_a_cut(hub, big, tmp_path):
+    """A cut inside the header, at every border between stored pieces and before the last byte; the client goes on where it
+    was. Prefixes of one commit tell the downloads apart."""
+    code = """
+out = []
+for rev in sys.argv[2:]:
+    for call in range(3):
+        try:
+            out.append(hf_hub_download("demo/big", "model.safetensors", revision=rev, local_dir=sys.argv[1] + "/" + rev))
+            break
+        except Exception as e:
+            print(call, repr(e))
+"""
     data = big["bytes"]
-    resumed = 0
-    for k in [0, 1, 100, *big["borders"], 15_000_000, len(data) - 1]:
-        target = hub.home / f"cut{k}"
-        hub.proxy.clear()
-        hub.proxy.cuts["/resolve/"] = k
-        calls = 0
-        while not (target / "model.safetensors").exists():
-            calls += 1
-            assert calls < 4, f"cut at {k}: not there after {calls - 1} calls"
-            hub.raises(code, target)
-        assert sha256((target / "model.safetensors").read_bytes()) == sha256(data), f"cut at {k}"
-        gets = [r for r in hub.proxy.clear() if r[0] == "GET" and "/resolve/" in r[1]]
-        assert not hub.proxy.cuts and len(gets) >= 2, gets
-        resumed += any(span and not span.startswith("bytes=0-") for _, _, span in gets[1:])
-    assert resumed >= 2, "the last cuts lie behind a block that the client had written"
+    cuts = [0, 1, 100, *big["borders"], 15_000_000, len(data) - 1]
+    revs = [big["commit"][: 12 + i] for i in range(len(cuts))]
+    hub.proxy.cuts.update({f"/resolve/{rev}/": k for rev, k in zip(revs, cuts)})
+    hub(code, tmp_path / "cut", *revs)
+    requests, resumed = hub.proxy.clear(), 0
+    for rev, k in zip(revs, cuts):
+        target = tmp_path / "cut" / rev / "model.safetensors"
+        assert target.exists() and sha256(target.read_bytes()) == sha256(data), f"cut at {k}"
+        gets = [span for method, path, span in requests if method == "GET" and f"/resolve/{rev}/" in path]
+        assert len(gets) >= 2, f"cut at {k}: {gets}"
+        resumed += any(span and not span.startswith("bytes=0-") for span in gets[1:])
+    assert not hub.proxy.cuts and resumed >= 2, "the last cuts lie behind a block that the client had written"
+
+
+RAISES = """
+out = []
+for call in json.loads(sys.argv[1]):
+    try:
+        eval(call)
+        out.append([["nothing"], ""])
+    except Exception as e:
+        out.append([[c.__name__ for c in type(e).__mro__], str(e)])
+"""
 
 
 def test_errors(hub):
-    get = "hf_hub_download(sys.argv[1], sys.argv[2], revision=sys.argv[3])"
-    for args, want in (
-        (("demo/none", "config.json", "main"), "RepositoryNotFoundError"),
-        (("gpt2", "config.json", "main"), "RepositoryNotFoundError"),
-        (("demo/net", "config.json", "none"), "RevisionNotFoundError"),
-        (("demo/net", "none.json", "main"), "EntryNotFoundError"),
-        (("demo/net", hub_feed.HIDDEN, "main"), "EntryNotFoundError"),
-    ):
-        classes, text = hub.raises(get, *args)
-        assert want in classes and "LocalEntryNotFoundError" not in classes, (args, classes, text)
-    assert "RepositoryNotFoundError" in hub.raises('snapshot_download("demo/none")')[0]
-    assert "RepositoryNotFoundError" in hub.raises('snapshot_download("demo/net", repo_type="dataset")')[0]
-    classes, text = hub.raises('model_info("demo/net", revision="relase")')
-    assert "RevisionNotFoundError" in classes and text.count("did you mean release?") == 1, text
-    assert "EntryNotFoundError" in hub.raises('list(list_repo_tree("demo/net", "additional_chat_templates"))')[0]
+    expected = {
+        'hf_hub_download("demo/none", "config.json")': "RepositoryNotFoundError",
+        'hf_hub_download("gpt2", "config.json")': "RepositoryNotFoundError",
+        'hf_hub_download("demo/net", "config.json", revision="none")': "RevisionNotFoundError",
+        'hf_hub_download("demo/net", "none.json")': "EntryNotFoundError",
+        f'hf_hub_download("demo/net", "{hub_feed.HIDDEN}")': "EntryNotFoundError",
+        'snapshot_download("demo/none")': "RepositoryNotFoundError",
+        'snapshot_download("demo/net", repo_type="dataset")': "RepositoryNotFoundError",
+        'list(list_repo_tree("demo/net", "additional_chat_templates"))': "EntryNotFoundError",
+        'model_info("demo/net", revision="relase")': "RevisionNotFoundError",
+    }
+    for (call, want), (classes, text) in zip(expected.items(), hub(RAISES, json.dumps(list(expected))), strict=True):
+        assert want in classes and "LocalEntryNotFoundError" not in classes, (call, classes, text)
+    assert text.count("did you mean release?") == 1, text
 
 
-def test_offline(hub, feed):
-    code = 'out = hf_hub_download("demo/net", sys.argv[1])'
-    first = hub(code, "config.json")
-    assert hub(code, "config.json", HF_HUB_OFFLINE="1") == first
-    assert "LocalEntryNotFoundError" in hub.raises(code, "README.md", HF_HUB_OFFLINE="1")[0]
-    nobody = {"HF_ENDPOINT": "http://127.0.0.1:9"}
-    assert hub(code, "config.json", **nobody) == first
-    assert "LocalEntryNotFoundError" in hub.raises(code, "README.md", **nobody)[0]
+def test_offline(hub):
+    """What was fetched is there without the service; what was not is a LocalEntryNotFoundError."""
+    code = 'out = hf_hub_download("demo/net", "config.json")'
+    first = hub(code)
+    assert hub(code, HF_ENDPOINT="http://127.0.0.1:9") == first
+    asked = ['hf_hub_download("demo/net", "README.md")', 'snapshot_download("demo/other")']
+    *missing, again = hub(RAISES + code.replace("out =", "out +=[") + "]", json.dumps(asked), HF_HUB_OFFLINE="1")
+    assert again == first and all("LocalEntryNotFoundError" in classes for classes, _ in missing), missing
 
 
 def test_commands(hub, feed, tmp_path, daemon):
@@ -273,8 +290,7 @@ def test_cache_verify(hub, big, feed):
     """Newer clients compare what they have with the hashes of the tree: also of a file that is stored as spans."""
     if hub.line == "old":
         pytest.skip("the old line has no such command")
-    hub('out = snapshot_download("demo/big", revision="v2")')
-    hub('out = snapshot_download("demo/net", revision="prod")')
+    hub('out = [snapshot_download("demo/big", revision="v2"), snapshot_download("demo/net", revision="prod")]')
     for model, rev in (("demo/big", "v2"), ("demo/net", "prod")):
         done = hub.run([hub.bin / "hf", "cache", "verify", model, "--revision", rev])
         assert done.returncode == 0, done.stdout + done.stderr
