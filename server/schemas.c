@@ -1,7 +1,7 @@
 /*
  * schemas.c - see schemas.h. Written compactly: "name:type" words, where a type is text, int, real, bool, time, object,
- * list or any; "?" allows null. Every member listed is
- * always present in an answer.
+ * list or any; "?" behind allows null. Every member listed is
+ * always present in an answer but those with "?" before them.
  */
 #include "server/schemas.h"
 
@@ -53,9 +53,13 @@ static const struct {
      "ok:bool spec_sha256:text? resolved:object? tensors:int? read_bytes:int? write_bytes:int? shared_bytes:int? "
      "peak_memory_bytes:int? disk_bytes:int? seconds_estimate:int? cached:object? output:object? refusals:list "
      "warnings:list"},
-    {"HubModel", NULL, "_id:text id:text"}, /* the Hub's: more members by what was asked for */
-    {"HubEntry", NULL, "type:text oid:text size:int path:text"},
-    {"HubRefs", NULL, "branches:list converts:list tags:list"},
+    {"HubModel", NULL,
+     "_id:text id:text ?modelId:text ?author:text ?sha:text ?private:bool ?gated:bool ?disabled:bool ?createdAt:time "
+     "?lastModified:time ?downloads:int ?likes:int ?tags:list ?library_name:text ?pipeline_tag:text ?cardData:object "
+     "?config:object ?safetensors:object ?usedStorage:int ?siblings:list ?baseModels:object ?childrenModelCount:int "
+     "?xetEnabled:bool"},
+    {"HubEntry", NULL, "type:text oid:text size:int path:text ?lfs:object ?lastCommit:object?"},
+    {"HubRefs", NULL, "branches:list converts:list tags:list ?pullRequests:list"},
     {"HubCommit", NULL, "id:text title:text message:text authors:list date:time"},
     {"HubUser", NULL, "type:text id:text name:text fullname:text orgs:list auth:object"},
     {"HubValidation", NULL, "errors:list warnings:list"},
@@ -100,10 +104,13 @@ static json_t *object_schema(const char *object, const char *members)
         json_array_append_new(required, json_string("object"));
     }
     for (const char *p = members; *p; p += strspn(p, " ")) {
+        bool optional = *p == '?';
+        p += optional;
         size_t n = strcspn(p, " "), k = strcspn(p, ":");
         snprintf(name, sizeof name, "%.*s", (int)k, p);
         json_object_set_new(props, name, type_schema(p + k + 1, n - k - 1));
-        json_array_append_new(required, json_string(name));
+        if (!optional)
+            json_array_append_new(required, json_string(name));
         p += n;
     }
     return json_pack("{s:s, s:o, s:o}", "type", "object", "properties", props, "required", required);
