@@ -221,15 +221,17 @@ static void note(void *ctx, const char *value)
 }
 
 /* Takes `full`, gives it or the part that was asked for. `baseModels` and two more are shown on request only. */
-static json_t *expanded(struct am_req *r, json_t *full, int64_t children)
+static json_t *expanded(struct am_req *r, struct am_db *db, int64_t model, json_t *full)
 {
     bool asked = false;
+    int64_t children;
     am_hub_values(r, "expand", note, &asked);
     if (!asked) {
         json_object_del(full, "baseModels");
         return full;
     }
-    json_object_set_new(full, "childrenModelCount", json_integer(children));
+    if (am_hub_children(db, model, &children) == 0)
+        json_object_set_new(full, "childrenModelCount", json_integer(children));
     json_object_set_new(full, "xetEnabled", json_false());
     json_t *part = json_object(), *both[2] = {full, part};
     keep_member(both, "_id");
@@ -243,14 +245,14 @@ static json_t *expanded(struct am_req *r, json_t *full, int64_t children)
 
 struct one {
     struct am_db *db;
-    int64_t version, children;
+    int64_t version, model;
     json_t *out;
 };
 
 static int take_model(void *ctx, const struct am_hub_model_row *m)
 {
     struct one *o = ctx;
-    AM_TRY(am_hub_children(o->db, m->id, &o->children));
+    o->model = m->id;
     return model_json(o->db, m, o->version, &o->out);
 }
 
@@ -271,7 +273,7 @@ int am_api_hub_model(struct am_req *r)
         return am_reply_error(r, rc, "the model could not be read");
     }
     add_config(r, o.db, o.version, o.out);
-    return am_hub_reply_page(r, expanded(r, o.out, o.children), NULL, NULL);
+    return am_hub_reply_page(r, expanded(r, o.db, o.model, o.out), NULL, NULL);
 }
 
 struct search {
@@ -282,7 +284,7 @@ struct search {
     char name[200], shown[280] /* cursor after the last that fits */;
     size_t limit, rows;
     json_t *data;
-    bool full, config, more;
+    bool full, config, filter, more;
 };
 
 struct match {
@@ -317,13 +319,11 @@ static bool matches(struct am_req *r, const char *name, json_t *model)
     return !m.failed && (!pipeline || am_streq(pipeline, is));
 }
 
-static int add_details(struct search *s, const struct am_hub_model_row *m, json_t *model)
+static void note_needs(void *ctx, const char *member)
 {
-    if (s->full)
-        AM_TRY(add_files(s->db, m->head, false, model));
-    if (s->config)
-        add_config(s->r, s->db, m->head, model);
-    return 0;
+    struct search *s = ctx;
+    s->full = s->full || am_streq(member, "siblings") || am_streq(member, "usedStorage");
+    s->config = s->config || am_streq(member, "config");
 }
 
 static int look_at(void *ctx, const struct am_hub_model_row *m)
@@ -334,17 +334,21 @@ static int look_at(void *ctx, const struct am_hub_model_row *m)
     if (s->more)
         return 0;
     AM_TRY(model_json(s->db, m, m->head, &model));
+    if (s->config || s->filter)
+        add_config(s->r, s->db, m->head, model); /* it has a tag, too */
     snprintf(s->name, sizeof s->name, "%s", m->name);
     s->place.time = s->order == AM_HUB_BY_CREATION ? m->created_at : m->modified_at;
-    s->more = matches(s->r, m->name, model) && json_array_size(s->data) == s->limit;
-    if (s->more || !matches(s->r, m->name, model)) {
+    bool match = matches(s->r, m->name, model);
+    s->more = match && json_array_size(s->data) == s->limit;
+    if (s->more || !match) {
         json_decref(model);
         return 0;
     }
-    int rc = add_details(s, m, model);
+    if (!s->config)
+        json_object_del(model, "config");
+    int rc = s->full ? add_files(s->db, m->head, false, model) : 0;
     snprintf(s->shown, sizeof s->shown, "%" PRId64 ":%s", s->place.time, m->name);
-    json_t *shown = expanded(s->r, model, 0);
-    return json_array_append_new(s->data, shown) < 0 ? -AM_E_OUT_OF_MEMORY : rc;
+    return json_array_append_new(s->data, expanded(s->r, s->db, m->id, model)) < 0 ? -AM_E_OUT_OF_MEMORY : rc;
 }
 
 /* "<time>:<name>" of the model that the last page ended with. */
@@ -385,6 +389,8 @@ int am_api_hub_models(struct am_req *r)
     s.limit = limit < PAGE ? (size_t)limit : PAGE;
     s.full = am_hub_flag(am_req_query(r, "full"));
     s.config = am_hub_flag(am_req_query(r, "config"));
+    am_hub_values(r, "expand", note_needs, &s);
+    am_hub_values(r, "filter", note, &s.filter);
     s.db = am_reader(r, &queued);
     if (!s.db)
         return queued;

@@ -1,12 +1,14 @@
 """The read side of the Hugging Face Hub's protocol as hub.md writes it down, by plain requests. The clients themselves
 are in test_hub_clients.py."""
 
+import json
 import re
+import subprocess
 
 import pytest
 
 import hub_feed
-from harness import seg
+from harness import BUILD, amend, seg
 from hub_feed import etag, folder_oid, git_sha1, is_lfs, oid, pointer, sha256
 
 
@@ -271,6 +273,10 @@ def test_list_models(feed, get):
     first = get("/api/models?search=net").json()[0]
     assert {"id", "modelId", "tags", "sha", "createdAt", "lastModified", "private"} <= set(first) and "siblings" not in first
     assert set(get("/api/models?search=net&expand=sha").json()[0]) == {"_id", "id", "sha"}
+    some = get("/api/models?search=net&expand=childrenModelCount&expand=siblings&expand=config").json()[0]
+    assert some["childrenModelCount"] == 1 and some["siblings"] == siblings(feed.shown(2), False) and some["config"]
+    filtered = get("/api/models?filter=llama&search=net").json()
+    assert [m["id"] for m in filtered] == ["demo/net"] and "config" not in filtered[0]
 
 
 # ---- trees -------------------------------------------------------------------------------------------------
@@ -399,6 +405,22 @@ def test_validate_yaml(get):
     for bad, word in (("---\nlicense: mit\n# x", "never closed"), ("---\na:\n\t- b\n---\n", "tab"), ("---\n", "never closed")):
         assert word in ask(bad, 400)["errors"][0]["message"], bad
     get("/api/validate-yaml", 400, method="POST", json={"repoType": "model"})
+
+
+def test_the_environment_for_clients(client):
+    """The shell itself reads what amend env prints."""
+
+    def through(endpoint, *args):
+        line = 'eval "$("$0" env "$@")" && printf "%s|%s" "$HF_ENDPOINT" "$HF_HUB_DISABLE_XET"'
+        done = subprocess.run(["sh", "-c", line, BUILD / "amend", "--endpoint", endpoint, *args], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    assert through(client.url) == client.url + "|1"
+    assert through("http://it's $HOME;`x`", "--shell", "bash") == "http://it's $HOME;`x`|1"
+    assert amend("http://a'b\\c", "env", "--shell=fish") == "set -gx HF_ENDPOINT 'http://a\\'b\\\\c';\nset -gx HF_HUB_DISABLE_XET 1;\n"
+    assert json.loads(amend(client, "env", "-o", "json")) == {"HF_ENDPOINT": client.url, "HF_HUB_DISABLE_XET": "1"}
+    amend(client, "env", "--shell", "tcsh", expect=2)
 
 
 def test_links_name_the_public_address(launch):
