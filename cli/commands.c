@@ -130,6 +130,11 @@ const struct am_command am_commands[] = {
     {"methods", NULL, "[TYPE[/METHOD]]", "list the methods, or the parameters of one", NULL, am_cmd_methods, false},
     {"doctor", NULL, "", "check the daemon and the set-up here; one line a finding, with a fix", NULL, am_cmd_doctor,
      false},
+    {"env", NULL, "[--shell sh|fish]", "print the variables that point Hugging Face clients here, for eval",
+     "  --shell S   sh, bash, zsh or fish (sh)\n"
+     "example: eval \"$(amend env)\" && hf download demo/ab --revision prod\n"
+     "fish:    amend env --shell fish | source\n",
+     am_cmd_env, false},
     {"version", NULL, "", "print the version of the client and of the daemon", NULL, am_cmd_version, false},
     {"api", NULL, "METHOD PATH [-d JSON]", "send one request and print the answer as it is",
      "  -d JSON    the body; -d - reads standard input\n"

@@ -58,6 +58,7 @@ int am_cmd_shorthand(struct am_cli *c, int argc, char **argv); /* merge, unlearn
 int am_cmd_methods(struct am_cli *c, int argc, char **argv);
 int am_cmd_doctor(struct am_cli *c, int argc, char **argv);
 int am_cmd_version(struct am_cli *c, int argc, char **argv);
+int am_cmd_env(struct am_cli *c, int argc, char **argv);
 int am_cmd_api(struct am_cli *c, int argc, char **argv);
 int am_cmd_help(struct am_cli *c, int argc, char **argv);
 

@@ -83,6 +83,8 @@ static const struct key keys[] = {
     {"publish.verify", TEXT, AT(publish_verify), "trust", 0, 0,
      "trust: the hashes that the worker took while it wrote are published; full: all it wrote is read and hashed "
      "again"},
+    {"hub.enabled", TEXT, AT(hub_enabled), "true", 0, 0,
+     "true or false: whether the routes of the Hugging Face Hub's protocol are there"},
     {"database.backup_hours", COUNT, AT(backup_hours), "24", 0, 8760,
      "hours between backups that amendd makes by itself; 0 = none"},
     {"database.backup_keep", COUNT, AT(backup_keep), "7", 1, 1000,
@@ -256,6 +258,10 @@ int am_config_load(struct am_config *ret, int argc, char **argv, char *why, size
     }
     if (rc == 0 && !am_streq(c.publish_verify, "trust") && !am_streq(c.publish_verify, "full")) {
         snprintf(why, why_cap, "publish.verify must be trust or full (got \"%s\")", c.publish_verify);
+        rc = -AM_E_INVALID_PARAMS;
+    }
+    if (rc == 0 && !am_streq(c.hub_enabled, "true") && !am_streq(c.hub_enabled, "false")) {
+        snprintf(why, why_cap, "hub.enabled must be true or false (got \"%s\")", c.hub_enabled);
         rc = -AM_E_INVALID_PARAMS;
     }
     if (rc == 0 && c.backup_dir[0] && c.backup_dir[0] != '/') {

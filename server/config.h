@@ -23,6 +23,7 @@ struct am_config {
     char *worker;         /* path of amend-worker; empty = beside amendd */
     char *backup_dir;     /* absolute; empty = data_dir/backup */
     char *publish_verify; /* "trust" or "full" */
+    char *hub_enabled;    /* "true" or "false" */
     uint64_t http_threads, workers_count, workers_threads, workers_helpers, workers_memory_max;
     uint64_t gc_grace_seconds, keep_logs_seconds;
     uint64_t min_free; /* bytes; 0 = max(1 GiB, 5 %) */

@@ -7,6 +7,7 @@
 
 #include "core/base/clock.h"
 #include "core/base/text.h"
+#include "server/api/api.h"
 #include "server/guard.h"
 #include "server/log.h"
 #include "server/reply.h"
@@ -28,6 +29,7 @@
 #define SKIP_BYTES ((size_t)16 << 20)
 #define STOP_MS 2000 /* for open requests */
 #define STOP_STREAMS_MS 300
+#define FORM "application/x-www-form-urlencoded"
 
 const char *am_req_header(struct am_req *r, const char *name)
 {
@@ -94,7 +96,7 @@ bool am_req_flag(struct am_req *r, const char *name, bool *ret, int *ret_queued)
 
 struct query_check {
     const char *known;
-    bool refused;
+    bool refused, hub;
     char bad[64];
 };
 
@@ -116,7 +118,7 @@ static enum MHD_Result check_query(void *arg, enum MHD_ValueKind kind, const cha
 {
     struct query_check *c = arg;
     (void)kind;
-    if (!in_words(c->known, name) || (value && am_url_decode((char *)(uintptr_t)value) < 0)) {
+    if ((!c->hub && !in_words(c->known, name)) || (value && am_url_decode((char *)(uintptr_t)value) < 0)) {
         c->refused = true;
         snprintf(c->bad, sizeof c->bad, "%s", name);
         return MHD_NO;
@@ -159,7 +161,8 @@ static int check_body_headers(struct am_req *r, const char *method, int *ret_que
     bool writes = strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0;
     if (writes && (n > 0 || chunked || r->route->body & AM_BODY_JSON)) {
         size_t k = type ? strcspn(type, "; ") : 0;
-        if (k != strlen("application/json") || strncasecmp(type, "application/json", k) != 0) {
+        bool form = r->route->body & AM_BODY_FORM && k == strlen(FORM) && strncasecmp(type, FORM, k) == 0;
+        if (!form && (k != strlen("application/json") || strncasecmp(type, "application/json", k) != 0)) {
             *ret_queued = am_reply_problem(r, AM_E_MEDIA_TYPE,
                                            "this route takes JSON; add -H 'Content-Type: application/json' (got %.80s)",
                                            type ? type : "no Content-Type");
@@ -183,6 +186,11 @@ static enum MHD_Result first_call(struct am_req *r, const char *method, const ch
     if (am_guard(r, writes, &queued) < 0)
         goto refused;
     int rc = am_route_find(r, method, path, allow, sizeof allow);
+    if (rc == 0 && r->route->body & AM_HUB && !am_streq(r->srv->cfg->hub_enabled, "true"))
+        rc = -AM_E_NOT_FOUND;
+    else if (rc == -AM_E_NOT_FOUND && am_streq(r->srv->cfg->hub_enabled, "true") &&
+             am_api_hub_missing(r, path, &queued))
+        goto refused;
     if (rc == -AM_E_METHOD_NOT_ALLOWED) {
         const char *headers[] = {MHD_HTTP_HEADER_ALLOW, allow, NULL};
         if (strcmp(method, "OPTIONS") == 0)
@@ -201,7 +209,7 @@ static enum MHD_Result first_call(struct am_req *r, const char *method, const ch
                 : am_reply_problem(r, -rc, "the path cannot be decoded: bad percent-encoding, NUL, or not UTF-8");
         goto refused;
     }
-    struct query_check c = {.known = r->route->query};
+    struct query_check c = {.known = r->route->query, .hub = r->route->body & AM_HUB};
     MHD_get_connection_values(r->conn, MHD_GET_ARGUMENT_KIND, check_query, &c);
     if (c.refused) {
         queued = refuse_query(r, &c);

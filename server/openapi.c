@@ -88,7 +88,9 @@ static const struct {
     {"/jobs/{id}/events/stream", "GET", 204, "text/event-stream", NULL,
      "the job has ended and Last-Event-ID is its last event: do not come again"},
     {"/content", "GET", 206, "*/*", NULL, "the range that was asked for"},
-    {"/{path+}", "GET", 206, "*/*", NULL, "the range that was asked for"},
+    {"/resolve/{rev}/{path+}", "GET", 206, "*/*", NULL, "the range that was asked for"},
+    {"/raw/{rev}/{path+}", "GET", 206, "*/*", NULL, "the range that was asked for"},
+    {"/validate-yaml", "POST", 400, "application/json", "HubValidation", "the card is not well-formed"},
 };
 
 static void add_further(const struct am_route *row, json_t *responses)
@@ -121,6 +123,13 @@ static json_t *operation(const struct am_route *row)
         json_object_set_new(
             o, "requestBody",
             json_pack("{s:b, s:{s:{s:o}}}", "required", 1, "content", "application/json", "schema", ref(row->request)));
+    if (row->body & AM_BODY_FORM) {
+        json_t *schema = ref("HubPaths");
+        json_object_set_new(o, "requestBody",
+                            json_pack("{s:b, s:{s:{s:o}, s:{s:O}}}", "required", 1, "content",
+                                      "application/x-www-form-urlencoded", "schema", schema, "application/json",
+                                      "schema", schema));
+    }
     return o;
 }
 

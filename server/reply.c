@@ -6,6 +6,7 @@
 #include "core/base/text.h"
 #include "core/table/fault_json.h"
 #include "server/log.h"
+#include "server/routes.h"
 
 #include <microhttpd.h>
 #include <stdarg.h>
@@ -161,11 +162,13 @@ int am_reply_problem_full(struct am_req *r, int code, const char *detail, json_t
     char *message = NULL;
     if (asprintf(&message, "%s: %s", am_err_title(code), detail) < 0)
         message = NULL;
+    /* Hub clients print `error` below X-Error-Message unless it is the same line */
+    bool hub = r->route && r->route->body & AM_HUB;
     json_t *body =
         json_pack("{s:s, s:s, s:i, s:s, s:s, s:s, s:s, s:b, s:o, s:s, s:s}", "type", type, "title", am_err_title(code),
                   "status", status, "code", am_err_slug(code), "detail", detail, "instance", instance, "request_id",
                   r->id, "retryable", am_err_retryable(code), "errors", errors ? errors : json_array(), "message",
-                  message ? message : detail, "error", message ? message : detail);
+                  message ? message : detail, "error", message && !hub ? message : detail);
     free(message);
     if (status >= 500 && status != 503 && status != 507)
         am_log(AM_LOG_ERROR, "request failed request=%s code=%s detail=\"%s\"", r->id, am_err_slug(code), detail);

@@ -11,6 +11,8 @@
 
 #define M "/v1/models/{ns}/{name}"
 #define V M "/versions/{rev}"
+#define H "/api/models/{ns}/{name}"
+#define HUB "Hugging Face Hub"
 
 const struct am_route am_routes[] = {
     {"GET", "/livez", am_api_livez, AM_BODY_NONE, "", 200, "Health", "Service", "the process answers", NULL},
@@ -93,9 +95,6 @@ const struct am_route am_routes[] = {
      "Models, versions, files",
      "where a version came from: `depth` 1..100 or `all`, `direction` up, down or both, `format` json, mermaid or dot",
      NULL},
-    {"GET", "/{ns}/{name}/resolve/{rev}/{path+}", am_api_resolve, AM_BODY_NONE, "download", 200, NULL,
-     "Models, versions, files", "the same bytes by the Hugging Face Hub's route", NULL},
-
     {"GET", M "/refs", am_api_refs, AM_BODY_NONE, "kind after limit", 200, "RefList", "Refs",
      "branches, tags and aliases by name", NULL},
     {"GET", M "/refs/{ref}", am_api_ref, AM_BODY_NONE, "", 200, "Ref", "Refs", "one ref; its ETag is its revision",
@@ -148,6 +147,33 @@ const struct am_route am_routes[] = {
      "scrub "
      "reads its share of what was not read for longest",
      "TaskRequest"},
+
+    {"GET", "/{ns}/{name}/resolve/{rev}/{path+}", am_api_resolve, AM_HUB, "", 200, NULL, HUB,
+     "the bytes of a file, with ETag, ranges, 304 and X-Repo-Commit", NULL},
+    {"GET", "/{ns}/{name}/raw/{rev}/{path+}", am_api_hub_raw, AM_HUB, "", 200, NULL, HUB,
+     "the same for small files; of a large one the pointer that git would hold", NULL},
+    {"GET", "/api/models", am_api_hub_models, AM_HUB,
+     "search author filter pipeline_tag sort limit full config cardData expand cursor", 200, "HubModels", HUB,
+     "the models, by name or newest first; the next page is in `Link`", NULL},
+    {"GET", H, am_api_hub_model, AM_HUB, "blobs expand", 200, "HubModel", HUB, "one model, as `main` is now", NULL},
+    {"GET", H "/revision/{rev}", am_api_hub_model, AM_HUB, "blobs expand", 200, "HubModel", HUB,
+     "the same of another revision", NULL},
+    {"GET", H "/tree/{rev}", am_api_hub_tree, AM_HUB, "recursive expand cursor", 200, "HubEntries", HUB,
+     "files and folders; the next page is in `Link`", NULL},
+    {"GET", H "/tree/{rev}/{path+}", am_api_hub_tree, AM_HUB, "recursive expand cursor", 200, "HubEntries", HUB,
+     "those of a folder", NULL},
+    {"POST", H "/paths-info/{rev}", am_api_hub_paths_info, AM_HUB | AM_BODY_FORM, "", 200, "HubEntries", HUB,
+     "those of the given paths that exist: `paths=a&paths=b&expand=false`, or the same as JSON", NULL},
+    {"GET", H "/refs", am_api_hub_refs, AM_HUB, "include_prs", 200, "HubRefs", HUB,
+     "branches and tags; an alias is a tag `refs/aliases/x`", NULL},
+    {"GET", H "/commits/{rev}", am_api_hub_commits, AM_HUB, "", 200, "HubCommits", HUB,
+     "a version and those before it, newest first; the next page is in `Link`", NULL},
+    {"GET", H "/auth-check", am_api_hub_auth_check, AM_HUB, "", 200, "HubNothing", HUB, "whether it may be read", NULL},
+    {"GET", H "/auth-check/write", am_api_hub_auth_check, AM_HUB, "", 200, "HubNothing", HUB,
+     "whether it may be written", NULL},
+    {"GET", "/api/whoami-v2", am_api_hub_whoami, AM_HUB, "", 200, "HubUser", HUB, "who is asking", NULL},
+    {"POST", "/api/validate-yaml", am_api_hub_validate, AM_HUB | AM_BODY_JSON, "", 200, "HubValidation", HUB,
+     "looks at the front matter of a model card", "HubCard"},
     {.method = NULL},
 };
 

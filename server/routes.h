@@ -10,8 +10,10 @@
 enum { /* am_route.body, as bits */
        AM_BODY_NONE = 0,
        AM_BODY_JSON = 1,
-       AM_IDEM = 2,    /* honours Idempotency-Key */
-       AM_IF_MATCH = 4 /* refuses to work without If-Match (am_req_if_match) */
+       AM_IDEM = 2,       /* honours Idempotency-Key */
+       AM_IF_MATCH = 4,   /* refuses to work without If-Match (am_req_if_match) */
+       AM_BODY_FORM = 64, /* a form, or JSON; the handler reads r->body */
+       AM_HUB = 128       /* of the Hub's protocol: unknown query parameters are ignored, off with hub.enabled=false */
 };
 
 struct am_route {

@@ -1,7 +1,7 @@
 /*
  * schemas.c - see schemas.h. Written compactly: "name:type" words, where a type is text, int, real, bool, time, object,
- * list or any; "?" allows null. Every member listed is
- * always present in an answer.
+ * list or any; "?" behind allows null. Every member listed is
+ * always present in an answer but those with "?" before them.
  */
 #include "server/schemas.h"
 
@@ -67,6 +67,19 @@ static const struct {
      "ok:bool spec_sha256:text? resolved:object? tensors:int? read_bytes:int? write_bytes:int? shared_bytes:int? "
      "peak_memory_bytes:int? disk_bytes:int? seconds_estimate:int? cached:object? output:object? refusals:list "
      "warnings:list"},
+    {"HubModel", NULL,
+     "_id:text id:text ?modelId:text ?author:text ?sha:text ?private:bool ?gated:bool ?disabled:bool ?createdAt:time "
+     "?lastModified:time ?downloads:int ?likes:int ?tags:list ?library_name:text ?pipeline_tag:text ?cardData:object "
+     "?config:object ?safetensors:object ?usedStorage:int ?siblings:list ?baseModels:object ?childrenModelCount:int "
+     "?xetEnabled:bool"},
+    {"HubEntry", NULL, "type:text oid:text size:int path:text ?lfs:object ?lastCommit:object?"},
+    {"HubRefs", NULL, "branches:list converts:list tags:list ?pullRequests:list"},
+    {"HubCommit", NULL, "id:text title:text message:text authors:list date:time"},
+    {"HubUser", NULL, "type:text id:text name:text fullname:text orgs:list auth:object"},
+    {"HubValidation", NULL, "errors:list warnings:list"},
+    {"HubNothing", NULL, ""},
+    {"HubCard", NULL, "content:text"},
+    {"HubPaths", NULL, "paths:list"},
     {"Problem", NULL,
      "type:text title:text status:int code:text detail:text instance:text request_id:text retryable:bool errors:list "
      "message:text error:text"},
@@ -75,6 +88,9 @@ static const struct {
 static const char *const lists[] = {"Problem:ProblemKind", "Method:Method", "Model:Model",   "Ref:Ref",
                                     "Version:Version",     "File:File",     "Tensor:Tensor", "Job:Job",
                                     "RefMove:RefMove",     "Event:Event"};
+
+static const char *const arrays[][2] = {
+    {"HubModels", "HubModel"}, {"HubEntries", "HubEntry"}, {"HubCommits", "HubCommit"}};
 
 static json_t *type_schema(const char *type, size_t n)
 {
@@ -103,10 +119,13 @@ static json_t *object_schema(const char *object, const char *members)
         json_array_append_new(required, json_string("object"));
     }
     for (const char *p = members; *p; p += strspn(p, " ")) {
+        bool optional = *p == '?';
+        p += optional;
         size_t n = strcspn(p, " "), k = strcspn(p, ":");
         snprintf(name, sizeof name, "%.*s", (int)k, p);
         json_object_set_new(props, name, type_schema(p + k + 1, n - k - 1));
-        json_array_append_new(required, json_string(name));
+        if (!optional)
+            json_array_append_new(required, json_string(name));
         p += n;
     }
     return json_pack("{s:s, s:o, s:o}", "type", "object", "properties", props, "required", required);
@@ -225,6 +244,11 @@ json_t *am_schemas(void)
         size_t n = strcspn(lists[i], ":");
         snprintf(name, sizeof name, "%.*sList", (int)n, lists[i]);
         json_object_set_new(all, name, list_schema(lists[i] + n + 1));
+    }
+    for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++) {
+        char of[100];
+        snprintf(of, sizeof of, "#/components/schemas/%s", arrays[i][1]);
+        json_object_set_new(all, arrays[i][0], json_pack("{s:s, s:{s:s}}", "type", "array", "items", "$ref", of));
     }
     json_object_set_new(all, "OpenAPI", json_pack("{s:s}", "type", "object"));
     json_object_set_new(all, "JsonSchema", json_pack("{s:s}", "type", "object"));

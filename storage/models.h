@@ -42,6 +42,7 @@ struct am_version_row {
     int64_t rev, deleted_at /* 0: it is not */;
     int64_t since;     /* nothing holds it since then (life.h); 0: it is held */
     int64_t keep_days; /* of its model */
+    bool is_private;   /* its model: only am_version_brief() fills it in */
 };
 
 struct am_file_row {
@@ -87,7 +88,8 @@ int am_rev_resolve_any(struct am_db *db, const char *model, const char *rev, int
 /* Names of revisions of a model for "did you mean" (refs, then v<N> of the last ten). */
 int am_rev_names(struct am_db *db, const char *model, int (*name)(void *, const char *), void *ctx);
 int am_version_get(struct am_db *db, int64_t version, int (*row)(void *, const struct am_version_row *), void *ctx);
-/* Only what it is called: id, model, number, model_name, commit, manifest_sha256, architecture; the rest is 0. */
+/* Only what it is called: id, model, number, model_name, commit, manifest_sha256, architecture, is_private; the rest is
+ * 0. */
 int am_version_brief(struct am_db *db, int64_t version, int (*row)(void *, const struct am_version_row *), void *ctx);
 int am_version_list(struct am_db *db, const char *model, int64_t before /* version id or 0 */, int limit,
                     int (*row)(void *, const struct am_version_row *), void *ctx); /* newest first */

@@ -83,17 +83,18 @@ static void fill_brief(sqlite3_stmt *st, struct am_version_row *v)
                                  .model_name = am_col_text(st, 3),
                                  .commit = am_col_text(st, 4),
                                  .manifest_sha256 = am_col_text(st, 5),
-                                 .architecture = am_col_text(st, 6)};
+                                 .architecture = am_col_text(st, 6),
+                                 .is_private = sqlite3_column_int(st, 7) != 0};
 }
 
 int am_version_brief(struct am_db *db, int64_t version, int (*row)(void *, const struct am_version_row *), void *ctx)
 {
-    AM_STMT st =
-        am_db_bind(db,
-                   "SELECT v.id, v.model, ifnull(v.number, -1), m.name, lower(hex(v.oid)),"
-                   " lower(hex(v.manifest_sha256)), v.architecture FROM version v JOIN model m ON m.id = v.model"
-                   " WHERE v.id = ?1",
-                   "i", version);
+    AM_STMT st = am_db_bind(
+        db,
+        "SELECT v.id, v.model, ifnull(v.number, -1), m.name, lower(hex(v.oid)),"
+        " lower(hex(v.manifest_sha256)), v.architecture, m.private FROM version v JOIN model m ON m.id = v.model"
+        " WHERE v.id = ?1",
+        "i", version);
     return get(st, fill_brief, row, ctx);
 }
 

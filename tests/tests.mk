@@ -41,6 +41,15 @@ $(VENV)/ok: tests/requirements.txt
 	$(VENV)/bin/pip install -q --disable-pip-version-check --require-hashes -r $<
 	touch $@
 
+# Two lines of the Hub's own client, each in an environment of its own (tests/service/test_hub_clients.py); make check-full
+# has them, make check does without.
+.PHONY: hub-clients
+hub-clients: build/venv-hub-old/ok build/venv-hub-new/ok
+build/venv-hub-%/ok: tests/requirements-hub-%.txt
+	python3 -m venv --clear $(@D)
+	$(@D)/bin/pip install -q --disable-pip-version-check --require-hashes -r $<
+	touch $@
+
 # Fault tests (tests/faults/README.md): VARIANT=fault has failpoints and the recorder built in; two tools beside it.
 FAULT_TOOLS := build/faults/slow_sync.so build/faults/submit_load
 FAULT_PY = AMEND_BUILD=build/fault build/venv/bin/python

@@ -59,6 +59,19 @@ int am_api_files(struct am_req *r);
 int am_api_file(struct am_req *r);
 int am_api_content(struct am_req *r);
 int am_api_resolve(struct am_req *r);
+/* hub.c, hub_model.c, hub_tree.c, hub_refs.c, files.c: the Hugging Face Hub's protocol */
+int am_api_hub_raw(struct am_req *r);
+int am_api_hub_models(struct am_req *r);
+int am_api_hub_model(struct am_req *r);
+int am_api_hub_tree(struct am_req *r);
+int am_api_hub_paths_info(struct am_req *r);
+int am_api_hub_refs(struct am_req *r);
+int am_api_hub_commits(struct am_req *r);
+int am_api_hub_auth_check(struct am_req *r);
+int am_api_hub_whoami(struct am_req *r);
+int am_api_hub_validate(struct am_req *r);
+/* A path without a route that a Hub client may ask for: queues its 404 with the code that the client needs. */
+bool am_api_hub_missing(struct am_req *r, const char *path, int *ret_queued);
 /* lineage.c */
 int am_api_lineage(struct am_req *r);
 /* events.c */
