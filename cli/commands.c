@@ -71,6 +71,24 @@ const struct am_command am_commands[] = {
     {"edit", NULL, "METHOD MODEL [--into M] [options]", "change a version directly",
      "  --into M           the model that gets the result (the same model)\n" METHOD_MORE, am_cmd_shorthand, true},
     {"methods", NULL, "[TYPE[/METHOD]]", "list the methods, or the parameters of one", NULL, am_cmd_methods, false},
+    {"context", "list", "", "list the named daemons",
+     "They are kept in $XDG_CONFIG_HOME/amend/config.toml (else ~/.config/amend/config.toml):\n"
+     "  current = \"NAME\"\n"
+     "  [context.NAME]\n"
+     "  endpoint = \"http://host:8420\"\n"
+     "  namespace = \"demo\"          a model without namespace is of this one\n"
+     "  token_file = \"~/amend.token\" sent to this endpoint only\n"
+     "Flags go before the environment (AMEND_ENDPOINT, AMEND_CONTEXT, AMEND_TOKEN), which goes before the context.\n",
+     am_cmd_context_list, false},
+    {"context", "use", "NAME", "make a context the current one", NULL, am_cmd_context_use, false},
+    {"context", "set", "NAME [--endpoint URL] [--namespace NS] [--token-file FILE] [--use]", "make or change a context",
+     "  --endpoint URL     the daemon; a new context needs one\n"
+     "  --namespace NS     the namespace of models without one; '' for none\n"
+     "  --token-file FILE  a file with the token alone; '' for none\n"
+     "  --use              make it the current one; the first one is\n"
+     "example: amend context set lab --endpoint http://lab:8420 --namespace demo\n",
+     am_cmd_context_set, false},
+    {"context", "rm", "NAME", "forget a context", NULL, am_cmd_context_rm, false},
     {"doctor", NULL, "", "check the daemon and the set-up here; one line a finding, with a fix", NULL, am_cmd_doctor,
      false},
     {"version", NULL, "", "print the version of the client and of the daemon", NULL, am_cmd_version, false},

@@ -10,10 +10,14 @@
 static const char global_text[] =
     "options of every command:\n"
     "  --endpoint URL            the daemon (environment: AMEND_ENDPOINT; else " AM_DEFAULT_ENDPOINT ")\n"
-    "  -o table|json|tsv|name    how to print; a table on a terminal and tab-separated when piped, by default\n"
+    "  --context NAME            a named daemon (environment: AMEND_CONTEXT; amend context list)\n"
+    "  -o, --output FORM         table, wide, tsv, json, yaml or name; a table on a terminal and tab-separated when\n"
+    "                            piped, by default; wide has more columns\n"
+    "  --json F1,F2              only these members, as JSON; a.b is the member b of a\n"
+    "  --jq EXPR                 the JSON through jq, texts without quotes\n"
     "  -q, --quiet               no notes and no progress\n"
-    "  --no-color                (environment: NO_COLOR)\n"
-    "  --timeout SECONDS         how long --wait and job watch wait; also 30m, 2h. The job goes on\n"
+    "  --color WHEN              auto, always or never; --no-color (environment: NO_COLOR) is never\n"
+    "  --timeout TIME            how long a wait may take: 90 seconds, 30m, 2h. The job goes on\n"
     "  -h, --help\n"
     "exit codes: 0 done, 1 error, 2 usage, 3 job failed or cancelled, 5 not found, 6 not allowed, 7 conflict,\n"
     "            8 daemon unreachable, 124 timeout of a wait, 130 interrupted\n";
