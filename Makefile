@@ -74,7 +74,7 @@ TABLE := $(call src,core/table)
 STORAGE := $(call src,storage)
 SERVER := $(call src,server server/api)
 WORKER := $(call src,worker)
-CLI := $(call src,cli)
+CLI := $(call src,cli) $(wildcard core/tensor/st_*.c) core/tensor/dtype.c
 
 PROGRAMS := $(B)/amendd $(B)/amend-worker $(B)/amend
 all: $(PROGRAMS)

@@ -29,6 +29,13 @@ const struct am_command am_commands[] = {
     {"model", "versions", "MODEL [--limit N]", "list the versions of a model, newest first",
      "  --limit N   at most N rows (100)\n", am_cmd_model_versions, false},
     {"model", "files", "MODEL[@REV]", "list the files of a version", NULL, am_cmd_model_files, false},
+    {"model", "tensors", "MODEL[@REV] [--prefix P] [--limit N]", "list the tensors of a version",
+     "  --prefix P  those whose name begins with P\n"
+     "  --limit N   at most N rows (all)\n",
+     am_cmd_model_tensors, false},
+    {"model", "recipe", "MODEL[@REV]", "print the spec of the job that made a version",
+     "It names every input by its commit, so it can be submitted again: amend job submit -f -\n", am_cmd_model_recipe,
+     false},
     {"model", "pull", "MODEL[@REV] DIR", "download a version into a directory here, checking every hash",
      "Files that are already there with the right hash are skipped; others of the same name are replaced when the "
      "download is\n"
@@ -46,12 +53,15 @@ const struct am_command am_commands[] = {
      "  --dry-run print what the job would need, or why it would be refused; nothing is stored\n"
      "  --idempotency-key K  the same job with the same key is submitted once (a fresh key each time)\n",
      am_cmd_job_submit, false},
-    {"job", "list", "[--status S] [--type T] [--model M] [--limit N]", "list the jobs, newest first",
+    {"job", "list", "[--status S] [--type T] [--model M] [--limit N] [-w]", "list the jobs, newest first",
      "  --status S  queued, running, cancelling, succeeded, failed or cancelled\n"
      "  --type T    merge, unlearn, edit; task for imports\n"
-     "  --limit N   at most N rows (100)\n",
+     "  --limit N   at most N rows (100)\n"
+     "  -w, --watch stay and show changes: drawn anew on a terminal, one line a change when piped\n",
      am_cmd_job_list, false},
-    {"job", "get", "ID", "show a job", NULL, am_cmd_job_get, false},
+    {"job", "get", "ID [-w]", "show a job",
+     "  -w, --watch stay until it has ended, and show changes; exits 3 when it failed or was cancelled\n",
+     am_cmd_job_get, false},
     {"job", "watch", "ID", "follow a job to its end",
      "Prints the version at the end. Exits 3 when the job failed or was cancelled, 124 after --timeout, 130 when "
      "interrupted.\n",
@@ -71,6 +81,19 @@ const struct am_command am_commands[] = {
     {"edit", NULL, "METHOD MODEL [--into M] [options]", "change a version directly",
      "  --into M           the model that gets the result (the same model)\n" METHOD_MORE, am_cmd_shorthand, true},
     {"methods", NULL, "[TYPE[/METHOD]]", "list the methods, or the parameters of one", NULL, am_cmd_methods, false},
+    {"tensors", NULL, "MODEL[@REV] [--prefix P] [--limit N]", "the same as model tensors",
+     "  --prefix P  those whose name begins with P\n"
+     "  --limit N   at most N rows (all)\n",
+     am_cmd_model_tensors, false},
+    {"queue", NULL, "[-w]", "show how many jobs are in which state, and what is stored and free",
+     "  -w, --watch stay and show changes\n", am_cmd_queue, false},
+    {"verify", NULL, "DIR | MODEL@REV", "check a directory here without a daemon, or a version by the daemon",
+     "Of a directory: the header of every safetensors file, the index against the files, JSON, and every SHA-256 that\n"
+     "the directory tells of itself (amend.json, SHA256SUMS, names of blobs in a Hugging Face cache). One line a "
+     "file;\n"
+     "exits 1 with the faults. Of a version: all its stored files are read again by the daemon.\n"
+     "A word that begins with / or . is a directory, a word with @ a version.\n",
+     am_cmd_verify, false},
     {"context", "list", "", "list the named daemons",
      "They are kept in $XDG_CONFIG_HOME/amend/config.toml (else ~/.config/amend/config.toml):\n"
      "  current = \"NAME\"\n"

@@ -186,3 +186,15 @@ void am_print_json(const struct am_cli *c, const json_t *v)
     if (!c->out_tty)
         putchar('\n');
 }
+
+void am_print_spec(const struct am_cli *c, const json_t *v)
+{
+    if (c->yaml || c->fields || c->jq) {
+        am_print_json(c, v);
+        return;
+    }
+    AM_CLEANUP(am_xfreep) char *text = am_js_dump(v, true);
+    am_print_text(c, text, strlen(text));
+    if (!c->out_tty)
+        putchar('\n');
+}

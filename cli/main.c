@@ -41,10 +41,10 @@ static size_t words_of(const char *noun, const char **out, size_t cap)
     return n;
 }
 
-/* These must work when the file of contexts is broken. */
+/* These must work when the file of contexts is broken; verify asks for the context itself when it needs a daemon. */
 static bool asks_nobody(const struct am_command *cmd)
 {
-    static const char *const nouns[] = {"context", "completion", "help"};
+    static const char *const nouns[] = {"context", "completion", "help", "verify"};
     for (size_t i = 0; i < sizeof nouns / sizeof *nouns; i++)
         if (am_streq(cmd->noun, nouns[i]))
             return true;

@@ -151,10 +151,14 @@ static void print_table(const struct am_grid *g)
 
 void am_grid_print(struct am_grid *g)
 {
-    if (g->c->out == AM_OUT_TABLE) {
+    if (g->c->out == AM_OUT_TABLE)
         print_table(g);
-        return;
-    }
+    else
+        am_grid_lines(g);
+}
+
+void am_grid_lines(struct am_grid *g)
+{
     size_t last = last_shown(g);
     for (size_t i = 0; i < g->n; i++) {
         size_t col = i % g->cols;

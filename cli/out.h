@@ -30,6 +30,7 @@ void am_grid_bytes(struct am_grid *g, int64_t n); /* negative: unknown */
 void am_grid_time(struct am_grid *g, const char *rfc3339);
 /* Aligned with a head line, or one tab-separated line a row without it, or (-o name) the first cell of each row. */
 void am_grid_print(struct am_grid *g);
+void am_grid_lines(struct am_grid *g); /* one line a row, whatever the form */
 void am_grid_done(struct am_grid *g);
 
 #define AM_FMT 40
@@ -41,6 +42,8 @@ void am_fmt_local(const char *rfc3339,
 /* -o json: pretty on a terminal, as it is when piped; or the form that --json, --jq and -o yaml ask for (form.c). What
    fails is said and goes to c->late. */
 void am_print_json(const struct am_cli *c, const json_t *v);
+/* The same for a job's body: in every form but yaml, --json and --jq it is indented JSON. */
+void am_print_spec(const struct am_cli *c, const json_t *v);
 /* The value as a YAML document in block style. For free(). */
 char *am_yaml(const json_t *v);
 /* A text from the daemon: byte for byte when piped; on a terminal clean and with a final newline. */
