@@ -22,6 +22,16 @@ const struct am_command am_commands[] = {
      "The directory must lie under one of the daemon's --store.import_roots. Prints the version when it is done.\n"
      "example: amend model register ~/models/llama demo/llama --message 'vendor release 3'\n",
      am_cmd_model_register, false},
+    {"model", "import", "[HUB-ID[@REV]...] [--as MODEL] [--all] [--list]",
+     "make versions of models of the local Hugging Face cache",
+     "  --as MODEL   the model that gets the version (the one of the same name)\n"
+     "  --all        every model of the cache, each at main\n"
+     "  --list       list what is in the cache and do nothing\n"
+     "The cache is HF_HUB_CACHE, HF_HOME/hub or ~/.cache/huggingface/hub. Nothing is downloaded; the daemon reads the\n"
+     "files, so the cache must lie below one of its --store.import_roots. Id and commit are kept as metadata of the\n"
+     "import, and what was imported before is not imported again.\n"
+     "example: amend model import Qwen/Qwen2.5-0.5B --as demo/qwen\n",
+     am_cmd_model_import, false},
     {"model", "create", "MODEL [--description T]", "make an empty model", NULL, am_cmd_model_create, false},
     {"model", "list", "[--limit N]", "list the models", "  --limit N   at most N rows (100)\n", am_cmd_model_list,
      false},

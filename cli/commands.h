@@ -40,6 +40,7 @@ int am_cmd_job_cancel(struct am_cli *c, int argc, char **argv);
 int am_cmd_job_logs(struct am_cli *c, int argc, char **argv);
 int am_cmd_shorthand(struct am_cli *c, int argc, char **argv); /* merge, unlearn, edit: the noun is the type */
 int am_cmd_methods(struct am_cli *c, int argc, char **argv);
+int am_cmd_model_import(struct am_cli *c, int argc, char **argv);
 int am_cmd_model_tensors(struct am_cli *c, int argc, char **argv); /* tensors, too */
 int am_cmd_model_recipe(struct am_cli *c, int argc, char **argv);
 int am_cmd_queue(struct am_cli *c, int argc, char **argv);
