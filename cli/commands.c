@@ -6,8 +6,8 @@
 #include "core/base/text.h"
 
 #define METHOD_MORE                                                                                                    \
-    "  --PARAM VALUE      a parameter of the method; --PARAM / --no-PARAM for yes and no; repeat it for lists\n"       \
-    "  --param NAME=VALUE the same, when an option below has the parameter's name\n"                                   \
+    "  --PARAM VALUE       a parameter of the method; --PARAM / --no-PARAM for yes and no; repeat it for lists\n"      \
+    "  --param NAME=VALUE  the same, when an option below has the parameter's name\n"                                  \
     "  --message T  --branch B  --tag T (repeat)  --metadata K=V (repeat)  --priority N\n"                             \
     "  --threads N  --seed N  --out-dtype F32|F16|BF16\n"                                                              \
     "  --wait             wait for the end (--timeout SECONDS); else the job's id is printed at once\n"                \
@@ -67,10 +67,10 @@ const struct am_command am_commands[] = {
      "  --status S  queued, running, cancelling, succeeded, failed or cancelled\n"
      "  --type T    merge, unlearn, edit; task for imports\n"
      "  --limit N   at most N rows (100)\n"
-     "  -w, --watch stay and show changes: drawn anew on a terminal, one line a change when piped\n",
+     "  -w, --watch  stay and show changes: drawn anew on a terminal, one line a change when piped\n",
      am_cmd_job_list, false},
     {"job", "get", "ID [-w]", "show a job",
-     "  -w, --watch stay until it has ended, and show changes; exits 3 when it failed or was cancelled\n",
+     "  -w, --watch  stay until it has ended, and show changes; exits 3 when it failed or was cancelled\n",
      am_cmd_job_get, false},
     {"job", "watch", "ID", "follow a job to its end",
      "Prints the version at the end. Exits 3 when the job failed or was cancelled, 124 after --timeout, 130 when "
@@ -96,7 +96,7 @@ const struct am_command am_commands[] = {
      "  --limit N   at most N rows (all)\n",
      am_cmd_model_tensors, false},
     {"queue", NULL, "[-w]", "show how many jobs are in which state, and what is stored and free",
-     "  -w, --watch stay and show changes\n", am_cmd_queue, false},
+     "  -w, --watch  stay and show changes\n", am_cmd_queue, false},
     {"verify", NULL, "DIR | MODEL@REV", "check a directory here without a daemon, or a version by the daemon",
      "Of a directory: the header of every safetensors file, the index against the files, JSON, and every SHA-256 that\n"
      "the directory tells of itself (amend.json, SHA256SUMS, names of blobs in a Hugging Face cache). One line a "
@@ -109,8 +109,9 @@ const struct am_command am_commands[] = {
      "  current = \"NAME\"\n"
      "  [context.NAME]\n"
      "  endpoint = \"http://host:8420\"\n"
-     "  namespace = \"demo\"          a model without namespace is of this one\n"
-     "  token_file = \"~/amend.token\" sent to this endpoint only\n"
+     "  namespace = \"demo\"\n"
+     "  token_file = \"~/amend.token\"\n"
+     "A model without namespace is of the context's; the token is sent to the context's endpoint only.\n"
      "Flags go before the environment (AMEND_ENDPOINT, AMEND_CONTEXT, AMEND_TOKEN), which goes before the context.\n",
      am_cmd_context_list, false},
     {"context", "use", "NAME", "make a context the current one", NULL, am_cmd_context_use, false},
@@ -130,6 +131,12 @@ const struct am_command am_commands[] = {
      "  -H LINE    a header, 'Name: value'\n"
      "example: amend api GET /v1/queue\n",
      am_cmd_api, false},
+    {"completion", NULL, "bash|zsh|fish", "print the completion of a shell",
+     "It completes commands, options, and names of models, versions, jobs and methods by asking the daemon.\n"
+     "  bash: source <(amend completion bash)\n"
+     "  zsh:  amend completion zsh > FOLDER_OF_FPATH/_amend\n"
+     "  fish: amend completion fish > ~/.config/fish/completions/amend.fish\n",
+     am_cmd_completion, false},
     {"help", NULL, "[COMMAND]", "this text, or the help of a command", NULL, am_cmd_help, false},
 };
 const size_t am_commands_n = sizeof am_commands / sizeof *am_commands;

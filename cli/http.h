@@ -18,6 +18,7 @@ struct am_request {
     const char *const *headers; /* NULL-terminated further "Name: value" lines, or NULL */
     bool once;                  /* not tried again */
     bool keyed;                 /* carries an Idempotency-Key that the route honours: trying again is harmless */
+    int timeout_ms;             /* of the whole attempt; 0: none */
     int patience_seconds;       /* keep trying that long when the daemon cannot be reached (it may be restarting) */
     /* Takes the bytes of a 200 instead of the reply's body. Negative ends the transfer. NULL: none. */
     int (*sink)(void *arg, const void *bytes, size_t n);

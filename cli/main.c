@@ -115,11 +115,16 @@ int main(int argc, char **argv)
     int late = 0;
     struct am_cli c = {.late = &late};
     set_up(&c);
-    int rc = am_opt_global(&c, &argc, argv);
+    if (argc == 2 && am_streq(argv[1], "__man")) {
+        am_man();
+        return fflush(stdout) == 0 ? 0 : AM_EXIT_ERROR;
+    }
+    bool completing = argc > 1 && am_streq(argv[1], "__complete"); /* half a line: its flags are its own business */
+    int rc = completing ? 0 : am_opt_global(&c, &argc, argv);
     if (rc == 0) {
         c.http = am_http_new();
         if (c.http) {
-            rc = dispatch(&c, argc, argv);
+            rc = completing ? am_complete(&c, argc - 2, argv + 2) : dispatch(&c, argc, argv);
         } else {
             am_say_error(&c, NULL, "libcurl cannot start on this machine");
             rc = AM_EXIT_ERROR;
