@@ -47,6 +47,7 @@ void am_conf_remove(struct am_conf *f, const char *name);
 
 /* context.c: fills endpoint, namespace and token of `c` from flags, the environment and the context, in this order. */
 int am_context_apply(struct am_cli *c);
+char *am_conf_file(const char *name); /* "~/x" below the home. For free(). */
 /* "NAME" as "NAMESPACE/NAME" when a context gives one; else the text as it is. For free(). */
 char *am_name_full(const struct am_cli *c, const char *text);
 

@@ -55,11 +55,15 @@ static int set_token(struct am_cli *c, const char *text, const char *from)
     return 0;
 }
 
-static int read_token_file(struct am_cli *c, const char *file)
+char *am_conf_file(const char *name)
 {
     const char *home = getenv("HOME");
-    AM_CLEANUP(am_xfreep)
-    char *path = am_starts(file, "~/") && home ? am_xprintf("%s%s", home, file + 1) : am_xdup(file);
+    return am_starts(name, "~/") && home ? am_xprintf("%s%s", home, name + 1) : am_xdup(name);
+}
+
+static int read_token_file(struct am_cli *c, const char *file)
+{
+    AM_CLEANUP(am_xfreep) char *path = am_conf_file(file);
     AM_CLEANUP(am_xfreep) char *text = NULL;
     size_t n;
     int rc = am_read_all(c, path, &text, &n);
@@ -79,7 +83,7 @@ static int find_token(struct am_cli *c, const char *file)
     const char *env = from_env("AMEND_TOKEN");
     if (env)
         return set_token(c, env, "AMEND_TOKEN");
-    if (file)
+    if (file && file[0])
         return read_token_file(c, file);
     const char *hub = hub_token(c);
     return hub ? set_token(c, hub, "HF_TOKEN") : 0;
