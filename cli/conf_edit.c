@@ -118,6 +118,8 @@ void am_conf_remove(struct am_conf *f, const char *name)
     for (size_t i = f->n; i-- > 0;)
         if (am_streq(f->line[i].table, gone))
             drop(f, i);
+    while (f->n && !f->line[f->n - 1].text[0]) /* what stood between it and the one before */
+        drop(f, f->n - 1);
     if (am_streq(am_conf_current(f), gone))
         am_conf_use(f, NULL);
 }
