@@ -186,6 +186,11 @@ int am_conf_load(const struct am_cli *c, struct am_conf *ret)
     size_t n = 0;
     int rc = 0;
     bool there = f.path && !(am_sys_stat(AT_FDCWD, f.path, &st) < 0 && (errno == ENOENT || errno == ENOTDIR));
+    char *real = there ? realpath(f.path, NULL) : NULL;
+    if (real) { /* a link is followed when the file is written, too */
+        free(f.path);
+        f.path = real;
+    }
     if (there)
         rc = am_read_all(c, f.path, &text, &n);
     if (there && rc == 0)

@@ -84,6 +84,14 @@ def test_what_a_person_wrote_stays(cli, conf):
     assert amend(cli, "context", "list", "-o", "tsv", env=conf).splitlines()[1].split("\t")[2] == 'b"\\'
 
 
+def test_file_behind_a_link(cli, conf, tmp_path):
+    conf.write("")
+    conf.file.rename(tmp_path / "real.toml")
+    conf.file.symlink_to(tmp_path / "real.toml")
+    amend(cli, "context", "set", "a", "--endpoint", "http://a:2", env=conf)
+    assert conf.file.is_symlink() and "http://a:2" in (tmp_path / "real.toml").read_text()
+
+
 @pytest.mark.parametrize(
     "text,line",
     [
