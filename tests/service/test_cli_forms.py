@@ -124,9 +124,10 @@ def yaml_read(text):
 
 LISTS = [
     (["model", "list"], "/v1/models?limit=100"),
-    (["model", "versions", "f/m"], "/v1/models/f/m/versions?limit=100"),
-    (["model", "tensors", "f/m"], "/v1/models/f/m/versions/main/tensors?limit=100"),
     (["job", "list"], "/v1/jobs?limit=100"),
+    pytest.param(["model", "versions", "f/m"], "/v1/models/f/m/versions?limit=100", marks=pytest.mark.slow),
+    pytest.param(["model", "tensors", "f/m"], "/v1/models/f/m/versions/main/tensors?limit=100", marks=pytest.mark.slow),
+    pytest.param(["model", "files", "f/m"], "/v1/models/f/m/versions/main/files", marks=pytest.mark.slow),
 ]
 
 
@@ -273,9 +274,8 @@ def test_waits_end_by_time_and_by_interrupt(fake):
         (5, ["model", "show", "f/none"]),
         (6, ["api", "POST", "/v1/models", "-d", '{"id":"f/evil"}', "-H", "Origin: http://evil.example"]),
         (7, ["model", "create", "f/one"]),
-        (8, ["--endpoint", "http://127.0.0.1:9", "model", "list"]),
     ],
-)  # 124 and 130: above
+)  # 124 and 130: above; 8: test_no_daemon_is_exit_8
 def test_exit_codes(cli, roots, code, args):
     if code == 3:
         cli.register(ref.write(roots / "forms-nan", {"w": ref.tensor("F32", np.full(600, np.nan))}), "f/nan")
