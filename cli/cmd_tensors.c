@@ -1,5 +1,5 @@
 /*
- * cmd_content.c - amend model tensors and model recipe: what a version is made of, and the spec that made it.
+ * cmd_tensors.c - amend model tensors and model recipe: what a version is made of, and the spec that made it.
  */
 #include "cli/commands.h"
 #include "cli/http.h"
