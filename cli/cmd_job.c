@@ -65,10 +65,10 @@ static const char *const job_head[] = {"JOB",       "METHOD",   "STATUS",   "DON
 
 int am_cmd_job_list(struct am_cli *c, int argc, char **argv)
 {
+    bool watch = am_watch_asked(&argc, argv);
     static const char *const names[] = {"status", "type", "model"};
     const char *filter[3] = {NULL, NULL, NULL}, *limit = NULL;
     uint64_t want = 100;
-    bool watch = false;
     const struct am_opt opts[] = {{"status", 0, &filter[0], NULL}, {"type", 0, &filter[1], NULL},
                                   {"model", 0, &filter[2], NULL},  {"limit", 0, &limit, NULL},
                                   {"watch", 'w', NULL, &watch},    {0}};
@@ -162,9 +162,8 @@ static int ended(const json_t *job)
 int am_cmd_job_get(struct am_cli *c, int argc, char **argv)
 {
     const char *id;
-    bool watch = false;
-    const struct am_opt opts[] = {{"watch", 'w', NULL, &watch}, {0}};
-    int rc = am_opt_parse(c, opts, argc, argv, 1, 1, &id);
+    bool watch = am_watch_asked(&argc, argv);
+    int rc = one_id(c, argc, argv, &id);
     if (rc)
         return rc;
     AM_CLEANUP(am_xfreep) char *path = am_url("/v1/jobs", id, NULL);

@@ -56,9 +56,8 @@ int am_cmd_queue(struct am_cli *c, int argc, char **argv)
 {
     static const char *const head[] = {"QUEUED", "RUNNING", "CANCELLING", "SUCCEEDED", "FAILED", "CANCELLED", NULL};
     static const char path[] = "/v1/queue";
-    bool watch = false;
-    const struct am_opt opts[] = {{"watch", 'w', NULL, &watch}, {0}};
-    int rc = am_opt_parse(c, opts, argc, argv, 0, 0, NULL);
+    bool watch = am_watch_asked(&argc, argv);
+    int rc = am_opt_parse(c, NULL, argc, argv, 0, 0, NULL);
     if (rc)
         return rc;
     if (watch)

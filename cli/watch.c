@@ -95,6 +95,21 @@ static void put_changes(const struct am_cli *c, const struct am_watch *w, const 
     fflush(stdout);
 }
 
+bool am_watch_asked(int *argc, char **argv)
+{
+    bool asked = false, only_words = false;
+    int kept = 0;
+    for (int i = 0; i < *argc; i++) {
+        only_words = only_words || am_streq(argv[i], "--");
+        if (!only_words && (am_streq(argv[i], "-w") || am_streq(argv[i], "--watch")))
+            asked = true;
+        else
+            argv[kept++] = argv[i];
+    }
+    *argc = kept;
+    return asked;
+}
+
 int am_watch(struct am_cli *c, const struct am_watch *w)
 {
     bool drawn = c->out == AM_OUT_TABLE && c->out_tty;

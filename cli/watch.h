@@ -19,6 +19,8 @@ struct am_watch {
     int (*ended)(const json_t *doc); /* an exit code, or -1: it goes on. NULL: it never ends by itself */
 };
 
+/* Takes -w and --watch out of the words of a command, so that its own options need not know them. */
+bool am_watch_asked(int *argc, char **argv);
 /* Until ended(), --timeout (AM_EXIT_TIMEOUT) or an interrupt (AM_EXIT_INTERRUPTED). */
 int am_watch(struct am_cli *c, const struct am_watch *w);
 
