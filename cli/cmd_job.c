@@ -69,9 +69,11 @@ int am_cmd_job_list(struct am_cli *c, int argc, char **argv)
     static const char *const names[] = {"status", "type", "model"};
     const char *filter[3] = {NULL, NULL, NULL}, *limit = NULL;
     uint64_t want = 100;
-    const struct am_opt opts[] = {{"status", 0, &filter[0], NULL}, {"type", 0, &filter[1], NULL},
-                                  {"model", 0, &filter[2], NULL},  {"limit", 0, &limit, NULL},
-                                  {"watch", 'w', NULL, &watch},    {0}};
+    const struct am_opt opts[] = {{"status", 0, &filter[0], NULL},
+                                  {"type", 0, &filter[1], NULL},
+                                  {"model", 0, &filter[2], NULL},
+                                  {"limit", 0, &limit, NULL},
+                                  {0}};
     int rc = am_opt_parse(c, opts, argc, argv, 0, 0, NULL);
     if (rc == 0 && limit)
         rc = am_opt_number(c, "--limit", limit, 1, 100000, &want);
