@@ -1,5 +1,6 @@
 /*
- * complete_names.c - names for completion (complete.h): one short request each, the first hundred that fit.
+ * complete_names.c - names for completion (complete.h): one short request each, the first hundred that fit. Owns the
+ * time when all asking ends: a person waits for it with a finger on Tab.
  */
 #include "cli/complete.h"
 
@@ -7,6 +8,7 @@
 #include "cli/http.h"
 #include "cli/hub_cache.h"
 #include "cli/out.h"
+#include "core/base/clock.h"
 #include "core/base/text.h"
 
 #include <stdio.h>
@@ -18,8 +20,13 @@
 /* NULL: no answer. New reference. */
 static json_t *ask(struct am_cli *c, const char *path)
 {
+    static int64_t until;
+    int64_t now = am_mono_ms();
+    until = until ? until : now + PATIENCE_MS;
+    if (now >= until)
+        return NULL;
     AM_CLEANUP(am_reply_done) struct am_reply r = {0};
-    struct am_request q = {.verb = "GET", .path = path, .once = true, .timeout_ms = PATIENCE_MS};
+    struct am_request q = {.verb = "GET", .path = path, .once = true, .timeout_ms = (int)(until - now)};
     char why[300];
     bool good = am_http_try(c, &q, &r, why) == AM_HTTP_ANSWERED && r.status == 200;
     return good ? json_incref(r.json) : NULL;

@@ -4,8 +4,10 @@ import http.server
 import os
 import re
 import shutil
+import socket
 import subprocess
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -74,7 +76,9 @@ def test_namespace_of_the_context(cli, conf):
 
 
 def test_what_a_person_wrote_stays(cli, conf):
-    conf.write("# mine\n\n[context.a]   # first\n  endpoint = 'http://a:1' # old\n\n# between\n[context.b]\nendpoint = \"b\\\"\\\\\"\n")
+    conf.write(
+        '# mine\n\n[context.a]   # first\n  endpoint = \'http://a:1\' # old\n\n# between\n[context.b]\nendpoint = "b\\"\\\\"\n'
+    )
     amend(cli, "context", "set", "a", "--endpoint", "http://a:2", "--namespace", "n", env=conf)
     amend(cli, "context", "use", "b", env=conf)
     assert conf.file.read_text() == (
@@ -100,7 +104,7 @@ def test_file_behind_a_link(cli, conf, tmp_path):
         ("[context.a]\nendpiont = 'x'\n", 2),
         ("[context.a]\nendpoint = x\n", 2),
         ("[context.a]\nendpoint = 'x' y\n", 2),
-        ("[context.a]\nendpoint = \"x\\n\"\n", 2),
+        ('[context.a]\nendpoint = "x\\n"\n', 2),
         ("\n[context.a]\n[context.a]\n", 3),
         ("[context.a]\nendpoint = 'x'\nendpoint = 'y'\n", 3),
         ("[context.a b]\n", 1),
@@ -158,7 +162,7 @@ def test_token_goes_to_its_endpoint_only(conf, tmp_path):
 def bash_completes(cli, lines):
     """What bash would put in the place of the last word of each line."""
     script = "compopt() { :; }\nsource <(amend completion bash)\n" + "".join(
-        f"COMP_LINE={line!r}; COMP_POINT=${{#COMP_LINE}}; _amend; echo \"${{COMPREPLY[*]}}\"\n" for line in lines
+        f'COMP_LINE={line!r}; COMP_POINT=${{#COMP_LINE}}; _amend; echo "${{COMPREPLY[*]}}"\n' for line in lines
     )
     env = {**os.environ, "AMEND_ENDPOINT": cli.url, "XDG_CONFIG_HOME": "/nonexistent", "AMEND_CONTEXT": ""}
     env["PATH"] = f"{BUILD}:{env['PATH']}"
@@ -196,6 +200,19 @@ def test_completion_is_quick_and_silent_without_a_daemon(tmp_path):
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
+def test_completion_gives_up_on_a_daemon_that_hangs():
+    """Many requests, one second in all: the server takes connections and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as dead:
+        url = f"http://127.0.0.1:{dead.getsockname()[1]}"
+        words = ["merge", "ties", "--a", "1", "--b", "2", "--c", "3", "x/y", "--"]
+        began = time.monotonic()
+        done = subprocess.run(
+            [BUILD / "amend", "__complete", *words], capture_output=True, text=True, timeout=20,
+            env={"AMEND_ENDPOINT": url, "XDG_CONFIG_HOME": "/nonexistent"},
+        )  # fmt: skip
+        assert time.monotonic() - began < 3 and "--into\t" in done.stdout and not done.stderr
+
+
 def commands(cli):
     """Every command of --help, as words."""
     text = amend(cli, "--help").split("commands:\n")[1].split("\n\n")[0]
@@ -205,7 +222,9 @@ def commands(cli):
 @pytest.mark.slow
 def test_every_completed_flag_is_one_that_the_command_takes(cli):
     """The flags are read out of the help texts; none may be one that the command then refuses."""
-    tried, everywhere = 0, {w for line in amend(cli, "help", "help").split("every command:")[1].splitlines() for w in line.split()}
+    tried, everywhere = 0, {
+        w for line in amend(cli, "help", "help").split("every command:")[1].splitlines() for w in line.split()
+    }
     for words in commands(cli):
         lines = subprocess.run([BUILD / "amend", "__complete", *words, "--"], capture_output=True, text=True).stdout
         more = ["linear"] if words[0] == "merge" else ["task_negation"] if words[0] == "unlearn" else []
@@ -226,7 +245,9 @@ def test_man_pages_name_everything(cli):
     for code in (0, 1, 2, 3, 5, 6, 7, 8, 124, 130):
         assert f".B {code}\n" in plain
     daemon = subprocess.run([BUILD / "amendd", "--dump-man"], capture_output=True, text=True, check=True).stdout
-    keys = re.findall(r"^  --(\S+?)=", subprocess.run([BUILD / "amendd", "--help"], capture_output=True, text=True).stdout, re.M)
+    keys = re.findall(
+        r"^  --(\S+?)=", subprocess.run([BUILD / "amendd", "--help"], capture_output=True, text=True).stdout, re.M
+    )
     assert len(keys) > 30
     for key in keys:
         assert f".B \\-\\-{key}\\fR=" in daemon, key

@@ -20,7 +20,9 @@ from harness import BUILD, amend, merge
 @pytest.fixture(scope="module")
 def cli(client, roots):
     for name in ("one", "two"):
-        folder = ref.write(roots / f"forms-{name}", {"w": ref.tensor("F32", np.arange(600)), "b": ref.tensor("F32", [1])})
+        folder = ref.write(
+            roots / f"forms-{name}", {"w": ref.tensor("F32", np.arange(600)), "b": ref.tensor("F32", [1])}
+        )
         client.register(folder, f"f/{name}")
     client.run(merge("linear", [("f/one", {"weight": 1.0}), ("f/two", {"weight": 0.5})], "f/m"))
     return client
@@ -97,7 +99,12 @@ def yaml_block(lines, at, depth):
         text = lines[at][depth:]
         if text.startswith("- "):
             out = [] if out is None else out
-            if text[2:].startswith("- ") or (":" in text and not text[2:].startswith(('"', "{", "["))) or '": ' in text or text.endswith('":'):
+            if (
+                text[2:].startswith("- ")
+                or (":" in text and not text[2:].startswith(('"', "{", "[")))
+                or '": ' in text
+                or text.endswith('":')
+            ):
                 lines[at] = " " * (depth + 2) + text[2:]
                 value, at = yaml_block(lines, at, depth + 2)
             else:
@@ -220,7 +227,11 @@ def test_recipe_tensors_queue(cli):
 
 
 def start(cli, *args):
-    env = {"AMEND_ENDPOINT": cli if isinstance(cli, str) else cli.url, "XDG_CONFIG_HOME": "/nonexistent", "PATH": "/usr/bin:/bin"}
+    env = {
+        "AMEND_ENDPOINT": cli if isinstance(cli, str) else cli.url,
+        "XDG_CONFIG_HOME": "/nonexistent",
+        "PATH": "/usr/bin:/bin",
+    }
     return subprocess.Popen(
         [str(BUILD / "amend"), *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env
     )
@@ -300,10 +311,10 @@ def test_every_problem_code_has_a_fix(cli):
 class Cutter:
     """A proxy that hands a request on whole and, the first time, drops the answer."""
 
-    def __init__(self, url):
+    def __init__(self, url, cut=1):
         self.to = int(url.rsplit(":", 1)[1])
         self.requests = []
-        self.cut = 1
+        self.cut = cut
         self.server = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self.server.getsockname()[1]}"
         threading.Thread(target=self.serve, daemon=True).start()
@@ -349,4 +360,22 @@ def test_lost_answer_of_a_submit_gives_one_job(cli):
     assert len(posts) == 2 and posts[0] == posts[1], "sent again as it was, with its Idempotency-Key"
     assert b"idempotency-key:" in posts[0].lower()
     assert len(cli.all("/v1/jobs?model=f/lost")) == 1 and out.startswith("f/lost@v1 ")
+    proxy.server.close()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["merge", "task_arithmetic", "--base", "f/one", "f/two,weight=0.5", "--lambda", "0.75", "--into", "f/spec", "--seed", "7", "--tag", "t1", "--metadata", "k=v", "--priority", "3"],
+        ["unlearn", "task_negation", "f/m", "--task", "f/one,base=f/two", "--lambda", "0.5", "--message", "less"],
+        ["edit", "sparsify", "f/m", "--sparsity", "0.5", "--include", "w*", "--into", "f/spec"],
+    ],
+)  # fmt: skip
+def test_print_spec_is_the_body_that_is_sent(cli, words):
+    proxy = Cutter(cli.url, cut=0)
+    spec = json.loads(amend(proxy.url, *words, "--print-spec"))
+    assert not [r for r in proxy.requests if r.startswith(b"POST")]
+    amend(proxy.url, *words)
+    sent = [r for r in proxy.requests if r.startswith(b"POST /v1/jobs ")]
+    assert len(sent) == 1 and json.loads(sent[0].partition(b"\r\n\r\n")[2]) == spec
     proxy.server.close()

@@ -25,8 +25,16 @@ def put(folder, files):
 
 def sharded(seed=0):
     a, b = weights(seed, ("x", "y")), weights(seed + 1, ("z",))
-    index = {"metadata": {"total_size": 3 * 48}, "weight_map": {"x": "m-1.safetensors", "y": "m-1.safetensors", "z": "m-2.safetensors"}}
-    return {"m-1.safetensors": save(a), "m-2.safetensors": save(b), "model.safetensors.index.json": json.dumps(index).encode(), "config.json": b"{}"}
+    index = {
+        "metadata": {"total_size": 3 * 48},
+        "weight_map": {"x": "m-1.safetensors", "y": "m-1.safetensors", "z": "m-2.safetensors"},
+    }
+    return {
+        "m-1.safetensors": save(a),
+        "m-2.safetensors": save(b),
+        "model.safetensors.index.json": json.dumps(index).encode(),
+        "config.json": b"{}",
+    }
 
 
 def sums(files):
