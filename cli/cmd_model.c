@@ -95,6 +95,8 @@ static void put_model(struct am_grid *g, const json_t *m)
     am_grid_bytes(g, am_js_int(m, "logical_bytes", -1));
     am_grid_bytes(g, am_js_int(m, "physical_bytes", -1));
     am_grid_time(g, am_js_text(m, "created_at", NULL));
+    am_grid_put(g, am_js_text(m, "created_by", NULL));
+    am_grid_put(g, am_js_text(m, "description", NULL));
 }
 
 static int limit_of(struct am_cli *c, int argc, char **argv, int n_words, const char **words, uint64_t *ret)
@@ -108,7 +110,8 @@ static int limit_of(struct am_cli *c, int argc, char **argv, int n_words, const 
 
 int am_cmd_model_list(struct am_cli *c, int argc, char **argv)
 {
-    static const char *const head[] = {"MODEL", "HEAD", "VERSIONS", "SIZE", "STORED", "CREATED", NULL};
+    static const char *const head[] = {"MODEL",   "HEAD", "VERSIONS",     "SIZE", "STORED",
+                                       "CREATED", "+BY",  "+DESCRIPTION", NULL};
     uint64_t want;
     AM_CLEANUP(am_jsonp) json_t *list = NULL;
     int rc = limit_of(c, argc, argv, 0, NULL, &want);
@@ -159,11 +162,13 @@ static void put_file(struct am_grid *g, const json_t *f)
     am_grid_bytes(g, am_js_int(f, "bytes", -1));
     am_grid_put(g, am_js_text(f, "class", NULL));
     am_grid_put(g, am_js_text(f, "sha256", NULL));
+    am_grid_put(g, am_js_text(f, "storage", NULL));
+    am_grid_put(g, json_is_true(am_js(f, "weights")) ? "yes" : "no");
 }
 
 int am_cmd_model_files(struct am_cli *c, int argc, char **argv)
 {
-    static const char *const head[] = {"PATH", "SIZE", "CLASS", "SHA256", NULL};
+    static const char *const head[] = {"PATH", "SIZE", "CLASS", "SHA256", "+STORAGE", "+WEIGHTS", NULL};
     const char *word;
     struct am_ref m;
     AM_CLEANUP(am_jsonp) json_t *list = NULL;

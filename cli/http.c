@@ -117,11 +117,14 @@ static void set_body(CURL *curl, const struct am_request *q)
     }
 }
 
-static struct curl_slist *make_headers(const struct am_request *q)
+static struct curl_slist *make_headers(const struct am_cli *c, const struct am_request *q)
 {
     /* An empty "Expect:" stops libcurl from waiting a second for 100-continue on large bodies. */
     struct curl_slist *list = curl_slist_append(NULL, "Expect:");
     list = curl_slist_append(list, q->body ? "Content-Type: application/json" : "Content-Type:");
+    AM_CLEANUP(am_xfreep) char *token = c->token ? am_xprintf("Authorization: Bearer %s", c->token) : NULL;
+    if (token)
+        list = curl_slist_append(list, token);
     for (const char *const *p = q->headers; p && *p; p++)
         list = curl_slist_append(list, *p);
     return list;
@@ -131,7 +134,7 @@ static CURLcode perform(struct am_cli *c, struct transfer *t, char *words)
 {
     CURL *curl = c->http->curl;
     AM_CLEANUP(am_xfreep) char *url = am_xprintf("%s%s", c->endpoint, t->q->path);
-    struct curl_slist *headers = make_headers(t->q);
+    struct curl_slist *headers = make_headers(c, t->q);
     curl_easy_reset(curl); /* keeps the connection */
     curl_easy_setopt(curl, CURLOPT_URL, url);
     curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
@@ -152,6 +155,7 @@ static CURLcode perform(struct am_cli *c, struct transfer *t, char *words)
     curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
     curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, on_progress);
     curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, words);
+    curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long)t->q->timeout_ms);
     set_body(curl, t->q);
     CURLcode rc = curl_easy_perform(curl);
     curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &t->reply->status);

@@ -85,7 +85,8 @@ static int ended(struct am_cli *c, const char *id, const json_t *job)
     if (am_streq(status, "succeeded"))
         return AM_EXIT_OK;
     if (am_streq(status, "cancelled"))
-        am_say_error(c, NULL, "%s was cancelled", id);
+        am_say_error(c, "submit it again if it is still wanted; amend job get tells when it was cancelled",
+                     "%s was cancelled", id);
     else if (am_streq(status, "failed"))
         am_problem_say_job(c, job);
     else

@@ -287,7 +287,7 @@ void am_config_help(FILE *out)
     fprintf(out, "usage: amendd [--KEY=VALUE]...\n"
                  "       amendd backup FILE --data_dir=FOLDER\n"
                  "       amendd restore FILE --data_dir=FOLDER [--force]\n"
-                 "       amendd --version | --help | --dump-openapi | --dump-apidoc\n\n"
+                 "       amendd --version | --help | --dump-openapi | --dump-apidoc | --dump-man\n\n"
                  "Flags win over environment variables (AMENDD_STORE__MIN_FREE for store.min_free), which win over the "
                  "built-in values.\n\n");
     for (size_t i = 0; i < KEYS; i++)
@@ -303,6 +303,49 @@ void am_config_markdown(FILE *out)
         fprintf(out, "| `%s` | `%s` | %s%s%s | %s |\n", keys[i].name, env, keys[i].def[0] ? "`" : "",
                 keys[i].def[0] ? keys[i].def : "empty", keys[i].def[0] ? "`" : "", keys[i].doc);
     }
+}
+
+/* Text as roff: no escapes, no requests, hyphens that can be copied. */
+static void put_roff(FILE *out, const char *text)
+{
+    fputs(*text == '.' || *text == '\'' ? "\\&" : "", out);
+    for (; *text; text++)
+        if (*text == '\\' || *text == '-')
+            fputs(*text == '-' ? "\\-" : "\\e", out);
+        else
+            fputc(*text, out);
+}
+
+void am_config_man(FILE *out)
+{
+    char env[128];
+    fputs(
+        ".\\\" made by: make man\n.TH AMENDD 8 \"\" \"amendd " AM_VERSION "\" \"System Administration\"\n.SH NAME\n"
+        "amendd \\- service that merges, unlearns and edits machine\\-learning models\n.SH SYNOPSIS\n"
+        ".B amendd\n[\\fB\\-\\-\\fIKEY\\fB=\\fIVALUE\\fR]...\n.br\n"
+        ".B amendd backup\n.I FILE\n\\fB\\-\\-data_dir=\\fIFOLDER\\fR\n.br\n"
+        ".B amendd restore\n.I FILE\n\\fB\\-\\-data_dir=\\fIFOLDER\\fR [\\fB\\-\\-force\\fR]\n.br\n"
+        ".B amendd\n\\fB\\-\\-version\\fR | \\fB\\-\\-help\\fR | \\fB\\-\\-dump\\-openapi\\fR\n.SH DESCRIPTION\n"
+        "Serves its API on the address of \\fBlisten\\fR, keeps everything below \\fBdata_dir\\fR, and runs each job "
+        "in "
+        "a process of its own (amend\\-worker). A flag wins over its environment variable, which wins over the "
+        "built\\-in value. SIGTERM and SIGINT end it: running jobs are stopped and run again at the next start.\n"
+        ".PP\n\\fBbackup\\fR copies the database of a running daemon; \\fBrestore\\fR puts such a copy in the place of "
+        "the database of a stopped one.\n.SH SETTINGS\n",
+        out);
+    for (size_t i = 0; i < KEYS; i++) {
+        env_name(keys[i].name, env);
+        fputs(".TP\n.B \\-\\-", out);
+        put_roff(out, keys[i].name);
+        fputs("\\fR=", out);
+        put_roff(out, keys[i].def);
+        fputs("\n", out);
+        put_roff(out, keys[i].doc);
+        fprintf(out, ".\n.br\nEnvironment: %s\n", env);
+    }
+    fputs(".SH FILES\n.TP\n.I /etc/amendd/amendd.env\nthe environment of the systemd unit\n.SH \"SEE ALSO\"\n.BR amend "
+          "(1)\n",
+          out);
 }
 
 void am_config_done(struct am_config *c)

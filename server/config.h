@@ -41,6 +41,7 @@ struct am_config {
 int am_config_load(struct am_config *ret, int argc, char **argv, char *why, size_t why_cap);
 void am_config_help(FILE *out);     /* for --help */
 void am_config_markdown(FILE *out); /* the table of api.md */
+void am_config_man(FILE *out);      /* amendd(8) in roff */
 void am_config_done(struct am_config *c);
 
 #endif

@@ -233,6 +233,10 @@ int main(int argc, char **argv)
     }
     if (argc == 2 && am_streq(argv[1], "--dump-openapi"))
         return dump_openapi();
+    if (argc == 2 && am_streq(argv[1], "--dump-man")) {
+        am_config_man(stdout);
+        return 0;
+    }
     if (argc == 2 && am_streq(argv[1], "--dump-apidoc"))
         return am_apidoc(stdout);
     if (argc >= 2 && am_control_knows(argv[1]))

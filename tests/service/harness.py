@@ -410,7 +410,14 @@ def amend(client_or_url, *args, expect=0, stdin=None, env=None, timeout=60):
         capture_output=True,
         text=True,
         timeout=timeout,
-        env={**os.environ, "AMEND_ENDPOINT": url, "NO_COLOR": "1", **(env or {})},
+        env={
+            **os.environ,
+            "AMEND_ENDPOINT": url,
+            "NO_COLOR": "1",
+            "XDG_CONFIG_HOME": "/nonexistent",  # no contexts of whoever runs the tests
+            "AMEND_CONTEXT": "",
+            **(env or {}),
+        },
     )
     if expect is None:
         return done
