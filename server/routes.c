@@ -22,6 +22,8 @@ const struct am_route am_routes[] = {
      "versions of program, API and libraries; limits", NULL},
     {"GET", "/v1/openapi.json", am_api_openapi, AM_BODY_NONE, "", 200, "OpenAPI", "Service", "this API as OpenAPI 3.1",
      NULL},
+    {"GET", "/v1/schemas/{schema}", am_api_schema, AM_BODY_NONE, "", 200, "JsonSchema", "Service",
+     "a schema of that document alone, as JSON Schema 2020-12: `/v1/schemas/Job.json`", NULL},
     {"GET", "/v1/problems", am_api_problems, AM_BODY_NONE, "", 200, "ProblemList", "Service",
      "every error code with its status", NULL},
     {"GET", "/v1/problems/{slug}", am_api_problem, AM_BODY_NONE, "", 200, "ProblemKind", "Service", "one of them",

@@ -14,6 +14,7 @@ int am_api_version(struct am_req *r);
 int am_api_livez(struct am_req *r);
 int am_api_readyz(struct am_req *r);
 int am_api_openapi(struct am_req *r);
+int am_api_schema(struct am_req *r);
 int am_api_problems(struct am_req *r);
 int am_api_problem(struct am_req *r);
 int am_api_methods(struct am_req *r);
