@@ -82,11 +82,12 @@ struct am_engine {
     uv_async_t async;
     uv_timer_t retry;
     pthread_mutex_t lock;
-    pthread_cond_t ended; /* (lock) broadcast at every end of a job */
-    uint64_t ends;        /* (lock) how many ends there were */
-    bool hello;           /* (lock) a worker has said hello, and what bounds it: */
-    unsigned holds;       /* (lock) enum am_holds */
-    bool woken, closed;   /* (lock) closed: the async handle may no longer be touched */
+    pthread_cond_t ended;          /* (lock) broadcast at every end of a job */
+    uint64_t ends;                 /* (lock) how many ends there were */
+    bool hello;                    /* (lock) a worker has said hello, and what bounds it: */
+    unsigned holds;                /* (lock) enum am_holds */
+    struct am_job_metrics metrics; /* (any thread) */
+    bool woken, closed;            /* (lock) closed: the async handle may no longer be touched */
 };
 
 /* engine.c */

@@ -23,7 +23,7 @@ static const struct {
 } refusals[] = {
     {"POST", "/v1/models", "conflict name-taken queue-full"},
     {"POST", "/versions",
-     "conflict name-taken precondition-failed invalid-params path-not-allowed unsupported-format "
+     "not-found conflict name-taken precondition-failed invalid-params path-not-allowed unsupported-format "
      "malformed-safetensors missing-input payload-too-large queue-full insufficient-disk job-errors"},
     {"POST", "/verify", "not-found revision-not-found queue-full"},
     {"POST", "/v1/jobs", PLAN " queue-full"},

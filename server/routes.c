@@ -17,6 +17,8 @@ const struct am_route am_routes[] = {
     {"GET", "/readyz", am_api_readyz, AM_BODY_NONE, "", 200, "Readiness", "Service",
      "database, store and disk are usable; 503 when not", NULL},
     {"GET", "/healthz", am_api_readyz, AM_BODY_NONE, "", 200, "Readiness", "Service", "the same as `/readyz`", NULL},
+    {"GET", "/metrics", am_api_metrics, AM_BODY_NONE, "", 200, NULL, "Service",
+     "counters and gauges as Prometheus text (`metrics.public`)", NULL},
     {"GET", "/v1", am_api_index, AM_BODY_NONE, "", 200, "Index", "Service", "the entry points", NULL},
     {"GET", "/v1/version", am_api_version, AM_BODY_NONE, "", 200, "ServiceVersion", "Service",
      "versions of program, API and libraries; limits", NULL},

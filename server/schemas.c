@@ -78,7 +78,7 @@ static const struct {
      "spec:object resolved:object? "
      "plan:@JobPlan? "
      "result:@JobResult/@GcResult/@VerifyResult/@BackupResult/@CheckResult? error:@JobError? warnings:[@Warning] "
-     "created_by:text metadata:object links:{text}"},
+     "created_by:text metadata:object trace_id:text links:{text}"},
     {"JobReason", NULL, "code:text not_before?:time cause?:text detail?:text"},
     {"Progress", NULL,
      "phase:text done:int total:int unit:text bytes_done:int bytes_total:int bytes_per_second:int? eta_seconds:int? "

@@ -2,7 +2,8 @@
 
 described.check(build, method, url path, answer) fails when a status, a content type, a member or a value is not in the
 document. It is read once a process and program (`amendd --dump-openapi`, which tests/service/test_openapi.py holds to
-what the service serves); validators are compiled when first needed. A JSON body costs some 20 microseconds.
+what the service serves); validators are compiled when first needed. It costs some 100 microseconds a request,
+a twentieth of what the client itself costs.
 """
 
 import functools
