@@ -21,6 +21,7 @@ static const struct {
     const char *method, *pattern; /* its end */
     const char *codes;
 } refusals[] = {
+    {"GET", "/metrics", "forbidden"},
     {"POST", "/v1/models", "conflict name-taken queue-full"},
     {"POST", "/versions",
      "not-found conflict name-taken precondition-failed invalid-params path-not-allowed unsupported-format "

@@ -21,7 +21,7 @@ static const struct {
     {"path", "/{path+}", "{\"type\":\"string\"}", "model.safetensors", "path of a file, with its slashes"},
     {"path", NULL, "{\"type\":\"string\"}", "model.safetensors",
      "path of a file as one percent-encoded segment: sub%2Fa.txt"},
-    {"id", "/jobs/{id}", "{\"type\":\"string\"}", "job_01a20616d80b7f0a9b1c2d3e4f506172", "job_ and 32 hex digits"},
+    {"id", NULL, "{\"type\":\"string\"}", "job_01a20616d80b7f0a9b1c2d3e4f506172", "a prefix such as job_ and 32 hex digits"},
     {"slug", NULL, "{\"type\":\"string\"}", "not-found", "an error code"},
     {"schema", NULL, "{\"type\":\"string\"}", "Job.json", "name of a schema of this document, followed by .json"},
     {"type", "/v1/methods", "{\"type\":\"string\"}", "merge", "only methods of this job type"},
