@@ -231,6 +231,7 @@ void am_openapi_refusals(const struct am_route *row, json_t *answers)
         }
         json_decref(all);
     }
+    json_object_set_new(answers, "414", am_openapi_ref("responses", "Unreadable"));
     json_object_set_new(answers, "431", am_openapi_ref("responses", "Unreadable"));
     am_buf_done(&b);
 }

@@ -41,6 +41,13 @@ $(VENV)/ok: tests/requirements.txt
 	$(VENV)/bin/pip install -q --disable-pip-version-check --require-hashes -r $<
 	touch $@
 
+# What only make check-full needs (tests/service/test_schemathesis.py).
+VENV_SLOW := build/venv-slow
+$(VENV_SLOW)/ok: tests/requirements-slow.txt
+	python3 -m venv --clear $(VENV_SLOW)
+	$(VENV_SLOW)/bin/pip install -q --disable-pip-version-check --require-hashes -r $<
+	touch $@
+
 # Fault tests (tests/faults/README.md): VARIANT=fault has failpoints and the recorder built in; two tools beside it.
 FAULT_TOOLS := build/faults/slow_sync.so build/faults/submit_load
 FAULT_PY = AMEND_BUILD=build/fault build/venv/bin/python

