@@ -241,7 +241,7 @@ char *am_openapi(const struct am_table *t)
     json_t *doc = json_pack("{s:s, s:o, s:s, s:o, s:{s:o, s:o, s:o}}", "openapi", "3.1.0", "info", info,
                             "jsonSchemaDialect", DIALECT, "paths", paths(), "components", "schemas", schemas,
                             "responses", am_openapi_problems(), "headers", am_openapi_headers());
-    char *text = doc ? json_dumps(doc, JSON_INDENT(1)) : NULL;
+    char *text = doc ? json_dumps(doc, JSON_COMPACT) : NULL;
     json_decref(doc);
     return text;
 }

@@ -37,7 +37,7 @@ static const struct {
     {"GET", "/{path+}", "not-found revision-not-found range-not-satisfiable"},
 };
 #define EVERY "invalid-request unknown-member origin-refused host-refused payload-too-large internal store-damaged"
-#define WRITES " unsupported-media-type shutting-down queue-full"
+#define WRITES " unsupported-media-type shutting-down queue-full insufficient-disk"
 
 json_t *am_openapi_ref(const char *kind, const char *name)
 {

@@ -52,7 +52,8 @@ def test_an_old_store_opens(stored, tmp_path, roots, launch):
         assert (version["commit"], version["number"], version["message"]) == (commit, number, message)
         files = c.files(f"{name}@{commit}")
         assert len(files) == version["files"]
-    assert len(c.all("/v1/jobs?limit=100")) == jobs
+    # not by the client, which holds jobs to the OpenAPI document: these rows were written by hand, with plans like {}
+    assert len(c.session.get(c.url + "/v1/jobs?limit=100").json()["data"]) == jobs
     d.stop()
     assert query(path, "PRAGMA integrity_check") == [("ok",)]
     assert query(path, "PRAGMA foreign_key_check") == []
