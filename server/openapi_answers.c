@@ -210,7 +210,7 @@ void am_openapi_refusals(const struct am_route *row, json_t *answers)
     am_buf_init(&b, 8192);
     words_of(row, &b, &open);
     for (int status = 400; status < 600; status++) {
-        char name[32], text[8];
+        char name[32], text[16];
         snprintf(name, sizeof name, "Problem%d", status);
         snprintf(text, sizeof text, "%d", status);
         json_t *all = codes_of(status, NULL), *codes = codes_of(status, b.data ? b.data : "");
@@ -263,7 +263,7 @@ void am_openapi_describe(const struct am_route *row, int status, json_t *answer)
 
 json_t *am_openapi_good(const struct am_route *row)
 {
-    char text[8];
+    char text[16];
     json_t *answers = json_object(), *good = json_pack("{s:s}", "description", row->doc);
     snprintf(text, sizeof text, "%d", row->status);
     json_object_set_new(answers, text, good);
