@@ -79,12 +79,19 @@ CREATE TABLE job (
     created_at INTEGER NOT NULL,
     started_at INTEGER,
     finished_at INTEGER
-, rank INTEGER NOT NULL DEFAULT 0, short INTEGER NOT NULL DEFAULT 0 CHECK (short IN (0, 1)), time_limit INTEGER NOT NULL DEFAULT 0 CHECK (time_limit >= 0)) STRICT;
+, rank INTEGER NOT NULL DEFAULT 0, short INTEGER NOT NULL DEFAULT 0 CHECK (short IN (0, 1)), time_limit INTEGER NOT NULL DEFAULT 0 CHECK (time_limit >= 0), request_id TEXT CHECK (length(request_id) = 32), traceparent TEXT CHECK (length(traceparent) = 55)) STRICT;
 CREATE TABLE job_count (                         -- kept by triggers: a full queue is known without counting it
     task INTEGER NOT NULL CHECK (task IN (0, 1)),
     state TEXT NOT NULL,
     n INTEGER NOT NULL CHECK (n >= 0),
     PRIMARY KEY (task, state)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE job_tally (                         -- kept by triggers: jobs are counted without looking at them
+    type TEXT NOT NULL,
+    state TEXT NOT NULL,
+    band INTEGER NOT NULL,                       -- priority / 25: 0 to 4
+    n INTEGER NOT NULL CHECK (n >= 0),
+    PRIMARY KEY (type, state, band)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE job_version (
     version INTEGER NOT NULL REFERENCES version (id),
@@ -224,6 +231,17 @@ END;
 CREATE TRIGGER job_count_update AFTER UPDATE OF state ON job WHEN OLD.state <> NEW.state BEGIN
     UPDATE job_count SET n = n - 1 WHERE task = (OLD.type = 'task') AND state = OLD.state;
     UPDATE job_count SET n = n + 1 WHERE task = (NEW.type = 'task') AND state = NEW.state;
+END;
+CREATE TRIGGER job_tally_delete AFTER DELETE ON job BEGIN
+    UPDATE job_tally SET n = n - 1 WHERE type = OLD.type AND state = OLD.state AND band = OLD.priority / 25;
+END;
+CREATE TRIGGER job_tally_insert AFTER INSERT ON job BEGIN
+    INSERT INTO job_tally VALUES (NEW.type, NEW.state, NEW.priority / 25, 1) ON CONFLICT DO UPDATE SET n = n + 1;
+END;
+CREATE TRIGGER job_tally_update AFTER UPDATE OF state, priority ON job
+WHEN OLD.state <> NEW.state OR OLD.priority / 25 <> NEW.priority / 25 BEGIN
+    UPDATE job_tally SET n = n - 1 WHERE type = OLD.type AND state = OLD.state AND band = OLD.priority / 25;
+    INSERT INTO job_tally VALUES (NEW.type, NEW.state, NEW.priority / 25, 1) ON CONFLICT DO UPDATE SET n = n + 1;
 END;
 CREATE TRIGGER job_version_end AFTER UPDATE OF state ON job WHEN NEW.state IN ('succeeded', 'failed', 'cancelled') BEGIN
     DELETE FROM job_version WHERE job = NEW.id;

@@ -34,7 +34,11 @@ static const struct key keys[] = {
      "LOCK, amendd.db, blobs/, staging/, logs/; one local file system"},
     {"auth.mode", TEXT, AT(auth_mode), "none", 0, 0,
      "none: everybody on this machine is admin. The only mode of this version"},
-    {"log.level", TEXT, AT(log_level), "info", 0, 0, "error, warn, info or debug"},
+    {"log.level", TEXT, AT(log_level), "info", 0, 0, "error, warn, info or debug; debug has a line for each request"},
+    {"log.format", TEXT, AT(log_format), "journal", 0, 0,
+     "of lines on standard error: journal begins each with its priority, text with time and level"},
+    {"metrics.public", TEXT, AT(metrics_public), "true", 0, 0,
+     "false: GET /metrics is refused. This version has no tokens that could be asked for instead"},
     {"http.threads", COUNT, AT(http_threads), "16", 1, 256,
      "threads that answer requests; each may wait for the writer"},
     {"workers.count", COUNT, AT(workers_count), "2", 1, 64, "jobs that run at the same time"},
@@ -254,6 +258,14 @@ int am_config_load(struct am_config *ret, int argc, char **argv, char *why, size
         level_ok = level_ok || am_streq(c.log_level, levels[i]);
     if (rc == 0 && !level_ok) {
         snprintf(why, why_cap, "log.level must be error, warn, info or debug (got \"%s\")", c.log_level);
+        rc = -AM_E_INVALID_PARAMS;
+    }
+    if (rc == 0 && !am_streq(c.log_format, "journal") && !am_streq(c.log_format, "text")) {
+        snprintf(why, why_cap, "log.format must be journal or text (got \"%s\")", c.log_format);
+        rc = -AM_E_INVALID_PARAMS;
+    }
+    if (rc == 0 && !am_streq(c.metrics_public, "true") && !am_streq(c.metrics_public, "false")) {
+        snprintf(why, why_cap, "metrics.public must be true or false (got \"%s\")", c.metrics_public);
         rc = -AM_E_INVALID_PARAMS;
     }
     if (rc == 0 && !am_streq(c.publish_verify, "trust") && !am_streq(c.publish_verify, "full")) {

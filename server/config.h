@@ -16,14 +16,15 @@ struct am_config {
     char *public_url;    /* or empty */
     char *allowed_hosts; /* further Host names, comma-separated */
     char *data_dir;
-    char *auth_mode; /* "none" */
-    char *log_level;
-    char *import_roots;   /* colon-separated absolute paths */
-    char *export_roots;   /* the same, for writing */
-    char *worker;         /* path of amend-worker; empty = beside amendd */
-    char *backup_dir;     /* absolute; empty = data_dir/backup */
-    char *publish_verify; /* "trust" or "full" */
-    char *hub_enabled;    /* "true" or "false" */
+    char *auth_mode;              /* "none" */
+    char *log_level, *log_format; /* format: "journal" or "text" */
+    char *metrics_public;         /* "true" or "false" */
+    char *import_roots;           /* colon-separated absolute paths */
+    char *export_roots;           /* the same, for writing */
+    char *hub_enabled;            /* "true" or "false" */
+    char *worker;                 /* path of amend-worker; empty = beside amendd */
+    char *backup_dir;             /* absolute; empty = data_dir/backup */
+    char *publish_verify;         /* "trust" or "full" */
     uint64_t http_threads, workers_count, workers_threads, workers_helpers, workers_memory_max;
     uint64_t gc_grace_seconds, keep_logs_seconds;
     uint64_t min_free; /* bytes; 0 = max(1 GiB, 5 %) */

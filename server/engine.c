@@ -161,6 +161,16 @@ bool am_engine_confinement(struct am_engine *e, unsigned *ret_holds)
     return known;
 }
 
+struct am_job_metrics *am_engine_metrics(struct am_engine *e)
+{
+    return &e->metrics;
+}
+
+unsigned am_engine_slots(const struct am_engine *e)
+{
+    return (unsigned)e->slots;
+}
+
 unsigned am_engine_running(struct am_engine *e)
 {
     unsigned n = 0;

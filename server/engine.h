@@ -9,6 +9,7 @@
 #define AM_SERVER_ENGINE_H
 
 #include "server/config.h"
+#include "server/metrics.h"
 #include "storage/store.h"
 
 #include <stdbool.h>
@@ -36,6 +37,8 @@ bool am_engine_shown(struct am_engine *e, size_t i, char uid[64], struct am_prog
 unsigned am_engine_running(struct am_engine *e); /* (any thread) */
 /* (any thread) Workers that were killed and have not ended; *ret_choked: so many that none is started. */
 unsigned am_engine_lost(struct am_engine *e, bool *ret_choked);
+struct am_job_metrics *am_engine_metrics(struct am_engine *e); /* (any thread) lives as long as the engine */
+unsigned am_engine_slots(const struct am_engine *e);           /* (any thread) for jobs and tasks together */
 /* (any thread) What bounds workers, as the last hello said: enum am_holds of records.h. false: none has come yet. */
 bool am_engine_confinement(struct am_engine *e, unsigned *ret_holds);
 /* Starts nothing new, asks workers to stop (their jobs go back to the queue at the next start), kills them after

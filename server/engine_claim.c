@@ -14,11 +14,14 @@ int am_claim_copy(struct am_claim *ret, const struct am_job_row *row)
     struct am_claim c = {.attempt = row->attempt,
                          .failures = row->failures,
                          .max_attempts = row->max_attempts,
-                         .time_limit = row->time_limit};
+                         .time_limit = row->time_limit,
+                         .waited = row->started_at - row->created_at};
     snprintf(c.uid, sizeof c.uid, "%s", row->uid);
     snprintf(c.type, sizeof c.type, "%s", row->type);
     snprintf(c.method, sizeof c.method, "%s", row->method);
     snprintf(c.staging, sizeof c.staging, "%s.%d", c.uid, row->attempt);
+    snprintf(c.request, sizeof c.request, "%s", row->request_id ? row->request_id : "-");
+    am_trace_child(row->traceparent, row->uid, c.trace);
     c.created_by = strdup(row->created_by ? row->created_by : "-");
     c.resolved_text = strdup(row->resolved ? row->resolved : "");
     c.publish_text = strdup(row->publish ? row->publish : "");

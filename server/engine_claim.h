@@ -5,6 +5,7 @@
 #ifndef AM_SERVER_ENGINE_CLAIM_H
 #define AM_SERVER_ENGINE_CLAIM_H
 
+#include "server/trace.h"
 #include "storage/jobs.h"
 
 #include <jansson.h>
@@ -14,8 +15,11 @@ struct am_claim {
     char uid[64], type[32], method[64];
     char staging[96]; /* "<uid>.<attempt>": one folder for each attempt */
     int attempt;
-    int failures, max_attempts; /* of the worker before this attempt; how many end the job */
-    int64_t time_limit;         /* seconds of this attempt; 0: none */
+    int failures, max_attempts;  /* of the worker before this attempt; how many end the job */
+    int64_t time_limit;          /* seconds of this attempt; 0: none */
+    int64_t waited;              /* ms from its submission to this attempt */
+    char request[40];            /* id of the request that made it, or "-" */
+    char trace[AM_TRACE_PARENT]; /* traceparent for its worker */
     char *created_by, *resolved_text, *publish_text, *plan_text, *warnings_text;
     json_t *moving; /* of an import in mode move: the files it takes out of their folder (move.h) */
     json_t *resolved, *publish, *plan, *warnings; /* after am_claim_parse: two objects, object or null, a list */

@@ -82,9 +82,10 @@ struct am_engine {
     uv_async_t async;
     uv_timer_t retry;
     pthread_mutex_t lock;
-    bool hello;         /* (lock) a worker has said hello, and what bounds it: */
-    unsigned holds;     /* (lock) enum am_holds */
-    bool woken, closed; /* (lock) closed: the async handle may no longer be touched */
+    bool hello;                    /* (lock) a worker has said hello, and what bounds it: */
+    unsigned holds;                /* (lock) enum am_holds */
+    struct am_job_metrics metrics; /* (any thread) */
+    bool woken, closed;            /* (lock) closed: the async handle may no longer be touched */
 };
 
 /* engine.c */

@@ -55,6 +55,8 @@ static void claim_after(uv_work_t *work, int status)
         return;
     }
     e->dirty[s->lane] = true; /* where one was, there may be more */
+    if (s->job.attempt == 1)
+        am_metrics_waited(&e->metrics, s->job.type, s->job.waited);
     prepare(s);
     am_engine_pump(e);
 }

@@ -30,6 +30,7 @@
 #define STOP_MS 2000 /* for open requests */
 #define STOP_STREAMS_MS 300
 #define FORM "application/x-www-form-urlencoded"
+#define SLOW_US 2000000
 
 const char *am_req_header(struct am_req *r, const char *name)
 {
@@ -262,7 +263,9 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *conn, const 
         r->head = strcmp(method, "HEAD") == 0;
         am_id_new("", am_now_ms(), id);
         memcpy(r->id, id, 33);
+        am_trace_parse(am_req_header(r, "traceparent"), r->trace);
         am_buf_init(&r->body, s->cfg->body_bytes);
+        r->began = am_mono_us();
         r->deadline = am_mono_ms() + (int64_t)s->cfg->request_seconds * 1000;
         return first_call(r, method, url);
     }
@@ -282,6 +285,21 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *conn, const 
     return r->hold.then ? (enum MHD_Result)am_hold_answer(r) : parse_body_and_answer(r);
 }
 
+/* One line a request; at debug, unless it was slow by itself or failed by the service's own trouble. */
+static void log_request(const struct am_req *r, int64_t us)
+{
+    bool slow = us > SLOW_US && !r->hold.then;
+    enum am_log_level level = r->status == 500 ? AM_LOG_ERROR : r->status > 500 || slow ? AM_LOG_WARN : AM_LOG_DEBUG;
+    if (!am_log_shows(level))
+        return;
+    am_log(level, "request request=%s method=%s route=%s status=%d ms=%.3f%s%s%s%s%s", r->id,
+           r->head    ? "HEAD"
+           : r->route ? r->route->method
+                      : "-",
+           r->route ? r->route->pattern : "-", r->status, (double)us / 1000, r->trace[0] ? " trace=" : "",
+           r->trace[0] ? r->trace : "", r->failure[0] ? " failure=\"" : "", r->failure, r->failure[0] ? "\"" : "");
+}
+
 static void on_completed(void *cls, struct MHD_Connection *conn, void **con_cls, enum MHD_RequestTerminationCode why)
 {
     struct am_req *r = *con_cls;
@@ -291,6 +309,9 @@ static void on_completed(void *cls, struct MHD_Connection *conn, void **con_cls,
     if (!r)
         return;
     am_hold_done(r);
+    int64_t us = am_mono_us() - r->began;
+    am_metrics_request(&r->srv->metrics, r->route ? (int)(r->route - am_routes) : -1, r->head, r->status, us);
+    log_request(r, us);
     atomic_fetch_sub(&r->srv->open, 1);
     for (size_t i = 0; i < AM_ROUTE_ARGS; i++)
         free(r->arg[i]);

@@ -10,6 +10,8 @@
 #include "core/table/table.h"
 #include "server/config.h"
 #include "server/engine.h"
+#include "server/metrics.h"
+#include "server/trace.h"
 #include "storage/store.h"
 
 #include <jansson.h>
@@ -40,6 +42,7 @@ struct am_server {
     struct am_flight flight;
     atomic_bool draining;
     atomic_uint open; /* requests being answered */
+    struct am_http_metrics metrics;
 };
 
 #define AM_ROUTE_ARGS 6
@@ -73,8 +76,12 @@ struct am_req {
     int preferred; /* the n of Prefer: wait=n that was honoured; 0: none */
     bool refused;  /* answered at the first call; the rest is ignored */
     bool too_large;
-    size_t skipped;   /* bytes of a body that is too large */
-    int64_t deadline; /* monotonic ms */
+    size_t skipped;              /* bytes of a body that is too large */
+    int64_t deadline;            /* monotonic ms */
+    int64_t began;               /* monotonic us */
+    int status;                  /* of the answer; 0: none was queued */
+    char trace[AM_TRACE_PARENT]; /* traceparent, empty when none was sent */
+    char failure[200];           /* of an answer of 500 and above: its detail */
     struct am_hold hold;
 };
 

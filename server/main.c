@@ -181,7 +181,7 @@ static int serve(int argc, char **argv)
     char why[1024] = "";
     if (am_config_load(&d.cfg, argc, argv, why, sizeof why) < 0)
         return fail(why);
-    am_log_init(d.cfg.log_level);
+    am_log_init(d.cfg.log_level, am_streq(d.cfg.log_format, "journal"));
     raise_descriptors();
     /* a task of the store holds a thread while it runs, one of each of five kinds at most; four more are for jobs */
     setenv("UV_THREADPOOL_SIZE", "9", 0);

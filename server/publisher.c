@@ -110,6 +110,8 @@ static int move_files(struct publication *p, struct am_db *db)
         p->write_bytes += p->move[i].bytes;
         p->new_bytes += p->move[i].was_there ? 0 : p->move[i].bytes;
     }
+    if (p->in->written)
+        atomic_fetch_add(p->in->written, (uint64_t)p->write_bytes);
     return 0;
 }
 

@@ -10,6 +10,7 @@
 #include "server/records.h"
 #include "storage/store.h"
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -24,6 +25,7 @@ struct am_publication {
     const char *kernels; /* the set that the worker computed with */
     double seconds;      /* from start to exit of the worker */
     uint64_t read_bytes;
+    atomic_uint_least64_t *written; /* counts the bytes that were moved into the store */
 };
 
 /* 0: the version, its refs and the job's end are committed. Else nothing is, but files that nothing names yet may lie

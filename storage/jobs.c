@@ -42,6 +42,8 @@ void am_job_fill(sqlite3_stmt *st, struct am_job_row *j)
         .time_limit = sqlite3_column_int64(st, 25),
         .rank = sqlite3_column_int64(st, 26),
         .requeued = am_col_text(st, 27),
+        .request_id = am_col_text(st, 28),
+        .traceparent = am_col_text(st, 29),
     };
 }
 
@@ -68,6 +70,12 @@ static int insert_row(struct am_db *db, const struct am_job_new *j, const void *
         j->metadata, j->publish, j->warnings, j->now, rank_of(j), j->not_before > j->now ? j->not_before : INT64_C(0),
         j->time_limit, (int64_t)(j->max_attempts > 0 ? j->max_attempts : ATTEMPTS), j->planned_seconds,
         j->short_seconds);
+}
+
+int am_job_origin(struct am_db *db, const char *uid, const char *request_id, const char *traceparent)
+{
+    return am_db_exec(db, "UPDATE job SET request_id = ?2, traceparent = ?3 WHERE uid = ?1", "ttt", uid, request_id,
+                      traceparent);
 }
 
 int am_job_insert(struct am_db *db, const struct am_job_new *j)
@@ -180,6 +188,27 @@ int am_task_times(struct am_db *db, const char *kind, struct am_task_times *ret)
     AM_TRY(am_db_int(db, &t.first, "SELECT created_at FROM job ORDER BY id LIMIT 1", ""));
     *ret = t;
     return 0;
+}
+
+int am_job_tally(struct am_db *db, int (*row)(void *, const char *type, const char *state, int band, int64_t n),
+                 void *ctx)
+{
+    AM_STMT st = am_db_bind(db, "SELECT type, state, band, n FROM job_tally WHERE n > 0", "");
+    int rc;
+    while ((rc = am_db_row(st)) > 0)
+        AM_TRY(
+            row(ctx, am_col_text(st, 0), am_col_text(st, 1), sqlite3_column_int(st, 2), sqlite3_column_int64(st, 3)));
+    return rc;
+}
+
+int am_task_last(struct am_db *db, const char *kind, int64_t *ret)
+{
+    *ret = 0;
+    int rc = am_db_int(db, ret,
+                       "SELECT ifnull(finished_at, 0) FROM job INDEXED BY job_method WHERE method = ?1 AND task = 1 AND"
+                       " state = 'succeeded' ORDER BY id DESC LIMIT 1",
+                       "t", kind);
+    return rc < 0 ? rc : 0;
 }
 
 int am_job_counts(struct am_db *db, int64_t ret[AM_STATES])

@@ -33,8 +33,9 @@ struct am_job_row {
     const char *spec_sha256;                                 /* hex */
     const char *requeued; /* of a queued job that ran before: data of its last job.requeued; else NULL */
     int64_t rev;
-    int64_t rank;           /* who waits for a slot and has the lowest goes first */
-    int64_t queue_position; /* of a queued job that may run among jobs of its kind, from 1; else 0 */
+    int64_t rank;                         /* who waits for a slot and has the lowest goes first */
+    int64_t queue_position;               /* of a queued job that may run among jobs of its kind, from 1; else 0 */
+    const char *request_id, *traceparent; /* of the request that made it, or NULL */
 };
 
 struct am_job_new {
@@ -52,6 +53,8 @@ struct am_job_new {
     int64_t queue_limit;    /* -AM_E_QUEUE_FULL when that many are queued */
 };
 int am_job_insert(struct am_db *db, const struct am_job_new *j);
+/* Which request made it: 32 hex digits, and its traceparent (55 characters) or NULL. */
+int am_job_origin(struct am_db *db, const char *uid, const char *request_id, const char *traceparent);
 
 int am_job_get(struct am_db *db, const char *uid, int (*row)(void *, const struct am_job_row *),
                void *ctx); /* -NOT_FOUND */
@@ -65,6 +68,10 @@ struct am_job_filter {
 int am_job_list(struct am_db *db, const struct am_job_filter *f, int (*row)(void *, const struct am_job_row *),
                 void *ctx);
 int am_job_counts(struct am_db *db, int64_t ret[AM_STATES]); /* of jobs, without tasks */
+/* All jobs and tasks by type, state and band of priority (0 to 4: priority / 25), counts of zero left out. */
+int am_job_tally(struct am_db *db, int (*row)(void *, const char *type, const char *state, int band, int64_t n),
+                 void *ctx);
+int am_task_last(struct am_db *db, const char *kind, int64_t *ret); /* ms: when one last succeeded; 0: never */
 
 /* Takes the next queued job by rank: priority, and age in the place of priority. The row is as after the move. 1 = one
    taken, 0 = none; *ret_next then: when the next of this lane may run (ms since 1970), 0 = nothing waits for its time.

@@ -13,7 +13,7 @@
     " started_at, finished_at, spec, resolved, plan, metadata, publish, result, error, warnings,"                      \
     " lower(hex(spec_sha256)), rev, not_before, time_limit, rank, iif(state = 'queued' AND failures + restarts > 0,"   \
     " (SELECT data FROM event WHERE event.job = job.id AND event.type IN ('job.requeued', 'task.requeued')"            \
-    " ORDER BY job_seq DESC LIMIT 1), NULL)"                                                                           \
+    " ORDER BY job_seq DESC LIMIT 1), NULL), request_id, traceparent"                                                  \
     " FROM job"
 void am_job_fill(sqlite3_stmt *st, struct am_job_row *j); /* of AM_JOB_COLUMNS; borrowed until the next step */
 

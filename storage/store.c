@@ -196,6 +196,12 @@ int am_store_check(struct am_store *s)
     return am_store_write(s, writable, NULL);
 }
 
+void am_store_load(struct am_store *s, struct am_store_load *ret)
+{
+    *ret = (struct am_store_load){.busy = am_db_busy_total()};
+    am_writer_load(s->writer, ret);
+}
+
 const char *am_store_sqlite_version(void)
 {
     return sqlite3_libversion();

@@ -15,12 +15,15 @@ int am_api_version(struct am_req *r);
 int am_api_livez(struct am_req *r);
 int am_api_readyz(struct am_req *r);
 int am_api_openapi(struct am_req *r);
+int am_api_schema(struct am_req *r);
 int am_api_problems(struct am_req *r);
 int am_api_problem(struct am_req *r);
 int am_api_methods(struct am_req *r);
 int am_api_method(struct am_req *r);
 int am_api_method_schema(struct am_req *r);
 int am_api_queue(struct am_req *r);
+/* metrics.c */
+int am_api_metrics(struct am_req *r);
 /* models.c */
 int am_api_models(struct am_req *r);
 int am_api_model_create(struct am_req *r);

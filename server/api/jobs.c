@@ -6,6 +6,7 @@
 #include "core/base/clock.h"
 #include "core/base/text.h"
 #include "server/api/api.h"
+#include "server/log.h"
 #include "server/reply.h"
 
 #include <microhttpd.h>
@@ -65,6 +66,7 @@ static json_t *reason_json(const struct am_job_row *j)
 
 static json_t *job_json(const struct am_job_row *j, struct am_engine *engine, int64_t *ret_updated)
 {
+    char trace[33];
     json_t *progress = progress_json(j, engine, ret_updated);
     json_t *o =
         json_pack("{s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o}", "object", "job", "id", j->uid, "type", j->type,
@@ -86,6 +88,8 @@ static json_t *job_json(const struct am_job_row *j, struct am_engine *engine, in
     json_object_set_new(o, "warnings", j->warnings ? am_json_stored(j->warnings) : json_array());
     json_object_set_new(o, "created_by", json_string(j->created_by));
     json_object_set_new(o, "metadata", am_json_stored(j->metadata));
+    am_trace_id(j->traceparent, j->uid, trace);
+    json_object_set_new(o, "trace_id", json_string(trace));
     json_object_set_new(o, "links", links_json(j->uid));
     return o;
 }
@@ -229,10 +233,14 @@ int am_api_job_cancel(struct am_req *r)
         return am_reply_error(r, rc, "the job could not be cancelled");
     if (c.state == AM_CANCELLING)
         am_engine_cancel(r->srv->engine, r->arg[0]);
+    am_log(AM_LOG_INFO, "job asked to stop job=%s request=%s state=%s", r->arg[0], r->id, am_state_name(c.state));
     am_engine_wake(r->srv->engine);
     struct am_db *db = am_reader(r, &queued);
     if (!db)
         return queued;
     json_t *job = am_job_load(r, db, r->arg[0], NULL);
+    if (job && c.state == AM_CANCELLED_) /* the engine never saw it */
+        am_metrics_ended(am_engine_metrics(r->srv->engine), json_string_value(json_object_get(job, "type")),
+                         AM_ENDED_CANCELLED, 0);
     return job ? am_reply_json(r, 202, job, NULL) : no_job(r);
 }

@@ -97,9 +97,30 @@ static int pin_inputs(struct am_submit *s)
     return 0;
 }
 
+static bool has_donor(const struct am_submit *s)
+{
+    return s->body.inputs > 0 && s->in[s->body.donor].version > 0;
+}
+
+/* The input that the others are held to: the donor; when it could not be found, the first that could, so that its
+   absence does not hide what is wrong with the rest. NULL: none, or the inputs have parts too different to say. */
+static const struct am_pinned *yardstick(const struct am_submit *s)
+{
+    const struct am_pinned *first = NULL;
+    if (has_donor(s))
+        return &s->in[s->body.donor];
+    for (size_t i = 0; i < s->body.inputs; i++) {
+        if (!am_streq(s->body.input[i].role, "base") && !am_streq(s->body.input[i].role, "model"))
+            return NULL;
+        if (!first && s->in[i].version > 0)
+            first = &s->in[i];
+    }
+    return first;
+}
+
 static void check_architectures(struct am_submit *s)
 {
-    const struct am_pinned *donor = &s->in[s->body.donor];
+    const struct am_pinned *donor = yardstick(s);
     for (size_t i = 0; i < s->body.inputs; i++)
         if (donor->architecture[0] && s->in[i].architecture[0] &&
             strcmp(donor->architecture, s->in[i].architecture) != 0)
@@ -137,7 +158,7 @@ static int join_tensors(struct am_submit *s)
     for (size_t i = 0; i < s->body.inputs && rc == 0; i++) {
         if (s->in[i].version == 0)
             continue;
-        if (i == s->body.donor)
+        if (&s->in[i] == yardstick(s))
             donor = n;
         in[n] = (struct am_plan_input){.next = next_tensor,
                                        .cursor = am_tensor_open(s->db, s->in[i].version),
@@ -220,9 +241,9 @@ static int make_plan(struct am_submit *s)
     size_t before = s->faults.total;
     check_architectures(s);
     int rc = join_tensors(s);
-    if (rc == 0)
+    if (rc == 0 && has_donor(s))
         rc = lay_out(s);
-    s->planned = rc == 0;
+    s->planned = rc == 0 && has_donor(s);
     return rc < 0 && s->faults.total == before ? rc : 0;
 }
 
@@ -279,9 +300,11 @@ static int check_target(struct am_submit *s)
 /* Where the result goes, when the body says that without a fault. */
 static bool has_target(const struct am_submit *s)
 {
+    static const char *const parts[] = {"#/publish", "#/publish/model", "#/publish/branch"};
     for (size_t i = 0; i < s->faults.n; i++)
-        if (am_starts(s->faults.v[i].pointer, "#/publish"))
-            return false;
+        for (size_t k = 0; k < sizeof parts / sizeof *parts; k++)
+            if (am_streq(s->faults.v[i].pointer, parts[k]))
+                return false;
     return s->to_model != NULL;
 }
 
@@ -291,10 +314,9 @@ static int look_up(struct am_submit *s)
     int64_t asked = json_integer_value(json_object_get(s->body.options, "threads"));
     s->threads = asked > 0 ? (unsigned)asked : (unsigned)s->r->srv->cfg->workers_threads;
     AM_TRY(pin_inputs(s));
-    bool has_donor = s->body.inputs > 0 && s->in[s->body.donor].version > 0;
-    if (s->body.row && has_donor)
+    if (s->body.row && yardstick(s))
         AM_TRY(make_plan(s));
-    s->to_model = s->body.publish_model ? s->body.publish_model : has_donor ? s->in[s->body.donor].model : NULL;
+    s->to_model = s->body.publish_model ? s->body.publish_model : has_donor(s) ? s->in[s->body.donor].model : NULL;
     if (has_target(s))
         AM_TRY(check_target(s));
     return 0;

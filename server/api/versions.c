@@ -184,7 +184,9 @@ int am_api_recipe(struct am_req *r)
         json_decref(recipe);
         return am_reply_problem(r, AM_E_NOT_FOUND, "this version was not made by a job: it has no recipe");
     }
-    return am_reply_json(r, 200, recipe, NULL);
+    char etag[80]; /* fixed with the version */
+    snprintf(etag, sizeof etag, "%s", json_string_value(json_object_get(recipe, "spec_sha256")));
+    return am_reply_resource(r, recipe, etag);
 }
 
 struct tensors {

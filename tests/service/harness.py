@@ -1,7 +1,8 @@
 """The launcher and the client of the service tests.
 
 Daemon starts a real amendd on a folder of its own and a free port, collects its log and stops it by its own pid.
-Client speaks HTTP to it and checks what is true of every answer (request id, content type, shape of problem documents).
+Client speaks HTTP to it and checks what is true of every answer: request id, content type, shape of problem documents,
+and that the OpenAPI document describes it (described.py).
 Neither knows anything of a method; expected values are the business of reference.py and of each test.
 """
 
@@ -17,6 +18,7 @@ import time
 import urllib.parse
 from pathlib import Path
 
+import described
 import requests
 import safetensors
 
@@ -116,7 +118,7 @@ class Daemon:
                     self.process.wait()
             raise StartError(code, self.log())
         self.started_in = time.monotonic() - began
-        self.client = Client(self.url)
+        self.client = Client(self.url, self.build or BUILD)
         return self
 
     def _read_stdout(self, process, ready):
@@ -196,8 +198,8 @@ class Daemon:
 
 
 class Client:
-    def __init__(self, url):
-        self.url = url
+    def __init__(self, url, build=BUILD):
+        self.url, self.build = url, build
         self.session = requests.Session()
         self.session.trust_env = False
 
@@ -207,6 +209,7 @@ class Client:
         kw.setdefault("timeout", 60)
         answer = self.session.request(method, self.url + path, **kw)
         self.check(method, path, answer)
+        described.check(self.build, method, path, answer)
         return answer
 
     @staticmethod

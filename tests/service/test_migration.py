@@ -54,11 +54,13 @@ def test_an_old_store_opens(stored, tmp_path, roots, launch):
         assert (version["commit"], version["number"], version["message"]) == (commit, number, message)
         files = c.files(f"{name}@{commit}")
         assert len(files) == version["files"]
-    assert len(c.all("/v1/jobs?limit=100")) == jobs
+    # not by the client, which holds jobs to the OpenAPI document: these rows were written by hand, with plans like {}
+    found = c.session.get(c.url + "/v1/jobs?limit=100").json()["data"]
+    assert len(found) == jobs
     got = [(e["seq"], e["type"]) for e in c.ok("/v1/events?limit=100")["data"]]
     assert events and got[: len(events)] == events  # those of merges keep their numbers and words
     subjects = {e["subject"] for e in c.ok("/v1/events?topic=jobs&limit=100")["data"]}
-    assert subjects <= {j["id"] for j in c.all("/v1/jobs")}
+    assert subjects <= {j["id"] for j in found}
     d.stop()
     assert query(path, "PRAGMA integrity_check") == [("ok",)]
     assert query(path, "PRAGMA foreign_key_check") == []

@@ -284,6 +284,81 @@ static void times_of_scheduled_tasks(void **state)
     assert_true(t.open);
 }
 
+static int add_up(void *ctx, const char *type, const char *state, int band, int64_t n)
+{
+    char text[80];
+    snprintf(text, sizeof text, "%s %s %d %lld;", type, state, band, (long long)n);
+    strncat(ctx, text, 399 - strlen(ctx));
+    return 0;
+}
+
+/* The tally follows every way a row may change. */
+static void tally(void **state)
+{
+    struct fixture *f = *state;
+    char text[400] = "";
+    struct am_db *db = am_store_read(f->s);
+    assert_int_equal(am_job_tally(db, add_up, text), 0);
+    assert_string_equal(text, "");
+    assert_int_equal(add_job(f, "job_a", "merge", 0), 0);
+    assert_int_equal(add_job(f, "job_b", "merge", 24), 0);
+    assert_int_equal(add_job(f, "job_c", "merge", 25), 0);
+    assert_int_equal(add_job(f, "job_d", "edit", 100), 0);
+    assert_int_equal(write_sql(f, "UPDATE job SET state = 'running' WHERE uid = 'job_a'"), 0);
+    assert_int_equal(finish(f, "job_a", AM_SUCCEEDED), 0);
+    assert_int_equal(write_sql(f, "UPDATE job SET priority = 99 WHERE uid = 'job_c'"), 0);
+    assert_int_equal(write_sql(f, "UPDATE job SET priority = 75, state = 'running' WHERE uid = 'job_c'"), 0);
+    assert_int_equal(write_sql(f, "DELETE FROM job_event"), 0);
+    assert_int_equal(write_sql(f, "DELETE FROM job WHERE uid = 'job_d'"), 0);
+    assert_int_equal(am_job_tally(db, add_up, text), 0);
+    assert_string_equal(text, "merge queued 0 1;merge running 3 1;merge succeeded 0 1;");
+}
+
+static int take_origin(void *ctx, const struct am_job_row *j)
+{
+    snprintf(ctx, 120, "%s %s", j->request_id ? j->request_id : "-", j->traceparent ? j->traceparent : "-");
+    return 0;
+}
+
+static int set_origin(struct am_db *db, void *arg)
+{
+    (void)arg;
+    return am_job_origin(db, "job_a", "01a20616d80b7f0a9b1c2d3e4f506172",
+                         "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
+}
+
+static void origin(void **state)
+{
+    struct fixture *f = *state;
+    char text[120];
+    struct am_db *db = am_store_read(f->s);
+    assert_int_equal(add_job(f, "job_a", "merge", 50), 0);
+    assert_int_equal(am_job_get(db, "job_a", take_origin, text), 0);
+    assert_string_equal(text, "- -");
+    assert_int_equal(am_store_write(f->s, set_origin, NULL), 0);
+    assert_int_equal(am_job_get(db, "job_a", take_origin, text), 0);
+    assert_string_equal(text,
+                        "01a20616d80b7f0a9b1c2d3e4f506172 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
+    assert_int_equal(write_sql(f, "UPDATE job SET traceparent = 'none'"), -AM_E_CONFLICT);
+}
+
+static void last_task(void **state)
+{
+    struct fixture *f = *state;
+    struct am_db *db = am_store_read(f->s);
+    int64_t at = 1;
+    assert_int_equal(am_task_last(db, "backup", &at), 0);
+    assert_int_equal(at, 0);
+    assert_int_equal(
+        write_sql(f, "INSERT INTO job (uid, type, method, state, created_by, spec, spec_sha256, resolved, plan,"
+                     " created_at, finished_at) SELECT column1, column2, 'backup', column3, 'ci', '{}', zeroblob(32),"
+                     " '{}', '{}', 1, column4 FROM (VALUES ('a', 'task', 'succeeded', 50),"
+                     " ('b', 'task', 'succeeded', 70), ('c', 'task', 'failed', 90), ('d', 'merge', 'succeeded', 95))"),
+        0);
+    assert_int_equal(am_task_last(db, "backup", &at), 0);
+    assert_int_equal(at, 70);
+}
+
 int main(void)
 {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, fixture_open, fixture_close)
@@ -298,6 +373,9 @@ int main(void)
         T(lists_filter_and_page),
         T(events_replay),
         T(times_of_scheduled_tasks),
+        T(tally),
+        T(origin),
+        T(last_task),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
