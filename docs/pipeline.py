@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""pipeline.py JOB.json ALIAS CHECK [ARGUMENT...] - submit a job, check its result, move ALIAS to it, check again, roll back if that fails.
+"""pipeline.py JOB.json ALIAS CHECK [ARGUMENT...] - submit a job, check its result, move ALIAS to it, check again.
 
-CHECK is your program: it gets a version, such as acme/m@4be1... and then acme/m@prod, as its last argument and exits with 0 when it is good.
+CHECK is your program: it gets a version as its last argument, such as acme/m@4be1... and after the move acme/m@prod, and
+exits with 0 when it is good. When it is not good after the move, ALIAS is rolled back.
 RUN_ID (the CI's number of this run; today's date without it) names the run: the same run again makes no second job.
-Exit codes: 0 done, 1 refused, 2 usage, 3 job failed, 4 check failed (and rolled back), 7 ALIAS was moved by somebody else, 8 amendd not reached.
+Exit codes: 0 done, 1 refused, 2 usage, 3 job failed, 4 check failed, 7 ALIAS was moved by somebody else, 8 amendd not reached.
 """
 import hashlib, json, os, subprocess, sys, time
 from urllib.error import HTTPError, URLError
@@ -12,7 +13,8 @@ from urllib.request import Request, urlopen
 def call(method, path, body=None, **headers):
     url = os.environ.get("AMEND_ENDPOINT", "http://127.0.0.1:8420") + path
     data = None if body is None else json.dumps(body).encode()
-    with urlopen(Request(url, data, {"Content-Type": "application/json", **headers}, method=method), timeout=90) as answer:
+    request = Request(url, data, {"Content-Type": "application/json", **headers}, method=method)
+    with urlopen(request, timeout=90) as answer:
         return json.load(answer)
 
 def main(file, alias, *check):
@@ -20,7 +22,7 @@ def main(file, alias, *check):
     key = hashlib.sha256(text + os.environ.get("RUN_ID", time.strftime("%F")).encode()).hexdigest()
     job = call("POST", "/v1/jobs", json.loads(text), **{"Idempotency-Key": key})
     while job["status"] not in ("succeeded", "failed", "cancelled"):
-        time.sleep(0.5)
+        time.sleep(0.2)
         job = call("GET", "/v1/jobs/" + job["id"])
     if job["status"] != "succeeded":
         return 3, job["error"] and job["error"]["detail"]

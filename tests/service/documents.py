@@ -1,19 +1,19 @@
-"""The examples of the documents as programs: every fenced block of a Markdown file, and one shell session that runs them in order.
+"""The examples of the documents as programs: the fenced blocks of a Markdown file, and a session that runs them in order.
 
 What a block is stands after its three backquotes; any other word is an error, so that no example can be skipped unseen:
 
-    sh               run; the lines share one shell, and one that fails ends the session. curl fails on an error status here
+    sh               run; all share one shell, and a command that fails ends it. curl fails on an error status here
     sh daemon        one command that stays: started beside the session, which goes on when it says `amendd ready at`
     sh walk: why     run by tools/walk only (it builds, or needs the network)
     sh not-run: why  never run (it needs root, systemd ...)
     python           run with python3, in the session's folder
     json             the body of a job: POST /v1/plans must say that it would be accepted
-    text output      what the block before it prints (json output: the same). `…` is any text, a line of `…` alone any lines;
-                     runs of spaces are one; ids, hashes, times and seconds are equal to any other
+    text output      what the block before it prints (json output: the same). `…` is any text, a line of `…` alone any
+                     lines; runs of spaces are one; ids, hashes, times and seconds are equal to any other
     text             not an example of something to run: a form, a drawing
 
-The session's folder looks like the top of the source tree. Its standard output is a terminal, because people see that. Nothing
-here knows a document; test_documents.py and tools/walk say which ones run, and how many blocks may stay unrun.
+The session's folder looks like the top of the source tree. Its standard output is a terminal, because people see that.
+Nothing here knows a document; test_documents.py and tools/walk say which ones run, and how many blocks may stay unrun.
 """
 
 import collections
@@ -39,7 +39,8 @@ trap 'printf "\\036end\\n"; if [ -n "${DAEMON-}" ]; then kill $DAEMON && wait $D
 WAIT = """DAEMON=$!
 until grep -q '^amendd ready at' {out}; do kill -0 $DAEMON || { cat {out} >&2; exit 1; }; sleep 0.05; done
 """
-PLAN = """curl -sS "${AMEND_ENDPOINT:-http://127.0.0.1:8420}/v1/plans" -H 'Content-Type: application/json' -d @{file} | tee {file}.plan
+PLAN = """curl -sS "${AMEND_ENDPOINT:-http://127.0.0.1:8420}/v1/plans" -H 'Content-Type: application/json' \\
+  -d @{file} | tee {file}.plan
 grep -q '"ok":true' {file}.plan
 """
 
@@ -107,7 +108,7 @@ def script(found, folder, address=PORT, walk=False):
 
 
 class Result(collections.namedtuple("Result", "code said errors last seconds")):
-    """code of the session; said: {number of a block: its output}; errors: standard error; last: the block it ended in."""
+    """code of the session; said: {number of a block: its output}; errors: standard error; last: where it ended."""
 
 
 def run(found, folder, cwd, env, address=PORT, walk=False, timeout=120, tell=None):

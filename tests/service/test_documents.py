@@ -1,7 +1,7 @@
-"""Every example of the documents runs (documents.py says what kinds of blocks there are), and docs/pipeline.py does what it says.
+"""Every example of the documents runs (documents.py has the kinds of blocks), and docs/pipeline.py does what it says.
 
-Each document gets a daemon and a home of its own and runs from top to bottom, as a reader with a terminal would. A document that is not in
-DOCUMENTS, a block that stays unrun and is not counted there, or a shown output that was not printed fails.
+Each document gets a daemon and a home of its own and runs from top to bottom, as a reader with a terminal would. A guide
+that is not in DOCUMENTS, a block that stays unrun and is not counted there, or a shown output that was not printed fails.
 """
 
 import json
@@ -84,7 +84,7 @@ def test_examples_run(name, tmp_path):
 
 
 def test_the_runner_fails(tmp_path, client, daemon):
-    """What a document can have wrong is found: a failing command, an error status, another output, a refused body, a wrong kind."""
+    """What can be wrong is found: a failing command, an error status, another output, a refused body, a wrong kind."""
     address = daemon.url.removeprefix("http://")
 
     def faults(text):
@@ -129,7 +129,7 @@ def test_same(shown, said, equal):
 
 @pytest.fixture
 def line(client, tmp_path):
-    """line(check, alias=, change=): runs docs/pipeline.py with a merge and the check, a shell command; (exit code, output)."""
+    """line(check, ...): runs docs/pipeline.py with a merge and the check, a shell command; (exit code, output)."""
     if client.get("/v1/models/p/one").status_code == 404:
         for name, source in (("p/one", "rot90"), ("p/two", "shifted")):
             folder = REPO / "examples" / "digits" / source
