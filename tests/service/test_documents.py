@@ -1,7 +1,8 @@
 """Every example of the documents runs (documents.py has the kinds of blocks), and docs/pipeline.py does what it says.
 
-Each document gets a daemon and a home of its own and runs from top to bottom, as a reader with a terminal would. A guide
-that is not in DOCUMENTS, a block that stays unrun and is not counted there, or a shown output that was not printed fails.
+Each document gets a daemon and a home of its own and runs from top to bottom, as a reader with a terminal would. A
+guide that is not in DOCUMENTS, a block that stays unrun and is not counted there, or a shown output that was not printed
+fails.
 """
 
 import json
@@ -29,9 +30,9 @@ DOCUMENTS = {
 
 
 def environment(home, **more):
-    """Of a person who has just logged in: no settings of amend but those given, the tests' Python first on the path."""
+    """Of a person who has just logged in: no settings of amend but those given; python3 is that of the tests."""
     keep = {k: v for k, v in os.environ.items() if not k.startswith(("AMEND", "HF_", "XDG_"))}
-    path = f"{Path(sys.executable).parent}:{BUILD}:{os.environ['PATH']}"
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     return {**keep, "HOME": str(home), "PATH": path, "NO_COLOR": "1", "TERM": "dumb", **more}
 
 
@@ -73,6 +74,7 @@ def test_examples_run(name, tmp_path):
         daemon = harness.Daemon(home / "amend-data", [REPO / "examples", home]).start()
         address = daemon.url.removeprefix("http://")
         env = environment(home)
+        env["PATH"] = f"{BUILD}:{env['PATH']}"  # README has said how
     env["AMEND_ENDPOINT"] = "http://" + address
     result = documents.run(found, tmp_path / "blocks", top, env, address, timeout=50)
     faults = documents.differences(found, result)
