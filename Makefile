@@ -151,7 +151,7 @@ docs: $(B)/amendd
 	tools/update-docs $<
 
 install: all
-	install -d $(addprefix $(DESTDIR),$(bindir) $(libexecdir) $(unitdir) $(sysusersdir) $(tmpfilesdir) $(sysconfdir)/amendd $(docdir)/docs)
+	install -d $(addprefix $(DESTDIR),$(bindir) $(libexecdir) $(unitdir) $(sysusersdir) $(tmpfilesdir) $(sysconfdir)/amendd $(docdir))
 	install -m 755 $(B)/amendd $(B)/amend $(DESTDIR)$(bindir)
 	install -m 755 $(B)/amend-worker $(DESTDIR)$(libexecdir)
 	sed 's|/usr/local/bin|$(bindir)|; s|/usr/local/share/doc/amend|$(docdir)|' systemd/amendd.service > $(DESTDIR)$(unitdir)/amendd.service
@@ -160,7 +160,7 @@ install: all
 	install -m 644 systemd/amendd.tmpfiles $(DESTDIR)$(tmpfilesdir)/amendd.conf
 	test -e $(DESTDIR)$(sysconfdir)/amendd/amendd.env || install -m 640 systemd/amendd.env $(DESTDIR)$(sysconfdir)/amendd/amendd.env
 	install -m 644 README.md ARCHITECTURE.md api.md LICENSE $(DESTDIR)$(docdir)
-	install -m 644 docs/* $(DESTDIR)$(docdir)/docs
+	install -m 644 -D -t $(DESTDIR)$(docdir)/docs docs/*
 uninstall:
 	rm -f $(addprefix $(DESTDIR)$(bindir)/,amendd amend) $(DESTDIR)$(libexecdir)/amend-worker $(DESTDIR)$(unitdir)/amendd.service \
 	    $(DESTDIR)$(sysusersdir)/amendd.conf $(DESTDIR)$(tmpfilesdir)/amendd.conf
