@@ -186,6 +186,7 @@ install: all man
 	install -m 644 $(B)/completion/_amend $(DESTDIR)$(zshcompdir)
 	install -m 644 $(B)/completion/amend.fish $(DESTDIR)$(fishcompdir)
 	install -m 644 README.md ARCHITECTURE.md api.md LICENSE $(DESTDIR)$(docdir)
+	install -m 644 -D -t $(DESTDIR)$(docdir)/docs docs/*
 uninstall:
 	rm -f $(addprefix $(DESTDIR)$(bindir)/,amendd amend) $(DESTDIR)$(libexecdir)/amend-worker $(DESTDIR)$(unitdir)/amendd.service \
 	    $(DESTDIR)$(sysusersdir)/amendd.conf $(DESTDIR)$(tmpfilesdir)/amendd.conf \
