@@ -29,16 +29,18 @@ static const struct {
     {"POST", "/verify", "not-found revision-not-found queue-full"},
     {"POST", "/v1/jobs", PLAN " queue-full"},
     {"POST", "/v1/plans", "queue-full"},
+    {"GET", "/versions", "not-found revision-not-found"},
+    {"GET", "/api/models", "not-found"},
     {"GET", "/diff", "not-found revision-not-found payload-too-large"},
     {"GET", "/stream", "not-acceptable too-many-streams not-found"},
     {"GET", "/log", "not-found too-many-streams"},
-    {"GET", "/card", "not-found revision-not-found not-acceptable payload-too-large"},
+    {"GET", "/card", "not-found revision-not-found not-acceptable payload-too-large unsupported-format"},
     {"PUT", "/refs/{ref}",
      "not-found revision-not-found conflict version-incomplete ref-shadows-version precondition-failed "
      "precondition-required"},
     {"POST", "/rollback",
-     "not-found revision-not-found conflict stack-empty version-gone precondition-failed precondition-required "
-     "queue-full"},
+     "not-found revision-not-found conflict invalid-params stack-empty version-gone precondition-failed "
+     "precondition-required queue-full"},
     {"DELETE", "{name}", "not-found version-in-use conflict"},
     {"DELETE", "/versions/{rev}", "not-found revision-not-found version-in-use version-gone conflict"},
     {"POST", "/restore", "not-found revision-not-found version-gone conflict"},

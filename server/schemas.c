@@ -93,7 +93,7 @@ static const struct {
      "root:commit direction:up|down|both depth:any truncated:bool nodes:[@LineageNode] edges:[@LineageEdge]"},
     {"LineageNode", NULL,
      "id:commit kind:text model:text number:int? refs:[text] state:text created_at:time job:text? type:text? "
-     "method:text? verdict:text?"},
+     "method:text? verdict:text? deleted_at:time?"},
     {"LineageEdge", NULL, "from:commit to:commit role:text weight:real? trust:real? job:text? type:text? method:text?"},
     {"Job", "job",
      "id:text type:text method:text status:" STATUS " status_reason:@JobReason? created_at:time queued_at:time "

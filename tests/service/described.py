@@ -29,7 +29,7 @@ class Document:
     def _pattern(path):
         """A segment each; the last {path} of the Hub's routes takes slashes."""
         text = re.sub(r"\\\{\w+\\\}", "[^/]*", re.escape(path))
-        return re.compile(text[: -len("[^/]*")] + ".+" if path.endswith("/resolve/{rev}/{path}") else text)
+        return re.compile(text[: -len("[^/]*")] + ".+" if re.search(r"/(resolve|raw|tree)/\{rev\}/\{path\}$", path) else text)
 
     def resolve(self, node):
         """A node, or what its $ref names, with the pointer to it."""
