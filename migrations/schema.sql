@@ -64,7 +64,7 @@ CREATE TABLE job (
     created_at INTEGER NOT NULL,
     started_at INTEGER,
     finished_at INTEGER
-, rank INTEGER NOT NULL DEFAULT 0, short INTEGER NOT NULL DEFAULT 0 CHECK (short IN (0, 1)), time_limit INTEGER NOT NULL DEFAULT 0 CHECK (time_limit >= 0)) STRICT;
+, rank INTEGER NOT NULL DEFAULT 0, short INTEGER NOT NULL DEFAULT 0 CHECK (short IN (0, 1)), time_limit INTEGER NOT NULL DEFAULT 0 CHECK (time_limit >= 0), waiting INTEGER NOT NULL DEFAULT 0 CHECK (waiting >= 0), retry_of TEXT, rerun_of TEXT, archived INTEGER NOT NULL DEFAULT 0 CHECK (archived IN (0, 1))) STRICT;
 CREATE TABLE job_count (                         -- kept by triggers: a full queue is known without counting it
     task INTEGER NOT NULL CHECK (task IN (0, 1)),
     state TEXT NOT NULL,
@@ -78,6 +78,12 @@ CREATE TABLE job_event (                         -- audit, and replay of event s
     type TEXT NOT NULL,
     data TEXT NOT NULL CHECK (json_valid(data))
 ) STRICT;
+CREATE TABLE job_input (                         -- whose result a job takes; only jobs that were there before it
+    job INTEGER NOT NULL REFERENCES job (id),
+    input INTEGER NOT NULL REFERENCES job (id),
+    PRIMARY KEY (job, input),
+    CHECK (input < job)
+) STRICT, WITHOUT ROWID;
 CREATE TABLE layout (                            -- what a file's bytes are made of: no span when empty, one when whole
     id INTEGER PRIMARY KEY,
     bytes INTEGER NOT NULL CHECK (bytes >= 0),
@@ -173,14 +179,17 @@ CREATE INDEX edge_parent ON edge (parent, child);
 CREATE INDEX file_layout ON file (layout);
 CREATE INDEX idempotency_age ON idempotency (created_at);
 CREATE INDEX job_created_by ON job (created_by, id);
-CREATE INDEX job_delayed ON job (task, not_before) WHERE state = 'queued' AND not_before > 0;
+CREATE INDEX job_delayed ON job (task, not_before) WHERE state = 'queued' AND not_before > 0 AND waiting = 0;
 CREATE INDEX job_event_job ON job_event (job, seq);
+CREATE INDEX job_input_input ON job_input (input, job);
 CREATE INDEX job_method ON job (method, id);
 CREATE INDEX job_open ON job (state) WHERE state IN ('running', 'cancelling');
 CREATE INDEX job_publish_model ON job (publish_model, id);
-CREATE INDEX job_ready ON job (task, short, rank, id) WHERE state = 'queued' AND not_before = 0;
+CREATE INDEX job_ready ON job (task, short, rank, id) WHERE state = 'queued' AND not_before = 0 AND waiting = 0;
+CREATE INDEX job_spec ON job (spec_sha256, publish_model, id) WHERE state = 'succeeded';
 CREATE INDEX job_state ON job (state, id);
 CREATE INDEX job_type ON job (type, id);
+CREATE INDEX job_waiting ON job (id) WHERE state = 'queued' AND waiting > 0;
 CREATE INDEX layout_damaged ON layout (id) WHERE damage IS NOT NULL;
 CREATE INDEX model_blob_blob ON model_blob (blob);
 CREATE INDEX ref_move_ref ON ref_move (model, name, id);

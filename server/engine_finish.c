@@ -90,7 +90,7 @@ static void end_after(uv_work_t *work, int status)
     }
     struct am_engine *e = s->e;
     log_end(s);
-    if (s->out.kind == AM_END_REQUEUED)
+    if (s->out.kind == AM_END_REQUEUED || s->out.kind == AM_END_PUBLISH) /* others may have waited for its result */
         am_engine_dirty(e);
     am_slot_free(s); /* first, so that who is woken does not see the job in its slot any more */
     am_engine_announce(e);

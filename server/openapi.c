@@ -109,10 +109,10 @@ static json_t *operation(const struct am_route *row)
     json_t *o = json_pack("{s:s, s:[s], s:o, s:{s:o, s:o}}", "summary", row->doc, "tags", row->group, "parameters",
                           parameters(row), "responses", status, answer(row), "default", problem);
     add_further(row, json_object_get(o, "responses"));
-    if (row->body & AM_BODY_JSON)
-        json_object_set_new(
-            o, "requestBody",
-            json_pack("{s:b, s:{s:{s:o}}}", "required", 1, "content", "application/json", "schema", ref(row->request)));
+    if (row->body & (AM_BODY_JSON | AM_BODY_MAYBE))
+        json_object_set_new(o, "requestBody",
+                            json_pack("{s:b, s:{s:{s:o}}}", "required", (row->body & AM_BODY_JSON) != 0, "content",
+                                      "application/json", "schema", ref(row->request)));
     return o;
 }
 

@@ -48,7 +48,9 @@ static const struct {
      "finished_at:time? "
      "queue_position:int? priority:int attempt:int max_attempts:int restarts:int executor:text progress:object? "
      "spec:object resolved:object? "
-     "plan:object? result:object? error:object? warnings:list created_by:text metadata:object links:object"},
+     "plan:object? result:object? error:object? warnings:list retry_of:text? rerun_of:text? archived:bool "
+     "created_by:text metadata:object "
+     "links:object"},
     {"Plan", "plan",
      "ok:bool spec_sha256:text? resolved:object? tensors:int? read_bytes:int? write_bytes:int? shared_bytes:int? "
      "peak_memory_bytes:int? disk_bytes:int? seconds_estimate:int? cached:object? output:object? refusals:list "
@@ -137,6 +139,28 @@ static json_t *task_request(void)
                       0, NULL);
 }
 
+static json_t *job_patch(void)
+{
+    return json_loads("{\"type\":\"object\",\"additionalProperties\":false,\"minProperties\":1,\"properties\":{"
+                      "\"priority\":{\"type\":\"integer\",\"minimum\":0,\"maximum\":100},"
+                      "\"metadata\":{\"type\":\"object\",\"additionalProperties\":{\"type\":\"string\"}},"
+                      "\"archived\":{\"type\":\"boolean\"}}}",
+                      0, NULL);
+}
+
+static const char publish_schema[] =
+    "{\"type\":\"object\",\"additionalProperties\":false,\"properties\":{"
+    "\"model\":{\"type\":\"string\"},\"branch\":{\"type\":\"string\",\"default\":\"main\"},\"message\":{\"type\":"
+    "\"string\"},"
+    "\"tags\":{\"type\":\"array\",\"items\":{\"type\":\"string\"}},\"if_head\":{\"type\":\"string\"},"
+    "\"on_conflict\":{\"enum\":[\"append\",\"detach\",\"fail\"]}}}";
+
+static json_t *rerun_request(void)
+{
+    return json_pack("{s:s, s:b, s:{s:o}}", "type", "object", "additionalProperties", 0, "properties", "publish",
+                     json_loads(publish_schema, 0, NULL));
+}
+
 json_t *am_schemas(void)
 {
     json_t *all = json_object();
@@ -154,17 +178,24 @@ json_t *am_schemas(void)
     json_object_set_new(all, "RegisterRequest", register_request());
     json_object_set_new(all, "ModelRequest", model_request());
     json_object_set_new(all, "TaskRequest", task_request());
+    json_object_set_new(all, "JobPatch", job_patch());
+    json_object_set_new(all, "RerunRequest", rerun_request());
     return all;
 }
 
-#define VERSION "{\"type\":\"string\",\"description\":\"namespace/name@rev\"}"
+#define MADE                                                                                                           \
+    "{\"type\":\"object\",\"additionalProperties\":false,\"required\":[\"job\"],\"properties\":{\"job\":{\"type\":"    \
+    "\"string\",\"pattern\":\"^job_[0-9a-f]{32}$\"}},\"description\":\"what that job makes\"}"
+#define VERSION "{\"oneOf\":[{\"type\":\"string\",\"description\":\"namespace/name@rev\"}," MADE "]}"
 #define OLD_BASE                                                                                                       \
-    "{\"type\":\"string\",\"description\":\"namespace/name@rev; port: the base that this model was tuned from\"}"
+    "{\"oneOf\":[{\"type\":\"string\",\"description\":\"namespace/name@rev; port: the base that this model was tuned " \
+    "from\"}," MADE "]}"
 static const char *inputs_of(const char *type)
 {
     if (am_streq(type, "merge"))
         return "{\"type\":\"object\",\"additionalProperties\":false,\"required\":[\"models\"],\"properties\":{"
-               "\"base\":" VERSION ",\"models\":{\"type\":\"array\",\"minItems\":1,\"items\":{\"oneOf\":[" VERSION
+               "\"base\":" VERSION ",\"models\":{\"type\":\"array\",\"minItems\":1,\"items\":{\"oneOf\":["
+               "{\"type\":\"string\",\"description\":\"namespace/name@rev\"}," MADE
                ",{\"type\":\"object\",\"additionalProperties\":false,\"required\":[\"version\"],\"properties\":{"
                "\"version\":" VERSION ",\"base\":" OLD_BASE ",\"params\":{\"type\":\"object\"}}}]}}}}";
     if (am_streq(type, "unlearn"))
@@ -184,7 +215,7 @@ static const char common[] =
     "\"default\":5000000000},"
     "\"max_attempts\":{\"type\":\"integer\",\"minimum\":1,\"maximum\":10},"
     "\"time_limit_seconds\":{\"type\":\"integer\",\"minimum\":1,\"maximum\":31622400},"
-    "\"not_before\":{\"type\":\"string\",\"format\":\"date-time\"}}},"
+    "\"not_before\":{\"type\":\"string\",\"format\":\"date-time\"},\"reuse\":{\"type\":\"boolean\"}}},"
     "\"publish\":{\"type\":\"object\",\"additionalProperties\":false,\"properties\":{"
     "\"model\":{\"type\":\"string\"},\"branch\":{\"type\":\"string\",\"default\":\"main\"},\"message\":{\"type\":"
     "\"string\"},"
