@@ -54,30 +54,13 @@ static void put_row(struct am_grid *g, const json_t *job)
 int am_cmd_job_list(struct am_cli *c, int argc, char **argv)
 {
     static const char *const head[] = {"JOB", "METHOD", "STATUS", "DONE", "CREATED", "RESULT", NULL};
-    static const char *const names[] = {"status", "type", "model"};
-    const char *filter[3] = {NULL, NULL, NULL}, *limit = NULL;
-    uint64_t want = 100;
-    const struct am_opt opts[] = {{"status", 0, &filter[0], NULL},
-                                  {"type", 0, &filter[1], NULL},
-                                  {"model", 0, &filter[2], NULL},
-                                  {"limit", 0, &limit, NULL},
-                                  {0}};
-    int rc = am_opt_parse(c, opts, argc, argv, 0, 0, NULL);
-    if (rc == 0 && limit)
-        rc = am_opt_number(c, "--limit", limit, 1, 100000, &want);
+    AM_CLEANUP(am_xfreep) char *path = NULL;
+    size_t want;
+    int rc = am_job_query(c, argc, argv, &path, &want);
     if (rc)
         return rc;
-    AM_CLEANUP(am_xfreep) char *path = am_xdup("/v1/jobs");
-    for (size_t i = 0, n = 0; i < 3; i++) {
-        if (!filter[i])
-            continue;
-        AM_CLEANUP(am_xfreep) char *value = am_url_encoded(filter[i]);
-        char *longer = am_xprintf("%s%c%s=%s", path, n++ ? '&' : '?', names[i], value);
-        free(path);
-        path = longer;
-    }
     AM_CLEANUP(am_jsonp) json_t *list = NULL;
-    rc = am_http_list(c, path, (size_t)want, true, &list);
+    rc = am_http_list(c, path, want, true, &list);
     return rc ? rc : am_print_list(c, list, head, 1u << 3, put_row, "no jobs");
 }
 

@@ -360,7 +360,7 @@ static json_t *result_json(const struct publication *p, json_t *refs)
 
 static json_t *event_json(const struct publication *p)
 {
-    return json_pack("{s:s,s:s,s:o,s:s?}", "model", p->model_name, "commit", p->commit, "number",
+    return json_pack("{s:s?,s:s,s:o,s:s?}", "model", p->model_name, "commit", p->commit, "number",
                      int_or_null(p->number), "branch", p->detached ? NULL : p->branch);
 }
 

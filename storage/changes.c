@@ -14,7 +14,7 @@ static int note(struct am_db *db, int64_t id, const struct am_job_change *c)
                       "INSERT INTO job_event (job, at, type, data) VALUES (?1, ?2, 'job.changed', json_patch('{}',"
                       " json_object('by', ?3, 'priority', iif(?4 < 0, NULL, ?4), 'metadata', json(?5),"
                       " 'archived', iif(?6 < 0, NULL, json(iif(?6, 'true', 'false'))))))",
-                      "iittti", id, c->now, c->by, (int64_t)c->priority, c->metadata, (int64_t)c->archived);
+                      "iititi", id, c->now, c->by, (int64_t)c->priority, c->metadata, (int64_t)c->archived);
 }
 
 int am_job_change(struct am_db *db, const char *uid, int64_t rev, const struct am_job_change *c)

@@ -43,7 +43,7 @@ static bool names_row(struct am_req *r, int64_t rev)
     char tag[32];
     int n = snprintf(tag, sizeof tag, "\"%lld-", (long long)rev);
     const char *given = am_req_header(r, MHD_HTTP_HEADER_IF_MATCH);
-    return given && strncmp(given, tag, (size_t)n) == 0;
+    return given && (strcmp(given, "*") == 0 || strncmp(given, tag, (size_t)n) == 0);
 }
 
 static void read_body(struct patch *p, json_t *body, char **ret_metadata, struct am_faults *f)

@@ -25,6 +25,7 @@ void am_made_fill(struct am_made *ret, const struct am_job_row *j)
     snprintf(m.rerun_of, sizeof m.rerun_of, "%s", j->rerun_of ? j->rerun_of : "");
     take_text(version, "model", m.model, sizeof m.model);
     take_text(version, "commit", m.commit, sizeof m.commit);
+    take_text(result, "reused_from", m.reused_from, sizeof m.reused_from);
     take_text(publish, "model", m.to_model, sizeof m.to_model);
     take_text(m.resolved, "program", m.program, sizeof m.program);
     take_text(json_object_get(result, "measured"), "kernels", m.kernels, sizeof m.kernels);

@@ -11,6 +11,7 @@
 
 struct am_made {
     char uid[64], type[32], rerun_of[64];
+    char reused_from[64]; /* who computed its result; empty: it did */
     enum am_job_state state;
     char model[200], commit[41];   /* the version; empty: it has made none */
     char to_model[200];            /* that it publishes to; empty: none */

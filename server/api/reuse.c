@@ -29,7 +29,7 @@ static int look(void *ctx, const struct am_job_row *j)
     bool good = m.commit[0] && am_streq(m.model, s->model) &&
                 am_rev_resolve(s->db, m.model, m.commit, &version, NULL) == 0 &&
                 am_damage_check(s->db, version, (struct am_where){0}, m.uid, &faults) == 0;
-    snprintf(s->uid, sizeof s->uid, "%s", m.uid);
+    snprintf(s->uid, sizeof s->uid, "%s", m.reused_from[0] ? m.reused_from : m.uid);
     s->version = version;
     am_faults_done(&faults);
     am_made_done(&m);

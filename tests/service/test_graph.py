@@ -22,19 +22,32 @@ def register(client, roots):
 
 
 @pytest.fixture(scope="module")
-def models(client, roots):
-    register(client, roots)
-    return client
+def daemon(tmp_path_factory, roots):
+    """One slot, and a worker that holds jobs into "g/wait" until odd.open()."""
+    folder = tmp_path_factory.mktemp("graph")
+    odd = Odd(folder)
+    args = [odd.flag(), "--workers.count=1", "--jobs.cancel_grace=400"]
+    d = harness.Daemon(folder / "data", [roots], args=args).start()
+    d.odd = odd
+    register(d.client, roots)
+    yield d
+    d.stop()
 
 
 @pytest.fixture
-def gated(launch, roots, tmp_path):
-    """A daemon with one slot and a worker that holds jobs into "g/wait" until odd.open()."""
-    odd = Odd(tmp_path)
-    d = launch(odd.flag(), "--workers.count=1", "--jobs.cancel_grace=400")
-    d.odd = odd
-    register(d.client, roots)
-    return d
+def gated(daemon):
+    """The same with the gate shut; nothing is left queued."""
+    (daemon.odd.notes / "gate").unlink(missing_ok=True)
+    yield daemon
+    daemon.odd.open()
+    for j in daemon.client.all("/v1/jobs?status=queued&status=running"):
+        daemon.client.wait(j["id"])
+
+
+@pytest.fixture
+def models(daemon):
+    daemon.odd.open()
+    return daemon.client
 
 
 def total(models, into, **options):
@@ -105,7 +118,7 @@ def test_waiting_is_told_and_starts_in_time(gated):
     assert (weights(c, job) == np.array(W["a"], "f4") + 2 * np.array(W["b"], "f4")).all()
 
 
-@pytest.mark.parametrize("how", ["cancelled", "failed"])
+@pytest.mark.parametrize("how", ["cancelled", pytest.param("failed", marks=pytest.mark.slow)])
 def test_no_result_fails_all_that_wait(gated, how):
     c = gated.client
     options = {"time_limit_seconds": 1} if how == "failed" else {}
@@ -131,6 +144,7 @@ def test_no_result_fails_all_that_wait(gated, how):
     assert c.wait(c.submit(total([made(again["id"])], "g/two")))["status"] == "succeeded"
 
 
+@pytest.mark.slow
 def test_it_survives_a_crash(gated):
     c = gated.client
     first = c.submit(total(["g/a", "g/b"], "g/wait"))
@@ -180,9 +194,10 @@ def test_a_plan_that_fails_after_the_wait(gated, roots):
     assert job["status"] == "failed" and job["error"]["errors"], job
     assert {e["pointer"] for e in job["error"]["errors"]} == {"#/inputs/models/1/version"}, job["error"]
     assert c.job(third)["error"]["code"] == "dependency-failed"
-    assert not list((gated.data / "staging").iterdir())
+    assert not any(second in p.name for p in (gated.data / "staging").iterdir())
 
 
+@pytest.mark.slow
 def test_a_row_has_an_end(gated):
     """At most 100 wait for each other in a row; a long one that is allowed fails as one."""
     c = gated.client
@@ -195,13 +210,14 @@ def test_a_row_has_an_end(gated):
     assert c.post(f"/v1/jobs/{first}/cancel").status_code == 202
     c.wait(first)
     assert {c.job(u)["error"]["code"] for u in row} == {"dependency-failed"}
-    assert c.ok("/v1/queue")["counts"]["queued"] == 0
+    assert c.all("/v1/jobs?status=queued") == []
 
 
+@pytest.mark.slow
 def test_races_of_cancel_and_submit(models):
     """A job is cancelled while another that takes its result is submitted or planned: the two agree in the end."""
     seen = set()
-    for i in range(40):
+    for i in range(200):
         first = models.submit(total(["g/a", "g/b"], "g/one"))
         answers = []
         other = harness.Client(models.url)
@@ -226,7 +242,7 @@ def test_races_of_cancel_and_submit(models):
             assert job["status"] == "failed" and job["error"]["code"] == "dependency-failed", job
         seen.add(end)
     print(seen)
-    assert "cancelled" in seen or "refused" in seen
+    assert {"succeeded", "cancelled"} <= seen, seen  # else nothing was raced
 
 
 # ---- PATCH and lists -------------------------------------------------------------------------------------------------
@@ -271,7 +287,7 @@ def test_patch(gated):
     assert patch(c, two, {"archived": True}).json()["archived"] is True
     listed = [j["id"] for j in c.all("/v1/jobs")]
     assert two not in listed and one in listed
-    assert [j["id"] for j in c.all("/v1/jobs?archived=true")] == [two]
+    assert two in [j["id"] for j in c.all("/v1/jobs?archived=true")]
     assert patch(c, two, {"archived": False}).status_code == 200
     assert two in [j["id"] for j in c.all("/v1/jobs")]
 
@@ -320,6 +336,7 @@ def test_filters(models):
         assert answer.status_code == 400, (query, answer.text)
 
 
+@pytest.mark.slow
 def test_the_client(gated):
     c = gated.client
     held = c.submit({**total(["g/a"], "g/wait"), "metadata": {"k": "v"}})
@@ -332,7 +349,7 @@ def test_the_client(gated):
     amend(c, "job", "set", uid, expect=2)
     amend(c, "job", "set", "job_" + "0" * 32, "--archived", expect=5)
     lines = amend(c, "job", "list", "--status", "queued", "--status", "running", "-o", "name").split()
-    assert lines == [uid, held]
+    assert lines == [uid, held], lines
     assert amend(c, "job", "list", "--metadata", "k=v", "-o", "name").split() == [held]
     assert amend(c, "job", "list", "--method", "linear", "--since", "2999-01-01T00:00:00Z", "-o", "name").split() == []
     gated.odd.open()
