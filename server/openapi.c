@@ -157,6 +157,7 @@ static void add_methods(json_t *schemas, const struct am_table *t)
         json_object_set_new(schemas, id, body);
         json_array_append_new(one_of, ref(id));
     }
+    json_array_append_new(one_of, ref("Recipe"));
     json_object_set_new(schemas, "JobRequest", json_pack("{s:o}", "oneOf", one_of));
 }
 

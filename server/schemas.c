@@ -174,7 +174,9 @@ json_t *am_schemas(void)
     }
     json_object_set_new(all, "OpenAPI", json_pack("{s:s}", "type", "object"));
     json_object_set_new(all, "JsonSchema", json_pack("{s:s}", "type", "object"));
-    json_object_set_new(all, "Recipe", json_pack("{s:s}", "type", "object"));
+    json_object_set_new(all, "Recipe", /* a job's body has its inputs by name */
+                        json_pack("{s:s, s:[s, s, s], s:{s:{s:s}}}", "type", "object", "required", "type", "method",
+                                  "inputs", "properties", "inputs", "type", "array"));
     json_object_set_new(all, "RegisterRequest", register_request());
     json_object_set_new(all, "ModelRequest", model_request());
     json_object_set_new(all, "TaskRequest", task_request());

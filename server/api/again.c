@@ -80,8 +80,9 @@ static int check_changed(struct am_submit *s)
 int am_recipe_compare(struct am_submit *s)
 {
     AM_TRY(check_changed(s));
-    const char *kernels = s->original.kernels[0] ? s->original.kernels : wish(s, "kernels"), *now = s->r->srv->kernels,
-               *program = wish(s, "program");
+    const char *kernels = wish(s, "kernels"), *program = wish(s, "program"), *now = s->r->srv->kernels;
+    if (!kernels && s->original.kernels[0]) /* recipes of older programs do not say, results do */
+        kernels = s->original.kernels;
     const char *promise = json_string_value(json_object_get(json_object_get(s->body.row, "needs"), "deterministic"));
     if (kernels && now[0] && !am_streq(kernels, now))
         AM_TRY(am_submit_warn(s, "kernels-differ",

@@ -122,6 +122,7 @@ def test_rerun_can_publish(models):
 def test_rerun_after_restart_and_with_names_moved(launch, world, roots):
     d = launch()
     for m in ("base", "0", "1", "2"):
+        world.version(m)
         d.client.register(roots / f"r-{m}", f"r/{m}")
     ids = [done(d.client, blend())["id"]]
     ids.append(done(d.client, negation("r/0", "r/1", "r/base", 0.5, "r/less"))["id"])
@@ -337,7 +338,7 @@ def test_a_recipe_as_it_is(models):
     # wishes that are not met are told
     old = {**recipe, "program": "amendd 0.0.1", "kernels": "neon"}
     plan = models.post("/v1/plans", old).json()
-    assert plan["ok"] and sorted(w["code"] for w in plan["warnings"]) == ["program-differs"], plan["warnings"]
+    assert plan["ok"] and [w["code"] for w in plan["warnings"]] == ["kernels-differ", "program-differs"], plan
     # changed, it is another job
     changed = copy.deepcopy(recipe)
     changed["inputs"][0]["params"]["weight"] = 0.31
@@ -420,7 +421,7 @@ def test_reuse(models, daemon):
 
 @pytest.mark.slow
 def test_a_reused_merge_keeps_its_trust(models):
-    job = merge("multi_krum", [(f"r/{i}", {}) for i in range(3)], "r/trust", params={"f": 0})
+    job = merge("multi_krum", [(f"r/{i}", {}) for i in range(3)], "r/trust", base="r/base", params={"f": 0})
     del job["options"]["reuse"]
     done(models, job)
     done(models, wanted(into="r/trust"))
