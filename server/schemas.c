@@ -55,6 +55,9 @@ static const struct {
      "ok:bool spec_sha256:text? resolved:object? tensors:int? read_bytes:int? write_bytes:int? shared_bytes:int? "
      "peak_memory_bytes:int? disk_bytes:int? seconds_estimate:int? cached:object? output:object? refusals:list "
      "warnings:list"},
+    {"Recipe", NULL,
+     "type:text method:text inputs:list donor:int params:object options:object seed:int program:text kernels:text? "
+     "blas:text? threads:int spec_sha256:text"},
     {"Problem", NULL,
      "type:text title:text status:int code:text detail:text instance:text request_id:text retryable:bool errors:list "
      "message:text error:text"},
@@ -174,9 +177,6 @@ json_t *am_schemas(void)
     }
     json_object_set_new(all, "OpenAPI", json_pack("{s:s}", "type", "object"));
     json_object_set_new(all, "JsonSchema", json_pack("{s:s}", "type", "object"));
-    json_object_set_new(all, "Recipe", /* a job's body has its inputs by name */
-                        json_pack("{s:s, s:[s, s, s], s:{s:{s:s}}}", "type", "object", "required", "type", "method",
-                                  "inputs", "properties", "inputs", "type", "array"));
     json_object_set_new(all, "RegisterRequest", register_request());
     json_object_set_new(all, "ModelRequest", model_request());
     json_object_set_new(all, "TaskRequest", task_request());

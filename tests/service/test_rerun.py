@@ -433,7 +433,8 @@ def test_a_reused_merge_keeps_its_trust(models):
         here = [e for e in doc["edges"] if e["to"] == models.version(f"r/trust@{rev}")["commit"]]
         return {e["from"]: e["trust"] for e in here if e["role"] != "commit"}
 
-    assert trust("v3") == trust("v1") and None not in trust("v1").values()
+    known = [t for t in trust("v1").values() if t is not None]  # the base has none
+    assert trust("v3") == trust("v1") and len(known) == 3
 
 
 @pytest.mark.slow
