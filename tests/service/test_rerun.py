@@ -230,6 +230,7 @@ def test_a_damaged_input_is_found(launch, roots, world):
     d = launch()
     c = d.client
     for i in range(3):
+        world.version(str(i))  # writes the folder
         c.register(roots / f"r-{i}", f"r/{i}")
     first = done(c, blend())
     assert rerun(c, first["id"])["result"]["reproduced"] is True
@@ -252,6 +253,7 @@ def test_other_bytes_are_told(launch, roots, world):
     d = launch()
     c = d.client
     for i in range(3):
+        world.version(str(i))  # writes the folder
         c.register(roots / f"r-{i}", f"r/{i}")
     first, second = done(c, blend()), done(c, blend(weight=0.75))
     d.stop()
@@ -453,6 +455,7 @@ def test_damaged_results_are_not_reused(launch, roots, world):
     d = launch()
     c = d.client
     for i in range(3):
+        world.version(str(i))  # writes the folder
         c.register(roots / f"r-{i}", f"r/{i}")
     first = done(c, wanted())
     assert done(c, wanted())["result"]["reused_from"] == first["id"]
