@@ -66,39 +66,21 @@ static const char *const job_head[] = {"JOB",       "METHOD",   "STATUS",   "DON
 int am_cmd_job_list(struct am_cli *c, int argc, char **argv)
 {
     bool watch = am_watch_asked(&argc, argv);
-    static const char *const names[] = {"status", "type", "model"};
-    const char *filter[3] = {NULL, NULL, NULL}, *limit = NULL;
-    uint64_t want = 100;
-    const struct am_opt opts[] = {{"status", 0, &filter[0], NULL},
-                                  {"type", 0, &filter[1], NULL},
-                                  {"model", 0, &filter[2], NULL},
-                                  {"limit", 0, &limit, NULL},
-                                  {0}};
-    int rc = am_opt_parse(c, opts, argc, argv, 0, 0, NULL);
-    if (rc == 0 && limit)
-        rc = am_opt_number(c, "--limit", limit, 1, 100000, &want);
+    AM_CLEANUP(am_xfreep) char *path = NULL;
+    size_t want;
+    int rc = am_job_query(c, argc, argv, &path, &want);
     if (rc)
         return rc;
-    AM_CLEANUP(am_xfreep) char *path = am_xdup("/v1/jobs");
-    for (size_t i = 0, n = 0; i < 3; i++) {
-        if (!filter[i])
-            continue;
-        AM_CLEANUP(am_xfreep) char *full = i == 2 ? am_name_full(c, filter[i]) : am_xdup(filter[i]);
-        AM_CLEANUP(am_xfreep) char *value = am_url_encoded(full);
-        char *longer = am_xprintf("%s%c%s=%s", path, n++ ? '&' : '?', names[i], value);
-        free(path);
-        path = longer;
-    }
     if (watch)
         return am_watch(c, &(struct am_watch){.path = path,
-                                              .want = (size_t)want,
+                                              .want = want,
                                               .paged = true,
                                               .head = job_head,
                                               .right = JOB_RIGHT,
                                               .row = put_row,
                                               .when_empty = "no jobs"});
     AM_CLEANUP(am_jsonp) json_t *list = NULL;
-    rc = am_http_list(c, path, (size_t)want, true, &list);
+    rc = am_http_list(c, path, want, true, &list);
     return rc ? rc : am_print_list(c, list, job_head, JOB_RIGHT, put_row, "no jobs");
 }
 

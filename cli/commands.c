@@ -9,7 +9,7 @@
     "  --PARAM VALUE       a parameter of the method; --PARAM / --no-PARAM for yes and no; repeat it for lists\n"      \
     "  --param NAME=VALUE  the same, when an option below has the parameter's name\n"                                  \
     "  --message T  --branch B  --tag T (repeat)  --metadata K=V (repeat)  --priority N\n"                             \
-    "  --threads N  --seed N  --out-dtype F32|F16|BF16\n"                                                              \
+    "  --threads N  --seed N  --out-dtype F32|F16|BF16  --no-reuse (compute even what was done before)\n"              \
     "  --wait             wait for the end (--timeout SECONDS); else the job's id is printed at once\n"                \
     "  --dry-run          print what the job would need, or why it would be refused; nothing is stored\n"              \
     "  --print-spec       print the job's body and do nothing\n"
@@ -117,9 +117,14 @@ const struct am_command am_commands[] = {
      "  --dry-run print what the job would need, or why it would be refused; nothing is stored\n"
      "  --idempotency-key K  the same job with the same key is submitted once (a fresh key each time)\n",
      am_cmd_job_submit, false},
-    {"job", "list", "[--status S] [--type T] [--model M] [--limit N] [-w]", "list the jobs, newest first",
-     "  --status S  queued, running, cancelling, succeeded, failed or cancelled\n"
+    {"job", "list", "[--status S] [--type T] [--method M] [--model M] [--metadata K=V] [--since T] [--limit N] [-w]",
+     "list the jobs, newest first",
+     "  --status S  queued, running, cancelling, succeeded, failed or cancelled (repeat: any of them)\n"
      "  --type T    merge, unlearn, edit; task for imports\n"
+     "  --method M  the method's name; --model M the model published to; --created-by WHO\n"
+     "  --metadata K=V  with that pair (repeat: with all of them)\n"
+     "  --since T   submitted at that time or later, such as 2026-11-23T01:48:10Z\n"
+     "  --archived  those that were put away\n"
      "  --limit N   at most N rows (100)\n"
      "  -w, --watch  stay and show changes: drawn anew on a terminal, one line a change when piped\n",
      am_cmd_job_list, false},
@@ -130,6 +135,17 @@ const struct am_command am_commands[] = {
      "Prints the version at the end. Exits 3 when the job failed or was cancelled, 124 after --timeout, 130 when "
      "interrupted.\n",
      am_cmd_job_watch, false},
+    {"job", "retry", "ID [--wait]", "submit a job again as it was, with names resolved anew", NULL, am_cmd_job_retry,
+     false},
+    {"job", "rerun", "ID [--wait] [--into M]", "compute a job again and compare the bytes",
+     "  --wait    wait for the end; exits 1 when the bytes differ, 3 when the job failed\n"
+     "  --into M  publish the result, too (--branch B, --message T); else nothing is published\n",
+     am_cmd_job_rerun, false},
+    {"job", "set", "ID [--priority N] [--metadata K=V] [--archived|--no-archived]", "change a job",
+     "  --priority N    0..100, lower runs first; while it is queued\n"
+     "  --metadata K=V  (repeat) in place of what it has; while it is queued\n"
+     "  --archived      put it away: lists leave it out; when it has ended\n",
+     am_cmd_job_set, false},
     {"job", "cancel", "ID", "ask a job to stop", NULL, am_cmd_job_cancel, false},
     {"job", "logs", "ID [-f]", "print what the job's worker wrote", "  -f   follow it until the job ends\n",
      am_cmd_job_logs, false},

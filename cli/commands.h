@@ -73,6 +73,9 @@ int am_cmd_job_list(struct am_cli *c, int argc, char **argv);
 int am_cmd_job_get(struct am_cli *c, int argc, char **argv);
 int am_cmd_job_watch(struct am_cli *c, int argc, char **argv);
 int am_cmd_job_cancel(struct am_cli *c, int argc, char **argv);
+int am_cmd_job_retry(struct am_cli *c, int argc, char **argv);
+int am_cmd_job_rerun(struct am_cli *c, int argc, char **argv);
+int am_cmd_job_set(struct am_cli *c, int argc, char **argv);
 int am_cmd_job_logs(struct am_cli *c, int argc, char **argv);
 int am_cmd_job_events(struct am_cli *c, int argc, char **argv);
 int am_cmd_shorthand(struct am_cli *c, int argc, char **argv); /* merge, unlearn, edit: the noun is the type */

@@ -89,6 +89,11 @@ static int set_seed(struct am_build *b, const char *value)
     return set_number(b, b->options, "seed", "--seed", value, INT64_MAX);
 }
 
+static int set_reuse(struct am_build *b, const char *value)
+{
+    return am_build_put(b, b->options, "reuse", json_boolean(!am_streq(value, "false")), "--reuse");
+}
+
 static int set_priority(struct am_build *b, const char *value)
 {
     return set_number(b, b->body, "priority", "--priority", value, 100);
@@ -139,10 +144,14 @@ static const struct {
     const char *name;
     int (*set)(struct am_build *, const char *);
 } flags[] = {
-    {"base", set_base},       {"task", set_task},         {"into", set_into},         {"message", set_message},
-    {"branch", set_branch},   {"tag", set_tag},           {"threads", set_threads},   {"seed", set_seed},
-    {"out-dtype", set_dtype}, {"metadata", set_metadata}, {"priority", set_priority}, {"param", set_param},
-    {"wait", NULL},           {"print-spec", NULL},       {"dry-run", NULL},
+    {"base", set_base},         {"task", set_task},
+    {"into", set_into},         {"message", set_message},
+    {"branch", set_branch},     {"tag", set_tag},
+    {"threads", set_threads},   {"seed", set_seed},
+    {"out-dtype", set_dtype},   {"metadata", set_metadata},
+    {"priority", set_priority}, {"param", set_param},
+    {"reuse", set_reuse},       {"wait", NULL},
+    {"print-spec", NULL},       {"dry-run", NULL},
 };
 #define FLAGS (sizeof flags / sizeof *flags)
 
@@ -166,6 +175,10 @@ int am_build_unknown(const struct am_build *b, const char *name)
 int am_build_flag(struct am_build *b, struct am_scan *s, const struct am_token *t)
 {
     const char *value = NULL;
+    if (am_streq(t->name, "no-reuse") && !t->inlined)
+        return set_reuse(b, "false");
+    if (am_streq(t->name, "reuse"))
+        return set_reuse(b, t->inlined ? t->inlined : "true");
     for (size_t i = 0; i < FLAGS; i++) {
         if (!am_streq(t->name, flags[i].name))
             continue;

@@ -34,24 +34,24 @@ CREATE TABLE job_version (
     PRIMARY KEY (version, job)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX job_version_job ON job_version (job);
-CREATE VIEW job_input AS SELECT j.id AS job, v.id AS version
+CREATE VIEW job_reads AS SELECT j.id AS job, v.id AS version
     FROM job j, json_each(j.resolved, '$.inputs') i
     JOIN model m ON m.name = iif(i.type = 'object', i.value, '{}') ->> '$.model'
     JOIN version v INDEXED BY version_commit ON lower(hex(v.oid)) = iif(i.type = 'object', i.value, '{}') ->> '$.commit' AND v.model = m.id
     WHERE j.type <> 'task';
-INSERT OR IGNORE INTO job_version (version, job) SELECT version, job FROM job_input
+INSERT OR IGNORE INTO job_version (version, job) SELECT version, job FROM job_reads
     WHERE job IN (SELECT id FROM job WHERE state IN ('queued', 'running', 'cancelling'));
 CREATE TRIGGER job_version_insert AFTER INSERT ON job WHEN NEW.state IN ('queued', 'running', 'cancelling') BEGIN
     SELECT RAISE(ABORT, 'the model of the result is deleted') FROM model
         WHERE name = json_extract(NEW.publish, '$.model') AND deleted_at IS NOT NULL AND gone_at IS NULL;
-    INSERT OR IGNORE INTO job_version (version, job) SELECT version, job FROM job_input WHERE job = NEW.id;
+    INSERT OR IGNORE INTO job_version (version, job) SELECT version, job FROM job_reads WHERE job = NEW.id;
     SELECT RAISE(ABORT, 'an input is deleted') FROM job_version h JOIN version v ON v.id = h.version
         JOIN model m ON m.id = v.model WHERE h.job = NEW.id AND (v.deleted_at IS NOT NULL OR m.deleted_at IS NOT NULL);
 END;
 CREATE TRIGGER job_version_update AFTER UPDATE OF resolved ON job
     WHEN NEW.state IN ('queued', 'running', 'cancelling') BEGIN
     DELETE FROM job_version WHERE job = NEW.id;
-    INSERT OR IGNORE INTO job_version (version, job) SELECT version, job FROM job_input WHERE job = NEW.id;
+    INSERT OR IGNORE INTO job_version (version, job) SELECT version, job FROM job_reads WHERE job = NEW.id;
     SELECT RAISE(ABORT, 'an input is deleted') FROM job_version h JOIN version v ON v.id = h.version
         JOIN model m ON m.id = v.model WHERE h.job = NEW.id AND (v.deleted_at IS NOT NULL OR m.deleted_at IS NOT NULL);
 END;

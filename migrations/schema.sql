@@ -79,12 +79,18 @@ CREATE TABLE job (
     created_at INTEGER NOT NULL,
     started_at INTEGER,
     finished_at INTEGER
-, rank INTEGER NOT NULL DEFAULT 0, short INTEGER NOT NULL DEFAULT 0 CHECK (short IN (0, 1)), time_limit INTEGER NOT NULL DEFAULT 0 CHECK (time_limit >= 0), request_id TEXT CHECK (length(request_id) = 32), traceparent TEXT CHECK (length(traceparent) = 55)) STRICT;
+, rank INTEGER NOT NULL DEFAULT 0, short INTEGER NOT NULL DEFAULT 0 CHECK (short IN (0, 1)), time_limit INTEGER NOT NULL DEFAULT 0 CHECK (time_limit >= 0), request_id TEXT CHECK (length(request_id) = 32), traceparent TEXT CHECK (length(traceparent) = 55), waiting INTEGER NOT NULL DEFAULT 0 CHECK (waiting >= 0), retry_of TEXT, rerun_of TEXT, archived INTEGER NOT NULL DEFAULT 0 CHECK (archived IN (0, 1))) STRICT;
 CREATE TABLE job_count (                         -- kept by triggers: a full queue is known without counting it
     task INTEGER NOT NULL CHECK (task IN (0, 1)),
     state TEXT NOT NULL,
     n INTEGER NOT NULL CHECK (n >= 0),
     PRIMARY KEY (task, state)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE job_input (                         -- whose result a job takes; only jobs that were there before it
+    job INTEGER NOT NULL REFERENCES job (id),
+    input INTEGER NOT NULL REFERENCES job (id),
+    PRIMARY KEY (job, input),
+    CHECK (input < job)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE job_tally (                         -- kept by triggers: jobs are counted without looking at them
     type TEXT NOT NULL,
@@ -196,14 +202,17 @@ CREATE INDEX event_topic ON event (topic, seq);
 CREATE INDEX file_layout ON file (layout);
 CREATE INDEX idempotency_age ON idempotency (created_at);
 CREATE INDEX job_created_by ON job (created_by, id);
-CREATE INDEX job_delayed ON job (task, not_before) WHERE state = 'queued' AND not_before > 0;
+CREATE INDEX job_delayed ON job (task, not_before) WHERE state = 'queued' AND not_before > 0 AND waiting = 0;
+CREATE INDEX job_input_input ON job_input (input, job);
 CREATE INDEX job_method ON job (method, id);
 CREATE INDEX job_open ON job (state) WHERE state IN ('running', 'cancelling');
 CREATE INDEX job_publish_model ON job (publish_model, id);
-CREATE INDEX job_ready ON job (task, short, rank, id) WHERE state = 'queued' AND not_before = 0;
+CREATE INDEX job_ready ON job (task, short, rank, id) WHERE state = 'queued' AND not_before = 0 AND waiting = 0;
+CREATE INDEX job_spec ON job (spec_sha256, publish_model, id) WHERE state = 'succeeded';
 CREATE INDEX job_state ON job (state, id);
 CREATE INDEX job_type ON job (type, id);
 CREATE INDEX job_version_job ON job_version (job);
+CREATE INDEX job_waiting ON job (id) WHERE state = 'queued' AND waiting > 0;
 CREATE INDEX layout_damaged ON layout (id) WHERE damage IS NOT NULL;
 CREATE INDEX model_blob_blob ON model_blob (blob);
 CREATE INDEX model_deleted ON model (deleted_at) WHERE deleted_at IS NOT NULL;
@@ -249,14 +258,14 @@ END;
 CREATE TRIGGER job_version_insert AFTER INSERT ON job WHEN NEW.state IN ('queued', 'running', 'cancelling') BEGIN
     SELECT RAISE(ABORT, 'the model of the result is deleted') FROM model
         WHERE name = json_extract(NEW.publish, '$.model') AND deleted_at IS NOT NULL AND gone_at IS NULL;
-    INSERT OR IGNORE INTO job_version (version, job) SELECT version, job FROM job_input WHERE job = NEW.id;
+    INSERT OR IGNORE INTO job_version (version, job) SELECT version, job FROM job_reads WHERE job = NEW.id;
     SELECT RAISE(ABORT, 'an input is deleted') FROM job_version h JOIN version v ON v.id = h.version
         JOIN model m ON m.id = v.model WHERE h.job = NEW.id AND (v.deleted_at IS NOT NULL OR m.deleted_at IS NOT NULL);
 END;
 CREATE TRIGGER job_version_update AFTER UPDATE OF resolved ON job
     WHEN NEW.state IN ('queued', 'running', 'cancelling') BEGIN
     DELETE FROM job_version WHERE job = NEW.id;
-    INSERT OR IGNORE INTO job_version (version, job) SELECT version, job FROM job_input WHERE job = NEW.id;
+    INSERT OR IGNORE INTO job_version (version, job) SELECT version, job FROM job_reads WHERE job = NEW.id;
     SELECT RAISE(ABORT, 'an input is deleted') FROM job_version h JOIN version v ON v.id = h.version
         JOIN model m ON m.id = v.model WHERE h.job = NEW.id AND (v.deleted_at IS NOT NULL OR m.deleted_at IS NOT NULL);
 END;
@@ -269,7 +278,7 @@ END;
 CREATE TRIGGER model_blob_update AFTER UPDATE OF named ON model_blob BEGIN
     UPDATE blob SET named = named + NEW.named - OLD.named WHERE sha256 = NEW.blob;
 END;
-CREATE VIEW job_input AS SELECT j.id AS job, v.id AS version
+CREATE VIEW job_reads AS SELECT j.id AS job, v.id AS version
     FROM job j, json_each(j.resolved, '$.inputs') i
     JOIN model m ON m.name = iif(i.type = 'object', i.value, '{}') ->> '$.model'
     JOIN version v INDEXED BY version_commit ON lower(hex(v.oid)) = iif(i.type = 'object', i.value, '{}') ->> '$.commit' AND v.model = m.id

@@ -257,6 +257,12 @@ struct am_engine *am_engine_new(uv_loop_t *loop, struct am_store *store, const s
     return e;
 }
 
+void am_engine_planner(struct am_engine *e, am_planner *plan, void *arg)
+{
+    e->plan = plan;
+    e->plan_arg = arg;
+}
+
 static void handle_closed(struct am_engine *e)
 {
     if (--e->handles == 0)

@@ -8,6 +8,7 @@
 #ifndef AM_SERVER_ENGINE_H
 #define AM_SERVER_ENGINE_H
 
+#include "core/base/fault.h"
 #include "server/config.h"
 #include "server/metrics.h"
 #include "storage/store.h"
@@ -28,6 +29,11 @@ struct am_engine;
 
 struct am_engine *am_engine_new(uv_loop_t *loop, struct am_store *store, const struct am_config *cfg,
                                 const char *registry_sha256);
+/* (before the loop runs) Who plans a claimed job that waited for others: called on a pool thread, fills in the job's
+   recipe, here and in its row. A negative error with faults, or with a sentence in `why`. */
+struct am_claim;
+typedef int am_planner(void *arg, struct am_claim *job, struct am_faults *faults, char *why, size_t why_cap);
+void am_engine_planner(struct am_engine *e, am_planner *plan, void *arg);
 void am_engine_wake(struct am_engine *e);                    /* (any thread) something was queued */
 void am_engine_cancel(struct am_engine *e, const char *uid); /* (any thread) the row says cancelling: stop its worker */
 bool am_engine_progress(struct am_engine *e, const char *uid,

@@ -65,6 +65,11 @@ int am_claim_parse(struct am_claim *c, char *why, size_t why_cap)
     return c->warnings ? 0 : -AM_E_INTERNAL;
 }
 
+bool am_claim_unplanned(const struct am_claim *c)
+{
+    return am_streq(c->resolved_text, "null");
+}
+
 bool am_claim_imports(const struct am_claim *c)
 {
     return am_streq(c->type, "task");

@@ -29,6 +29,8 @@ int am_claim_copy(struct am_claim *ret, const struct am_job_row *row);
 /* Apart from copying, so that a row that cannot be read ends as a failed job instead of being claimed again and again.
  */
 int am_claim_parse(struct am_claim *c, char *why, size_t why_cap);
+/* Whether it waited for other jobs and has no recipe yet. Of a copied claim. */
+bool am_claim_unplanned(const struct am_claim *c);
 bool am_claim_imports(const struct am_claim *c);
 /* {"code","detail"} at the end of the warnings. */
 int am_claim_warn(struct am_claim *c, const char *code, const char *detail);

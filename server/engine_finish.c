@@ -105,7 +105,7 @@ static void end_after(uv_work_t *work, int status)
     }
     log_end(s);
     count_end(s);
-    if (s->out.kind == AM_END_REQUEUED)
+    if (s->out.kind == AM_END_REQUEUED || s->out.kind == AM_END_PUBLISH) /* others may have waited for its result */
         am_engine_dirty(s->e);
     am_slot_free(s);
 }

@@ -69,6 +69,8 @@ struct am_engine {
     const struct am_config *cfg;
     const struct am_executor *executor;
     char registry[65];
+    am_planner *plan;
+    void *plan_arg;
     struct am_slot *slot;
     size_t slots;
     bool dirty[AM_LANES], claiming[AM_LANES]; /* something may be queued; a claim is on its way */

@@ -101,7 +101,11 @@ static void prepare_work(uv_work_t *work)
     struct am_slot *s = work->data;
     struct am_faults faults = {0};
     char why[256] = "";
-    int rc = am_claim_parse(&s->job, why, sizeof why);
+    int rc = 0;
+    if (am_claim_unplanned(&s->job) && s->e->plan)
+        rc = s->e->plan(s->e->plan_arg, &s->job, &faults, why, sizeof why);
+    if (rc == 0)
+        rc = am_claim_parse(&s->job, why, sizeof why);
     if (rc == 0 && !am_slot_runs_here(s))
         rc = am_launch_make(&s->launch, s->e->store, s->e->cfg, &s->job, &faults);
     if (rc < 0)

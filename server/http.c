@@ -42,6 +42,24 @@ const char *am_req_query(struct am_req *r, const char *name)
     return MHD_lookup_connection_value(r->conn, MHD_GET_ARGUMENT_KIND, name);
 }
 
+struct walk {
+    int (*each)(void *ctx, const char *name, const char *value);
+    void *ctx;
+};
+
+static enum MHD_Result give_one(void *arg, enum MHD_ValueKind kind, const char *name, const char *value)
+{
+    struct walk *w = arg;
+    (void)kind;
+    return w->each(w->ctx, name, value ? value : "") < 0 ? MHD_NO : MHD_YES;
+}
+
+void am_req_query_each(struct am_req *r, int (*each)(void *ctx, const char *name, const char *value), void *ctx)
+{
+    struct walk w = {.each = each, .ctx = ctx};
+    MHD_get_connection_values(r->conn, MHD_GET_ARGUMENT_KIND, give_one, &w);
+}
+
 bool am_req_int(struct am_req *r, const char *name, int64_t min, int64_t max, int64_t def, int64_t *ret,
                 int *ret_queued)
 {
@@ -230,7 +248,7 @@ static enum MHD_Result parse_body_and_answer(struct am_req *r)
         return (enum MHD_Result)am_reply_problem(r, AM_E_TOO_LARGE,
                                                  "the body is larger than %llu bytes (limits.body_bytes)",
                                                  (unsigned long long)r->srv->cfg->body_bytes);
-    if (r->route->body & AM_BODY_JSON) {
+    if (r->route->body & AM_BODY_JSON || (r->route->body & AM_BODY_MAYBE && r->body.len > 0)) {
         json_error_t e;
         r->json = json_loadb(r->body.data ? r->body.data : "", r->body.len, JSON_REJECT_DUPLICATES, &e);
         if (!r->json)

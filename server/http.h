@@ -37,7 +37,8 @@ struct am_server {
     char *openapi; /* the document, as text */
     struct MHD_Daemon *mhd;
     struct am_streams *streams;
-    char url[256]; /* http://127.0.0.1:8420, as bound */
+    char url[256];    /* http://127.0.0.1:8420, as bound */
+    char kernels[16]; /* the set that workers compute with */
     int64_t started_at;
     struct am_flight flight;
     atomic_bool draining;
@@ -87,6 +88,8 @@ struct am_req {
 
 /* A query parameter, percent-decoded, or NULL. The text lives as long as the request. */
 const char *am_req_query(struct am_req *r, const char *name);
+/* Every query parameter as it came, names as they were written, values decoded; a negative return ends the walk. */
+void am_req_query_each(struct am_req *r, int (*each)(void *ctx, const char *name, const char *value), void *ctx);
 const char *am_req_header(struct am_req *r, const char *name);
 /* The integer query parameter, `def` when absent; false: out of [min, max] or no number, and an answer was queued. */
 bool am_req_int(struct am_req *r, const char *name, int64_t min, int64_t max, int64_t def, int64_t *ret,

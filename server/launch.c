@@ -211,6 +211,7 @@ static json_t *recipe_of(const json_t *resolved)
     size_t i;
     json_object_del(r, "threads");
     json_object_del(r, "donor");
+    json_object_set_new(r, "kernels", json_null()); /* every set gives the same bytes */
     json_object_del(json_object_get(r, "options"), "threads");
     json_array_foreach(json_object_get(r, "inputs"), i, in)
     {
@@ -274,7 +275,8 @@ static int put_run(struct builder *b, const struct am_claim *job)
     json_int_t donor = json_integer_value(json_object_get(r, "donor"));
     json_auto_t *inputs = json_array(), *donor_files = json_array(), *recipe = recipe_of(r);
     json_auto_t *options = json_deep_copy(json_object_get(r, "options"));
-    const char *model = json_string_value(json_object_get(job->publish, "model"));
+    const char *to = json_string_value(json_object_get(job->publish, "model")),
+               *model = to ? to : json_string_value(json_object_get(job->publish, "card")); /* it publishes nothing */
     size_t i;
     if (!json_is_integer(threads) || json_integer_value(threads) < 1 || json_integer_value(threads) > 1024 ||
         !options || !model)

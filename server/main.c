@@ -5,6 +5,7 @@
 #include "core/base/clock.h"
 #include "core/base/sys.h"
 #include "core/base/text.h"
+#include "server/api/planner.h"
 #include "server/apidoc.h"
 #include "server/background.h"
 #include "server/control.h"
@@ -138,6 +139,7 @@ static int start(struct daemon *d, char *why, size_t cap)
     snprintf(why, cap, "the embedded description of the methods cannot be read (a faulty build)");
     AM_TRY(am_table_load(&s->table, (const char *)am_registry_json, am_registry_json_len));
     AM_TRY(am_registry_check(worker, s->table.sha256, why, cap));
+    AM_TRY(am_registry_kernels(worker, s->kernels, sizeof s->kernels, why, cap));
     AM_TRY(open_store(d, why, cap));
     snprintf(why, cap, "out of memory");
     s->openapi = am_openapi(&s->table);
@@ -145,6 +147,7 @@ static int start(struct daemon *d, char *why, size_t cap)
     s->streams = s->engine ? am_streams_new(s->store, s->engine, d->cfg.streams) : NULL;
     if (!s->openapi || !s->streams)
         return -AM_E_OUT_OF_MEMORY;
+    am_engine_planner(s->engine, am_plan_waited, s);
     return am_http_start(s, why, cap);
 }
 

@@ -12,6 +12,7 @@ enum { /* am_route.body, as bits */
        AM_BODY_JSON = 1,
        AM_IDEM = 2,       /* honours Idempotency-Key */
        AM_IF_MATCH = 4,   /* refuses to work without If-Match (am_req_if_match) */
+       AM_BODY_MAYBE = 8, /* JSON, when there is a body at all */
        AM_BODY_FORM = 64, /* a form, or JSON; the handler reads r->body */
        AM_HUB = 128       /* of the Hub's protocol: unknown query parameters are ignored, off with hub.enabled=false */
 };
@@ -26,7 +27,7 @@ struct am_route {
     const char *schema;  /* name under #/components/schemas of the good answer, or NULL: not JSON */
     const char *group;   /* heading in api.md */
     const char *doc;     /* one line */
-    const char *request; /* AM_BODY_JSON: name of the body's schema */
+    const char *request; /* AM_BODY_JSON, AM_BODY_MAYBE: name of the body's schema */
 };
 
 extern const struct am_route am_routes[]; /* ended by an empty entry */

@@ -104,8 +104,8 @@ static const struct {
      "plan:@JobPlan? "
      "result:@JobResult/@GcResult/@VerifyResult/@BackupResult/@CheckResult/@RetentionResult/@PurgeResult/"
      "@ExportResult? error:@JobError? warnings:[@Warning] "
-     "created_by:text metadata:object trace_id:text links:{text}"},
-    {"JobReason", NULL, "code:text not_before?:time cause?:text detail?:text"},
+     "retry_of:text? rerun_of:text? archived:bool created_by:text metadata:{text} trace_id:text links:{text}"},
+    {"JobReason", NULL, "code:text not_before?:time cause?:text detail?:text job?:text"},
     {"Progress", NULL,
      "phase:text done:int total:int unit:text bytes_done:int bytes_total:int bytes_per_second:int? eta_seconds:int? "
      "updated_at:time"},
@@ -115,9 +115,11 @@ static const struct {
     {"PlanOutput", NULL, "files:[@PlanFile] dtype:text?"},
     {"PlanFile", NULL, "path:text bytes:int"},
     {"JobResult", NULL,
-     "version:@ResultVersion published:bool detached_reason:text? expires_at:time? refs:[@ResultRef] reports:[text] "
+     "version:@ResultVersion? published:bool detached_reason:text? expires_at:time? refs:[@ResultRef] reports:[text] "
      "decision:object? dataset:object? state:@ResultState new_bytes:int reused_from:text? reproduced:bool? "
+     "reproduction:@Reproduction? "
      "measured:@Measured"},
+    {"Reproduction", NULL, "files:int differ:list left_out:list kernels:object reason:text?"},
     {"ResultVersion", NULL, "model:text commit:commit number:int?"},
     {"ResultRef", NULL, "ref:text from:commit? to:commit"},
     {"ResultState", NULL, "files:[text] rows:int"},
@@ -367,6 +369,28 @@ static json_t *rollback_request(void)
                       0, NULL);
 }
 
+static json_t *job_patch(void)
+{
+    return json_loads("{\"type\":\"object\",\"additionalProperties\":false,\"minProperties\":1,\"properties\":{"
+                      "\"priority\":{\"type\":\"integer\",\"minimum\":0,\"maximum\":100},"
+                      "\"metadata\":{\"type\":\"object\",\"additionalProperties\":{\"type\":\"string\"}},"
+                      "\"archived\":{\"type\":\"boolean\"}}}",
+                      0, NULL);
+}
+
+static const char publish_schema[] =
+    "{\"type\":\"object\",\"additionalProperties\":false,\"properties\":{"
+    "\"model\":{\"type\":\"string\"},\"branch\":{\"type\":\"string\",\"default\":\"main\"},\"message\":{\"type\":"
+    "\"string\"},"
+    "\"tags\":{\"type\":\"array\",\"items\":{\"type\":\"string\"}},\"if_head\":{\"type\":\"string\"},"
+    "\"on_conflict\":{\"enum\":[\"append\",\"detach\",\"fail\"]}}}";
+
+static json_t *rerun_request(void)
+{
+    return json_pack("{s:s, s:b, s:{s:o}}", "type", "object", "additionalProperties", 0, "properties", "publish",
+                     json_loads(publish_schema, 0, NULL));
+}
+
 json_t *am_schemas(void)
 {
     json_t *all = json_object();
@@ -394,17 +418,24 @@ json_t *am_schemas(void)
     json_object_set_new(all, "RollbackRequest", rollback_request());
     json_object_set_new(all, "ModelPatch", model_patch());
     json_object_set_new(all, "VersionPatch", version_patch());
+    json_object_set_new(all, "JobPatch", job_patch());
+    json_object_set_new(all, "RerunRequest", rerun_request());
     return all;
 }
 
-#define VERSION "{\"type\":\"string\",\"description\":\"namespace/name@rev\"}"
+#define MADE                                                                                                           \
+    "{\"type\":\"object\",\"additionalProperties\":false,\"required\":[\"job\"],\"properties\":{\"job\":{\"type\":"    \
+    "\"string\",\"pattern\":\"^job_[0-9a-f]{32}$\"}},\"description\":\"what that job makes\"}"
+#define VERSION "{\"oneOf\":[{\"type\":\"string\",\"description\":\"namespace/name@rev\"}," MADE "]}"
 #define OLD_BASE                                                                                                       \
-    "{\"type\":\"string\",\"description\":\"namespace/name@rev; port: the base that this model was tuned from\"}"
+    "{\"oneOf\":[{\"type\":\"string\",\"description\":\"namespace/name@rev; port: the base that this model was tuned " \
+    "from\"}," MADE "]}"
 static const char *inputs_of(const char *type)
 {
     if (am_streq(type, "merge"))
         return "{\"type\":\"object\",\"additionalProperties\":false,\"required\":[\"models\"],\"properties\":{"
-               "\"base\":" VERSION ",\"models\":{\"type\":\"array\",\"minItems\":1,\"items\":{\"oneOf\":[" VERSION
+               "\"base\":" VERSION ",\"models\":{\"type\":\"array\",\"minItems\":1,\"items\":{\"oneOf\":["
+               "{\"type\":\"string\",\"description\":\"namespace/name@rev\"}," MADE
                ",{\"type\":\"object\",\"additionalProperties\":false,\"required\":[\"version\"],\"properties\":{"
                "\"version\":" VERSION ",\"base\":" OLD_BASE ",\"params\":{\"type\":\"object\"}}}]}}}}";
     if (am_streq(type, "unlearn"))
@@ -424,7 +455,7 @@ static const char common[] =
     "\"default\":5000000000},"
     "\"max_attempts\":{\"type\":\"integer\",\"minimum\":1,\"maximum\":10},"
     "\"time_limit_seconds\":{\"type\":\"integer\",\"minimum\":1,\"maximum\":31622400},"
-    "\"not_before\":{\"type\":\"string\",\"format\":\"date-time\"}}},"
+    "\"not_before\":{\"type\":\"string\",\"format\":\"date-time\"},\"reuse\":{\"type\":\"boolean\"}}},"
     "\"publish\":{\"type\":\"object\",\"additionalProperties\":false,\"properties\":{"
     "\"model\":{\"type\":\"string\"},\"branch\":{\"type\":\"string\",\"default\":\"main\"},\"message\":{\"type\":"
     "\"string\"},"

@@ -6,6 +6,7 @@
  */
 #include "storage/lineage.h"
 #include "storage/db.h"
+#include "storage/models.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -154,4 +155,13 @@ int am_lineage_walk(struct am_db *db, int64_t root, unsigned ways, int depth, in
         AM_TRY(tell_edges(&w, w.id[i], edge, ctx));
     *ret_truncated = w.truncated;
     return 0;
+}
+
+int am_edges_trust(struct am_db *db, int64_t child, int64_t of)
+{
+    return am_db_exec(
+        db,
+        "UPDATE edge SET trust = (SELECT o.trust FROM edge o WHERE o.child = ?2 AND o.parent = edge.parent"
+        " AND o.role = edge.role) WHERE child = ?1",
+        "ii", child, of);
 }

@@ -181,6 +181,8 @@ struct am_version_new {
  * A file whose content the store has already takes that layout, whatever spans it names.
  */
 int am_version_insert(struct am_db *db, const struct am_version_new *v, int64_t *ret_id, char *ret_commit);
+/* The edges of `child` take the trust that the same edges of another version have. */
+int am_edges_trust(struct am_db *db, int64_t child, int64_t of);
 int am_layout_find(struct am_db *db, const char *sha256, int64_t *ret_layout); /* 0 when none */
 /* Tensor rows belong to a layout, which must exist; nothing is done when they are known already. */
 int am_tensors_insert(struct am_db *db, const char *sha256, const struct am_tensor_new *t, size_t n);

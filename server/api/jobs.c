@@ -46,14 +46,20 @@ static json_t *links_json(const char *uid)
                      "cancel", cancel);
 }
 
-/* Why a queued job does not run: {"code"} with the time it waits for, and of a job that ran before what ended it then.
- */
+/* Why a queued job does not run: {"code"} with the job or the time it waits for, and of a job that ran before what
+   ended it then. */
 static json_t *reason_json(const struct am_job_row *j)
 {
     json_t *before = j->requeued ? am_json_stored(j->requeued) : NULL;
     if (j->state != AM_QUEUED)
         return json_null();
-    json_t *o = json_pack("{s:s}", "code", before ? "requeued" : j->not_before ? "not_before" : "waiting_for_slot");
+    json_t *o = json_pack("{s:s}", "code",
+                          j->waits_for    ? "waiting_for_job"
+                          : before        ? "requeued"
+                          : j->not_before ? "not_before"
+                                          : "waiting_for_slot");
+    if (j->waits_for)
+        json_object_set_new(o, "job", json_string(j->waits_for));
     if (j->not_before)
         json_object_set_new(o, "not_before", am_json_time(j->not_before));
     if (json_object_get(before, "code")) { /* a failure of the worker; a restart has none */
@@ -86,6 +92,9 @@ static json_t *job_json(const struct am_job_row *j, struct am_engine *engine, in
     json_object_set_new(o, "result", am_json_stored(j->result));
     json_object_set_new(o, "error", am_json_stored(j->error));
     json_object_set_new(o, "warnings", j->warnings ? am_json_stored(j->warnings) : json_array());
+    json_object_set_new(o, "retry_of", j->retry_of ? json_string(j->retry_of) : json_null());
+    json_object_set_new(o, "rerun_of", j->rerun_of ? json_string(j->rerun_of) : json_null());
+    json_object_set_new(o, "archived", json_boolean(j->archived));
     json_object_set_new(o, "created_by", json_string(j->created_by));
     json_object_set_new(o, "metadata", am_json_stored(j->metadata));
     am_trace_id(j->traceparent, j->uid, trace);
@@ -180,16 +189,10 @@ int am_api_jobs(struct am_req *r)
     int queued = MHD_NO;
     if (!am_req_int(r, "limit", 1, 100, 20, &limit, &queued))
         return queued;
-    const char *status = am_req_query(r, "status");
-    struct am_job_filter f = {.type = am_req_query(r, "type"),
-                              .method = am_req_query(r, "method"),
-                              .model = am_req_query(r, "model"),
-                              .after = am_req_query(r, "after"),
-                              .state = status ? am_state_parse(status) : -1,
-                              .limit = (int)limit + 1};
-    if (status && f.state < 0)
-        return am_reply_fault(r, AM_E_INVALID_REQUEST, "?status",
-                              "status must be queued, running, cancelling, succeeded, failed or cancelled");
+    struct am_job_filter f = {.limit = (int)limit + 1};
+    char keys[AM_JOB_KEYS];
+    if (!am_job_filter_read(r, &f, keys, &queued))
+        return queued;
     struct am_db *db = am_reader(r, &queued);
     if (!db)
         return queued;

@@ -3,6 +3,7 @@
  * are joined, the target and the room are looked at. Everything that can be known now is told now.
  */
 #include "core/base/text.h"
+#include "core/table/recipe.h"
 #include "server/api/api.h"
 #include "server/api/submit.h"
 #include "server/space.h"
@@ -81,7 +82,11 @@ static int pin_inputs(struct am_submit *s)
     for (size_t i = 0; i < s->body.inputs; i++) {
         struct am_pinned *p = &s->in[i];
         const char *why;
-        if (!s->body.input[i].ref || am_ref_split(s->body.input[i].ref, &p->model, &p->rev, &why) < 0)
+        if (s->body.input[i].job) {
+            AM_TRY(am_submit_input_job(s, &s->body.input[i], p));
+            if (!p->model || !p->rev)
+                continue;
+        } else if (!s->body.input[i].ref || am_ref_split(s->body.input[i].ref, &p->model, &p->rev, &why) < 0)
             continue; /* the body check has said so */
         int rc = am_rev_resolve(s->db, p->model, p->rev, &p->version, NULL);
         if (rc == 0)
@@ -314,17 +319,21 @@ static int look_up(struct am_submit *s)
     int64_t asked = json_integer_value(json_object_get(s->body.options, "threads"));
     s->threads = asked > 0 ? (unsigned)asked : (unsigned)s->r->srv->cfg->workers_threads;
     AM_TRY(pin_inputs(s));
-    if (s->body.row && yardstick(s))
+    if (s->body.row && !s->waits && yardstick(s))
         AM_TRY(make_plan(s));
-    s->to_model = s->body.publish_model ? s->body.publish_model : has_donor(s) ? s->in[s->body.donor].model : NULL;
-    if (has_target(s))
+    s->to_model = s->body.publish_model ? s->body.publish_model
+                  : s->body.inputs > 0  ? s->in[s->body.donor].model
+                                        : NULL;
+    if (has_target(s) && !s->silent)
         AM_TRY(check_target(s));
     return 0;
 }
 
 int am_submit_prepare(struct am_submit *s)
 {
-    int rc = am_body_check(&s->body, s->r->json, &s->r->srv->table, &s->faults);
+    if (am_recipe_is(s->r->json))
+        AM_TRY(am_recipe_begin(s));
+    int rc = am_body_check(&s->body, s->from_recipe ? s->from_recipe : s->r->json, &s->r->srv->table, &s->faults);
     if (rc < 0 && s->faults.n == 0)
         return rc;
     AM_TRY(am_snapshot_begin(s->db));
@@ -333,7 +342,12 @@ int am_submit_prepare(struct am_submit *s)
     AM_TRY(rc);
     if (s->planned)
         check_room(s);
-    return s->faults.n ? 0 : am_submit_digest(s);
+    if (s->from_recipe)
+        am_recipe_pointers(&s->faults, &s->body);
+    if (s->faults.n || s->waits)
+        return 0;
+    AM_TRY(am_submit_digest(s));
+    return s->from_recipe ? am_recipe_compare(s) : 0;
 }
 
 void am_submit_done(struct am_submit *s)
@@ -343,6 +357,9 @@ void am_submit_done(struct am_submit *s)
         free(s->in[i].rev);
     }
     free(s->in);
+    json_decref(s->warnings);
+    json_decref(s->from_recipe);
+    am_made_done(&s->original);
     am_plan_done(&s->plan);
     am_body_done(&s->body);
     am_faults_done(&s->faults);

@@ -366,6 +366,11 @@ def problem(answer, status, code):
     return doc
 
 
+def computed(options):
+    """Tests that compare results compute each of them; what is reused on purpose is test_rerun.py's."""
+    return {"reuse": False, **options}
+
+
 def merge(method, models, into, base=None, params=None, **options):
     """The body of a merge job; models: [(version, {per-input parameters})]."""
     inputs = {"models": [{"version": v, "params": p} if p else v for v, p in models]}
@@ -376,7 +381,7 @@ def merge(method, models, into, base=None, params=None, **options):
         "method": method,
         "inputs": inputs,
         "params": params or {},
-        "options": options,
+        "options": computed(options),
         "publish": {"model": into},
     }
 
@@ -387,7 +392,7 @@ def negation(model, version, base, lam, into, **options):
         "method": "task_negation",
         "inputs": {"model": model, "task": {"version": version, "base": base}},
         "params": {"lambda": lam},
-        "options": options,
+        "options": computed(options),
         "publish": {"model": into},
     }
 
@@ -398,7 +403,7 @@ def sparsify(model, into, params, **options):
         "method": "sparsify",
         "inputs": {"model": model},
         "params": params,
-        "options": options,
+        "options": computed(options),
         "publish": {"model": into},
     }
 
