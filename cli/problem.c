@@ -19,6 +19,7 @@ static const struct remedy remedies[] = {
     {"unknown-member", "leave it out or correct its name; api.md and amend methods TYPE/METHOD list what there is"},
     {"forbidden", "ask for a token with more rights: amend context set NAME --token-file FILE"},
     {"origin-refused", "leave the Origin header out: amend sends none by itself"},
+    {"not-acceptable", "ask for a form that the answer names: amend api -H 'Accept: application/json' ..."},
     {"method-not-allowed", "see the routes: amend api GET /v1/openapi.json"},
     {"unsupported-media-type", "send JSON: amend api sets the type by itself"},
     {"range-not-satisfiable", "ask for a range inside the file: amend model files MODEL@REV tells sizes"},

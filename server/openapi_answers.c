@@ -16,7 +16,7 @@
 #define PLAN                                                                                                           \
     "not-found revision-not-found conflict precondition-failed invalid-params unknown-method shape-mismatch "          \
     "dtype-unsupported architecture-mismatch missing-input insufficient-memory unsupported-format "                    \
-    "malformed-safetensors store-damaged insufficient-disk"
+    "malformed-safetensors store-damaged insufficient-disk dependency-failed version-gone"
 static const struct {
     const char *method, *pattern; /* its end */
     const char *codes;
@@ -29,6 +29,9 @@ static const struct {
     {"POST", "/verify", "not-found revision-not-found queue-full"},
     {"POST", "/v1/jobs", PLAN " queue-full"},
     {"POST", "/v1/plans", "queue-full"},
+    {"POST", "/retry", PLAN " queue-full"},
+    {"POST", "/rerun", PLAN " queue-full"},
+    {"PATCH", "/v1/jobs/{id}", "not-found conflict invalid-params precondition-failed precondition-required"},
     {"GET", "/versions", "not-found revision-not-found"},
     {"GET", "/api/models", "not-found"},
     {"GET", "/diff", "not-found revision-not-found payload-too-large"},
@@ -77,11 +80,13 @@ static bool reads(const struct am_route *row)
 
 bool am_openapi_has_etag(const struct am_route *row)
 {
-    if (!reads(row) || row->status != 200 || !strchr(row->pattern, '{'))
+    bool hub = row->body & AM_HUB && !am_ends(row->pattern, "/resolve/{rev}/{path+}");
+    if (!reads(row) || row->status != 200 || !strchr(row->pattern, '{') || hub)
         return false;
     if (!row->schema)
         return am_ends(row->pattern, "/content") || am_ends(row->pattern, "/{path+}");
-    return !am_ends(row->schema, "List") && !am_streq(row->schema, "Lineage") && !am_streq(row->schema, "JsonSchema");
+    return !am_ends(row->schema, "List") && !am_streq(row->schema, "Lineage") && !am_streq(row->schema, "Diff") &&
+           !am_streq(row->schema, "JsonSchema");
 }
 
 /* ---- headers ---- */

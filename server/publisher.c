@@ -412,9 +412,7 @@ static int conclude(struct publication *p)
 
 static int compare(struct publication *p)
 {
-    const char *card = wish(p, "card");
     const struct am_comparison c = {.with = json_object_get(p->in->job->publish, "compare"),
-                                    .model = card ? card : wish(p, "model"),
                                     .kernels = p->in->kernels,
                                     .file = p->file,
                                     .files = p->files};

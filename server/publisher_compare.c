@@ -1,6 +1,6 @@
 /*
- * publisher_compare.c - see publisher_compare.h. Two files name what they belong to: the card (README.md) its model and
- * amend.json the program. Where those differ by the request itself, the file is left out and that is said.
+ * publisher_compare.c - see publisher_compare.h. amend.json names the program that computed: where that is another one
+ * now, the file is left out and that is said.
  */
 #include "server/publisher_compare.h"
 
@@ -16,7 +16,7 @@ struct compare {
     const struct am_comparison *in;
     json_t *differ, *left_out;
     int64_t files, differs;
-    bool other_model, other_program;
+    bool other_program;
 };
 
 static const char *text_of(const json_t *o, const char *name)
@@ -26,7 +26,7 @@ static const char *text_of(const json_t *o, const char *name)
 
 static bool leave_out(struct compare *c, const char *path)
 {
-    bool out = (c->other_model && am_streq(path, "README.md")) || (c->other_program && am_streq(path, "amend.json"));
+    bool out = c->other_program && am_streq(path, "amend.json");
     if (out)
         json_array_append_new(c->left_out, json_string(path));
     return out;
@@ -97,7 +97,6 @@ int am_publisher_compare(struct am_db *db, const struct am_comparison *in, json_
     json_auto_t *differs = json_array(), *left_out = json_array();
     struct compare c = {.in = in, .differ = differs, .left_out = left_out};
     int64_t version = 0;
-    c.other_model = !am_streq(model, in->model);
     c.other_program = program && !am_streq(program, "amendd " AM_VERSION);
     bool gone = !model || !commit || am_rev_resolve(db, model, commit, &version, NULL) < 0;
     int rc = gone ? 0 : am_file_list(db, version, take_file, &c);

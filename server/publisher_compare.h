@@ -10,8 +10,8 @@
 #include <jansson.h>
 
 struct am_comparison {
-    const json_t *with;          /* publish.compare of the job: {"job","model","commit","kernels","program",...} */
-    const char *model, *kernels; /* of the result: the model that its card names; the set that computed it */
+    const json_t *with;  /* publish.compare of the job: {"job","model","commit","kernels","program",...} */
+    const char *kernels; /* the set that computed the result */
     const struct am_file_new *file;
     size_t files;
 };

@@ -119,7 +119,11 @@ static const struct {
      "decision:object? dataset:object? state:@ResultState new_bytes:int reused_from:text? reproduced:bool? "
      "reproduction:@Reproduction? "
      "measured:@Measured"},
-    {"Reproduction", NULL, "files:int differ:list left_out:list kernels:object reason:text?"},
+    {"Reproduction", NULL,
+     "job:text? version:@ReproducedVersion files:int differ:list differ_total:int left_out:list "
+     "kernels:@ReproducedWith reason:text?"},
+    {"ReproducedVersion", NULL, "model:text? commit:commit?"},
+    {"ReproducedWith", NULL, "then:text? now:text?"},
     {"ResultVersion", NULL, "model:text commit:commit number:int?"},
     {"ResultRef", NULL, "ref:text from:commit? to:commit"},
     {"ResultState", NULL, "files:[text] rows:int"},
@@ -142,7 +146,7 @@ static const struct {
     {"ExportResult", NULL, "kind:export| model:text commit:commit path:text files:int bytes:int replaced:bool"},
     {"JobError", NULL,
      "type:text title:text status?:int code:text detail:text phase?:text? tensor?:text? attempt?:int retryable:bool "
-     "errors?:[@Fault]"},
+     "errors?:[@Fault] job?:text"},
     {"Plan", "plan",
      "ok:bool spec_sha256:sha256? resolved:@Recipe? tensors:int? read_bytes:int? write_bytes:int? shared_bytes:int? "
      "peak_memory_bytes:int? disk_bytes:int? seconds_estimate:int? cached:object? output:@PlanOutput? "
@@ -168,7 +172,7 @@ static const struct {
     {"HubValidation", NULL, "errors:list warnings:list"},
     {"HubNothing", NULL, ""},
     {"HubCard", NULL, "content:text"},
-    {"HubPaths", NULL, "paths:list"},
+    {"HubPaths", NULL, "paths:[text]"},
     {"Problem", NULL,
      "type:text title:text status:int code:text detail:text instance:text request_id:text retryable:bool "
      "errors:[@Fault] "

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import reference as ref
-from harness import BUILD, amend, merge
+from harness import BUILD, REPO, amend, merge
 
 
 @pytest.fixture(scope="module")
@@ -206,7 +206,7 @@ def test_yaml_numbers_stay_numbers(fake):
 def test_data_and_notes_are_apart(cli):
     done = amend(cli, "merge", "linear", "f/one,weight=1", "--into", "f/apart", "--wait", expect=None)
     assert done.returncode == 0 and len(done.stdout.splitlines()) == 1 and "succeeded" in done.stderr
-    done = amend(cli, "merge", "linear", "f/one,weight=1", "--into", "f/apart", "--wait", "--quiet", expect=None)
+    done = amend(cli, "merge", "linear", "f/one,weight=1", "--into", "f/apart", "--wait", "--quiet", "--no-reuse", expect=None)
     assert done.returncode == 0 and done.stderr == "" and done.stdout.startswith("f/apart@v2 ")
 
 
@@ -304,8 +304,8 @@ def test_exit_codes(cli, roots, code, args):
 def test_every_problem_code_has_a_fix(cli):
     """A peer that answers with each code that the daemon knows: the client names something to do."""
     codes = [p["code"] for p in cli.ok("/v1/problems")["data"]]
-    source = open("cli/problem.c").read()
-    assert len(codes) > 30 and not [c for c in codes if f'{{"{c}", "' not in source]
+    source = (REPO / "cli/problem.c").read_text()
+    assert len(codes) > 30 and not [c for c in codes if not re.search(rf'\{{"{c}",\s+"', source)]
 
 
 class Cutter:

@@ -148,10 +148,10 @@ def test_answers_are_as_described(client, roots):
     client.wait(uid)
     problem(client.post(f"/v1/jobs/{uid}/cancel"), 409, "job-terminal")
     values = {"ns": "schema", "name": "m", "rev": "main", "path": "model.safetensors", "id": uid}
-    values |= {"type": "merge", "method": "linear", "slug": "conflict", "schema": "Job.json"}
+    values |= {"type": "merge", "method": "linear", "slug": "conflict", "schema": "Job.json", "ref": "main"}
     for path, operations in client.ok("/v1/openapi.json")["paths"].items():
         url = re.sub(r"\{(\w+)\}", lambda m: seg(values[m[1]]), path)
-        if "get" in operations:
+        if "get" in operations and not path.endswith("/stream"):  # those do not end (test_events.py)
             answer = client.get(url)
             assert answer.status_code == 200, (url, answer.text)
             if "304" in operations["get"]["responses"]:
