@@ -5,6 +5,7 @@
 #   make check      all tests, a few minutes on 2 cores; make check-full has more of each; parts alone: make lint unit service
 #   make deps       what a bare Debian 12 with git and make lacks, by apt (asks first; YES=1, or root with CI=true, do not)
 #   make docs       the generated blocks of api.md
+#   make man        the manual pages build/man/amend.1 and amendd.8
 #   make bench      measurements, as ratios (bench/README.md); make bench-kernels: the kernels alone, a minute
 #   make fuzz       each fuzz target for FUZZ_SECONDS (600)
 #   make install uninstall clean
@@ -30,6 +31,10 @@ unitdir ?= $(prefix)/lib/systemd/system
 sysusersdir ?= $(prefix)/lib/sysusers.d
 tmpfilesdir ?= $(prefix)/lib/tmpfiles.d
 docdir ?= $(prefix)/share/doc/amend
+mandir ?= $(prefix)/share/man
+bashcompdir ?= $(prefix)/share/bash-completion/completions
+zshcompdir ?= $(prefix)/share/zsh/site-functions
+fishcompdir ?= $(prefix)/share/fish/vendor_completions.d
 
 CC = gcc
 OPT ?= -O2
@@ -74,7 +79,7 @@ TABLE := $(call src,core/table)
 STORAGE := $(call src,storage)
 SERVER := $(call src,server server/api)
 WORKER := $(call src,worker)
-CLI := $(call src,cli)
+CLI := $(call src,cli) $(wildcard core/tensor/st_*.c) core/tensor/dtype.c
 
 PROGRAMS := $(B)/amendd $(B)/amend-worker $(B)/amend
 all: $(PROGRAMS)
@@ -150,7 +155,22 @@ demo: deps-present
 docs: $(B)/amendd
 	tools/update-docs $<
 
-install: all
+# The manual pages and completions come from the same tables as --help.
+MAN := $(B)/man/amend.1 $(B)/man/amendd.8
+COMPLETION := $(B)/completion/amend $(B)/completion/_amend $(B)/completion/amend.fish
+.PHONY: man
+man: $(MAN) $(COMPLETION)
+$(B)/man/amend.1: $(B)/amend
+	@mkdir -p $(@D)
+	$< __man > $@
+$(B)/man/amendd.8: $(B)/amendd
+	@mkdir -p $(@D)
+	$< --dump-man > $@
+$(B)/completion/amend $(B)/completion/_amend $(B)/completion/amend.fish: $(B)/amend
+	@mkdir -p $(@D)
+	$< completion $(if $(filter amend,$(@F)),bash,$(if $(filter _amend,$(@F)),zsh,fish)) > $@
+
+install: all man
 	install -d $(addprefix $(DESTDIR),$(bindir) $(libexecdir) $(unitdir) $(sysusersdir) $(tmpfilesdir) $(sysconfdir)/amendd $(docdir))
 	install -m 755 $(B)/amendd $(B)/amend $(DESTDIR)$(bindir)
 	install -m 755 $(B)/amend-worker $(DESTDIR)$(libexecdir)
@@ -159,10 +179,19 @@ install: all
 	install -m 644 systemd/amendd.sysusers $(DESTDIR)$(sysusersdir)/amendd.conf
 	install -m 644 systemd/amendd.tmpfiles $(DESTDIR)$(tmpfilesdir)/amendd.conf
 	test -e $(DESTDIR)$(sysconfdir)/amendd/amendd.env || install -m 640 systemd/amendd.env $(DESTDIR)$(sysconfdir)/amendd/amendd.env
+	install -d $(addprefix $(DESTDIR),$(mandir)/man1 $(mandir)/man8 $(bashcompdir) $(zshcompdir) $(fishcompdir))
+	install -m 644 $(B)/man/amend.1 $(DESTDIR)$(mandir)/man1
+	install -m 644 $(B)/man/amendd.8 $(DESTDIR)$(mandir)/man8
+	install -m 644 $(B)/completion/amend $(DESTDIR)$(bashcompdir)
+	install -m 644 $(B)/completion/_amend $(DESTDIR)$(zshcompdir)
+	install -m 644 $(B)/completion/amend.fish $(DESTDIR)$(fishcompdir)
 	install -m 644 README.md ARCHITECTURE.md api.md LICENSE $(DESTDIR)$(docdir)
+	install -m 644 -D -t $(DESTDIR)$(docdir)/docs docs/*
 uninstall:
 	rm -f $(addprefix $(DESTDIR)$(bindir)/,amendd amend) $(DESTDIR)$(libexecdir)/amend-worker $(DESTDIR)$(unitdir)/amendd.service \
-	    $(DESTDIR)$(sysusersdir)/amendd.conf $(DESTDIR)$(tmpfilesdir)/amendd.conf
+	    $(DESTDIR)$(sysusersdir)/amendd.conf $(DESTDIR)$(tmpfilesdir)/amendd.conf \
+	    $(DESTDIR)$(mandir)/man1/amend.1 $(DESTDIR)$(mandir)/man8/amendd.8 \
+	    $(DESTDIR)$(bashcompdir)/amend $(DESTDIR)$(zshcompdir)/_amend $(DESTDIR)$(fishcompdir)/amend.fish
 	rm -rf $(DESTDIR)$(docdir)
 
 clean:

@@ -37,12 +37,21 @@ struct am_http;
 struct am_command;
 
 struct am_cli {
-    char *endpoint; /* no final slash */
+    char *endpoint; /* no final slash; NULL for commands that ask no daemon */
     const char *endpoint_from;
     enum am_out out;
     bool quiet, help;
     bool out_tty, err_tty, out_color, err_color, utf8;
     double timeout; /* seconds that --wait may take; 0 = no limit */
+    /* Forms of AM_OUT_JSON: am_print_json() and am_print_list() honour them, so that no command has to. */
+    bool yaml;
+    const char *fields, *jq; /* --json: the members to print, --jq: an expression; or NULL */
+    bool wide;               /* tables and rows show the columns marked '+' too */
+    int *late;               /* where an exit code goes of what fails while it prints */
+    const char *context;     /* --context, or NULL */
+    char *ns;                /* the namespace of names without one, or NULL */
+    char *token;             /* sent as Authorization: Bearer, or NULL */
+    const char *token_from;
     struct am_http *http;
     const struct am_command *cmd; /* the one that runs */
     const char *method;           /* the one that merge, unlearn or edit was given; or NULL */

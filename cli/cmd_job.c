@@ -1,12 +1,14 @@
 /*
- * cmd_job.c - amend job submit, list, get, watch, cancel, logs.
+ * cmd_job.c - amend job submit, list, get, watch, cancel.
  */
 #include "cli/commands.h"
+#include "cli/conf.h"
 #include "cli/http.h"
 #include "cli/job.h"
 #include "cli/opt.h"
 #include "cli/out.h"
 #include "cli/read.h"
+#include "cli/watch.h"
 #include "core/base/text.h"
 
 #include <stdio.h>
@@ -49,36 +51,37 @@ static void put_row(struct am_grid *g, const json_t *job)
         am_grid_put(g, NULL);
     am_grid_time(g, am_js_text(job, "created_at", NULL));
     am_grid_put(g, name ? name : am_js_text(job, "error.code", NULL));
+    am_grid_put(g, am_js_text(job, "spec.publish.model", am_js_text(job, "spec.model", NULL)));
+    am_grid_putf(g, "%lld", (long long)am_js_int(job, "priority", 0));
+    am_grid_putf(g, "%lld", (long long)am_js_int(job, "attempt", 0));
+    am_grid_time(g, am_js_text(job, "started_at", NULL));
+    am_grid_time(g, am_js_text(job, "finished_at", NULL));
+    am_grid_put(g, am_js_text(job, "created_by", NULL));
 }
+
+static const char *const job_head[] = {"JOB",       "METHOD",   "STATUS",   "DONE",      "CREATED", "RESULT", "+MODEL",
+                                       "+PRIORITY", "+ATTEMPT", "+STARTED", "+FINISHED", "+BY",     NULL};
+#define JOB_RIGHT (1u << 3 | 1u << 7 | 1u << 8)
 
 int am_cmd_job_list(struct am_cli *c, int argc, char **argv)
 {
-    static const char *const head[] = {"JOB", "METHOD", "STATUS", "DONE", "CREATED", "RESULT", NULL};
-    static const char *const names[] = {"status", "type", "model"};
-    const char *filter[3] = {NULL, NULL, NULL}, *limit = NULL;
-    uint64_t want = 100;
-    const struct am_opt opts[] = {{"status", 0, &filter[0], NULL},
-                                  {"type", 0, &filter[1], NULL},
-                                  {"model", 0, &filter[2], NULL},
-                                  {"limit", 0, &limit, NULL},
-                                  {0}};
-    int rc = am_opt_parse(c, opts, argc, argv, 0, 0, NULL);
-    if (rc == 0 && limit)
-        rc = am_opt_number(c, "--limit", limit, 1, 100000, &want);
+    bool watch = am_watch_asked(&argc, argv);
+    AM_CLEANUP(am_xfreep) char *path = NULL;
+    size_t want;
+    int rc = am_job_query(c, argc, argv, &path, &want);
     if (rc)
         return rc;
-    AM_CLEANUP(am_xfreep) char *path = am_xdup("/v1/jobs");
-    for (size_t i = 0, n = 0; i < 3; i++) {
-        if (!filter[i])
-            continue;
-        AM_CLEANUP(am_xfreep) char *value = am_url_encoded(filter[i]);
-        char *longer = am_xprintf("%s%c%s=%s", path, n++ ? '&' : '?', names[i], value);
-        free(path);
-        path = longer;
-    }
+    if (watch)
+        return am_watch(c, &(struct am_watch){.path = path,
+                                              .want = want,
+                                              .paged = true,
+                                              .head = job_head,
+                                              .right = JOB_RIGHT,
+                                              .row = put_row,
+                                              .when_empty = "no jobs"});
     AM_CLEANUP(am_jsonp) json_t *list = NULL;
-    rc = am_http_list(c, path, (size_t)want, true, &list);
-    return rc ? rc : am_print_list(c, list, head, 1u << 3, put_row, "no jobs");
+    rc = am_http_list(c, path, want, true, &list);
+    return rc ? rc : am_print_list(c, list, job_head, JOB_RIGHT, put_row, "no jobs");
 }
 
 static void put_inputs(struct am_grid *g, const json_t *job)
@@ -133,13 +136,24 @@ static int one_id(struct am_cli *c, int argc, char **argv, const char **ret)
     return am_opt_parse(c, NULL, argc, argv, 1, 1, ret);
 }
 
+static int ended(const json_t *job)
+{
+    const char *status = am_js_text(job, "status", "");
+    bool bad = am_streq(status, "failed") || am_streq(status, "cancelled");
+    return bad ? AM_EXIT_JOB : am_streq(status, "succeeded") ? 0 : -1;
+}
+
 int am_cmd_job_get(struct am_cli *c, int argc, char **argv)
 {
     const char *id;
+    bool watch = am_watch_asked(&argc, argv);
     int rc = one_id(c, argc, argv, &id);
     if (rc)
         return rc;
     AM_CLEANUP(am_xfreep) char *path = am_url("/v1/jobs", id, NULL);
+    if (watch)
+        return am_watch(
+            c, &(struct am_watch){.path = path, .head = job_head, .row = put_row, .show = show, .ended = ended});
     AM_CLEANUP(am_reply_done) struct am_reply r = {0};
     if ((rc = am_http_get(c, path, &r)))
         return rc;
@@ -173,22 +187,5 @@ int am_cmd_job_cancel(struct am_cli *c, int argc, char **argv)
         am_print_json(c, r.json);
     else
         am_say_note(c, "%s %s", id, am_js_text(r.json, "status", "asked to stop"));
-    return 0;
-}
-
-int am_cmd_job_logs(struct am_cli *c, int argc, char **argv)
-{
-    const char *id;
-    int rc = one_id(c, argc, argv, &id);
-    if (rc)
-        return rc;
-    AM_CLEANUP(am_xfreep) char *path = am_url("/v1/jobs", id, "log", NULL);
-    AM_CLEANUP(am_reply_done) struct am_reply r = {0};
-    struct am_request q = {.verb = "GET", .path = path};
-    if ((rc = am_http_send(c, &q, &r)))
-        return rc;
-    if (r.status != 200 && r.status != 204)
-        return am_problem_say(c, &r);
-    am_print_text(c, r.body, r.len);
     return 0;
 }

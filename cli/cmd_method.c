@@ -85,8 +85,7 @@ static int build_and_send(struct am_cli *c, const json_t *method, int argc, char
         return am_job_plan(c, body);
     if (!s.print_spec)
         return am_job_submit(c, body, s.wait, NULL);
-    AM_CLEANUP(am_xfreep) char *text = am_js_dump(body, true);
-    puts(text);
+    am_print_spec(c, body);
     return 0;
 }
 

@@ -76,7 +76,8 @@ static int read_raw(struct am_cli *c, int argc, char **argv, struct raw *ret)
 
 static int put_answer(struct am_cli *c, const struct am_reply *r)
 {
-    if (r->json && c->out_tty)
+    bool formed = c->yaml || c->fields || c->jq;
+    if (r->json && (c->out_tty || formed) && (r->status < 400 || !formed))
         am_print_json(c, r->json);
     else
         am_print_text(c, r->body, r->len);

@@ -8,11 +8,9 @@
 #include "cli/out.h"
 #include "core/base/text.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 static int report_version(struct am_cli *c, const struct am_reply *r)
 {
@@ -32,22 +30,19 @@ static int report_version(struct am_cli *c, const struct am_reply *r)
 
 int am_cmd_model_register(struct am_cli *c, int argc, char **argv)
 {
-    const char *words[2], *branch = NULL, *message = NULL;
-    const struct am_opt opts[] = {{"branch", 0, &branch, NULL}, {"message", 'm', &message, NULL}, {0}};
+    const char *words[2], *branch = NULL, *message = NULL, *mode = NULL;
+    const struct am_opt opts[] = {
+        {"branch", 0, &branch, NULL}, {"message", 'm', &message, NULL}, {"mode", 0, &mode, NULL}, {0}};
     struct am_ref m;
     int rc = am_opt_parse(c, opts, argc, argv, 2, 2, words);
     if (rc || (rc = am_model_parse(c, words[1], &m)))
         return rc;
-    char here[4096];
-    if (words[0][0] != '/' && !getcwd(here, sizeof here)) {
-        am_say_error(c, "give the directory as an absolute path", "the present directory has no name: %s",
-                     strerror(errno));
+    AM_CLEANUP(am_xfreep) char *dir = am_dir_absolute(c, words[0]);
+    if (!dir)
         return AM_EXIT_ERROR;
-    }
-    /* The daemon reads it, so the name must hold without our present directory. */
-    AM_CLEANUP(am_xfreep) char *dir = words[0][0] == '/' ? am_xdup(words[0]) : am_xprintf("%s/%s", here, words[0]);
     AM_CLEANUP(am_jsonp)
-    json_t *body = json_pack("{s:{s:s},s:s*,s:s*}", "from", "path", dir, "branch", branch, "message", message);
+    json_t *body =
+        json_pack("{s:{s:s},s:s*,s:s*,s:s*}", "from", "path", dir, "mode", mode, "branch", branch, "message", message);
     if (!body)
         return am_say_usage(c, "the directory, branch and message must be UTF-8 text");
     AM_CLEANUP(am_xfreep) char *path = am_url_model(m.model, "versions", NULL);
@@ -100,6 +95,8 @@ static void put_model(struct am_grid *g, const json_t *m)
     am_grid_bytes(g, am_js_int(m, "logical_bytes", -1));
     am_grid_bytes(g, am_js_int(m, "physical_bytes", -1));
     am_grid_time(g, am_js_text(m, "created_at", NULL));
+    am_grid_put(g, am_js_text(m, "created_by", NULL));
+    am_grid_put(g, am_js_text(m, "description", NULL));
 }
 
 static int limit_of(struct am_cli *c, int argc, char **argv, int n_words, const char **words, uint64_t *ret)
@@ -113,7 +110,8 @@ static int limit_of(struct am_cli *c, int argc, char **argv, int n_words, const 
 
 int am_cmd_model_list(struct am_cli *c, int argc, char **argv)
 {
-    static const char *const head[] = {"MODEL", "HEAD", "VERSIONS", "SIZE", "STORED", "CREATED", NULL};
+    static const char *const head[] = {"MODEL",   "HEAD", "VERSIONS",     "SIZE", "STORED",
+                                       "CREATED", "+BY",  "+DESCRIPTION", NULL};
     uint64_t want;
     AM_CLEANUP(am_jsonp) json_t *list = NULL;
     int rc = limit_of(c, argc, argv, 0, NULL, &want);
@@ -164,11 +162,13 @@ static void put_file(struct am_grid *g, const json_t *f)
     am_grid_bytes(g, am_js_int(f, "bytes", -1));
     am_grid_put(g, am_js_text(f, "class", NULL));
     am_grid_put(g, am_js_text(f, "sha256", NULL));
+    am_grid_put(g, am_js_text(f, "storage", NULL));
+    am_grid_put(g, json_is_true(am_js(f, "weights")) ? "yes" : "no");
 }
 
 int am_cmd_model_files(struct am_cli *c, int argc, char **argv)
 {
-    static const char *const head[] = {"PATH", "SIZE", "CLASS", "SHA256", NULL};
+    static const char *const head[] = {"PATH", "SIZE", "CLASS", "SHA256", "+STORAGE", "+WEIGHTS", NULL};
     const char *word;
     struct am_ref m;
     AM_CLEANUP(am_jsonp) json_t *list = NULL;

@@ -27,10 +27,22 @@ static void put_time(struct am_grid *g, const json_t *v, const char *name)
     am_grid_time(g, am_js_text(v, name, NULL));
 }
 
+static void put_labels(struct am_grid *g, const json_t *v)
+{
+    const char *key;
+    json_t *value;
+    json_object_foreach(am_js(v, "labels"), key, value)
+    {
+        am_grid_put(g, "label");
+        am_grid_putf(g, "%s=%s", key, json_string_value(value));
+    }
+}
+
 static void show_model(struct am_grid *g, const json_t *m)
 {
     am_grid_pair(g, "model", am_js_text(m, "id", "?"));
     put_plain(g, m, "description");
+    put_labels(g, m);
     int64_t number = am_js_int(m, "head.number", -1);
     am_grid_put(g, "head");
     if (number >= 0)
@@ -91,6 +103,10 @@ static void show_version(struct am_grid *g, const json_t *v)
     put_tensors(g, v);
     am_grid_pair(g, "parent", am_js_text(v, "parent", NULL));
     put_time(g, v, "created_at");
+    put_labels(g, v);
+    put_plain(g, v, "note");
+    put_plain(g, v, "pinned");
+    put_time(g, v, "expires_at");
 }
 
 int am_cmd_model_show(struct am_cli *c, int argc, char **argv)

@@ -6,22 +6,33 @@
 #include "core/base/text.h"
 
 #define METHOD_MORE                                                                                                    \
-    "  --PARAM VALUE      a parameter of the method; --PARAM / --no-PARAM for yes and no; repeat it for lists\n"       \
-    "  --param NAME=VALUE the same, when an option below has the parameter's name\n"                                   \
+    "  --PARAM VALUE       a parameter of the method; --PARAM / --no-PARAM for yes and no; repeat it for lists\n"      \
+    "  --param NAME=VALUE  the same, when an option below has the parameter's name\n"                                  \
     "  --message T  --branch B  --tag T (repeat)  --metadata K=V (repeat)  --priority N\n"                             \
-    "  --threads N  --seed N  --out-dtype F32|F16|BF16\n"                                                              \
+    "  --threads N  --seed N  --out-dtype F32|F16|BF16  --no-reuse (compute even what was done before)\n"              \
     "  --wait             wait for the end (--timeout SECONDS); else the job's id is printed at once\n"                \
     "  --dry-run          print what the job would need, or why it would be refused; nothing is stored\n"              \
     "  --print-spec       print the job's body and do nothing\n"
 
 const struct am_command am_commands[] = {
-    {"model", "register", "DIR MODEL [--branch B] [--message T]",
+    {"model", "register", "DIR MODEL [--mode copy|move] [--branch B] [--message T]",
      "make a version of a directory on the daemon's machine",
+     "  --mode move   take the files out of the directory, without a copy where that can be (copy)\n"
      "  --branch B    the branch that gets the version (main)\n"
      "  --message T   what the version is\n"
      "The directory must lie under one of the daemon's --store.import_roots. Prints the version when it is done.\n"
      "example: amend model register ~/models/llama demo/llama --message 'vendor release 3'\n",
      am_cmd_model_register, false},
+    {"model", "import", "[HUB-ID[@REV]...] [--as MODEL] [--all] [--list]",
+     "make versions of models of the local Hugging Face cache",
+     "  --as MODEL   the model that gets the version (the one of the same name)\n"
+     "  --all        every model of the cache, each at main\n"
+     "  --list       list what is in the cache and do nothing\n"
+     "The cache is HF_HUB_CACHE, HF_HOME/hub or ~/.cache/huggingface/hub. Nothing is downloaded; the daemon reads the\n"
+     "files, so the cache must lie below one of its --store.import_roots. Id and commit are kept as metadata of the\n"
+     "import, and what was imported before is not imported again.\n"
+     "example: amend model import Qwen/Qwen2.5-0.5B --as demo/qwen\n",
+     am_cmd_model_import, false},
     {"model", "create", "MODEL [--description T]", "make an empty model", NULL, am_cmd_model_create, false},
     {"model", "list", "[--limit N]", "list the models", "  --limit N   at most N rows (100)\n", am_cmd_model_list,
      false},
@@ -29,11 +40,30 @@ const struct am_command am_commands[] = {
     {"model", "versions", "MODEL [--limit N]", "list the versions of a model, newest first",
      "  --limit N   at most N rows (100)\n", am_cmd_model_versions, false},
     {"model", "files", "MODEL[@REV]", "list the files of a version", NULL, am_cmd_model_files, false},
+    {"model", "tensors", "MODEL[@REV] [--prefix P] [--limit N]", "list the tensors of a version",
+     "  --prefix P  those whose name begins with P\n"
+     "  --limit N   at most N rows (all)\n",
+     am_cmd_model_tensors, false},
+    {"model", "recipe", "MODEL[@REV]", "print the spec of the job that made a version",
+     "It names every input by its commit, so it can be submitted again: amend job submit -f -\n", am_cmd_model_recipe,
+     false},
     {"model", "pull", "MODEL[@REV] DIR", "download a version into a directory here, checking every hash",
      "Files that are already there with the right hash are skipped; others of the same name are replaced when the "
      "download is\n"
      "complete and checked.\n",
      am_cmd_model_pull, false},
+    {"model", "diff", "MODEL[@REV] MODEL[@REV] [--class LIST] [--limit N]",
+     "what is different between two versions: tensors and files",
+     "  --class LIST  added, removed, reshaped, changed, identical; several with commas (all but identical)\n"
+     "  --limit N     at most N tensors (1000)\n"
+     "Told by headers and by where bytes are stored; nothing is read of the weights, so 'changed' means stored anew.\n"
+     "example: amend model diff demo/llama@v1 demo/llama@v2\n",
+     am_cmd_model_diff, false},
+    {"model", "export", "MODEL[@REV] DIR [--overwrite]", "write a version into a directory on the daemon's machine",
+     "  --overwrite   replace the directory when it is an earlier export\n"
+     "The directory must lie under one of the daemon's --store.export_roots. Prints it when it is there.\n",
+     am_cmd_model_export, false},
+    {"model", "card", "MODEL[@REV]", "print the model card of a version", NULL, am_cmd_model_card, false},
     {"model", "lineage", "MODEL[@REV] [--mermaid] [--depth N]", "show what a version was made from",
      "  --mermaid   print a Mermaid graph\n"
      "  --depth N   so many steps back (8), or all\n"
@@ -67,24 +97,60 @@ const struct am_command am_commands[] = {
      "  --force     a tag\n"
      "example: amend rollback demo/base prod --reason 'error rate'\n",
      am_cmd_rollback, false},
+    {"model", "rm", "MODEL[@REV] [--purge] [--yes] [--reason T]", "delete a model, or one of its versions",
+     "  --purge     remove its bytes from the store now; without it they stay for a while and restore brings it back\n"
+     "  --yes       do not ask\n"
+     "  --reason T  kept with the deletion\n"
+     "A version that a ref or a job names is not deleted. What others made of it stays whole. With --purge it exits 1 "
+     "when not all\n"
+     "could be removed, and says what and why.\n",
+     am_cmd_model_rm, false},
+    {"model", "restore", "MODEL[@REV]", "take a deletion back", NULL, am_cmd_model_restore, false},
+    {"model", "label", "MODEL[@REV] NAME=VALUE... NAME-...", "set labels, and remove those that end in -",
+     "example: amend model label demo/llama team=vision stage-\n", am_cmd_model_label, false},
+    {"model", "pin", "MODEL@REV", "keep a version that no ref names beyond the time of retention", NULL,
+     am_cmd_model_pin, false},
+    {"model", "unpin", "MODEL@REV", "let retention have the version again", NULL, am_cmd_model_unpin, false},
     {"job", "submit", "-f FILE|- [--wait] [--dry-run]", "submit a job from its JSON body",
      "  -f FILE   the body; - reads standard input\n"
      "  --wait    wait for the end (--timeout SECONDS)\n"
      "  --dry-run print what the job would need, or why it would be refused; nothing is stored\n"
      "  --idempotency-key K  the same job with the same key is submitted once (a fresh key each time)\n",
      am_cmd_job_submit, false},
-    {"job", "list", "[--status S] [--type T] [--model M] [--limit N]", "list the jobs, newest first",
-     "  --status S  queued, running, cancelling, succeeded, failed or cancelled\n"
+    {"job", "list", "[--status S] [--type T] [--method M] [--model M] [--metadata K=V] [--since T] [--limit N] [-w]",
+     "list the jobs, newest first",
+     "  --status S  queued, running, cancelling, succeeded, failed or cancelled (repeat: any of them)\n"
      "  --type T    merge, unlearn, edit; task for imports\n"
-     "  --limit N   at most N rows (100)\n",
+     "  --method M  the method's name; --model M the model published to; --created-by WHO\n"
+     "  --metadata K=V  with that pair (repeat: with all of them)\n"
+     "  --since T   submitted at that time or later, such as 2026-11-23T01:48:10Z\n"
+     "  --archived  those that were put away\n"
+     "  --limit N   at most N rows (100)\n"
+     "  -w, --watch  stay and show changes: drawn anew on a terminal, one line a change when piped\n",
      am_cmd_job_list, false},
-    {"job", "get", "ID", "show a job", NULL, am_cmd_job_get, false},
+    {"job", "get", "ID [-w]", "show a job",
+     "  -w, --watch  stay until it has ended, and show changes; exits 3 when it failed or was cancelled\n",
+     am_cmd_job_get, false},
     {"job", "watch", "ID", "follow a job to its end",
      "Prints the version at the end. Exits 3 when the job failed or was cancelled, 124 after --timeout, 130 when "
      "interrupted.\n",
      am_cmd_job_watch, false},
+    {"job", "retry", "ID [--wait]", "submit a job again as it was, with names resolved anew", NULL, am_cmd_job_retry,
+     false},
+    {"job", "rerun", "ID [--wait] [--into M]", "compute a job again and compare the bytes",
+     "  --wait    wait for the end; exits 1 when the bytes differ, 3 when the job failed\n"
+     "  --into M  publish the result, too (--branch B, --message T); else nothing is published\n",
+     am_cmd_job_rerun, false},
+    {"job", "set", "ID [--priority N] [--metadata K=V] [--archived|--no-archived]", "change a job",
+     "  --priority N    0..100, lower runs first; while it is queued\n"
+     "  --metadata K=V  (repeat) in place of what it has; while it is queued\n"
+     "  --archived      put it away: lists leave it out; when it has ended\n",
+     am_cmd_job_set, false},
     {"job", "cancel", "ID", "ask a job to stop", NULL, am_cmd_job_cancel, false},
-    {"job", "logs", "ID", "print what the job's worker wrote", NULL, am_cmd_job_logs, false},
+    {"job", "logs", "ID [-f]", "print what the job's worker wrote", "  -f   follow it until the job ends\n",
+     am_cmd_job_logs, false},
+    {"job", "events", "ID [--limit N]", "list what happened to a job, oldest first",
+     "  --limit N   at most N rows (1000)\n", am_cmd_job_events, false},
     {"merge", NULL, "METHOD [--base V] MODEL[,param=value...]... --into M [options]", "merge versions into a new one",
      "  --base V           the version that all models come from, for methods that need it\n"
      "  --into M           the model that gets the result\n" METHOD_MORE
@@ -98,14 +164,57 @@ const struct am_command am_commands[] = {
     {"edit", NULL, "METHOD MODEL [--into M] [options]", "change a version directly",
      "  --into M           the model that gets the result (the same model)\n" METHOD_MORE, am_cmd_shorthand, true},
     {"methods", NULL, "[TYPE[/METHOD]]", "list the methods, or the parameters of one", NULL, am_cmd_methods, false},
+    {"tensors", NULL, "MODEL[@REV] [--prefix P] [--limit N]", "the same as model tensors",
+     "  --prefix P  those whose name begins with P\n"
+     "  --limit N   at most N rows (all)\n",
+     am_cmd_model_tensors, false},
+    {"queue", NULL, "[-w]", "show how many jobs are in which state, and what is stored and free",
+     "  -w, --watch  stay and show changes\n", am_cmd_queue, false},
+    {"verify", NULL, "DIR | MODEL@REV", "check a directory here without a daemon, or a version by the daemon",
+     "Of a directory: the header of every safetensors file, the index against the files, JSON, and every SHA-256 that\n"
+     "the directory tells of itself (amend.json, SHA256SUMS, names of blobs in a Hugging Face cache). One line a "
+     "file;\n"
+     "exits 1 with the faults. Of a version: all its stored files are read again by the daemon.\n"
+     "A word that begins with / or . is a directory, a word with @ a version.\n",
+     am_cmd_verify, false},
+    {"context", "list", "", "list the named daemons",
+     "They are kept in $XDG_CONFIG_HOME/amend/config.toml (else ~/.config/amend/config.toml):\n"
+     "  current = \"NAME\"\n"
+     "  [context.NAME]\n"
+     "  endpoint = \"http://host:8420\"\n"
+     "  namespace = \"demo\"\n"
+     "  token_file = \"~/amend.token\"\n"
+     "A model without namespace is of the context's; the token is sent to the context's endpoint only.\n"
+     "Flags go before the environment (AMEND_ENDPOINT, AMEND_CONTEXT, AMEND_TOKEN), which goes before the context.\n",
+     am_cmd_context_list, false},
+    {"context", "use", "NAME", "make a context the current one", NULL, am_cmd_context_use, false},
+    {"context", "set", "NAME [--endpoint URL] [--namespace NS] [--token-file FILE] [--use]", "make or change a context",
+     "  --endpoint URL     the daemon; a new context needs one\n"
+     "  --namespace NS     the namespace of models without one; '' for none\n"
+     "  --token-file FILE  a file with the token alone; '' for none\n"
+     "  --use              make it the current one; the first one is\n"
+     "example: amend context set lab --endpoint http://lab:8420 --namespace demo\n",
+     am_cmd_context_set, false},
+    {"context", "rm", "NAME", "forget a context", NULL, am_cmd_context_rm, false},
     {"doctor", NULL, "", "check the daemon and the set-up here; one line a finding, with a fix", NULL, am_cmd_doctor,
      false},
+    {"env", NULL, "[--shell sh|fish]", "print the variables that point Hugging Face clients here, for eval",
+     "  --shell S   sh, bash, zsh or fish (sh)\n"
+     "example: eval \"$(amend env)\" && hf download demo/ab --revision prod\n"
+     "fish:    amend env --shell fish | source\n",
+     am_cmd_env, false},
     {"version", NULL, "", "print the version of the client and of the daemon", NULL, am_cmd_version, false},
     {"api", NULL, "METHOD PATH [-d JSON]", "send one request and print the answer as it is",
      "  -d JSON    the body; -d - reads standard input\n"
      "  -H LINE    a header, 'Name: value'\n"
      "example: amend api GET /v1/queue\n",
      am_cmd_api, false},
+    {"completion", NULL, "bash|zsh|fish", "print the completion of a shell",
+     "It completes commands, options, and names of models, versions, jobs and methods by asking the daemon.\n"
+     "  bash: source <(amend completion bash)\n"
+     "  zsh:  amend completion zsh > FOLDER_OF_FPATH/_amend\n"
+     "  fish: amend completion fish > ~/.config/fish/completions/amend.fish\n",
+     am_cmd_completion, false},
     {"help", NULL, "[COMMAND]", "this text, or the help of a command", NULL, am_cmd_help, false},
 };
 const size_t am_commands_n = sizeof am_commands / sizeof *am_commands;

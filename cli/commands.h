@@ -18,6 +18,27 @@ struct am_command {
 extern const struct am_command am_commands[];
 extern const size_t am_commands_n;
 
+/* What every command takes, and what it ends with: the texts of --help, of the man page and of completion. */
+struct am_global {
+    const char *letter; /* "-q", or NULL */
+    const char *name;   /* "--quiet" */
+    const char *value;  /* what follows it, or NULL */
+    const char *doc;
+};
+extern const struct am_global am_globals[];
+extern const size_t am_globals_n;
+struct am_exit_doc {
+    int code;
+    const char *doc;
+};
+extern const struct am_exit_doc am_exit_docs[];
+extern const size_t am_exit_docs_n;
+struct am_env_doc {
+    const char *name, *doc;
+};
+extern const struct am_env_doc am_env_docs[];
+extern const size_t am_env_docs_n;
+
 const struct am_command *am_command_find(const char *noun, const char *verb);
 /* Help: of everything (noun NULL), of a noun's verbs, of one command. Goes to standard output. */
 void am_help_all(void);
@@ -37,17 +58,47 @@ int am_cmd_ref_set(struct am_cli *c, int argc, char **argv);
 int am_cmd_ref_rm(struct am_cli *c, int argc, char **argv);
 int am_cmd_ref_history(struct am_cli *c, int argc, char **argv);
 int am_cmd_rollback(struct am_cli *c, int argc, char **argv);
+int am_cmd_model_diff(struct am_cli *c, int argc, char **argv);
+int am_cmd_model_export(struct am_cli *c, int argc, char **argv);
+int am_cmd_model_card(struct am_cli *c, int argc, char **argv);
+/* A directory of the daemon's machine by a name that holds without our present one; for free(). NULL: it was said. */
+char *am_dir_absolute(const struct am_cli *c, const char *dir);
+int am_cmd_model_rm(struct am_cli *c, int argc, char **argv);
+int am_cmd_model_restore(struct am_cli *c, int argc, char **argv);
+int am_cmd_model_label(struct am_cli *c, int argc, char **argv);
+int am_cmd_model_pin(struct am_cli *c, int argc, char **argv);
+int am_cmd_model_unpin(struct am_cli *c, int argc, char **argv);
 int am_cmd_job_submit(struct am_cli *c, int argc, char **argv);
 int am_cmd_job_list(struct am_cli *c, int argc, char **argv);
 int am_cmd_job_get(struct am_cli *c, int argc, char **argv);
 int am_cmd_job_watch(struct am_cli *c, int argc, char **argv);
 int am_cmd_job_cancel(struct am_cli *c, int argc, char **argv);
+int am_cmd_job_retry(struct am_cli *c, int argc, char **argv);
+int am_cmd_job_rerun(struct am_cli *c, int argc, char **argv);
+int am_cmd_job_set(struct am_cli *c, int argc, char **argv);
 int am_cmd_job_logs(struct am_cli *c, int argc, char **argv);
+int am_cmd_job_events(struct am_cli *c, int argc, char **argv);
 int am_cmd_shorthand(struct am_cli *c, int argc, char **argv); /* merge, unlearn, edit: the noun is the type */
 int am_cmd_methods(struct am_cli *c, int argc, char **argv);
+int am_cmd_model_import(struct am_cli *c, int argc, char **argv);
+int am_cmd_model_tensors(struct am_cli *c, int argc, char **argv); /* tensors, too */
+int am_cmd_model_recipe(struct am_cli *c, int argc, char **argv);
+int am_cmd_queue(struct am_cli *c, int argc, char **argv);
+int am_cmd_verify(struct am_cli *c, int argc, char **argv);
+int am_cmd_context_list(struct am_cli *c, int argc, char **argv);
+int am_cmd_context_use(struct am_cli *c, int argc, char **argv);
+int am_cmd_context_set(struct am_cli *c, int argc, char **argv);
+int am_cmd_context_rm(struct am_cli *c, int argc, char **argv);
 int am_cmd_doctor(struct am_cli *c, int argc, char **argv);
 int am_cmd_version(struct am_cli *c, int argc, char **argv);
+int am_cmd_env(struct am_cli *c, int argc, char **argv);
 int am_cmd_api(struct am_cli *c, int argc, char **argv);
+int am_cmd_completion(struct am_cli *c, int argc, char **argv);
+/* amend __complete WORD...: what may stand in the place of the last word, "candidate TAB description" a line. Never
+   says an error and never waits longer than a second for the daemon. */
+int am_complete(struct am_cli *c, int argc, char **argv);
+/* amend __man: amend(1) in roff. */
+void am_man(void);
 int am_cmd_help(struct am_cli *c, int argc, char **argv);
 
 #endif

@@ -86,6 +86,7 @@ static size_t on_header(char *bytes, size_t size, size_t n, void *arg)
     struct transfer *t = arg;
     keep_header(bytes, size * n, "X-Request-Id:", t->reply->request_id, sizeof t->reply->request_id);
     keep_header(bytes, size * n, "Content-Type:", t->reply->type, sizeof t->reply->type);
+    keep_header(bytes, size * n, "ETag:", t->reply->etag, sizeof t->reply->etag);
     return size * n;
 }
 
@@ -116,11 +117,14 @@ static void set_body(CURL *curl, const struct am_request *q)
     }
 }
 
-static struct curl_slist *make_headers(const struct am_request *q)
+static struct curl_slist *make_headers(const struct am_cli *c, const struct am_request *q)
 {
     /* An empty "Expect:" stops libcurl from waiting a second for 100-continue on large bodies. */
     struct curl_slist *list = curl_slist_append(NULL, "Expect:");
     list = curl_slist_append(list, q->body ? "Content-Type: application/json" : "Content-Type:");
+    AM_CLEANUP(am_xfreep) char *token = c->token ? am_xprintf("Authorization: Bearer %s", c->token) : NULL;
+    if (token)
+        list = curl_slist_append(list, token);
     for (const char *const *p = q->headers; p && *p; p++)
         list = curl_slist_append(list, *p);
     return list;
@@ -130,7 +134,7 @@ static CURLcode perform(struct am_cli *c, struct transfer *t, char *words)
 {
     CURL *curl = c->http->curl;
     AM_CLEANUP(am_xfreep) char *url = am_xprintf("%s%s", c->endpoint, t->q->path);
-    struct curl_slist *headers = make_headers(t->q);
+    struct curl_slist *headers = make_headers(c, t->q);
     curl_easy_reset(curl); /* keeps the connection */
     curl_easy_setopt(curl, CURLOPT_URL, url);
     curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
@@ -140,8 +144,9 @@ static CURLcode perform(struct am_cli *c, struct transfer *t, char *words)
     curl_easy_setopt(curl, CURLOPT_PATH_AS_IS, 1L);
     curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, 5000L);
-    curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1L); /* a dead peer must not hold us for ever */
-    curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, 120L);
+    curl_easy_setopt(curl, CURLOPT_TCP_KEEPALIVE, 1L);
+    curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, t->q->silent ? 0L : 1L); /* a dead peer must not hold us for ever */
+    curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, t->q->silent ? 0L : 120L);
     curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_body);
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, t);
@@ -150,6 +155,7 @@ static CURLcode perform(struct am_cli *c, struct transfer *t, char *words)
     curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
     curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, on_progress);
     curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, words);
+    curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long)t->q->timeout_ms);
     set_body(curl, t->q);
     CURLcode rc = curl_easy_perform(curl);
     curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &t->reply->status);

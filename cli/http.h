@@ -17,7 +17,9 @@ struct am_request {
     size_t body_len;
     const char *const *headers; /* NULL-terminated further "Name: value" lines, or NULL */
     bool once;                  /* not tried again */
+    bool silent;                /* nothing may come for long */
     bool keyed;                 /* carries an Idempotency-Key that the route honours: trying again is harmless */
+    int timeout_ms;             /* of the whole attempt; 0: none */
     int patience_seconds;       /* keep trying that long when the daemon cannot be reached (it may be restarting) */
     /* Takes the bytes of a 200 instead of the reply's body. Negative ends the transfer. NULL: none. */
     int (*sink)(void *arg, const void *bytes, size_t n);
@@ -29,7 +31,7 @@ struct am_reply {
     char *body; /* NUL-terminated */
     size_t len;
     json_t *json; /* NULL when the body is no JSON */
-    char request_id[64], type[64];
+    char request_id[64], type[64], etag[128];
 };
 
 struct am_http *am_http_new(void); /* NULL: libcurl cannot start */
@@ -44,7 +46,7 @@ enum am_http_end am_http_try(struct am_cli *c, const struct am_request *q, struc
 int am_http_send(struct am_cli *c, const struct am_request *q, struct am_reply *ret);
 /* 0 with a 2xx answer in JSON. `body` may be NULL. */
 int am_http_json(struct am_cli *c, const char *verb, const char *path, const json_t *body, struct am_reply *ret);
-/* The same for POST on a route that honours Idempotency-Key; `key` NULL: a fresh one. */
+/* The same for POST on a route that honours Idempotency-Key; `body` and `key` may be NULL: none, a fresh one. */
 int am_http_post(struct am_cli *c, const char *path, const json_t *body, const char *key, struct am_reply *ret);
 #define am_http_get(c, path, ret) am_http_json(c, "GET", path, NULL, ret)
 /* GET for waiting: outlasts a restart of the daemon. */

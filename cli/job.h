@@ -14,6 +14,11 @@ int am_job_wait(struct am_cli *c, const char *id, json_t **ret);
 int am_job_follow(struct am_cli *c, const char *id);
 /* POST /v1/jobs, then prints the id, or follows the job. `key` NULL: a fresh Idempotency-Key. */
 int am_job_submit(struct am_cli *c, const json_t *body, bool wait, const char *key);
+/* After a 202: prints the new job's id, or follows it. */
+struct am_reply;
+int am_job_accepted(struct am_cli *c, const struct am_reply *r, bool wait);
+/* job_query.c: GET /v1/jobs with the filters on the command line; for free(). */
+int am_job_query(struct am_cli *c, int argc, char **argv, char **ret_path, size_t *ret_want);
 /* POST /v1/plans, and prints what the job would need, or why it would be refused (AM_EXIT_ERROR). */
 int am_job_plan(struct am_cli *c, const json_t *body);
 /* "demo/merged@v3 <commit>" of an object with model, number and commit; under -o name only the first word. */

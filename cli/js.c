@@ -65,15 +65,6 @@ char *am_js_dump(const json_t *v, bool pretty)
     return text ? text : am_xdup("null");
 }
 
-void am_print_json(const struct am_cli *c, const json_t *v)
-{
-    char *text = am_js_dump(v, c->out_tty);
-    am_print_text(c, text, strlen(text)); /* JSON escapes C0 but not DEL and C1 */
-    if (!c->out_tty)
-        putchar('\n');
-    free(text);
-}
-
 static int put_scalar(struct am_buf *b, const json_t *v)
 {
     char num[AM_F64_TEXT];

@@ -2,6 +2,7 @@
  * main.c - the command-line client: sets up one call and hands it to the command that its words name.
  */
 #include "cli/commands.h"
+#include "cli/conf.h"
 #include "cli/http.h"
 #include "cli/opt.h"
 #include "core/base/text.h"
@@ -16,27 +17,14 @@
 static void set_up(struct am_cli *c)
 {
     setlocale(LC_CTYPE, ""); /* only to learn whether the terminal takes UTF-8; numbers stay in the C locale */
-    const char *env = getenv("AMEND_ENDPOINT"), *no_color = getenv("NO_COLOR"), *term = getenv("TERM");
+    const char *no_color = getenv("NO_COLOR"), *term = getenv("TERM");
     bool color = !(no_color && no_color[0]) && !am_streq(term, "dumb");
-    c->endpoint = am_xdup(env && env[0] ? env : AM_DEFAULT_ENDPOINT);
-    c->endpoint_from = env && env[0] ? "AMEND_ENDPOINT" : "the default";
     c->out_tty = isatty(STDOUT_FILENO);
     c->err_tty = isatty(STDERR_FILENO) && !am_streq(term, "dumb");
     c->out_color = c->out_tty && color;
     c->err_color = c->err_tty && color;
     c->utf8 = strcmp(nl_langinfo(CODESET), "UTF-8") == 0;
     c->out = c->out_tty ? AM_OUT_TABLE : AM_OUT_TSV;
-}
-
-static void trim_endpoint(struct am_cli *c)
-{
-    if (!strstr(c->endpoint, "://")) { /* "host:8420" is what people write */
-        char *full = am_xprintf("http://%s", c->endpoint);
-        free(c->endpoint);
-        c->endpoint = full;
-    }
-    for (size_t n = strlen(c->endpoint); n && c->endpoint[n - 1] == '/'; n--)
-        c->endpoint[n - 1] = 0;
 }
 
 /* The nouns when `noun` is NULL, else its verbs. */
@@ -53,6 +41,16 @@ static size_t words_of(const char *noun, const char **out, size_t cap)
     return n;
 }
 
+/* These must work when the file of contexts is broken; verify asks for the context itself when it needs a daemon. */
+static bool asks_nobody(const struct am_command *cmd)
+{
+    static const char *const nouns[] = {"context", "completion", "help", "verify"};
+    for (size_t i = 0; i < sizeof nouns / sizeof *nouns; i++)
+        if (am_streq(cmd->noun, nouns[i]))
+            return true;
+    return false;
+}
+
 static int run(struct am_cli *c, const struct am_command *cmd, int argc, char **argv)
 {
     c->cmd = cmd;
@@ -60,7 +58,8 @@ static int run(struct am_cli *c, const struct am_command *cmd, int argc, char **
         am_help_command(cmd);
         return 0;
     }
-    return cmd->run(c, argc, argv);
+    int rc = asks_nobody(cmd) ? 0 : am_context_apply(c);
+    return rc ? rc : cmd->run(c, argc, argv);
 }
 
 static int dispatch(struct am_cli *c, int argc, char **argv)
@@ -113,24 +112,32 @@ int am_cmd_help(struct am_cli *c, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    struct am_cli c = {0};
+    int late = 0;
+    struct am_cli c = {.late = &late};
     set_up(&c);
-    int rc = am_opt_global(&c, &argc, argv);
+    if (argc == 2 && am_streq(argv[1], "__man")) {
+        am_man();
+        return fflush(stdout) == 0 ? 0 : AM_EXIT_ERROR;
+    }
+    bool completing = argc > 1 && am_streq(argv[1], "__complete"); /* half a line: its flags are its own business */
+    int rc = completing ? 0 : am_opt_global(&c, &argc, argv);
     if (rc == 0) {
-        trim_endpoint(&c);
         c.http = am_http_new();
         if (c.http) {
-            rc = dispatch(&c, argc, argv);
+            rc = completing ? am_complete(&c, argc - 2, argv + 2) : dispatch(&c, argc, argv);
         } else {
             am_say_error(&c, NULL, "libcurl cannot start on this machine");
             rc = AM_EXIT_ERROR;
         }
     }
+    rc = rc ? rc : late;
     if ((fflush(stdout) != 0 || ferror(stdout)) && rc == 0) {
         am_say_error(&c, "is the disk full, or the reader gone?", "cannot write to standard output");
         rc = AM_EXIT_ERROR;
     }
     am_http_free(c.http);
     free(c.endpoint);
+    free(c.ns);
+    free(c.token);
     return rc;
 }

@@ -4,6 +4,7 @@
  */
 #include "cli/method_build.h"
 
+#include "cli/conf.h"
 #include "cli/http.h"
 #include "cli/out.h"
 #include "core/base/text.h"
@@ -19,10 +20,13 @@ int am_build_put(const struct am_build *b, json_t *o, const char *name, json_t *
     return 0;
 }
 
-int am_build_ref(const struct am_build *b, const char *text)
+int am_build_ref(const struct am_build *b, const char *text, char **ret)
 {
     struct am_ref ref;
-    return am_ref_parse(b->c, text, &ref);
+    int rc = am_ref_parse(b->c, text, &ref);
+    if (rc == 0)
+        *ret = am_name_full(b->c, text);
+    return rc;
 }
 
 char *am_build_part(char **rest)
@@ -67,13 +71,15 @@ static int add_model(struct am_build *b, const char *word)
 {
     AM_CLEANUP(am_xfreep) char *text = am_xdup(word);
     AM_CLEANUP(am_jsonp) json_t *params = json_object();
-    char *rest = text, *version = am_build_part(&rest), *part;
-    const char *base = NULL;
-    int rc = am_build_ref(b, version);
+    AM_CLEANUP(am_xfreep) char *version = NULL;
+    AM_CLEANUP(am_xfreep) char *base = NULL;
+    char *rest = text, *part = am_build_part(&rest);
+    int rc = am_build_ref(b, part, &version);
     while (rc == 0 && (part = am_build_part(&rest))) {
-        if (is_base(b, part))
-            rc = am_build_ref(b, base = part + strlen("base="));
-        else
+        if (is_base(b, part)) {
+            am_xfreep(&base);
+            rc = am_build_ref(b, part + strlen("base="), &base);
+        } else
             rc = put_input_param(b, params, part, word);
     }
     if (rc)

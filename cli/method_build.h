@@ -18,7 +18,9 @@ struct am_build {
 
 /* Sets a member, taking `value`. Text that is not UTF-8 (`value` NULL) is said to be the caller's mistake. */
 int am_build_put(const struct am_build *b, json_t *o, const char *name, json_t *value, const char *flag);
-int am_build_ref(const struct am_build *b, const char *text); /* says when it is no namespace/name@rev */
+/* "namespace/name@rev" in *ret, for free(), with the context's namespace when `text` has none; says when it is no such
+   name. *ret must be NULL. */
+int am_build_ref(const struct am_build *b, const char *text, char **ret);
 /* The next part of "a,b=[1,2],c", ended in place; commas inside brackets belong to their part. NULL at the end. */
 char *am_build_part(char **rest);
 /* "... has no parameter or option --name; did you mean ...?"; returns AM_EXIT_USAGE. */

@@ -16,8 +16,9 @@ static int set_base(struct am_build *b, const char *value)
 {
     if (!am_streq(b->type, "merge"))
         return am_say_usage(b->c, "--base is for merges");
-    int rc = am_build_ref(b, value);
-    return rc ? rc : am_build_put(b, b->inputs, "base", json_string(value), "--base");
+    AM_CLEANUP(am_xfreep) char *base = NULL;
+    int rc = am_build_ref(b, value, &base);
+    return rc ? rc : am_build_put(b, b->inputs, "base", json_string(base), "--base");
 }
 
 static int set_task(struct am_build *b, const char *value)
@@ -25,17 +26,19 @@ static int set_task(struct am_build *b, const char *value)
     if (!am_streq(b->type, "unlearn"))
         return am_say_usage(b->c, "--task is for unlearn methods");
     AM_CLEANUP(am_xfreep) char *text = am_xdup(value);
-    char *rest = text, *version = am_build_part(&rest), *part;
+    AM_CLEANUP(am_xfreep) char *version = NULL;
+    char *rest = text, *part = am_build_part(&rest);
     AM_CLEANUP(am_jsonp) json_t *task = json_object();
-    int rc = am_build_ref(b, version);
+    int rc = am_build_ref(b, part, &version);
     if (rc == 0)
         rc = am_build_put(b, task, "version", json_string(version), "--task");
     while (rc == 0 && (part = am_build_part(&rest))) {
         if (!am_starts(part, "base="))
             return am_say_usage(b->c, "--task takes FINE_TUNE or FINE_TUNE,base=OLD_BASE, not '%s'", value);
-        rc = am_build_ref(b, part + 5);
+        AM_CLEANUP(am_xfreep) char *base = NULL;
+        rc = am_build_ref(b, part + 5, &base);
         if (rc == 0)
-            rc = am_build_put(b, task, "base", json_string(part + 5), "--task");
+            rc = am_build_put(b, task, "base", json_string(base), "--task");
     }
     return rc ? rc : am_build_put(b, b->inputs, "task", json_incref(task), "--task");
 }
@@ -44,7 +47,7 @@ static int set_into(struct am_build *b, const char *value)
 {
     struct am_ref ref;
     int rc = am_model_parse(b->c, value, &ref);
-    return rc ? rc : am_build_put(b, b->publish, "model", json_string(value), "--into");
+    return rc ? rc : am_build_put(b, b->publish, "model", json_string(ref.model), "--into");
 }
 
 static int set_tag(struct am_build *b, const char *value)
@@ -84,6 +87,11 @@ static int set_threads(struct am_build *b, const char *value)
 static int set_seed(struct am_build *b, const char *value)
 {
     return set_number(b, b->options, "seed", "--seed", value, INT64_MAX);
+}
+
+static int set_reuse(struct am_build *b, const char *value)
+{
+    return am_build_put(b, b->options, "reuse", json_boolean(!am_streq(value, "false")), "--reuse");
 }
 
 static int set_priority(struct am_build *b, const char *value)
@@ -136,10 +144,14 @@ static const struct {
     const char *name;
     int (*set)(struct am_build *, const char *);
 } flags[] = {
-    {"base", set_base},       {"task", set_task},         {"into", set_into},         {"message", set_message},
-    {"branch", set_branch},   {"tag", set_tag},           {"threads", set_threads},   {"seed", set_seed},
-    {"out-dtype", set_dtype}, {"metadata", set_metadata}, {"priority", set_priority}, {"param", set_param},
-    {"wait", NULL},           {"print-spec", NULL},       {"dry-run", NULL},
+    {"base", set_base},         {"task", set_task},
+    {"into", set_into},         {"message", set_message},
+    {"branch", set_branch},     {"tag", set_tag},
+    {"threads", set_threads},   {"seed", set_seed},
+    {"out-dtype", set_dtype},   {"metadata", set_metadata},
+    {"priority", set_priority}, {"param", set_param},
+    {"reuse", set_reuse},       {"wait", NULL},
+    {"print-spec", NULL},       {"dry-run", NULL},
 };
 #define FLAGS (sizeof flags / sizeof *flags)
 
@@ -163,6 +175,10 @@ int am_build_unknown(const struct am_build *b, const char *name)
 int am_build_flag(struct am_build *b, struct am_scan *s, const struct am_token *t)
 {
     const char *value = NULL;
+    if (am_streq(t->name, "no-reuse") && !t->inlined)
+        return set_reuse(b, "false");
+    if (am_streq(t->name, "reuse"))
+        return set_reuse(b, t->inlined ? t->inlined : "true");
     for (size_t i = 0; i < FLAGS; i++) {
         if (!am_streq(t->name, flags[i].name))
             continue;

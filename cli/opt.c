@@ -108,13 +108,52 @@ int am_opt_number(const struct am_cli *c, const char *flag, const char *text, ui
 static int set_out(struct am_cli *c, const char *text)
 {
     static const char *const names[] = {"table", "tsv", "json", "name"};
+    c->yaml = am_streq(text, "yaml");
+    c->wide = am_streq(text, "wide");
+    if (c->yaml)
+        c->out = AM_OUT_JSON;
+    else if (c->wide)
+        c->out = c->out_tty ? AM_OUT_TABLE : AM_OUT_TSV;
+    if (c->yaml || c->wide)
+        return 0;
     for (size_t i = 0; i < 4; i++) {
         if (am_streq(text, names[i])) {
             c->out = (enum am_out)i;
             return 0;
         }
     }
-    return am_say_usage(c, "-o takes table, tsv, json or name, not '%s'", text);
+    return am_say_usage(c, "-o takes table, wide, tsv, json, yaml or name, not '%s'", text);
+}
+
+static int set_fields(struct am_cli *c, const char *text)
+{
+    c->fields = text;
+    size_t n = strlen(text);
+    if (!n || text[0] == ',' || text[n - 1] == ',' || strstr(text, ",,"))
+        return am_say_usage(c, "--json takes members separated by commas, as in --json id,status; not '%s'", text);
+    return 0;
+}
+
+static int set_jq(struct am_cli *c, const char *text)
+{
+    c->jq = text;
+    return text[0] ? 0 : am_say_usage(c, "--jq takes an expression; . is the whole");
+}
+
+static int set_color(struct am_cli *c, const char *text)
+{
+    bool always = am_streq(text, "always"), never = am_streq(text, "never");
+    if (always || never)
+        c->out_color = c->err_color = always;
+    else if (!am_streq(text, "auto"))
+        return am_say_usage(c, "--color takes auto, always or never, not '%s'", text);
+    return 0;
+}
+
+static int set_context(struct am_cli *c, const char *text)
+{
+    c->context = text;
+    return text[0] ? 0 : am_say_usage(c, "--context is empty; see amend context list");
 }
 
 static int set_timeout(struct am_cli *c, const char *text)
@@ -123,7 +162,7 @@ static int set_timeout(struct am_cli *c, const char *text)
     size_t n = strlen(text);
     double unit = 1, v;
     if (n && n < sizeof num) {
-        unit = am_ends(text, "h") ? 3600 : am_ends(text, "m") ? 60 : 1;
+        unit = am_ends(text, "d") ? 86400 : am_ends(text, "h") ? 3600 : am_ends(text, "m") ? 60 : 1;
         bool suffix = unit > 1 || am_ends(text, "s");
         snprintf(num, sizeof num, "%.*s", (int)(n - (suffix ? 1 : 0)), text);
         if (am_parse_f64(num, &v) == 0 && v > 0 && v * unit < 1e9) {
@@ -131,14 +170,13 @@ static int set_timeout(struct am_cli *c, const char *text)
             return 0;
         }
     }
-    return am_say_usage(c, "--timeout takes seconds (90), or 30m, 2h; not '%s'", text);
+    return am_say_usage(c, "--timeout takes seconds (90), or 30m, 2h, 1d; not '%s'", text);
 }
 
 static int set_endpoint(struct am_cli *c, const char *text)
 {
     free(c->endpoint);
     c->endpoint = am_xdup(text);
-    c->endpoint_from = "--endpoint";
     return text[0] ? 0 : am_say_usage(c, "--endpoint is empty");
 }
 
@@ -148,7 +186,8 @@ static int take_global(struct am_cli *c, struct am_scan *s, const struct am_toke
     static const struct {
         const char *name;
         int (*set)(struct am_cli *, const char *);
-    } valued[] = {{"endpoint", set_endpoint}, {"o", set_out}, {"output", set_out}, {"timeout", set_timeout}};
+    } valued[] = {{"endpoint", set_endpoint}, {"context", set_context}, {"o", set_out},       {"output", set_out},
+                  {"json", set_fields},       {"jq", set_jq},           {"color", set_color}, {"timeout", set_timeout}};
     for (size_t i = 0; i < sizeof valued / sizeof *valued; i++) {
         if (!am_streq(t->name, valued[i].name))
             continue;
@@ -191,5 +230,9 @@ int am_opt_global(struct am_cli *c, int *argc, char **argv)
     }
     *argc = kept;
     argv[kept] = NULL;
+    if (c->jq && c->yaml)
+        return am_say_usage(c, "--jq works on JSON: leave -o yaml out");
+    if (c->jq || c->fields)
+        c->out = AM_OUT_JSON;
     return 0;
 }

@@ -105,23 +105,44 @@ static void put_padded(const char *text, size_t width, bool right, bool last)
         printf("%*s", (int)((right ? 0 : pad) + 2), "");
 }
 
+/* Columns of -o wide are always filled in and shown only then. */
+static bool hidden(const struct am_grid *g, size_t col)
+{
+    return g->head && g->head[col][0] == '+' && !g->c->wide;
+}
+
+static const char *title_of(const struct am_grid *g, size_t col)
+{
+    return g->head[col] + (g->head[col][0] == '+');
+}
+
+static size_t last_shown(const struct am_grid *g)
+{
+    size_t last = g->cols - 1;
+    while (last && hidden(g, last))
+        last--;
+    return last;
+}
+
 static void print_table(const struct am_grid *g)
 {
-    size_t *width = am_xalloc(g->cols * sizeof *width);
+    size_t *width = am_xalloc(g->cols * sizeof *width), last = last_shown(g);
     for (size_t i = 0; g->head && i < g->cols; i++)
-        width[i] = width_of(g->head[i]);
+        width[i] = width_of(title_of(g, i));
     for (size_t i = 0; i < g->n; i++)
         if (width_of(g->cell[i]) > width[i % g->cols])
             width[i % g->cols] = width_of(g->cell[i]);
     if (g->head) {
         fputs(g->c->out_color ? "\033[1m" : "", stdout);
         for (size_t i = 0; i < g->cols; i++)
-            put_padded(g->head[i], width[i], g->right >> i & 1, i + 1 == g->cols);
+            if (!hidden(g, i))
+                put_padded(title_of(g, i), width[i], g->right >> i & 1, i == last);
         fputs(g->c->out_color ? "\033[0m\n" : "\n", stdout);
     }
     for (size_t i = 0; i < g->n; i++) {
         size_t col = i % g->cols;
-        put_padded(g->cell[i], width[col], g->right >> col & 1, col + 1 == g->cols);
+        if (!hidden(g, col))
+            put_padded(g->cell[i], width[col], g->right >> col & 1, col == last);
         if (col + 1 == g->cols)
             putchar('\n');
     }
@@ -130,16 +151,21 @@ static void print_table(const struct am_grid *g)
 
 void am_grid_print(struct am_grid *g)
 {
-    if (g->c->out == AM_OUT_TABLE) {
+    if (g->c->out == AM_OUT_TABLE)
         print_table(g);
-        return;
-    }
+    else
+        am_grid_lines(g);
+}
+
+void am_grid_lines(struct am_grid *g)
+{
+    size_t last = last_shown(g);
     for (size_t i = 0; i < g->n; i++) {
         size_t col = i % g->cols;
-        if (g->c->out == AM_OUT_NAME && col > 0)
+        if ((g->c->out == AM_OUT_NAME && col > 0) || hidden(g, col))
             continue;
         am_put_clean(stdout, g->cell[i]);
-        putchar(g->c->out == AM_OUT_NAME || col + 1 == g->cols ? '\n' : '\t');
+        putchar(g->c->out == AM_OUT_NAME || col == last ? '\n' : '\t');
     }
 }
 

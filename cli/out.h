@@ -15,7 +15,7 @@ void am_put_clean(FILE *f, const char *text);
 
 struct am_grid {
     const struct am_cli *c;
-    const char *const *head; /* NULL-terminated; NULL for name/value pairs */
+    const char *const *head; /* NULL-terminated; NULL for name/value pairs. "+WORD": a column of -o wide only */
     size_t cols, n, cap;
     char **cell;
     unsigned right; /* bit i: column i is aligned right */
@@ -30,6 +30,7 @@ void am_grid_bytes(struct am_grid *g, int64_t n); /* negative: unknown */
 void am_grid_time(struct am_grid *g, const char *rfc3339);
 /* Aligned with a head line, or one tab-separated line a row without it, or (-o name) the first cell of each row. */
 void am_grid_print(struct am_grid *g);
+void am_grid_lines(struct am_grid *g); /* one line a row, whatever the form */
 void am_grid_done(struct am_grid *g);
 
 #define AM_FMT 40
@@ -38,8 +39,13 @@ void am_fmt_seconds(int64_t s, char out[AM_FMT]); /* 75 -> "1m15s" */
 void am_fmt_local(const char *rfc3339,
                   char out[AM_FMT]); /* local "2026-11-23 02:48:10"; the text itself when it is no time */
 
-/* -o json: pretty on a terminal, as it is when piped. */
+/* -o json: pretty on a terminal, as it is when piped; or the form that --json, --jq and -o yaml ask for (form.c). What
+   fails is said and goes to c->late. */
 void am_print_json(const struct am_cli *c, const json_t *v);
+/* The same for a job's body: in every form but yaml, --json and --jq it is indented JSON. */
+void am_print_spec(const struct am_cli *c, const json_t *v);
+/* The value as a YAML document in block style. For free(). */
+char *am_yaml(const json_t *v);
 /* A text from the daemon: byte for byte when piped; on a terminal clean and with a final newline. */
 void am_print_text(const struct am_cli *c, const char *text, size_t n);
 /* Prints a list by rows (-o json: as it is), with a note when there is more or nothing. */

@@ -15,6 +15,31 @@ struct remedy {
     const char *code, *fix;
 };
 static const struct remedy remedies[] = {
+    {"invalid-request", "correct what is named; amend COMMAND --help tells the form"},
+    {"unknown-member", "leave it out or correct its name; api.md and amend methods TYPE/METHOD list what there is"},
+    {"forbidden", "ask for a token with more rights: amend context set NAME --token-file FILE"},
+    {"origin-refused", "leave the Origin header out: amend sends none by itself"},
+    {"not-acceptable", "ask for a form that the answer names: amend api -H 'Accept: application/json' ..."},
+    {"method-not-allowed", "see the routes: amend api GET /v1/openapi.json"},
+    {"unsupported-media-type", "send JSON: amend api sets the type by itself"},
+    {"range-not-satisfiable", "ask for a range inside the file: amend model files MODEL@REV tells sizes"},
+    {"payload-too-large", "make it smaller, or start amendd with a larger limit (amendd --help, limits.*)"},
+    {"conflict", "look how it stands now: amend model show MODEL, amend job get ID"},
+    {"idempotency-in-progress", "wait a moment, then send the same again"},
+    {"version-incomplete", "wait until it is complete: amend model show MODEL@REV"},
+    {"version-in-use", "move or remove what names it first: amend model show MODEL@REV"},
+    {"version-gone", "choose another one: amend model versions MODEL"},
+    {"stack-empty", "there is no earlier target: amend model versions MODEL"},
+    {"ref-shadows-version", "choose a name that is no version's (v1, v2, ...)"},
+    {"precondition-required", "send If-Match with the ETag that you saw: amend api -H 'If-Match: ...'"},
+    {"too-many-streams", "close some, then try again in a moment"},
+    {"unsupported-format", "convert it to safetensors first"},
+    {"bad-spec", "is amend-worker of the daemon's version? amend version; amend job logs ID"},
+    {"unsupported", "see amend job logs ID; another method may do: amend methods"},
+    {"worker-hung", "see amend job logs ID; submitting it again is safe"},
+    {"time-limit", "submit it again with a larger options.time_limit_seconds"},
+    {"dependency-failed", "see why the other job failed: amend job get ID"},
+    {"cancelled", "submit it again if it is still wanted"},
     {"not-found", "check the name: amend model list, amend job list"},
     {"revision-not-found", "see which versions there are: amend model versions MODEL"},
     {"unknown-method", "see which methods there are: amend methods"},
@@ -23,7 +48,8 @@ static const struct remedy remedies[] = {
     {"name-taken", "choose another name, or work with the model that has it: amend model show MODEL"},
     {"idempotency-key-reused", "give each job a key of its own, or leave --idempotency-key out"},
     {"job-terminal", "nothing to do: amend job get ID shows how it ended"},
-    {"path-not-allowed", "start amendd with --store.import_roots=FOLDER that holds the directory"},
+    {"path-not-allowed",
+     "start amendd with --store.import_roots (export: --store.export_roots) =FOLDER that holds the directory"},
     {"malformed-safetensors", "download or write the named file again; nothing was registered"},
     {"shape-mismatch", "merge models of one architecture and size; amend model show M@REV tells them apart"},
     {"architecture-mismatch", "merge models of one architecture; amend model show M@REV tells them apart"},
@@ -101,7 +127,9 @@ static void say_fix(const char *fix, const char *hole, const char *value)
 {
     const char *at = value ? strstr(fix, hole) : NULL;
     if (!at) {
-        fprintf(stderr, "  fix: %s\n", fix);
+        fputs("  fix: ", stderr);
+        am_put_clean(stderr, fix);
+        fputc('\n', stderr);
         return;
     }
     fprintf(stderr, "  fix: %.*s", (int)(at - fix), fix);
@@ -112,8 +140,9 @@ static void say_fix(const char *fix, const char *hole, const char *value)
 static void say_tail(const char *code, const char *id, const char *hole, const char *value)
 {
     const char *fix = remedy_of(code);
-    if (fix)
-        say_fix(fix, hole, value);
+    AM_CLEANUP(am_xfreep)
+    char *ask = fix ? NULL : am_xprintf("amend api GET /v1/problems/%s", code); /* a newer daemon's */
+    say_fix(fix ? fix : ask, hole, value);
     fputs("  problem: ", stderr);
     am_put_clean(stderr, code);
     if (id && id[0]) {
@@ -171,8 +200,12 @@ void am_problem_say_job(const struct am_cli *c, const json_t *job)
 void am_problem_say_plan(const struct am_cli *c, const json_t *plan)
 {
     const json_t *refusals = am_js(plan, "refusals");
+    const char *code = am_js_text(json_array_get(refusals, 0), "code", NULL);
     am_say_error(c, NULL, "the job would be refused; reasons: %zu", json_array_size(refusals));
     say_list(refusals, NULL, 1000);
+    AM_CLEANUP(am_xfreep) char *method = c->method ? am_xprintf("%s/%s", c->cmd->noun, c->method) : NULL;
+    if (code)
+        say_tail(code, NULL, "TYPE/METHOD", method);
 }
 
 int am_say_unreachable(const struct am_cli *c, const char *why)

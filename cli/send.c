@@ -89,10 +89,14 @@ int am_http_post(struct am_cli *c, const char *path, const json_t *body, const c
     char fresh[64];
     am_id_new("", am_now_ms(), fresh);
     AM_CLEANUP(am_xfreep) char *line = am_xprintf("Idempotency-Key: %s", key ? key : fresh);
-    AM_CLEANUP(am_xfreep) char *text = am_js_dump(body, false);
+    AM_CLEANUP(am_xfreep) char *text = body ? am_js_dump(body, false) : NULL;
     const char *headers[] = {line, NULL};
-    struct am_request q = {
-        .verb = "POST", .path = path, .body = text, .body_len = strlen(text), .headers = headers, .keyed = true};
+    struct am_request q = {.verb = "POST",
+                           .path = path,
+                           .body = text,
+                           .body_len = text ? strlen(text) : 0,
+                           .headers = headers,
+                           .keyed = true};
     struct am_reply r = {0};
     int rc = am_http_send(c, &q, &r);
     return rc ? rc : take_json(c, &r, ret);

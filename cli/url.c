@@ -3,6 +3,7 @@
  */
 #include "cli/http.h"
 
+#include "cli/conf.h"
 #include "core/base/text.h"
 
 #include <stdarg.h>
@@ -54,15 +55,21 @@ char *am_url_model(const char *model, ...)
     return url;
 }
 
-int am_ref_parse(const struct am_cli *c, const char *text, struct am_ref *ret)
+int am_ref_parse(const struct am_cli *c, const char *word, struct am_ref *ret)
 {
     struct am_ref r = {0};
+    AM_CLEANUP(am_xfreep) char *text = am_name_full(c, word);
     const char *at = strchr(text, '@');
     size_t n = at ? (size_t)(at - text) : strlen(text);
     if (n >= sizeof r.model || (at && strlen(at + 1) >= sizeof r.rev))
         return am_say_usage(c, "'%.60s...' is too long for the name of a model", text);
     memcpy(r.model, text, n);
     const char *fault = am_model_name_fault(r.model);
+    if (fault && !strchr(r.model, '/'))
+        return am_say_usage(c,
+                            "'%s' is not the name of a model: write NAMESPACE/%s, or give a context a namespace "
+                            "(amend context set NAME --namespace NS)",
+                            r.model, r.model);
     if (fault)
         return am_say_usage(c, "'%s' is not the name of a model (namespace/name): %s", r.model, fault);
     if (at && !at[1])

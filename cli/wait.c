@@ -85,7 +85,8 @@ static int ended(struct am_cli *c, const char *id, const json_t *job)
     if (am_streq(status, "succeeded"))
         return AM_EXIT_OK;
     if (am_streq(status, "cancelled"))
-        am_say_error(c, NULL, "%s was cancelled", id);
+        am_say_error(c, "submit it again if it is still wanted; amend job get tells when it was cancelled",
+                     "%s was cancelled", id);
     else if (am_streq(status, "failed"))
         am_problem_say_job(c, job);
     else
@@ -158,6 +159,25 @@ static void say_success(const struct am_cli *c, const char *id, const json_t *jo
     am_live_keep();
 }
 
+/* What a rerun proved. A difference is an error of the command: the job itself went well. */
+static int say_reproduced(const struct am_cli *c, const json_t *job)
+{
+    const json_t *same = am_js(job, "result.reproduced"), *files = am_js(job, "result.reproduction.differ"), *f;
+    const char *of = am_js_text(job, "result.reproduction.job", "?");
+    size_t i;
+    if (json_is_true(same))
+        am_say_note(c, "the same bytes as %s made: %lld files", of,
+                    (long long)am_js_int(job, "result.reproduction.files", 0));
+    else if (json_is_object(am_js(job, "result.reproduction")) && !json_is_false(same))
+        am_say_note(c, "whether these are the bytes of %s cannot be said: %s", of,
+                    am_js_text(job, "result.reproduction.reason", "?"));
+    if (!json_is_false(same))
+        return 0;
+    am_say_error(c, "look at the warnings of the job: kernels or program may differ", "other bytes than %s made", of);
+    json_array_foreach(files, i, f) am_say_note(c, "  differs: %s", json_string_value(f));
+    return AM_EXIT_ERROR;
+}
+
 int am_job_follow(struct am_cli *c, const char *id)
 {
     AM_CLEANUP(am_jsonp) json_t *job = NULL;
@@ -168,34 +188,43 @@ int am_job_follow(struct am_cli *c, const char *id)
         say_success(c, id, job);
     if (c->out == AM_OUT_JSON)
         am_print_json(c, job);
-    if (rc || c->out == AM_OUT_JSON)
+    if (rc)
         return rc;
+    if (c->out == AM_OUT_JSON)
+        return say_reproduced(c, job);
     const json_t *version = am_js(job, "result.version");
     if (json_is_object(version))
         am_print_version(c, version);
     const char *detached = am_js_text(job, "result.detached_reason", NULL);
     if (detached)
         am_say_note(c, "published without a branch: %s", detached);
-    return 0;
+    const char *reused = am_js_text(job, "result.reused_from", NULL);
+    if (reused)
+        am_say_note(c, "nothing was computed: %s had done the same (--no-reuse computes it again)", reused);
+    return say_reproduced(c, job);
 }
 
 int am_job_submit(struct am_cli *c, const json_t *body, bool wait, const char *key)
 {
     AM_CLEANUP(am_reply_done) struct am_reply r = {0};
     int rc = am_http_post(c, "/v1/jobs", body, key, &r);
-    if (rc)
-        return rc;
-    const char *id = am_js_text(r.json, "id", NULL);
+    return rc ? rc : am_job_accepted(c, &r, wait);
+}
+
+int am_job_accepted(struct am_cli *c, const struct am_reply *r, bool wait)
+{
+    const char *id = am_js_text(r->json, "id", NULL);
     if (!id) {
         am_say_error(c, "ask: amend doctor", "the daemon took the job but its answer has no id");
         return AM_EXIT_ERROR;
     }
     if (wait) {
-        am_say_note(c, "%s accepted", id);
+        if (!am_streq(am_js_text(r->json, "status", NULL), "succeeded")) /* it was done before */
+            am_say_note(c, "%s accepted", id);
         return am_job_follow(c, id);
     }
     if (c->out == AM_OUT_JSON) {
-        am_print_json(c, r.json);
+        am_print_json(c, r->json);
     } else {
         am_put_clean(stdout, id);
         putchar('\n');

@@ -9,6 +9,7 @@ CREATE TABLE blob_count (
     n INTEGER NOT NULL CHECK (n >= 0),
     bytes INTEGER NOT NULL CHECK (bytes >= 0)
 ) STRICT;
+CREATE TABLE doomed (blob BLOB PRIMARY KEY CHECK (length(blob) = 32)) STRICT, WITHOUT ROWID;
 CREATE TABLE edge (                              -- lineage; a cycle cannot be written
     child INTEGER NOT NULL REFERENCES version (id),
     parent INTEGER NOT NULL REFERENCES version (id),
@@ -17,6 +18,20 @@ CREATE TABLE edge (                              -- lineage; a cycle cannot be w
     PRIMARY KEY (child, parent, role),
     CHECK (parent < child)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE event (                             -- replay of event streams; the oldest go after events.keep_days
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,       -- no gap but before the oldest
+    at INTEGER NOT NULL,
+    topic TEXT NOT NULL CHECK (topic IN ('jobs', 'models', 'reports', 'datasets', 'queue', 'tasks')),
+    type TEXT NOT NULL,
+    job INTEGER REFERENCES job (id),             -- whose list it is in as well; NULL: no job's
+    job_seq INTEGER,                             -- its number there
+    subject TEXT,                                -- what changed; NULL: the job
+    model TEXT,                                  -- by name, also of models that are gone
+    revision INTEGER,                            -- of the subject, after the change
+    data TEXT NOT NULL CHECK (json_valid(data)),
+    CHECK (subject IS NOT NULL OR job IS NOT NULL),
+    CHECK ((job IS NULL) = (job_seq IS NULL))
+) STRICT;
 CREATE TABLE file (                              -- the manifest of a version
     version INTEGER NOT NULL REFERENCES version (id),
     path TEXT NOT NULL,
@@ -64,20 +79,31 @@ CREATE TABLE job (
     created_at INTEGER NOT NULL,
     started_at INTEGER,
     finished_at INTEGER
-, rank INTEGER NOT NULL DEFAULT 0, short INTEGER NOT NULL DEFAULT 0 CHECK (short IN (0, 1)), time_limit INTEGER NOT NULL DEFAULT 0 CHECK (time_limit >= 0)) STRICT;
+, rank INTEGER NOT NULL DEFAULT 0, short INTEGER NOT NULL DEFAULT 0 CHECK (short IN (0, 1)), time_limit INTEGER NOT NULL DEFAULT 0 CHECK (time_limit >= 0), request_id TEXT CHECK (length(request_id) = 32), traceparent TEXT CHECK (length(traceparent) = 55), waiting INTEGER NOT NULL DEFAULT 0 CHECK (waiting >= 0), retry_of TEXT, rerun_of TEXT, archived INTEGER NOT NULL DEFAULT 0 CHECK (archived IN (0, 1))) STRICT;
 CREATE TABLE job_count (                         -- kept by triggers: a full queue is known without counting it
     task INTEGER NOT NULL CHECK (task IN (0, 1)),
     state TEXT NOT NULL,
     n INTEGER NOT NULL CHECK (n >= 0),
     PRIMARY KEY (task, state)
 ) STRICT, WITHOUT ROWID;
-CREATE TABLE job_event (                         -- audit, and replay of event streams
-    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+CREATE TABLE job_input (                         -- whose result a job takes; only jobs that were there before it
     job INTEGER NOT NULL REFERENCES job (id),
-    at INTEGER NOT NULL,
+    input INTEGER NOT NULL REFERENCES job (id),
+    PRIMARY KEY (job, input),
+    CHECK (input < job)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE job_tally (                         -- kept by triggers: jobs are counted without looking at them
     type TEXT NOT NULL,
-    data TEXT NOT NULL CHECK (json_valid(data))
-) STRICT;
+    state TEXT NOT NULL,
+    band INTEGER NOT NULL,                       -- priority / 25: 0 to 4
+    n INTEGER NOT NULL CHECK (n >= 0),
+    PRIMARY KEY (type, state, band)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE job_version (
+    version INTEGER NOT NULL REFERENCES version (id),
+    job INTEGER NOT NULL REFERENCES job (id),
+    PRIMARY KEY (version, job)
+) STRICT, WITHOUT ROWID;
 CREATE TABLE layout (                            -- what a file's bytes are made of: no span when empty, one when whole
     id INTEGER PRIMARY KEY,
     bytes INTEGER NOT NULL CHECK (bytes >= 0),
@@ -96,7 +122,7 @@ CREATE TABLE model (
     created_at INTEGER NOT NULL,
     rev INTEGER NOT NULL DEFAULT 1,              -- grows with every change
     versions INTEGER NOT NULL DEFAULT 0,         -- without the empty v0
-    logical_bytes INTEGER NOT NULL DEFAULT 0) STRICT;
+    logical_bytes INTEGER NOT NULL DEFAULT 0, deleted_at INTEGER, deleted_by TEXT, deleted_reason TEXT, gone_at INTEGER, keep_days INTEGER CHECK (keep_days BETWEEN 0 AND 36500)) STRICT;
 CREATE TABLE model_blob (                        -- which blobs a model names: behind model.physical_bytes
     model INTEGER NOT NULL REFERENCES model (id),
     blob BLOB NOT NULL REFERENCES blob (sha256), named INTEGER NOT NULL DEFAULT 0 CHECK (named >= 0),
@@ -163,29 +189,40 @@ CREATE TABLE version (
     record TEXT NOT NULL,                        -- what oid is the hash of
     files INTEGER NOT NULL,
     bytes INTEGER NOT NULL,
-    new_bytes INTEGER NOT NULL,
+    new_bytes INTEGER NOT NULL, metadata TEXT NOT NULL DEFAULT '{}' CHECK (json_valid(metadata)), labels TEXT NOT NULL DEFAULT '{}' CHECK (json_valid(labels)), pinned INTEGER NOT NULL DEFAULT 0 CHECK (pinned IN (0, 1)), note TEXT, rev INTEGER NOT NULL DEFAULT 1, held_at INTEGER NOT NULL DEFAULT 0, deleted_at INTEGER, deleted_by TEXT, deleted_reason TEXT, gone_at INTEGER,
     UNIQUE (model, oid),
     UNIQUE (model, number)
 ) STRICT;
 CREATE INDEX blob_damaged ON blob (sha256) WHERE damage IS NOT NULL;
 CREATE INDEX blob_read ON blob (ifnull(verified_at, created_at));
 CREATE INDEX edge_parent ON edge (parent, child);
+CREATE INDEX event_job ON event (job, job_seq) WHERE job IS NOT NULL;
+CREATE INDEX event_model ON event (model, seq) WHERE model IS NOT NULL;
+CREATE INDEX event_topic ON event (topic, seq);
 CREATE INDEX file_layout ON file (layout);
 CREATE INDEX idempotency_age ON idempotency (created_at);
 CREATE INDEX job_created_by ON job (created_by, id);
-CREATE INDEX job_delayed ON job (task, not_before) WHERE state = 'queued' AND not_before > 0;
-CREATE INDEX job_event_job ON job_event (job, seq);
+CREATE INDEX job_delayed ON job (task, not_before) WHERE state = 'queued' AND not_before > 0 AND waiting = 0;
+CREATE INDEX job_input_input ON job_input (input, job);
 CREATE INDEX job_method ON job (method, id);
 CREATE INDEX job_open ON job (state) WHERE state IN ('running', 'cancelling');
 CREATE INDEX job_publish_model ON job (publish_model, id);
-CREATE INDEX job_ready ON job (task, short, rank, id) WHERE state = 'queued' AND not_before = 0;
+CREATE INDEX job_ready ON job (task, short, rank, id) WHERE state = 'queued' AND not_before = 0 AND waiting = 0;
+CREATE INDEX job_spec ON job (spec_sha256, publish_model, id) WHERE state = 'succeeded';
 CREATE INDEX job_state ON job (state, id);
 CREATE INDEX job_type ON job (type, id);
+CREATE INDEX job_version_job ON job_version (job);
+CREATE INDEX job_waiting ON job (id) WHERE state = 'queued' AND waiting > 0;
 CREATE INDEX layout_damaged ON layout (id) WHERE damage IS NOT NULL;
 CREATE INDEX model_blob_blob ON model_blob (blob);
+CREATE INDEX model_deleted ON model (deleted_at) WHERE deleted_at IS NOT NULL;
+CREATE INDEX ref_move_from ON ref_move (from_version, at) WHERE from_version IS NOT NULL;
 CREATE INDEX ref_move_ref ON ref_move (model, name, id);
+CREATE INDEX ref_move_to ON ref_move (to_version, id) WHERE to_version IS NOT NULL;
 CREATE INDEX ref_version ON ref (version, name);
 CREATE INDEX span_blob ON span (blob);
+CREATE INDEX version_commit ON version (lower(hex(oid)), model);
+CREATE INDEX version_deleted ON version (deleted_at) WHERE deleted_at IS NOT NULL AND gone_at IS NULL;
 CREATE INDEX version_job ON version (job) WHERE job IS NOT NULL;
 CREATE INDEX version_model ON version (model, id);
 CREATE TRIGGER blob_count_delete AFTER DELETE ON blob BEGIN
@@ -204,6 +241,34 @@ CREATE TRIGGER job_count_update AFTER UPDATE OF state ON job WHEN OLD.state <> N
     UPDATE job_count SET n = n - 1 WHERE task = (OLD.type = 'task') AND state = OLD.state;
     UPDATE job_count SET n = n + 1 WHERE task = (NEW.type = 'task') AND state = NEW.state;
 END;
+CREATE TRIGGER job_tally_delete AFTER DELETE ON job BEGIN
+    UPDATE job_tally SET n = n - 1 WHERE type = OLD.type AND state = OLD.state AND band = OLD.priority / 25;
+END;
+CREATE TRIGGER job_tally_insert AFTER INSERT ON job BEGIN
+    INSERT INTO job_tally VALUES (NEW.type, NEW.state, NEW.priority / 25, 1) ON CONFLICT DO UPDATE SET n = n + 1;
+END;
+CREATE TRIGGER job_tally_update AFTER UPDATE OF state, priority ON job
+WHEN OLD.state <> NEW.state OR OLD.priority / 25 <> NEW.priority / 25 BEGIN
+    UPDATE job_tally SET n = n - 1 WHERE type = OLD.type AND state = OLD.state AND band = OLD.priority / 25;
+    INSERT INTO job_tally VALUES (NEW.type, NEW.state, NEW.priority / 25, 1) ON CONFLICT DO UPDATE SET n = n + 1;
+END;
+CREATE TRIGGER job_version_end AFTER UPDATE OF state ON job WHEN NEW.state IN ('succeeded', 'failed', 'cancelled') BEGIN
+    DELETE FROM job_version WHERE job = NEW.id;
+END;
+CREATE TRIGGER job_version_insert AFTER INSERT ON job WHEN NEW.state IN ('queued', 'running', 'cancelling') BEGIN
+    SELECT RAISE(ABORT, 'the model of the result is deleted') FROM model
+        WHERE name = json_extract(NEW.publish, '$.model') AND deleted_at IS NOT NULL AND gone_at IS NULL;
+    INSERT OR IGNORE INTO job_version (version, job) SELECT version, job FROM job_reads WHERE job = NEW.id;
+    SELECT RAISE(ABORT, 'an input is deleted') FROM job_version h JOIN version v ON v.id = h.version
+        JOIN model m ON m.id = v.model WHERE h.job = NEW.id AND (v.deleted_at IS NOT NULL OR m.deleted_at IS NOT NULL);
+END;
+CREATE TRIGGER job_version_update AFTER UPDATE OF resolved ON job
+    WHEN NEW.state IN ('queued', 'running', 'cancelling') BEGIN
+    DELETE FROM job_version WHERE job = NEW.id;
+    INSERT OR IGNORE INTO job_version (version, job) SELECT version, job FROM job_reads WHERE job = NEW.id;
+    SELECT RAISE(ABORT, 'an input is deleted') FROM job_version h JOIN version v ON v.id = h.version
+        JOIN model m ON m.id = v.model WHERE h.job = NEW.id AND (v.deleted_at IS NOT NULL OR m.deleted_at IS NOT NULL);
+END;
 CREATE TRIGGER model_blob_delete AFTER DELETE ON model_blob BEGIN
     UPDATE blob SET named = named - OLD.named WHERE sha256 = OLD.blob;
 END;
@@ -213,3 +278,8 @@ END;
 CREATE TRIGGER model_blob_update AFTER UPDATE OF named ON model_blob BEGIN
     UPDATE blob SET named = named + NEW.named - OLD.named WHERE sha256 = NEW.blob;
 END;
+CREATE VIEW job_reads AS SELECT j.id AS job, v.id AS version
+    FROM job j, json_each(j.resolved, '$.inputs') i
+    JOIN model m ON m.name = iif(i.type = 'object', i.value, '{}') ->> '$.model'
+    JOIN version v INDEXED BY version_commit ON lower(hex(v.oid)) = iif(i.type = 'object', i.value, '{}') ->> '$.commit' AND v.model = m.id
+    WHERE j.type <> 'task';

@@ -34,7 +34,11 @@ static const struct key keys[] = {
      "LOCK, amendd.db, blobs/, staging/, logs/; one local file system"},
     {"auth.mode", TEXT, AT(auth_mode), "none", 0, 0,
      "none: everybody on this machine is admin. The only mode of this version"},
-    {"log.level", TEXT, AT(log_level), "info", 0, 0, "error, warn, info or debug"},
+    {"log.level", TEXT, AT(log_level), "info", 0, 0, "error, warn, info or debug; debug has a line for each request"},
+    {"log.format", TEXT, AT(log_format), "journal", 0, 0,
+     "of lines on standard error: journal begins each with its priority, text with time and level"},
+    {"metrics.public", TEXT, AT(metrics_public), "true", 0, 0,
+     "false: GET /metrics is refused. This version has no tokens that could be asked for instead"},
     {"http.threads", COUNT, AT(http_threads), "16", 1, 256,
      "threads that answer requests; each may wait for the writer"},
     {"workers.count", COUNT, AT(workers_count), "2", 1, 64, "jobs that run at the same time"},
@@ -64,6 +68,8 @@ static const struct key keys[] = {
      "milliseconds that a killed worker may take to end; then its job fails and its slot is free for the next"},
     {"store.import_roots", TEXT, AT(import_roots), "", 0, 0,
      "folders that models may be registered from, colon-separated; empty = the home of the user who runs amendd"},
+    {"store.export_roots", TEXT, AT(export_roots), "", 0, 0,
+     "folders that versions may be exported into, colon-separated; empty = the home of the user who runs amendd"},
     {"store.gc_grace", TIME, AT(gc_grace_seconds), "72h", 0, 315360000,
      "seconds (or 30m, 72h, 7d) that a file nobody names is kept before a gc removes it"},
     {"store.min_free", SIZE, AT(min_free), "0", 0, 0,
@@ -74,9 +80,15 @@ static const struct key keys[] = {
      "stored files that one weight file may be spread over; the change that would pass it takes in the smallest"},
     {"store.scrub_days", COUNT, AT(scrub_days), "30", 0, 3650,
      "each stored file is read again and compared with its hash once in so many days, a little every hour; 0 = never"},
+    {"retention.unreferenced_days", COUNT, AT(unreferenced_days), "90", 0, 36500,
+     "days after which a version that nothing holds is deleted, unless its model has days of its own; 0 = never"},
+    {"events.keep_days", COUNT, AT(events_keep_days), "90", 1, 36500,
+     "days after which an event is no longer listed or replayed"},
     {"publish.verify", TEXT, AT(publish_verify), "trust", 0, 0,
      "trust: the hashes that the worker took while it wrote are published; full: all it wrote is read and hashed "
      "again"},
+    {"hub.enabled", TEXT, AT(hub_enabled), "true", 0, 0,
+     "true or false: whether the routes of the Hugging Face Hub's protocol are there"},
     {"database.backup_hours", COUNT, AT(backup_hours), "24", 0, 8760,
      "hours between backups that amendd makes by itself; 0 = none"},
     {"database.backup_keep", COUNT, AT(backup_keep), "7", 1, 1000,
@@ -85,6 +97,8 @@ static const struct key keys[] = {
      "folder of backups without a target; it must exist; empty = data_dir/backup, which is made"},
     {"limits.body_bytes", SIZE, AT(body_bytes), "1MiB", 1024, 64 << 20, "JSON bodies"},
     {"limits.queue", COUNT, AT(queue_max), "100000", 1, 10000000, "queued jobs; beyond it 503 queue-full"},
+    {"limits.streams", COUNT, AT(streams), "512", 1, 65536,
+     "open event streams and followed logs; beyond it 503 too-many-streams"},
     {"limits.connections", COUNT, AT(connections), "4096", 16, 65536, "open connections"},
     {"limits.header_bytes", SIZE, AT(header_bytes), "25000000", 1024, 100000000, "header of a safetensors file"},
     {"limits.tensors", COUNT, AT(tensors), "200000", 1, 10000000, "tensors of a safetensors file"},
@@ -217,6 +231,10 @@ static void fill_derived(struct am_config *c)
         free(c->import_roots);
         c->import_roots = strdup(home);
     }
+    if (!c->export_roots[0] && home && home[0] == '/') {
+        free(c->export_roots);
+        c->export_roots = strdup(home);
+    }
 }
 
 int am_config_load(struct am_config *ret, int argc, char **argv, char *why, size_t why_cap)
@@ -242,8 +260,20 @@ int am_config_load(struct am_config *ret, int argc, char **argv, char *why, size
         snprintf(why, why_cap, "log.level must be error, warn, info or debug (got \"%s\")", c.log_level);
         rc = -AM_E_INVALID_PARAMS;
     }
+    if (rc == 0 && !am_streq(c.log_format, "journal") && !am_streq(c.log_format, "text")) {
+        snprintf(why, why_cap, "log.format must be journal or text (got \"%s\")", c.log_format);
+        rc = -AM_E_INVALID_PARAMS;
+    }
+    if (rc == 0 && !am_streq(c.metrics_public, "true") && !am_streq(c.metrics_public, "false")) {
+        snprintf(why, why_cap, "metrics.public must be true or false (got \"%s\")", c.metrics_public);
+        rc = -AM_E_INVALID_PARAMS;
+    }
     if (rc == 0 && !am_streq(c.publish_verify, "trust") && !am_streq(c.publish_verify, "full")) {
         snprintf(why, why_cap, "publish.verify must be trust or full (got \"%s\")", c.publish_verify);
+        rc = -AM_E_INVALID_PARAMS;
+    }
+    if (rc == 0 && !am_streq(c.hub_enabled, "true") && !am_streq(c.hub_enabled, "false")) {
+        snprintf(why, why_cap, "hub.enabled must be true or false (got \"%s\")", c.hub_enabled);
         rc = -AM_E_INVALID_PARAMS;
     }
     if (rc == 0 && c.backup_dir[0] && c.backup_dir[0] != '/') {
@@ -269,7 +299,7 @@ void am_config_help(FILE *out)
     fprintf(out, "usage: amendd [--KEY=VALUE]...\n"
                  "       amendd backup FILE --data_dir=FOLDER\n"
                  "       amendd restore FILE --data_dir=FOLDER [--force]\n"
-                 "       amendd --version | --help | --dump-openapi | --dump-apidoc\n\n"
+                 "       amendd --version | --help | --dump-openapi | --dump-apidoc | --dump-man\n\n"
                  "Flags win over environment variables (AMENDD_STORE__MIN_FREE for store.min_free), which win over the "
                  "built-in values.\n\n");
     for (size_t i = 0; i < KEYS; i++)
@@ -285,6 +315,49 @@ void am_config_markdown(FILE *out)
         fprintf(out, "| `%s` | `%s` | %s%s%s | %s |\n", keys[i].name, env, keys[i].def[0] ? "`" : "",
                 keys[i].def[0] ? keys[i].def : "empty", keys[i].def[0] ? "`" : "", keys[i].doc);
     }
+}
+
+/* Text as roff: no escapes, no requests, hyphens that can be copied. */
+static void put_roff(FILE *out, const char *text)
+{
+    fputs(*text == '.' || *text == '\'' ? "\\&" : "", out);
+    for (; *text; text++)
+        if (*text == '\\' || *text == '-')
+            fputs(*text == '-' ? "\\-" : "\\e", out);
+        else
+            fputc(*text, out);
+}
+
+void am_config_man(FILE *out)
+{
+    char env[128];
+    fputs(
+        ".\\\" made by: make man\n.TH AMENDD 8 \"\" \"amendd " AM_VERSION "\" \"System Administration\"\n.SH NAME\n"
+        "amendd \\- service that merges, unlearns and edits machine\\-learning models\n.SH SYNOPSIS\n"
+        ".B amendd\n[\\fB\\-\\-\\fIKEY\\fB=\\fIVALUE\\fR]...\n.br\n"
+        ".B amendd backup\n.I FILE\n\\fB\\-\\-data_dir=\\fIFOLDER\\fR\n.br\n"
+        ".B amendd restore\n.I FILE\n\\fB\\-\\-data_dir=\\fIFOLDER\\fR [\\fB\\-\\-force\\fR]\n.br\n"
+        ".B amendd\n\\fB\\-\\-version\\fR | \\fB\\-\\-help\\fR | \\fB\\-\\-dump\\-openapi\\fR\n.SH DESCRIPTION\n"
+        "Serves its API on the address of \\fBlisten\\fR, keeps everything below \\fBdata_dir\\fR, and runs each job "
+        "in "
+        "a process of its own (amend\\-worker). A flag wins over its environment variable, which wins over the "
+        "built\\-in value. SIGTERM and SIGINT end it: running jobs are stopped and run again at the next start.\n"
+        ".PP\n\\fBbackup\\fR copies the database of a running daemon; \\fBrestore\\fR puts such a copy in the place of "
+        "the database of a stopped one.\n.SH SETTINGS\n",
+        out);
+    for (size_t i = 0; i < KEYS; i++) {
+        env_name(keys[i].name, env);
+        fputs(".TP\n.B \\-\\-", out);
+        put_roff(out, keys[i].name);
+        fputs("\\fR=", out);
+        put_roff(out, keys[i].def);
+        fputs("\n", out);
+        put_roff(out, keys[i].doc);
+        fprintf(out, ".\n.br\nEnvironment: %s\n", env);
+    }
+    fputs(".SH FILES\n.TP\n.I /etc/amendd/amendd.env\nthe environment of the systemd unit\n.SH \"SEE ALSO\"\n.BR amend "
+          "(1)\n",
+          out);
 }
 
 void am_config_done(struct am_config *c)

@@ -103,14 +103,6 @@ bool am_slot_cancel_asked(struct am_slot *s)
     return asked;
 }
 
-void am_engine_announce(struct am_engine *e)
-{
-    pthread_mutex_lock(&e->lock);
-    e->ends++;
-    pthread_cond_broadcast(&e->ended);
-    pthread_mutex_unlock(&e->lock);
-}
-
 /* Under the lock. */
 static struct am_slot *shown_slot(struct am_engine *e, const char *uid)
 {
@@ -135,10 +127,6 @@ void am_engine_cancel(struct am_engine *e, const char *uid)
     struct am_slot *s = shown_slot(e, uid);
     if (s)
         s->cancel_asked = true;
-    else { /* it was still queued: its row ended with the request itself */
-        e->ends++;
-        pthread_cond_broadcast(&e->ended);
-    }
     if (s && !e->closed)
         uv_async_send(&e->async);
     pthread_mutex_unlock(&e->lock);
@@ -159,6 +147,17 @@ uint64_t am_engine_changes(const struct am_engine *e)
     return atomic_load(&e->changes);
 }
 
+bool am_engine_shown(struct am_engine *e, size_t i, char uid[64], struct am_progress *ret)
+{
+    if (i >= e->slots)
+        return false;
+    pthread_mutex_lock(&e->lock);
+    snprintf(uid, 64, "%s", e->slot[i].shown);
+    *ret = e->slot[i].progress;
+    pthread_mutex_unlock(&e->lock);
+    return true;
+}
+
 bool am_engine_confinement(struct am_engine *e, unsigned *ret_holds)
 {
     pthread_mutex_lock(&e->lock);
@@ -166,6 +165,16 @@ bool am_engine_confinement(struct am_engine *e, unsigned *ret_holds)
     *ret_holds = e->holds;
     pthread_mutex_unlock(&e->lock);
     return known;
+}
+
+struct am_job_metrics *am_engine_metrics(struct am_engine *e)
+{
+    return &e->metrics;
+}
+
+unsigned am_engine_slots(const struct am_engine *e)
+{
+    return (unsigned)e->slots;
 }
 
 unsigned am_engine_running(struct am_engine *e)
@@ -176,43 +185,6 @@ unsigned am_engine_running(struct am_engine *e)
         n += e->slot[i].shown[0] != 0;
     pthread_mutex_unlock(&e->lock);
     return n;
-}
-
-static int see_end(void *ctx, const struct am_job_row *row)
-{
-    *(bool *)ctx = am_state_terminal(row->state);
-    return 0;
-}
-
-static bool has_ended(struct am_engine *e, const char *uid)
-{
-    bool ended = false;
-    struct am_db *db = am_store_read(e->store);
-    return db && am_job_get(db, uid, see_end, &ended) == 0 && ended;
-}
-
-bool am_engine_wait(struct am_engine *e, const char *uid, int64_t timeout_ms)
-{
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    int64_t ns = until.tv_nsec + (timeout_ms % 1000) * 1000000;
-    until.tv_sec += (time_t)(timeout_ms / 1000 + ns / 1000000000);
-    until.tv_nsec = (long)(ns % 1000000000);
-    for (bool over = timeout_ms <= 0;;) {
-        /* Ends are counted before the row is looked at, so one that comes in between is not slept through. */
-        pthread_mutex_lock(&e->lock);
-        uint64_t seen = e->ends;
-        over |= e->closed;
-        pthread_mutex_unlock(&e->lock);
-        if (has_ended(e, uid))
-            return true;
-        if (over)
-            return false;
-        pthread_mutex_lock(&e->lock);
-        while (!over && !e->closed && e->ends == seen)
-            over = pthread_cond_timedwait(&e->ended, &e->lock, &until) == ETIMEDOUT;
-        pthread_mutex_unlock(&e->lock);
-    }
 }
 
 static void on_async(uv_async_t *async)
@@ -263,16 +235,6 @@ static int make_slots(struct am_engine *e)
     return 0;
 }
 
-static void make_sync(struct am_engine *e)
-{
-    pthread_condattr_t attr;
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&e->ended, &attr);
-    pthread_condattr_destroy(&attr);
-    pthread_mutex_init(&e->lock, NULL);
-}
-
 struct am_engine *am_engine_new(uv_loop_t *loop, struct am_store *store, const struct am_config *cfg,
                                 const char *registry_sha256)
 {
@@ -281,7 +243,7 @@ struct am_engine *am_engine_new(uv_loop_t *loop, struct am_store *store, const s
         return NULL;
     *e = (struct am_engine){.loop = loop, .store = store, .cfg = cfg, .executor = &am_executor_local};
     snprintf(e->registry, sizeof e->registry, "%s", registry_sha256);
-    make_sync(e);
+    pthread_mutex_init(&e->lock, NULL);
     if (make_slots(e) < 0 || uv_async_init(loop, &e->async, on_async) < 0) {
         am_engine_free(e);
         return NULL;
@@ -299,6 +261,12 @@ struct am_engine *am_engine_new(uv_loop_t *loop, struct am_store *store, const s
     signal(SIGPIPE, SIG_IGN); /* a worker that dies before it has read its spec must not take the daemon along */
     am_engine_wake(e);        /* what a former life left queued */
     return e;
+}
+
+void am_engine_planner(struct am_engine *e, am_planner *plan, void *arg)
+{
+    e->plan = plan;
+    e->plan_arg = arg;
 }
 
 static void handle_closed(struct am_engine *e)
@@ -327,7 +295,6 @@ static void maybe_stopped(struct am_engine *e)
         return;
     pthread_mutex_lock(&e->lock);
     e->closed = true; /* from here on nobody may send */
-    pthread_cond_broadcast(&e->ended);
     pthread_mutex_unlock(&e->lock);
     uv_close((uv_handle_t *)&e->async, on_own_closed);
     uv_close((uv_handle_t *)&e->retry, on_own_closed);
@@ -377,7 +344,6 @@ void am_engine_free(struct am_engine *e)
             uv_run(e->loop, UV_RUN_ONCE);
     }
     am_engine_forget_all(e);
-    pthread_cond_destroy(&e->ended);
     pthread_mutex_destroy(&e->lock);
     free(e->slot);
     free(e);

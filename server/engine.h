@@ -8,7 +8,9 @@
 #ifndef AM_SERVER_ENGINE_H
 #define AM_SERVER_ENGINE_H
 
+#include "core/base/fault.h"
 #include "server/config.h"
+#include "server/metrics.h"
 #include "storage/store.h"
 
 #include <stdbool.h>
@@ -27,17 +29,24 @@ struct am_engine;
 
 struct am_engine *am_engine_new(uv_loop_t *loop, struct am_store *store, const struct am_config *cfg,
                                 const char *registry_sha256);
+/* (before the loop runs) Who plans a claimed job that waited for others: called on a pool thread, fills in the job's
+   recipe, here and in its row. A negative error with faults, or with a sentence in `why`. */
+struct am_claim;
+typedef int am_planner(void *arg, struct am_claim *job, struct am_faults *faults, char *why, size_t why_cap);
+void am_engine_planner(struct am_engine *e, am_planner *plan, void *arg);
 void am_engine_wake(struct am_engine *e);                    /* (any thread) something was queued */
 void am_engine_cancel(struct am_engine *e, const char *uid); /* (any thread) the row says cancelling: stop its worker */
 bool am_engine_progress(struct am_engine *e, const char *uid,
                         struct am_progress *ret); /* (any thread) false: not running here */
 /* (any thread) A number that changes with all that am_engine_progress() tells: equal before and after, nothing has. */
 uint64_t am_engine_changes(const struct am_engine *e);
-/* (any thread) Blocks until the job has ended or the time is over: true = ended. */
-bool am_engine_wait(struct am_engine *e, const char *uid, int64_t timeout_ms);
+/* (any thread) What slot i shows: a job's uid and progress, or "". false: there is no slot i. */
+bool am_engine_shown(struct am_engine *e, size_t i, char uid[64], struct am_progress *ret);
 unsigned am_engine_running(struct am_engine *e); /* (any thread) */
 /* (any thread) Workers that were killed and have not ended; *ret_choked: so many that none is started. */
 unsigned am_engine_lost(struct am_engine *e, bool *ret_choked);
+struct am_job_metrics *am_engine_metrics(struct am_engine *e); /* (any thread) lives as long as the engine */
+unsigned am_engine_slots(const struct am_engine *e);           /* (any thread) for jobs and tasks together */
 /* (any thread) What bounds workers, as the last hello said: enum am_holds of records.h. false: none has come yet. */
 bool am_engine_confinement(struct am_engine *e, unsigned *ret_holds);
 /* Starts nothing new, asks workers to stop (their jobs go back to the queue at the next start), kills them after

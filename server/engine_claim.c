@@ -14,11 +14,14 @@ int am_claim_copy(struct am_claim *ret, const struct am_job_row *row)
     struct am_claim c = {.attempt = row->attempt,
                          .failures = row->failures,
                          .max_attempts = row->max_attempts,
-                         .time_limit = row->time_limit};
+                         .time_limit = row->time_limit,
+                         .waited = row->started_at - row->created_at};
     snprintf(c.uid, sizeof c.uid, "%s", row->uid);
     snprintf(c.type, sizeof c.type, "%s", row->type);
     snprintf(c.method, sizeof c.method, "%s", row->method);
     snprintf(c.staging, sizeof c.staging, "%s.%d", c.uid, row->attempt);
+    snprintf(c.request, sizeof c.request, "%s", row->request_id ? row->request_id : "-");
+    am_trace_child(row->traceparent, row->uid, c.trace);
     c.created_by = strdup(row->created_by ? row->created_by : "-");
     c.resolved_text = strdup(row->resolved ? row->resolved : "");
     c.publish_text = strdup(row->publish ? row->publish : "");
@@ -62,6 +65,11 @@ int am_claim_parse(struct am_claim *c, char *why, size_t why_cap)
     return c->warnings ? 0 : -AM_E_INTERNAL;
 }
 
+bool am_claim_unplanned(const struct am_claim *c)
+{
+    return am_streq(c->resolved_text, "null");
+}
+
 bool am_claim_imports(const struct am_claim *c)
 {
     return am_streq(c->type, "task");
@@ -80,6 +88,7 @@ void am_claim_done(struct am_claim *c)
     free(c->publish_text);
     free(c->plan_text);
     free(c->warnings_text);
+    json_decref(c->moving);
     json_decref(c->resolved);
     json_decref(c->publish);
     json_decref(c->plan);

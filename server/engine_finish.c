@@ -23,11 +23,14 @@ static void publish(struct am_slot *s)
     struct am_publication p = {.store = s->e->store,
                                .job = &s->job,
                                .staging = s->launch.staging,
+                               .unreferenced_days = (int64_t)s->e->cfg->unreferenced_days,
                                .verify = am_streq(s->e->cfg->publish_verify, "full"),
                                .done = &s->records.result,
                                .kernels = s->records.kernels,
                                .seconds = s->seconds,
-                               .read_bytes = s->launch.read_bytes};
+                               .read_bytes = s->launch.read_bytes,
+                               .written = &s->e->metrics.write_bytes};
+    atomic_fetch_add(&s->e->metrics.read_bytes, p.read_bytes);
     int rc = am_publish(&p, why, sizeof why);
     if (rc < 0) {
         snprintf(s->out.phase, sizeof s->out.phase, "publish");
@@ -50,29 +53,41 @@ static void end_work(uv_work_t *work)
         s->rc = am_outcome_write(&s->out, s->e->store, &s->job, (int64_t)s->e->cfg->retry_pause_ms);
 }
 
+static void count_end(struct am_slot *s)
+{
+    struct am_job_metrics *m = &s->e->metrics;
+    if (s->out.kind == AM_END_PUBLISH || s->out.kind == AM_END_DONE)
+        am_metrics_ended(m, s->job.type, AM_ENDED_SUCCEEDED, s->seconds);
+    else if (s->out.kind == AM_END_CANCELLED)
+        am_metrics_ended(m, s->job.type, AM_ENDED_CANCELLED, s->seconds);
+    else if (s->out.kind == AM_END_FAILED)
+        am_metrics_ended(m, s->job.type, AM_ENDED_FAILED, s->seconds);
+}
+
 static void log_end(const struct am_slot *s)
 {
     switch (s->out.kind) {
     case AM_END_PUBLISH:
-        am_log(AM_LOG_INFO, "job published job=%s attempt=%d", s->job.uid, s->job.attempt);
+        am_log(AM_LOG_INFO, "job published job=%s attempt=%d request=%s", s->job.uid, s->job.attempt, s->job.request);
         break;
     case AM_END_DONE:
-        am_log(AM_LOG_INFO, "task done job=%s kind=%s seconds=%.3f", s->job.uid, s->job.method, s->seconds);
+        am_log(AM_LOG_INFO, "task done job=%s request=%s kind=%s seconds=%.3f", s->job.uid, s->job.request,
+               s->job.method, s->seconds);
         break;
     case AM_END_CANCELLED:
-        am_log(AM_LOG_INFO, "job cancelled job=%s attempt=%d", s->job.uid, s->job.attempt);
+        am_log(AM_LOG_INFO, "job cancelled job=%s attempt=%d request=%s", s->job.uid, s->job.attempt, s->job.request);
         break;
     case AM_END_REQUEUED:
-        am_log(AM_LOG_WARN, "job goes back to the queue job=%s attempt=%d code=%s: %s", s->job.uid, s->job.attempt,
-               am_err_slug(s->out.code), s->out.detail ? s->out.detail : "");
+        am_log(AM_LOG_WARN, "job goes back to the queue job=%s attempt=%d request=%s code=%s: %s", s->job.uid,
+               s->job.attempt, s->job.request, am_err_slug(s->out.code), s->out.detail ? s->out.detail : "");
         break;
     case AM_END_LEFT:
         am_log(AM_LOG_INFO, "job goes back to the queue at the next start job=%s attempt=%d", s->job.uid,
                s->job.attempt);
         break;
     default:
-        am_log(AM_LOG_WARN, "job failed job=%s attempt=%d code=%s: %s", s->job.uid, s->job.attempt,
-               am_err_slug(s->out.code), s->out.detail ? s->out.detail : "");
+        am_log(AM_LOG_WARN, "job failed job=%s attempt=%d request=%s code=%s: %s", s->job.uid, s->job.attempt,
+               s->job.request, am_err_slug(s->out.code), s->out.detail ? s->out.detail : "");
         break;
     }
 }
@@ -88,12 +103,11 @@ static void end_after(uv_work_t *work, int status)
         uv_timer_start(&s->timer, on_again, AGAIN_MS, 0);
         return;
     }
-    struct am_engine *e = s->e;
     log_end(s);
-    if (s->out.kind == AM_END_REQUEUED)
-        am_engine_dirty(e);
-    am_slot_free(s); /* first, so that who is woken does not see the job in its slot any more */
-    am_engine_announce(e);
+    count_end(s);
+    if (s->out.kind == AM_END_REQUEUED || s->out.kind == AM_END_PUBLISH) /* others may have waited for its result */
+        am_engine_dirty(s->e);
+    am_slot_free(s);
 }
 
 static void on_again(uv_timer_t *timer)

@@ -70,6 +70,8 @@ struct am_engine {
     const struct am_config *cfg;
     const struct am_executor *executor;
     char registry[65];
+    am_planner *plan;
+    void *plan_arg;
     struct am_slot *slot;
     size_t slots;
     bool dirty[AM_LANES], claiming[AM_LANES]; /* something may be queued; a claim is on its way */
@@ -83,12 +85,11 @@ struct am_engine {
     uv_async_t async;
     uv_timer_t retry;
     pthread_mutex_t lock;
-    pthread_cond_t ended;         /* (lock) broadcast at every end of a job */
-    uint64_t ends;                /* (lock) how many ends there were */
-    bool hello;                   /* (lock) a worker has said hello, and what bounds it: */
-    unsigned holds;               /* (lock) enum am_holds */
-    atomic_uint_fast64_t changes; /* (lock to write) of what slots show: uid, progress */
-    bool woken, closed;           /* (lock) closed: the async handle may no longer be touched */
+    atomic_uint_fast64_t changes;  /* (lock to write) of what slots show: uid, progress */
+    bool hello;                    /* (lock) a worker has said hello, and what bounds it: */
+    unsigned holds;                /* (lock) enum am_holds */
+    struct am_job_metrics metrics; /* (any thread) */
+    bool woken, closed;            /* (lock) closed: the async handle may no longer be touched */
 };
 
 /* engine.c */
@@ -96,7 +97,6 @@ void am_engine_pump(struct am_engine *e);  /* claims for free slots */
 void am_engine_again(struct am_engine *e); /* the same a second from now: the store refused */
 void am_engine_dirty(struct am_engine *e); /* something was queued, in whatever lane */
 void am_engine_later(struct am_engine *e, enum am_lane lane, int64_t at); /* looks again at that time, ms since 1970 */
-void am_engine_announce(struct am_engine *e);                             /* wakes those who wait for ends */
 void am_slot_show(struct am_slot *s, const char *uid); /* what other threads see of the slot; "" when free */
 bool am_slot_cancel_asked(struct am_slot *s);
 

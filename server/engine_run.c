@@ -159,6 +159,14 @@ static void open_log(struct am_slot *s)
 
 /* ---- start and exit ---- */
 
+static int exit_reason(const struct am_outcome *o)
+{
+    return o->kind == AM_END_PUBLISH     ? AM_EXIT_DONE
+           : o->kind == AM_END_CANCELLED ? AM_EXIT_CANCELLED
+           : o->kind == AM_END_LEFT      ? AM_EXIT_STOPPED
+                                         : o->code;
+}
+
 /* `x` says how it ended, or that it did not. */
 static void end_run(struct am_slot *s, struct am_exit x)
 {
@@ -176,6 +184,7 @@ static void end_run(struct am_slot *s, struct am_exit x)
     x.time_limit = s->job.time_limit;
     x.uid = s->job.uid;
     am_outcome_judge(&s->out, &x, &s->records);
+    am_metrics_exit(&s->e->metrics, exit_reason(&s->out));
     am_slot_end(s);
 }
 
@@ -183,8 +192,10 @@ static void on_exit_seen(void *arg, int64_t status, int signal)
 {
     struct am_slot *s = arg;
     s->seconds = (double)(am_mono_ms() - s->started) / 1000.0;
-    am_log(AM_LOG_INFO, "worker ended job=%s attempt=%d exit=%lld signal=%d seconds=%.3f unknown_records=%llu",
-           s->job.uid, s->job.attempt, (long long)status, signal, s->seconds, (unsigned long long)s->records.unknown);
+    am_log(AM_LOG_INFO,
+           "worker ended job=%s attempt=%d request=%s exit=%lld signal=%d seconds=%.3f unknown_records=%llu",
+           s->job.uid, s->job.attempt, s->job.request, (long long)status, signal, s->seconds,
+           (unsigned long long)s->records.unknown);
     end_run(s, (struct am_exit){.status = status, .signal = signal});
 }
 
@@ -207,7 +218,8 @@ void am_slot_run(struct am_slot *s)
                                           .spec_bytes = s->launch.spec_bytes,
                                           .staging = s->launch.staging,
                                           .input = s->launch.input,
-                                          .inputs = s->launch.inputs};
+                                          .inputs = s->launch.inputs,
+                                          .trace = s->job.trace};
     const struct am_exec_events events = {.on_record = on_record, .on_log = on_log, .on_exit = on_exit_seen, .arg = s};
     struct am_exec_about about;
     char why[512];
@@ -225,8 +237,10 @@ void am_slot_run(struct am_slot *s)
     am_failpoint("engine.spawned");
     open_log(s);
     e->executor->describe(s->exec, &about);
-    am_log(AM_LOG_INFO, "worker started job=%s attempt=%d type=%s method=%s pid=%lld executor=%s", s->job.uid,
-           s->job.attempt, s->job.type, s->job.method, (long long)about.id, about.name);
+    am_log(AM_LOG_INFO,
+           "worker started job=%s attempt=%d request=%s trace=%.32s type=%s method=%s pid=%lld executor=%s", s->job.uid,
+           s->job.attempt, s->job.request, s->job.trace + 3, s->job.type, s->job.method, (long long)about.id,
+           about.name);
     e->executor->collect(s->exec, &events);
     arm(s);
 }

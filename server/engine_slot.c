@@ -55,6 +55,8 @@ static void claim_after(uv_work_t *work, int status)
         return;
     }
     e->dirty[s->lane] = true; /* where one was, there may be more */
+    if (s->job.attempt == 1)
+        am_metrics_waited(&e->metrics, s->job.type, s->job.waited);
     prepare(s);
     am_engine_pump(e);
 }
@@ -99,7 +101,11 @@ static void prepare_work(uv_work_t *work)
     struct am_slot *s = work->data;
     struct am_faults faults = {0};
     char why[256] = "";
-    int rc = am_claim_parse(&s->job, why, sizeof why);
+    int rc = 0;
+    if (am_claim_unplanned(&s->job) && s->e->plan)
+        rc = s->e->plan(s->e->plan_arg, &s->job, &faults, why, sizeof why);
+    if (rc == 0)
+        rc = am_claim_parse(&s->job, why, sizeof why);
     if (rc == 0 && !am_slot_runs_here(s))
         rc = am_launch_make(&s->launch, s->e->store, s->e->cfg, &s->job, &faults);
     if (rc < 0)

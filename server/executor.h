@@ -24,6 +24,7 @@ struct am_exec_launch {
     int staging;      /* becomes descriptor 4 */
     const int *input; /* become 5, 6, ...; the caller closes its copies after start() */
     size_t inputs;
+    const char *trace; /* becomes TRACEPARENT in its environment */
 };
 
 /* on_exit comes last and once: after the process was reaped and the ends of records and log were seen. */

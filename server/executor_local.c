@@ -150,7 +150,7 @@ static struct am_exec *handle_new(uv_loop_t *loop)
 
 static int spawn(uv_loop_t *loop, struct am_exec *h, const struct am_exec_launch *l)
 {
-    char kernels[40];
+    char kernels[40], trace[80];
     const char *pinned = getenv("AMEND_KERNELS");
     char *argv[] = {"amend-worker", (char *)l->mode, NULL};
     char *env[16] = {"OPENBLAS_NUM_THREADS=1"};
@@ -158,9 +158,11 @@ static int spawn(uv_loop_t *loop, struct am_exec *h, const struct am_exec_launch
     uv_stdio_container_t *io = calloc(n, sizeof *io);
     if (!io)
         return UV_ENOMEM;
+    snprintf(trace, sizeof trace, "TRACEPARENT=%.60s", l->trace);
+    env[1] = trace;
     if (pinned) {
         snprintf(kernels, sizeof kernels, "AMEND_KERNELS=%.20s", pinned);
-        env[1] = kernels;
+        env[2] = kernels;
     }
     am_failpoint_env(env, sizeof env / sizeof *env);
     io[0] = (uv_stdio_container_t){UV_CREATE_PIPE | UV_READABLE_PIPE, {.stream = (uv_stream_t *)&h->spec}};

@@ -1,67 +1,221 @@
 /*
- * hold.c - a request that waits for a job. HTTP threads serve many connections each, so none may sleep in a handler:
- * the connection is suspended and a thread of its own waits (am_req_wait_job in http.h).
+ * hold.c - a request that waits for something: HTTP threads serve many connections each, so none may sleep in a
+ * handler. The connection sleeps in the hub (streams.h) until an event, its time, or the end of the service wakes it.
  */
-#include "server/http.h"
+#include "server/streams_priv.h"
+
+#include "core/base/clock.h"
+#include "core/base/text.h"
+#include "storage/jobs.h"
+#include "storage/models.h"
 
 #include <microhttpd.h>
+#include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
-#define HOLDS_MAX 16
-#define STACK_BYTES ((size_t)512 << 10)
+enum { PREFER_MAX = 60 };
 
-static void *wait_for_job(void *arg)
+/* ---- Prefer (RFC 7240) ---- */
+
+/* The value of wait=n among preferences separated by commas; -1: there is none that can be read. */
+static int64_t find_wait(const char *p)
 {
-    struct am_req *r = arg;
-    struct am_server *s = r->srv;
-    r->hold.ended = am_engine_wait(s->engine, r->hold.uid, r->hold.ms);
-    MHD_resume_connection(r->conn); /* from here on the request is not ours */
-    atomic_fetch_sub(&s->held, 1);
-    return NULL;
+    for (; p && *p; p = strchr(p, ',') ? strchr(p, ',') + 1 : NULL) {
+        p += strspn(p, " \t");
+        if (strncasecmp(p, "wait", 4) != 0)
+            continue;
+        const char *v = p + 4 + strspn(p + 4, " \t");
+        if (*v++ != '=')
+            continue;
+        v += strspn(v, " \t\"");
+        if (*v >= '0' && *v <= '9') {
+            long long n = strtoll(v, NULL, 10); /* saturates */
+            return n > PREFER_MAX ? PREFER_MAX : n;
+        }
+    }
+    return -1;
 }
 
-static int start_thread(struct am_req *r)
+int64_t am_req_prefer_ms(struct am_req *r, int64_t def_ms)
 {
-    pthread_attr_t attr;
-    if (pthread_attr_init(&attr) != 0)
-        return -AM_E_OUT_OF_MEMORY;
-    int rc = pthread_attr_setstacksize(&attr, STACK_BYTES);
-    if (rc == 0)
-        rc = pthread_create(&r->hold.thread, &attr, wait_for_job, r);
-    pthread_attr_destroy(&attr);
-    return rc == 0 ? 0 : -AM_E_OUT_OF_MEMORY;
+    const char *prefer = am_req_header(r, "Prefer");
+    int64_t n = find_wait(prefer);
+    if (r->head || n == 0 || (n < 0 && prefer && strcasestr(prefer, "respond-async")))
+        return 0;
+    if (n < 0)
+        return def_ms;
+    r->preferred = (int)n;
+    return n * 1000;
+}
+
+/* ---- in the hub; all under its lock ---- */
+
+static void link_hold(struct am_streams *h, struct am_req *r)
+{
+    struct am_hold *w = &r->hold;
+    w->linked = true;
+    w->next = h->holds;
+    if (w->next)
+        w->next->prev = w;
+    h->holds = w;
+    h->held++;
+}
+
+static void unlink_hold(struct am_streams *h, struct am_hold *w)
+{
+    if (!w->linked)
+        return;
+    if (w->prev)
+        w->prev->next = w->next;
+    else
+        h->holds = w->next;
+    if (w->next)
+        w->next->prev = w->prev;
+    w->prev = w->next = NULL;
+    w->linked = false;
+    h->held--;
+}
+
+static void release(struct am_streams *h, struct am_hold *w)
+{
+    if (!w->asleep)
+        return; /* it is about to look by itself */
+    w->asleep = false;
+    unlink_hold(h, w);
+    am_streams_due(h, w->conn);
+}
+
+void am_holds_see(struct am_streams *h, const struct am_entry *e)
+{
+    for (struct am_hold *w = h->holds, *next; w; w = next) {
+        next = w->next;
+        if (w->for_end ? e->ends_job && am_streq(w->subject, e->job) : am_streq(w->subject, e->subject)) {
+            w->over = true;
+            release(h, w);
+        }
+    }
+}
+
+int64_t am_holds_expire(struct am_streams *h, int64_t now)
+{
+    int64_t first = INT64_MAX;
+    for (struct am_hold *w = h->holds, *next; w; w = next) {
+        next = w->next;
+        if (h->draining || now >= w->until)
+            release(h, w);
+        else if (w->until < first)
+            first = w->until;
+    }
+    return first;
+}
+
+/* ---- of a request ---- */
+
+/* From here on the hub tells it what happens, though it does not sleep yet. false: it may not wait. */
+static bool enter(struct am_streams *h, struct am_req *r)
+{
+    pthread_mutex_lock(&h->lock);
+    bool good = !h->draining && h->held < HOLDS_MAX && am_streams_begin(h) == 0;
+    if (good)
+        link_hold(h, r);
+    pthread_mutex_unlock(&h->lock);
+    return good;
+}
+
+/* true: asleep; false: it is over, or the service stops. */
+static bool fall_asleep(struct am_streams *h, struct am_req *r, bool over)
+{
+    struct am_hold *w = &r->hold;
+    pthread_mutex_lock(&h->lock);
+    w->over |= over;
+    bool sleeps = !w->over && !h->draining;
+    w->asleep = sleeps;
+    if (sleeps) {
+        am_streams_sleep(h, r->conn);
+        pthread_cond_signal(&h->news); /* it may have the shortest time of all */
+    } else
+        unlink_hold(h, w);
+    pthread_mutex_unlock(&h->lock);
+    return sleeps;
+}
+
+static bool is_over(struct am_req *r, const struct am_wait *w)
+{
+    struct am_db *db = am_store_read(r->srv->store);
+    return db && w->over(db, w);
+}
+
+int am_req_wait(struct am_req *r, const struct am_wait *w, am_after_wait *then)
+{
+    struct am_streams *h = r->srv->streams;
+    r->hold = (struct am_hold){
+        .then = then, .conn = r->conn, .for_end = w->for_end, .until = am_mono_ms() + (w->ms > 0 ? w->ms : 0)};
+    snprintf(r->hold.subject, sizeof r->hold.subject, "%s", w->subject);
+    bool waits = w->ms > 0 && enter(h, r);
+    bool over = is_over(r, w);
+    if (waits && fall_asleep(h, r, over))
+        return MHD_YES;
+    if (!waits && !over)
+        r->preferred = 0; /* it would have had to wait and could not */
+    r->hold.over |= over;
+    return am_hold_answer(r);
+}
+
+static int see_end(void *ctx, const struct am_job_row *row)
+{
+    *(bool *)ctx = am_state_terminal(row->state);
+    return 0;
+}
+
+static bool has_ended(struct am_db *db, const struct am_wait *w)
+{
+    bool ended = false;
+    return am_job_get(db, w->subject, see_end, &ended) == -AM_E_NOT_FOUND || ended;
 }
 
 int am_req_wait_job(struct am_req *r, const char *uid, int64_t ms, am_after_wait *then)
 {
-    struct am_server *s = r->srv;
-    /* counted first: am_http_stop() sees this wait, or this sees that the service stops */
-    bool room = atomic_fetch_add(&s->held, 1) < HOLDS_MAX;
-    if (room && !atomic_load(&s->draining)) {
-        r->hold = (struct am_hold){.then = then, .ms = ms};
-        snprintf(r->hold.uid, sizeof r->hold.uid, "%s", uid);
-        MHD_suspend_connection(r->conn);
-        r->hold.threaded = start_thread(r) == 0;
-        if (!r->hold.threaded) {
-            MHD_resume_connection(r->conn);
-            atomic_fetch_sub(&s->held, 1);
-        }
-        return MHD_YES;
-    }
-    atomic_fetch_sub(&s->held, 1);
-    return then(r, uid, am_engine_wait(s->engine, uid, 0));
+    return am_req_wait(r, &(struct am_wait){.subject = uid, .ms = ms, .for_end = true, .over = has_ended}, then);
+}
+
+/* "ns/name@ref" */
+static bool ref_has_moved(struct am_db *db, const struct am_wait *w)
+{
+    char model[520];
+    int64_t revision = 0;
+    snprintf(model, sizeof model, "%s", w->subject);
+    char *at = strchr(model, '@');
+    if (!at)
+        return true;
+    *at = 0;
+    int rc = am_ref_revision(db, model, at + 1, &revision);
+    return rc == -AM_E_NOT_FOUND || (rc == 0 && revision != w->revision);
+}
+
+int am_req_wait_ref(struct am_req *r, const char *model, const char *ref, int64_t revision, int64_t ms,
+                    am_after_wait *then)
+{
+    char subject[520];
+    snprintf(subject, sizeof subject, "%.200s@%.300s", model, ref);
+    return am_req_wait(r, &(struct am_wait){.subject = subject, .ms = ms, .revision = revision, .over = ref_has_moved},
+                       then);
 }
 
 int am_hold_answer(struct am_req *r)
 {
-    struct am_hold h = r->hold;
-    am_hold_done(r);
-    return h.then(r, h.uid, h.ended);
+    am_after_wait *then = r->hold.then;
+    r->hold.then = NULL;
+    r->waited = true;
+    return then(r, r->hold.subject, r->hold.over);
 }
 
 void am_hold_done(struct am_req *r)
 {
-    if (r->hold.threaded)
-        pthread_join(r->hold.thread, NULL);
-    r->hold = (struct am_hold){.then = NULL};
+    struct am_streams *h = r->srv->streams;
+    if (!r->hold.linked)
+        return;
+    pthread_mutex_lock(&h->lock);
+    unlink_hold(h, &r->hold);
+    pthread_mutex_unlock(&h->lock);
 }

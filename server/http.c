@@ -7,10 +7,12 @@
 
 #include "core/base/clock.h"
 #include "core/base/text.h"
+#include "server/api/api.h"
 #include "server/guard.h"
 #include "server/log.h"
 #include "server/reply.h"
 #include "server/routes.h"
+#include "server/streams.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -26,6 +28,9 @@
 #define CONNECTION_BYTES ((size_t)32 << 10)
 #define SKIP_BYTES ((size_t)16 << 20)
 #define STOP_MS 2000 /* for open requests */
+#define STOP_STREAMS_MS 300
+#define FORM "application/x-www-form-urlencoded"
+#define SLOW_US 2000000
 
 const char *am_req_header(struct am_req *r, const char *name)
 {
@@ -35,6 +40,24 @@ const char *am_req_header(struct am_req *r, const char *name)
 const char *am_req_query(struct am_req *r, const char *name)
 {
     return MHD_lookup_connection_value(r->conn, MHD_GET_ARGUMENT_KIND, name);
+}
+
+struct walk {
+    int (*each)(void *ctx, const char *name, const char *value);
+    void *ctx;
+};
+
+static enum MHD_Result give_one(void *arg, enum MHD_ValueKind kind, const char *name, const char *value)
+{
+    struct walk *w = arg;
+    (void)kind;
+    return w->each(w->ctx, name, value ? value : "") < 0 ? MHD_NO : MHD_YES;
+}
+
+void am_req_query_each(struct am_req *r, int (*each)(void *ctx, const char *name, const char *value), void *ctx)
+{
+    struct walk w = {.each = each, .ctx = ctx};
+    MHD_get_connection_values(r->conn, MHD_GET_ARGUMENT_KIND, give_one, &w);
 }
 
 bool am_req_int(struct am_req *r, const char *name, int64_t min, int64_t max, int64_t def, int64_t *ret,
@@ -56,9 +79,43 @@ bool am_req_int(struct am_req *r, const char *name, int64_t min, int64_t max, in
     return true;
 }
 
+struct each {
+    const char *prefix;
+    void (*fn)(void *ctx, const char *rest, const char *value);
+    void *ctx;
+};
+
+static enum MHD_Result each_value(void *arg, enum MHD_ValueKind kind, const char *name, const char *value)
+{
+    const struct each *e = arg;
+    (void)kind;
+    if (am_starts(name, e->prefix))
+        e->fn(e->ctx, name + strlen(e->prefix), value ? value : "");
+    return MHD_YES;
+}
+
+void am_req_each(struct am_req *r, const char *prefix, void (*fn)(void *ctx, const char *rest, const char *value),
+                 void *ctx)
+{
+    struct each e = {prefix, fn, ctx};
+    MHD_get_connection_values(r->conn, MHD_GET_ARGUMENT_KIND, each_value, &e);
+}
+
+bool am_req_flag(struct am_req *r, const char *name, bool *ret, int *ret_queued)
+{
+    const char *text = am_req_query(r, name);
+    char pointer[64];
+    *ret = am_streq(text, "true");
+    if (!text || *ret || am_streq(text, "false"))
+        return true;
+    snprintf(pointer, sizeof pointer, "?%s", name);
+    *ret_queued = am_reply_fault(r, AM_E_INVALID_REQUEST, pointer, "%s must be true or false", name);
+    return false;
+}
+
 struct query_check {
     const char *known;
-    bool refused;
+    bool refused, hub;
     char bad[64];
 };
 
@@ -67,6 +124,8 @@ static bool in_words(const char *words, const char *name)
     for (const char *p = words; *p; p += strspn(p, " ")) {
         size_t n = strcspn(p, " ");
         if (strlen(name) == n && strncmp(p, name, n) == 0)
+            return true;
+        if (n > 2 && p[n - 1] == '*' && strncmp(p, name, n - 1) == 0 && name[n - 1]) /* "label.*" */
             return true;
         p += n;
     }
@@ -78,7 +137,7 @@ static enum MHD_Result check_query(void *arg, enum MHD_ValueKind kind, const cha
 {
     struct query_check *c = arg;
     (void)kind;
-    if (!in_words(c->known, name) || (value && am_url_decode((char *)(uintptr_t)value) < 0)) {
+    if ((!c->hub && !in_words(c->known, name)) || (value && am_url_decode((char *)(uintptr_t)value) < 0)) {
         c->refused = true;
         snprintf(c->bad, sizeof c->bad, "%s", name);
         return MHD_NO;
@@ -121,7 +180,8 @@ static int check_body_headers(struct am_req *r, const char *method, int *ret_que
     bool writes = strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0;
     if (writes && (n > 0 || chunked || r->route->body & AM_BODY_JSON)) {
         size_t k = type ? strcspn(type, "; ") : 0;
-        if (k != strlen("application/json") || strncasecmp(type, "application/json", k) != 0) {
+        bool form = r->route->body & AM_BODY_FORM && k == strlen(FORM) && strncasecmp(type, FORM, k) == 0;
+        if (!form && (k != strlen("application/json") || strncasecmp(type, "application/json", k) != 0)) {
             *ret_queued = am_reply_problem(r, AM_E_MEDIA_TYPE,
                                            "this route takes JSON; add -H 'Content-Type: application/json' (got %.80s)",
                                            type ? type : "no Content-Type");
@@ -145,6 +205,11 @@ static enum MHD_Result first_call(struct am_req *r, const char *method, const ch
     if (am_guard(r, writes, &queued) < 0)
         goto refused;
     int rc = am_route_find(r, method, path, allow, sizeof allow);
+    if (rc == 0 && r->route->body & AM_HUB && !am_streq(r->srv->cfg->hub_enabled, "true"))
+        rc = -AM_E_NOT_FOUND;
+    else if (rc == -AM_E_NOT_FOUND && am_streq(r->srv->cfg->hub_enabled, "true") &&
+             am_api_hub_missing(r, path, &queued))
+        goto refused;
     if (rc == -AM_E_METHOD_NOT_ALLOWED) {
         const char *headers[] = {MHD_HTTP_HEADER_ALLOW, allow, NULL};
         if (strcmp(method, "OPTIONS") == 0)
@@ -163,7 +228,7 @@ static enum MHD_Result first_call(struct am_req *r, const char *method, const ch
                 : am_reply_problem(r, -rc, "the path cannot be decoded: bad percent-encoding, NUL, or not UTF-8");
         goto refused;
     }
-    struct query_check c = {.known = r->route->query};
+    struct query_check c = {.known = r->route->query, .hub = r->route->body & AM_HUB};
     MHD_get_connection_values(r->conn, MHD_GET_ARGUMENT_KIND, check_query, &c);
     if (c.refused) {
         queued = refuse_query(r, &c);
@@ -183,7 +248,7 @@ static enum MHD_Result parse_body_and_answer(struct am_req *r, const char *path)
         return (enum MHD_Result)am_reply_problem(r, AM_E_TOO_LARGE,
                                                  "the body is larger than %llu bytes (limits.body_bytes)",
                                                  (unsigned long long)r->srv->cfg->body_bytes);
-    if (r->route->body & AM_BODY_JSON) {
+    if (r->route->body & AM_BODY_JSON || (r->route->body & AM_BODY_MAYBE && r->body.len > 0)) {
         json_error_t e;
         r->json = json_loadb(r->body.data ? r->body.data : "", r->body.len, JSON_REJECT_DUPLICATES, &e);
         if (!r->json)
@@ -219,7 +284,9 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *conn, const 
         r->head = strcmp(method, "HEAD") == 0;
         am_id_new("", am_now_ms(), id);
         memcpy(r->id, id, 33);
+        am_trace_parse(am_req_header(r, "traceparent"), r->trace);
         am_buf_init(&r->body, s->cfg->body_bytes);
+        r->began = am_mono_us();
         r->deadline = am_mono_ms() + (int64_t)s->cfg->request_seconds * 1000;
         return first_call(r, method, url);
     }
@@ -239,6 +306,21 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *conn, const 
     return r->hold.then ? (enum MHD_Result)am_hold_answer(r) : parse_body_and_answer(r, url);
 }
 
+/* One line a request; at debug, unless it was slow by itself or failed by the service's own trouble. */
+static void log_request(const struct am_req *r, int64_t us)
+{
+    bool slow = us > SLOW_US && !r->hold.then;
+    enum am_log_level level = r->status == 500 ? AM_LOG_ERROR : r->status > 500 || slow ? AM_LOG_WARN : AM_LOG_DEBUG;
+    if (!am_log_shows(level))
+        return;
+    am_log(level, "request request=%s method=%s route=%s status=%d ms=%.3f%s%s%s%s%s", r->id,
+           r->head    ? "HEAD"
+           : r->route ? r->route->method
+                      : "-",
+           r->route ? r->route->pattern : "-", r->status, (double)us / 1000, r->trace[0] ? " trace=" : "",
+           r->trace[0] ? r->trace : "", r->failure[0] ? " failure=\"" : "", r->failure, r->failure[0] ? "\"" : "");
+}
+
 static void on_completed(void *cls, struct MHD_Connection *conn, void **con_cls, enum MHD_RequestTerminationCode why)
 {
     struct am_req *r = *con_cls;
@@ -248,6 +330,9 @@ static void on_completed(void *cls, struct MHD_Connection *conn, void **con_cls,
     if (!r)
         return;
     am_hold_done(r);
+    int64_t us = am_mono_us() - r->began;
+    am_metrics_request(&r->srv->metrics, r->route ? (int)(r->route - am_routes) : -1, r->head, r->status, us);
+    log_request(r, us);
     atomic_fetch_sub(&r->srv->open, 1);
     for (size_t i = 0; i < AM_ROUTE_ARGS; i++)
         free(r->arg[i]);
@@ -363,10 +448,16 @@ void am_http_stop(struct am_server *s)
 {
     if (!s->mhd)
         return;
-    /* Waits end with the engine, and the library may not stop before; then what is answered gets out. */
-    int64_t until = am_mono_ms() + STOP_MS;
-    while (atomic_load(&s->held) > 0 || (atomic_load(&s->open) > 0 && am_mono_ms() < until))
+    /* The library may not stop while somebody sleeps. Then what is answered gets out; a stream that nobody reads is not
+       waited for as long. */
+    am_streams_drain(s->streams);
+    int64_t began = am_mono_ms(), past = 0;
+    while (am_streams_suspended(s->streams) > 0 || (atomic_load(&s->open) > 0 && past < STOP_MS)) {
+        if (past > STOP_STREAMS_MS && atomic_load(&s->open) <= am_streams_open(s->streams))
+            break;
         usleep(2000);
+        past = am_mono_ms() - began;
+    }
     MHD_stop_daemon(s->mhd);
     s->mhd = NULL;
 }

@@ -7,6 +7,8 @@
 
 #include "core/base/sys.h"
 #include "core/base/text.h"
+#include "server/export.h"
+#include "server/roots.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -18,12 +20,7 @@
 #include <unistd.h>
 
 #define WHERE ((struct am_where){.pointer = "#/from/path"})
-enum { ROOTS_MAX = 64, ENTRIES_MAX = 100000 };
-
-struct roots {
-    char *v[ROOTS_MAX];
-    size_t n;
-};
+enum { ENTRIES_MAX = 100000 };
 
 struct folder { /* the chain of folders above the one being read: a link back into it would never end */
     const struct folder *up;
@@ -34,53 +31,11 @@ struct folder { /* the chain of folders above the one being read: a link back in
 
 struct walk {
     struct am_import im;
-    struct roots roots;
+    struct am_roots roots;
     struct am_faults *faults;
     size_t entries, cap;
+    size_t links; /* that were followed to get here */
 };
-
-static void roots_done(struct roots *r)
-{
-    for (size_t i = 0; i < r->n; i++)
-        free(r->v[i]);
-    r->n = 0;
-}
-
-/* A root that does not exist allows nothing, so it is passed over. */
-static void roots_read(struct roots *r, const char *list)
-{
-    r->n = 0;
-    for (const char *at = list ? list : ""; *at && r->n < ROOTS_MAX;) {
-        size_t n = strcspn(at, ":");
-        char *one = strndup(at, n);
-        if (one && one[0] == '/' && (r->v[r->n] = realpath(one, NULL)))
-            r->n++;
-        free(one);
-        at += n + (at[n] == ':');
-    }
-}
-
-static bool below(const struct roots *r, const char *real)
-{
-    for (size_t i = 0; i < r->n; i++) {
-        size_t n = strlen(r->v[i]);
-        if (am_streq(r->v[i], "/") || (strncmp(real, r->v[i], n) == 0 && (real[n] == '/' || real[n] == 0)))
-            return true;
-    }
-    return false;
-}
-
-/* The same for a path that cannot be resolved, by its text alone: below a root as configured or as resolved. */
-static bool named_below(const struct am_config *cfg, const struct roots *r, const char *path)
-{
-    for (const char *at = cfg->import_roots; at && *at;) {
-        size_t n = strcspn(at, ":");
-        if (n && strncmp(path, at, n) == 0 && (path[n] == '/' || path[n] == 0 || at[n - 1] == '/'))
-            return true;
-        at += n + (at[n] == ':');
-    }
-    return below(r, path);
-}
 
 static int not_allowed(const struct am_config *cfg, const char *path, struct am_faults *faults)
 {
@@ -95,7 +50,7 @@ static int not_allowed(const struct am_config *cfg, const char *path, struct am_
         path, cfg->import_roots);
 }
 
-static int resolve(const struct am_config *cfg, const struct roots *roots, const char *path, char **ret,
+static int resolve(const struct am_config *cfg, const struct am_roots *roots, const char *path, char **ret,
                    struct am_faults *faults)
 {
     if (path[0] != '/')
@@ -103,7 +58,7 @@ static int resolve(const struct am_config *cfg, const struct roots *roots, const
                             "%s is not absolute; give the whole path, as the daemon sees it", path);
     char *real = realpath(path, NULL);
     /* what exists outside the roots is nobody's business: such a path gets one answer, there or not */
-    if (!real && (strstr(path, "/..") || !named_below(cfg, roots, path)))
+    if (!real && (strstr(path, "/..") || !am_roots_named(roots, path)))
         return not_allowed(cfg, path, faults);
     if (!real && (errno == ENOENT || errno == ENOTDIR))
         return am_fault_add(faults, AM_E_NOT_FOUND, WHERE, "there is no folder %s on the machine of the daemon", path);
@@ -112,7 +67,7 @@ static int resolve(const struct am_config *cfg, const struct roots *roots, const
                             strerror(errno));
     struct stat st;
     int rc = 0;
-    if (!below(roots, real))
+    if (!am_roots_hold(roots, real))
         rc = not_allowed(cfg, path, faults);
     else if (am_sys_stat(AT_FDCWD, real, &st) < 0 || !S_ISDIR(st.st_mode))
         rc = am_fault_add(faults, AM_E_PATH_NOT_ALLOWED, WHERE,
@@ -126,10 +81,10 @@ static int resolve(const struct am_config *cfg, const struct roots *roots, const
 
 int am_import_resolve(const struct am_config *cfg, const char *path, char **ret_real, struct am_faults *faults)
 {
-    struct roots roots;
-    roots_read(&roots, cfg->import_roots);
+    struct am_roots roots;
+    am_roots_read(&roots, cfg->import_roots);
     int rc = resolve(cfg, &roots, path, ret_real, faults);
-    roots_done(&roots);
+    am_roots_done(&roots);
     return rc;
 }
 
@@ -163,22 +118,6 @@ static bool temporary(const char *name)
     return am_ends(name, ".tmp") || am_ends(name, "~") || am_ends(name, ".lock") || am_ends(name, ".incomplete");
 }
 
-/* Opens what `real` names and makes sure that it still lies below a root. */
-static int open_checked(const struct walk *w, const char *real, int flags)
-{
-    char link[40], place[PATH_MAX];
-    int fd = am_sys_open(AT_FDCWD, real, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | flags, 0);
-    if (fd < 0)
-        return fd;
-    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
-    ssize_t n = readlink(link, place, sizeof place - 1);
-    place[n > 0 ? n : 0] = 0;
-    if (n > 0 && below(&w->roots, place))
-        return fd;
-    am_sys_close(fd);
-    return -AM_E_PATH_NOT_ALLOWED;
-}
-
 static int cannot_read(struct walk *w, const char *rel)
 {
     if (errno == EMFILE || errno == ENFILE)
@@ -205,7 +144,7 @@ static int take_file(struct walk *w, const char *real, const char *rel)
         im->file = v;
         w->cap = cap;
     }
-    int fd = open_checked(w, real, 0);
+    int fd = am_roots_open(&w->roots, real, 0);
     if (fd == -AM_E_PATH_NOT_ALLOWED)
         return leave_out(w, rel, "link leads outside the import roots");
     if (fd < 0)
@@ -216,7 +155,7 @@ static int take_file(struct walk *w, const char *real, const char *rel)
         free(path);
         return path ? leave_out(w, rel, "not a regular file") : -AM_E_OUT_OF_MEMORY;
     }
-    im->file[im->files++] = (struct am_import_file){path, (uint64_t)st.st_size, fd};
+    im->file[im->files++] = (struct am_import_file){path, (uint64_t)st.st_size, fd, w->links == 0};
     return 0;
 }
 
@@ -237,6 +176,8 @@ static int take_entry(struct walk *w, const char *real, const char *rel, const s
 static int take_name(struct walk *w, const char *real, const char *rel, const char *name, const struct folder *here)
 {
     struct stat st;
+    if (am_streq(name, AM_EXPORT_NOTE))
+        return 0; /* ours, and of no use in a version */
     if (name[0] == '.')
         return leave_out(w, rel, "hidden");
     if (temporary(name))
@@ -248,8 +189,10 @@ static int take_name(struct walk *w, const char *real, const char *rel, const ch
     char *target = realpath(real, NULL);
     if (!target)
         return leave_out(w, rel, "link leads nowhere");
-    int rc = below(&w->roots, target) ? take_entry(w, target, rel, here)
-                                      : leave_out(w, rel, "link leads outside the import roots");
+    w->links++;
+    int rc = am_roots_hold(&w->roots, target) ? take_entry(w, target, rel, here)
+                                              : leave_out(w, rel, "link leads outside the import roots");
+    w->links--;
     free(target);
     return rc;
 }
@@ -289,7 +232,7 @@ static int walk_folder(struct walk *w, const char *real, const char *rel, const 
 {
     struct stat st;
     struct dirent **name;
-    int fd AM_CLEANUP(am_sys_closep) = open_checked(w, real, O_DIRECTORY);
+    int fd AM_CLEANUP(am_sys_closep) = am_roots_open(&w->roots, real, O_DIRECTORY);
     if (fd == -AM_E_PATH_NOT_ALLOWED)
         return leave_out(w, rel, "link leads outside the import roots");
     if (fd < 0 || fstat(fd, &st) < 0)
@@ -317,11 +260,11 @@ static int by_path(const void *a, const void *b)
 int am_import_walk(struct am_import *ret, const struct am_config *cfg, const char *real, struct am_faults *faults)
 {
     struct walk w = {.faults = faults};
-    roots_read(&w.roots, cfg->import_roots);
-    int rc = below(&w.roots, real) ? walk_folder(&w, real, "", NULL) : not_allowed(cfg, real, faults);
+    am_roots_read(&w.roots, cfg->import_roots);
+    int rc = am_roots_hold(&w.roots, real) ? walk_folder(&w, real, "", NULL) : not_allowed(cfg, real, faults);
     if (rc == 0 && w.im.files == 0)
         rc = am_fault_add(faults, AM_E_INVALID_PARAMS, WHERE, "there is no file in %s that can be registered", real);
-    roots_done(&w.roots);
+    am_roots_done(&w.roots);
     if (rc < 0) {
         am_import_done(&w.im);
         return rc;

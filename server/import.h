@@ -9,6 +9,7 @@
 #include "core/base/fault.h"
 #include "server/config.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -23,7 +24,8 @@ int am_import_resolve(const struct am_config *cfg, const char *path, char **ret_
 struct am_import_file {
     char *path; /* inside the folder, '/' between parts */
     uint64_t bytes;
-    int fd; /* read-only, of a regular file */
+    int fd;   /* read-only, of a regular file */
+    bool own; /* no link was followed on the way to it */
 };
 
 struct am_import {

@@ -8,6 +8,7 @@
 #include "core/base/text.h"
 #include "core/table/body.h"
 #include "server/import.h"
+#include "server/move.h"
 #include "server/result.h"
 #include "storage/blobs.h"
 #include "storage/damage.h"
@@ -210,6 +211,7 @@ static json_t *recipe_of(const json_t *resolved)
     size_t i;
     json_object_del(r, "threads");
     json_object_del(r, "donor");
+    json_object_set_new(r, "kernels", json_null()); /* every set gives the same bytes */
     json_object_del(json_object_get(r, "options"), "threads");
     json_array_foreach(json_object_get(r, "inputs"), i, in)
     {
@@ -273,7 +275,8 @@ static int put_run(struct builder *b, const struct am_claim *job)
     json_int_t donor = json_integer_value(json_object_get(r, "donor"));
     json_auto_t *inputs = json_array(), *donor_files = json_array(), *recipe = recipe_of(r);
     json_auto_t *options = json_deep_copy(json_object_get(r, "options"));
-    const char *model = json_string_value(json_object_get(job->publish, "model"));
+    const char *to = json_string_value(json_object_get(job->publish, "model")),
+               *model = to ? to : json_string_value(json_object_get(job->publish, "card")); /* it publishes nothing */
     size_t i;
     if (!json_is_integer(threads) || json_integer_value(threads) < 1 || json_integer_value(threads) > 1024 ||
         !options || !model)
@@ -315,8 +318,12 @@ static int take_import(struct am_launch *l, struct am_import *im, struct am_clai
 {
     for (size_t i = 0; i < im->files; i++) {
         struct am_import_file *f = &im->file[i];
-        json_t *o =
-            json_pack("{s:s,s:I,s:i}", "path", f->path, "bytes", (json_int_t)f->bytes, "fd", (int)(FIRST_INPUT + i));
+        char staged[AM_MOVE_NAME];
+        snprintf(staged, sizeof staged, "f%zu", i); /* the name that a copy of it would get */
+        int linked = job->moving ? am_move_take(job, l->staging, f, staged) : 0;
+        AM_TRY(linked);
+        json_t *o = json_pack("{s:s,s:I,s:i,s:s*}", "path", f->path, "bytes", (json_int_t)f->bytes, "fd",
+                              (int)(FIRST_INPUT + i), "staged", linked ? staged : NULL);
         if (!o || json_array_append_new(files, o) < 0)
             return -AM_E_OUT_OF_MEMORY;
         AM_TRY(add_input(l, f->fd));
@@ -341,6 +348,8 @@ static int make_import(struct am_launch *l, const struct am_config *cfg, struct 
     json_auto_t *files = json_array();
     if (!path || !files)
         return -AM_E_BAD_SPEC;
+    if (am_move_asked(job) && !job->moving && !(job->moving = json_array()))
+        return -AM_E_OUT_OF_MEMORY;
     AM_TRY(am_import_walk(&im, cfg, path, faults));
     uint64_t longest = 0;
     int rc = take_import(l, &im, job, files, &longest);
@@ -361,11 +370,13 @@ int am_launch_make(struct am_launch *ret, struct am_store *store, const struct a
 {
     bool imports = am_claim_imports(job);
     struct am_launch l = {.mode = imports ? "import" : "run", .staging = -1};
-    int rc = imports ? make_import(&l, cfg, job, faults) : make_run(&l, store, cfg, job, faults);
+    int rc = imports ? 0 : make_run(&l, store, cfg, job, faults);
     if (rc == 0) {
         l.staging = am_staging_make(store, job->staging);
         rc = l.staging < 0 ? l.staging : 0;
     }
+    if (rc == 0 && imports) /* which may put files there already */
+        rc = make_import(&l, cfg, job, faults);
     if (rc < 0) {
         am_launch_done(&l);
         return rc;

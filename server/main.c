@@ -5,6 +5,7 @@
 #include "core/base/clock.h"
 #include "core/base/sys.h"
 #include "core/base/text.h"
+#include "server/api/planner.h"
 #include "server/apidoc.h"
 #include "server/background.h"
 #include "server/control.h"
@@ -15,6 +16,7 @@
 #include "server/openapi.h"
 #include "server/registry.h"
 #include "server/schedule.h"
+#include "server/streams.h"
 #include "storage/blobs.h"
 #include "storage/jobs.h"
 
@@ -79,6 +81,7 @@ static void on_signal(uv_signal_t *handle, int signum)
     am_notify("STOPPING=1");
     atomic_store(&d->server.draining, true);
     am_http_quiesce(&d->server);
+    am_streams_drain(d->server.streams);
     am_background_stop(&d->background);
     am_schedule_stop(&d->schedule);
     am_engine_stop(d->server.engine, (int64_t)d->cfg.cancel_grace_ms, on_engine_stopped, d);
@@ -136,13 +139,16 @@ static int start(struct daemon *d, char *why, size_t cap)
     snprintf(why, cap, "the embedded description of the methods cannot be read (a faulty build)");
     AM_TRY(am_table_load(&s->table, (const char *)am_registry_json, am_registry_json_len));
     AM_TRY(am_registry_check(worker, s->table.sha256, why, cap));
+    AM_TRY(am_registry_kernels(worker, s->kernels, sizeof s->kernels, why, cap));
     AM_TRY(open_store(d, why, cap));
     snprintf(why, cap, "out of memory");
     s->openapi = am_openapi(&s->table);
     s->cache = am_cache_new();
     s->engine = am_engine_new(&d->loop, s->store, &d->cfg, s->table.sha256);
-    if (!s->openapi || !s->cache || !s->engine)
+    s->streams = s->engine ? am_streams_new(s->store, s->engine, d->cfg.streams) : NULL;
+    if (!s->openapi || !s->cache || !s->streams)
         return -AM_E_OUT_OF_MEMORY;
+    am_engine_planner(s->engine, am_plan_waited, s);
     return am_http_start(s, why, cap);
 }
 
@@ -158,12 +164,14 @@ static void watch_signals(struct daemon *d)
 static void shut_down(struct daemon *d)
 {
     am_http_stop(&d->server);
+    am_streams_stop(d->server.streams);
     if (d->server.engine)
         am_engine_free(d->server.engine);
     if (d->server.store) {
         am_sys_unlink(am_store_dirfd(d->server.store), "url");
         am_store_close(d->server.store);
     }
+    am_streams_free(d->server.streams);
     uv_run(&d->loop, UV_RUN_DEFAULT); /* close callbacks */
     uv_loop_close(&d->loop);
     am_table_done(&d->server.table);
@@ -178,7 +186,7 @@ static int serve(int argc, char **argv)
     char why[1024] = "";
     if (am_config_load(&d.cfg, argc, argv, why, sizeof why) < 0)
         return fail(why);
-    am_log_init(d.cfg.log_level);
+    am_log_init(d.cfg.log_level, am_streq(d.cfg.log_format, "journal"));
     raise_descriptors();
     /* a task of the store holds a thread while it runs, one of each of five kinds at most; four more are for jobs */
     setenv("UV_THREADPOOL_SIZE", "9", 0);
@@ -230,6 +238,10 @@ int main(int argc, char **argv)
     }
     if (argc == 2 && am_streq(argv[1], "--dump-openapi"))
         return dump_openapi();
+    if (argc == 2 && am_streq(argv[1], "--dump-man")) {
+        am_config_man(stdout);
+        return 0;
+    }
     if (argc == 2 && am_streq(argv[1], "--dump-apidoc"))
         return am_apidoc(stdout);
     if (argc >= 2 && am_control_knows(argv[1]))

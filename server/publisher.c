@@ -3,16 +3,19 @@
  * If the job was cancelled meanwhile, am_job_finish() refuses and the whole transaction rolls back: whichever commits
  * first wins.
  */
-#include "server/publisher.h"
+#include "server/publisher_parts.h"
 
 #include "core/base/clock.h"
 #include "core/base/failpoint.h"
 #include "core/base/text.h"
+#include "server/log.h"
+#include "server/move.h"
+#include "server/publisher_compare.h"
 #include "server/publisher_spans.h"
 #include "server/publisher_verify.h"
-#include "server/result.h"
 #include "storage/blobs.h"
 #include "storage/damage.h"
+#include "storage/life.h"
 
 #include <math.h>
 #include <stdarg.h>
@@ -22,34 +25,6 @@
 #include <uv.h>
 
 enum { WRITER_TRIES = 200, WRITER_PAUSE_MS = 50 };
-
-struct kept { /* a file of the donor, as its row says */
-    char sha256[65], git_sha1[41];
-    bool has_git, weights;
-    int64_t bytes, layout;
-};
-
-struct publication {
-    const struct am_publication *in;
-    struct am_result result;
-    struct am_span_new *span; /* one for each of result.span */
-    struct am_blob_move *move;
-    size_t moves;
-    int64_t new_bytes, write_bytes, now;
-    /* of the transaction */
-    struct am_db *db;
-    const char *model_name, *branch, *detached;
-    int64_t model, head, version;
-    char old_head[41], commit[41];
-    int64_t number;
-    struct am_file_new *file;
-    struct kept *kept;
-    struct am_edge_new *edge;
-    size_t edges;
-    char message[512];
-    char *why;
-    size_t why_cap;
-};
 
 static int say(struct publication *p, int code, const char *fmt, ...) AM_PRINTF(3, 4);
 static int say(struct publication *p, int code, const char *fmt, ...)
@@ -107,6 +82,8 @@ static int move_files(struct publication *p, struct am_db *db)
         p->write_bytes += p->move[i].bytes;
         p->new_bytes += p->move[i].was_there ? 0 : p->move[i].bytes;
     }
+    if (p->in->written)
+        atomic_fetch_add(p->in->written, (uint64_t)p->write_bytes);
     return 0;
 }
 
@@ -126,17 +103,13 @@ static int make_model(struct publication *p)
                              .description = "",
                              .labels = text ? text : "{}",
                              .created_by = p->in->job->created_by,
+                             .job = p->in->job->uid,
                              .now = p->now};
     int rc = am_model_create(p->db, &m, &p->model, other);
     free(text);
     if (rc == -AM_E_NAME_TAKEN)
         return say(p, AM_E_NAME_TAKEN, "the model %s cannot be made: %s differs from it only in case", p->model_name,
                    other);
-    AM_TRY(rc);
-    json_auto_t *data = json_pack("{s:s}", "model", p->model_name);
-    char *event = data ? json_dumps(data, JSON_COMPACT) : NULL;
-    rc = event ? am_event_add(p->db, p->in->job->uid, p->now, "model.created", event) : -AM_E_OUT_OF_MEMORY;
-    free(event);
     return rc;
 }
 
@@ -191,7 +164,7 @@ static int check_tags(struct publication *p)
     return 0;
 }
 
-static int take_kept(void *ctx, const struct am_file_row *row)
+int am_publication_keep(void *ctx, const struct am_file_row *row)
 {
     struct kept *k = ctx;
     snprintf(k->sha256, sizeof k->sha256, "%s", row->sha256);
@@ -222,6 +195,7 @@ static int list_files(struct publication *p)
     p->kept = calloc(r->keeps + 1, sizeof *p->kept);
     if (!p->file || !p->kept)
         return -AM_E_OUT_OF_MEMORY;
+    p->files = r->files + r->keeps;
     for (size_t i = 0; i < r->files; i++)
         p->file[i] = (struct am_file_new){.path = r->file[i].path,
                                           .sha256 = r->file[i].sha256,
@@ -236,7 +210,7 @@ static int list_files(struct publication *p)
     }
     for (size_t i = 0; i < r->keeps; i++) {
         struct kept *k = &p->kept[i];
-        if (am_file_get(p->db, donor, r->keep[i], take_kept, k) < 0)
+        if (am_file_get(p->db, donor, r->keep[i], am_publication_keep, k) < 0)
             return say(p, AM_E_PUBLISH, "the worker kept %s, which its donor does not have", r->keep[i]);
         p->file[r->files + i] = (struct am_file_new){.path = r->keep[i],
                                                      .sha256 = k->sha256,
@@ -260,6 +234,8 @@ static int list_edges(struct publication *p)
 {
     const json_t *inputs = json_object_get(p->in->job->resolved, "inputs"), *in;
     size_t i;
+    if (p->as_it_is)
+        return 0;
     p->edge = calloc(json_array_size(inputs) + 1, sizeof *p->edge);
     if (!p->edge)
         return -AM_E_OUT_OF_MEMORY;
@@ -296,6 +272,8 @@ static int insert_version(struct publication *p)
     const struct am_claim *job = p->in->job;
     const struct am_result *r = &p->result;
     bool imports = am_claim_imports(job);
+    if (p->as_it_is)
+        return 0;
     make_message(p);
     char *warnings = json_dumps(job->warnings, JSON_COMPACT);
     if (!warnings)
@@ -309,11 +287,11 @@ static int insert_version(struct publication *p)
         .method = imports ? NULL : job->method,
         .recipe = imports ? NULL : job->resolved_text,
         .warnings = warnings,
-        .architecture = r->architecture,
+        .architecture = p->architecture[0] ? p->architecture : r->architecture,
         .now = p->now,
         .branch = p->detached ? NULL : p->branch,
         .file = p->file,
-        .files = r->files + r->keeps,
+        .files = p->files,
         .edge = p->edge,
         .edges = p->edges,
     };
@@ -322,7 +300,7 @@ static int insert_version(struct publication *p)
     for (size_t i = 0; rc == 0 && i < r->files; i++)
         if (r->file[i].tensors)
             rc = am_tensors_insert(p->db, r->file[i].sha256, &r->tensor[r->file[i].first], r->file[i].tensors);
-    return rc;
+    return rc == 0 && p->in->reuse ? am_edges_trust(p->db, p->version, p->in->reuse) : rc;
 }
 
 /* What took the place of a damaged blob is whole. */
@@ -365,38 +343,53 @@ static json_t *int_or_null(int64_t v)
     return v >= 0 ? json_integer(v) : json_null();
 }
 
+static json_t *time_or_null(int64_t ms)
+{
+    char text[AM_TIME_TEXT];
+    if (ms <= 0)
+        return json_null();
+    am_time_text(ms, text);
+    return json_string(text);
+}
+
+/* The date is never a surprise. */
+static int look_at_expiry(struct publication *p)
+{
+    char at[AM_TIME_TEXT], text[300];
+    AM_TRY(am_version_expiry(p->db, p->version, p->in->unreferenced_days, &p->expires_at));
+    if (!p->expires_at)
+        return 0;
+    am_time_text(p->expires_at, at);
+    snprintf(text, sizeof text,
+             "no ref names the version, so it is deleted at %s; pin it or point a ref at it to keep it", at);
+    return am_claim_warn(p->in->job, "version-expires", text);
+}
+
 static json_t *result_json(const struct publication *p, json_t *refs)
 {
     const struct am_record_done *d = p->in->done;
-    return json_pack(
-        "{s:{s:s,s:s,s:o},s:b,s:s?,s:n,s:O,s:[],s:n,s:n,s:{s:[],s:i},s:I,s:n,s:n,s:{s:s?,s:f,s:o,s:o,s:I,s:I}}",
-        "version", "model", p->model_name, "commit", p->commit, "number", int_or_null(p->number), "published",
-        p->detached == NULL, "detached_reason", p->detached, "expires_at", "refs", refs, "reports", "decision",
-        "dataset", "state", "files", "rows", 0, "new_bytes", (json_int_t)p->new_bytes, "reused_from", "reproduced",
-        "measured", "kernels", p->in->kernels, "seconds", p->in->seconds, "cpu_seconds", real_or_null(d->cpu_seconds),
-        "peak_memory_bytes", int_or_null(d->peak_memory_bytes), "read_bytes", (json_int_t)p->in->read_bytes,
-        "write_bytes", (json_int_t)p->write_bytes);
+    json_t *version = p->version ? json_pack("{s:s,s:s,s:o}", "model", p->model_name, "commit", p->commit, "number",
+                                             int_or_null(p->number))
+                                 : json_null();
+    return json_pack("{s:o,s:b,s:s?,s:o,s:O,s:[],s:n,s:n,s:{s:[],s:i},s:I,s:s?,s:O?,s:O?,s:{s:s?,s:f,s:o,s:o,s:I,s:I}}",
+                     "version", version, "published", p->version && !p->detached, "detached_reason", p->detached,
+                     "expires_at", time_or_null(p->expires_at), "refs", refs, "reports", "decision", "dataset", "state",
+                     "files", "rows", 0, "new_bytes", (json_int_t)p->new_bytes, "reused_from", p->in->reused_from,
+                     "reproduced", p->reproduced, "reproduction", p->reproduction, "measured", "kernels",
+                     p->in->kernels, "seconds", p->in->seconds, "cpu_seconds", real_or_null(d->cpu_seconds),
+                     "peak_memory_bytes", int_or_null(d->peak_memory_bytes), "read_bytes",
+                     (json_int_t)p->in->read_bytes, "write_bytes", (json_int_t)p->write_bytes);
 }
 
-static json_t *event_json(const struct publication *p)
+/* Writes the job's end with the text of a JSON value. */
+static int finish_job(struct publication *p, json_t *result)
 {
-    return json_pack("{s:s,s:s,s:o,s:s?}", "model", p->model_name, "commit", p->commit, "number",
-                     int_or_null(p->number), "branch", p->detached ? NULL : p->branch);
-}
-
-/* Writes the job's end and the event with the texts of two JSON values. */
-static int finish_job(struct publication *p, json_t *result, json_t *event)
-{
-    char *result_text = result ? json_dumps(result, JSON_COMPACT | JSON_REAL_PRECISION(15)) : NULL,
-         *event_text = event ? json_dumps(event, JSON_COMPACT) : NULL;
+    char *result_text = result ? json_dumps(result, JSON_COMPACT | JSON_REAL_PRECISION(15)) : NULL;
     char *warnings = json_dumps(p->in->job->warnings, JSON_COMPACT);
-    int rc = result_text && event_text && warnings ? 0 : -AM_E_OUT_OF_MEMORY;
-    if (rc == 0)
-        rc = am_event_add(p->db, p->in->job->uid, p->now, "model.version_created", event_text);
+    int rc = result_text && warnings ? 0 : -AM_E_OUT_OF_MEMORY;
     if (rc == 0)
         rc = am_job_finish(p->db, p->in->job->uid, AM_SUCCEEDED, p->now, result_text, NULL, warnings);
     free(result_text);
-    free(event_text);
     free(warnings);
     return rc;
 }
@@ -404,28 +397,60 @@ static int finish_job(struct publication *p, json_t *result, json_t *event)
 static int conclude(struct publication *p)
 {
     json_auto_t *refs = json_array();
-    AM_TRY(am_version_brief(p->db, p->version, take_number, p));
-    if (!p->detached)
+    if (p->version)
+        AM_TRY(am_version_brief(p->db, p->version, take_number, p));
+    if (p->version && !p->detached && !p->as_it_is)
         json_array_append_new(
             refs, json_pack("{s:s,s:s?,s:s}", "ref", p->branch, "from", p->head ? p->old_head : NULL, "to", p->commit));
-    AM_TRY(set_tags(p, refs));
-    json_auto_t *result = result_json(p, refs), *event = event_json(p);
-    return finish_job(p, result, event);
+    if (p->version) {
+        AM_TRY(set_tags(p, refs));
+        AM_TRY(look_at_expiry(p));
+    }
+    json_auto_t *result = result_json(p, refs);
+    return finish_job(p, result);
+}
+
+static int compare(struct publication *p)
+{
+    const struct am_comparison c = {.with = json_object_get(p->in->job->publish, "compare"),
+                                    .kernels = p->in->kernels,
+                                    .file = p->file,
+                                    .files = p->files};
+    return c.with ? am_publisher_compare(p->db, &c, &p->reproduced, &p->reproduction) : 0;
 }
 
 static void forget(struct publication *p)
 {
     free(p->file);
+    for (size_t i = 0; p->kept && i < p->kepts; i++)
+        free(p->kept[i].path);
     free(p->kept);
     free(p->edge);
+    json_decref(p->reproduced);
+    json_decref(p->reproduction);
+    p->reproduced = p->reproduction = NULL;
+    p->files = p->kepts = 0;
+    p->as_it_is = false;
     p->file = NULL;
     p->kept = NULL;
     p->edge = NULL;
     p->edges = 0;
 }
 
-static int transaction(struct am_db *db, void *arg)
+typedef int step(struct publication *p);
+
+static bool is_silent(const struct publication *p)
 {
+    return wish(p, "card") != NULL;
+}
+
+int am_publication_run(struct am_db *db, void *arg)
+{
+    static step *const publishing[] = {find_model,     look_at_branch, check_tags, list_files, list_edges,
+                                       insert_version, forget_damage,  compare,    conclude,   NULL};
+    static step *const reusing[] = {find_model, look_at_branch, check_tags, am_publication_reuse,
+                                    list_edges, insert_version, conclude,   NULL};
+    static step *const comparing[] = {list_files, compare, conclude, NULL};
     struct publication *p = arg;
     p->db = db;
     p->now = am_now_ms();
@@ -433,14 +458,13 @@ static int transaction(struct am_db *db, void *arg)
     p->branch = wish(p, "branch") ? wish(p, "branch") : "main";
     p->detached = NULL;
     p->number = 0;
+    p->version = 0;
     p->old_head[0] = 0;
-    if (!p->model_name)
+    if (!p->model_name && !is_silent(p))
         return say(p, AM_E_PUBLISH, "the job does not say which model its result belongs to");
-    int (*const steps[])(struct publication *) = {find_model, look_at_branch, check_tags,    list_files,
-                                                  list_edges, insert_version, forget_damage, conclude};
     int rc = 0;
-    for (size_t i = 0; rc == 0 && i < sizeof steps / sizeof *steps; i++)
-        rc = steps[i](p);
+    for (step *const *s = p->in->reuse ? reusing : is_silent(p) ? comparing : publishing; rc == 0 && *s; s++)
+        rc = (*s)(p);
     forget(p);
     return rc;
 }
@@ -465,8 +489,24 @@ static int write_patiently(struct publication *p)
     for (int i = 0; rc == -AM_E_QUEUE_FULL && i < WRITER_TRIES; i++) {
         if (i)
             uv_sleep(WRITER_PAUSE_MS);
-        rc = am_store_write(p->in->store, transaction, p);
+        rc = am_store_write(p->in->store, am_publication_run, p);
     }
+    return rc;
+}
+
+/* A result that is to be the same and is not may come from inputs that are not the same any more. */
+static int look_at_inputs(struct publication *p, struct am_db *db)
+{
+    if (!json_object_get(p->in->job->publish, "compare"))
+        return 0;
+    p->db = db;
+    int rc = list_files(p);
+    if (rc == 0)
+        rc = compare(p);
+    bool differs = json_is_false(p->reproduced);
+    forget(p);
+    if (rc == 0 && differs)
+        rc = am_publisher_doubt(p->in->store, json_object_get(p->in->job->resolved, "inputs"), p->why, p->why_cap);
     return rc;
 }
 
@@ -479,7 +519,9 @@ static int publish_result(struct publication *p)
                               p->why_cap));
     if (p->in->verify)
         AM_TRY(am_publisher_verify(p->in->store, p->in->staging, &p->result, p->why, p->why_cap));
-    AM_TRY(move_files(p, db));
+    AM_TRY(look_at_inputs(p, db));
+    if (!is_silent(p))
+        AM_TRY(move_files(p, db));
     AM_TRY(add_warnings(p));
     p->why[0] = 0;
     am_failpoint("publish.before_row");
@@ -492,7 +534,7 @@ static int publish_result(struct publication *p)
 static int named(struct publication *p, int rc)
 {
     if (rc == 0 || rc == -AM_E_PRECONDITION_FAILED || rc == -AM_E_CONFLICT || rc == -AM_E_NAME_TAKEN ||
-        rc == -AM_E_PUBLISH)
+        rc == -AM_E_PUBLISH || (rc == -AM_E_STORE_DAMAGED && p->why[0]))
         return rc;
     if (rc == -AM_E_DISK) {
         say(p, AM_E_DISK, "the disk filled up while the result was published; free some space and submit again");
@@ -510,6 +552,13 @@ int am_publish(const struct am_publication *in, char *why, size_t why_cap)
     int rc = am_result_read(&p.result, in->staging, in->done, why, why_cap);
     if (rc == 0)
         rc = publish_result(&p);
+    if (in->job->moving && rc < 0)
+        am_move_undo(in->job);
+    size_t stay = in->job->moving && rc == 0 ? am_move_finish(in->job) : 0;
+    if (stay)
+        am_log(AM_LOG_WARN,
+               "files that were moved into the store could not be removed, or have changed: job=%s files=%zu",
+               in->job->uid, stay);
     am_blobs_unpin(in->store, in->staging); /* whatever came of it: the row stands, or nobody names the files */
     free(p.move);
     free(p.span);

@@ -38,14 +38,17 @@ char *am_worker_path(const char *configured)
     return path;
 }
 
-/* Standard output of `worker describe`, at most 16 MiB. */
-static int describe(const char *worker, struct am_buf *out)
+/* Standard output of `worker MODE`, at most 16 MiB. */
+static int ask(const char *worker, const char *mode, struct am_buf *out)
 {
-    char *argv[] = {(char *)(uintptr_t)worker, (char *)(uintptr_t) "describe", NULL}, *env[] = {NULL}, chunk[65536];
+    char kernels[40], chunk[65536];
+    const char *pinned = getenv("AMEND_KERNELS");
+    char *argv[] = {(char *)(uintptr_t)worker, (char *)(uintptr_t)mode, NULL}, *env[] = {pinned ? kernels : NULL, NULL};
     posix_spawn_file_actions_t files;
     int ends[2], status = 0, rc = 0;
     pid_t pid;
     ssize_t n;
+    snprintf(kernels, sizeof kernels, "AMEND_KERNELS=%.20s", pinned ? pinned : "");
     if (pipe2(ends, O_CLOEXEC) < 0)
         return -AM_E_INTERNAL;
     posix_spawn_file_actions_init(&files);
@@ -71,7 +74,7 @@ int am_registry_check(const char *worker, const char *want_sha256, char *why, si
     struct am_buf b;
     char have[65];
     am_buf_init(&b, 16u << 20);
-    int rc = describe(worker, &b);
+    int rc = ask(worker, "describe", &b);
     if (rc == -AM_E_NOT_FOUND)
         snprintf(why, why_cap, "cannot start the worker %s: %s; name it with --workers.program=", worker,
                  strerror(errno));
@@ -86,6 +89,21 @@ int am_registry_check(const char *worker, const char *want_sha256, char *why, si
             rc = -AM_E_CONFLICT;
         }
     }
+    am_buf_done(&b);
+    return rc;
+}
+
+int am_registry_kernels(const char *worker, char *ret, size_t cap, char *why, size_t why_cap)
+{
+    struct am_buf b;
+    am_buf_init(&b, 256);
+    int rc = ask(worker, "kernels", &b);
+    if (rc == 0 && (b.len == 0 || b.len >= cap))
+        rc = -AM_E_INTERNAL;
+    if (rc == 0)
+        snprintf(ret, cap, "%.*s", (int)b.len, b.data);
+    else
+        snprintf(why, why_cap, "%s kernels failed; run it by hand to see why", worker);
     am_buf_done(&b);
     return rc;
 }

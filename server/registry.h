@@ -15,5 +15,7 @@ char *am_worker_path(const char *configured);
 /* Runs `worker describe` and compares its SHA-256. 0, or a negative error with a sentence in `why`. Before any thread
  * starts. */
 int am_registry_check(const char *worker, const char *want_sha256, char *why, size_t why_cap);
+/* Runs `worker kernels`: the set that it computes with here, AMEND_KERNELS heeded. The same about errors. */
+int am_registry_kernels(const char *worker, char *ret, size_t cap, char *why, size_t why_cap);
 
 #endif

@@ -5,7 +5,7 @@
 
 #include "core/base/text.h"
 #include "core/table/fault_json.h"
-#include "server/log.h"
+#include "server/routes.h"
 
 #include <microhttpd.h>
 #include <stdarg.h>
@@ -18,9 +18,20 @@ int am_reply_queue(struct am_req *r, int status, struct MHD_Response *response, 
 {
     if (!response)
         return MHD_NO;
+    char trace[AM_TRACE_PARENT];
+    r->status = status;
     MHD_add_response_header(response, "X-Request-Id", r->id);
+    if (r->trace[0]) { /* this request as a span of the caller's trace */
+        snprintf(trace, sizeof trace, "%.36s%.16s%s", r->trace, r->id + 16, r->trace + 52);
+        MHD_add_response_header(response, "traceresponse", trace);
+    }
     if (r->replayed)
         MHD_add_response_header(response, "Idempotency-Replayed", "true");
+    if (r->preferred) {
+        char applied[32];
+        snprintf(applied, sizeof applied, "wait=%d", r->preferred);
+        MHD_add_response_header(response, "Preference-Applied", applied);
+    }
     bool cached = false;
     for (; headers && *headers; headers += 2) {
         cached = cached || strcmp(headers[0], MHD_HTTP_HEADER_CACHE_CONTROL) == 0;
@@ -209,14 +220,16 @@ int am_reply_problem_full(struct am_req *r, int code, const char *detail, json_t
     char *message = NULL;
     if (asprintf(&message, "%s: %s", am_err_title(code), detail) < 0)
         message = NULL;
+    /* Hub clients print `error` below X-Error-Message unless it is the same line */
+    bool hub = r->route && r->route->body & AM_HUB;
     json_t *body =
         json_pack("{s:s, s:s, s:i, s:s, s:s, s:s, s:s, s:b, s:o, s:s, s:s}", "type", type, "title", am_err_title(code),
                   "status", status, "code", am_err_slug(code), "detail", detail, "instance", instance, "request_id",
                   r->id, "retryable", am_err_retryable(code), "errors", errors ? errors : json_array(), "message",
-                  message ? message : detail, "error", message ? message : detail);
+                  message ? message : detail, "error", message && !hub ? message : detail);
     free(message);
-    if (status >= 500 && status != 503 && status != 507)
-        am_log(AM_LOG_ERROR, "request failed request=%s code=%s detail=\"%s\"", r->id, am_err_slug(code), detail);
+    if (status >= 500) /* goes to the log with the request's line */
+        snprintf(r->failure, sizeof r->failure, "%s: %s", am_err_slug(code), detail);
     json_decref(said);
     return reply_json_as(r, status, "application/problem+json", body, out);
 }

@@ -10,10 +10,13 @@
 enum { /* am_route.body, as bits */
        AM_BODY_NONE = 0,
        AM_BODY_JSON = 1,
-       AM_IDEM = 2,     /* honours Idempotency-Key */
-       AM_IF_MATCH = 4, /* refuses to work without If-Match (am_req_if_match) */
-       AM_CACHED = 256  /* what it answers depends on its path, the store and the engine's progress alone, and goes out
-                           by  am_reply_resource() */
+       AM_IDEM = 2,       /* honours Idempotency-Key */
+       AM_IF_MATCH = 4,   /* refuses to work without If-Match (am_req_if_match) */
+       AM_BODY_MAYBE = 8, /* JSON, when there is a body at all */
+       AM_BODY_FORM = 64, /* a form, or JSON; the handler reads r->body */
+       AM_HUB = 128,      /* of the Hub's protocol: unknown query parameters are ignored, off with hub.enabled=false */
+       AM_CACHED = 256 /* what it answers depends on its path, the store and the engine's progress alone, and goes out
+                          by am_reply_resource() */
 };
 
 struct am_route {
@@ -21,12 +24,12 @@ struct am_route {
     const char *pattern; /* "/v1/jobs/{id}"; a last "{path+}" takes the rest with its slashes */
     int (*handler)(struct am_req *r);
     unsigned body;
-    const char *query;   /* space-separated names of query parameters, "" for none */
+    const char *query;   /* space-separated names of query parameters, "" for none; "label.*": label. and any name */
     int status;          /* of the good answer */
     const char *schema;  /* name under #/components/schemas of the good answer, or NULL: not JSON */
     const char *group;   /* heading in api.md */
     const char *doc;     /* one line */
-    const char *request; /* AM_BODY_JSON: name of the body's schema */
+    const char *request; /* AM_BODY_JSON, AM_BODY_MAYBE: name of the body's schema */
 };
 
 extern const struct am_route am_routes[]; /* ended by an empty entry */

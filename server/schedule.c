@@ -7,6 +7,7 @@
 #include "server/log.h"
 #include "server/tasks.h"
 #include "storage/backup.h"
+#include "storage/events.h"
 #include "storage/jobs.h"
 #include "storage/models.h"
 #include "storage/verify.h"
@@ -92,18 +93,69 @@ static void consider(struct am_schedule *s, const char *kind,
     s->queued = true;
 }
 
+/* Over the newest rows like a backup: in a store that nothing was done with nothing expires. */
+static int plan_daily(struct am_db *db, const char *kind, int64_t now, json_t **ret)
+{
+    struct am_task_times t;
+    AM_TRY(am_task_times(db, kind, &t));
+    int64_t last = t.succeeded ? t.succeeded : t.first;
+    if (!last || now - last < 24 * HOUR)
+        return 0;
+    *ret = json_object();
+    return *ret ? 1 : -AM_E_OUT_OF_MEMORY;
+}
+
+static int plan_retention(struct am_schedule *s, struct am_db *db, int64_t now, json_t **ret)
+{
+    (void)s;
+    return plan_daily(db, "retention", now, ret);
+}
+
+static int plan_gc(struct am_schedule *s, struct am_db *db, int64_t now, json_t **ret)
+{
+    (void)s;
+    return plan_daily(db, "gc", now, ret);
+}
+
 static int plan_scrub(struct am_schedule *s, struct am_db *db, int64_t now, json_t **ret)
 {
     return am_schedule_scrub(db, s->cfg, now, ret);
 }
 
+/* ---- events ---- */
+
+/* Old events go a few at a time, so that no commit waits for them. */
+enum { PRUNE_STEP = 500, PRUNE_STEPS = 100 };
+
+static int prune_some(struct am_db *db, void *arg)
+{
+    return am_event_prune(db, *(int64_t *)arg, PRUNE_STEP);
+}
+
+static void prune_events(struct am_schedule *s)
+{
+    int64_t before = am_now_ms() - (int64_t)s->cfg->events_keep_days * 24 * HOUR, total = 0;
+    int n = PRUNE_STEP;
+    for (int step = 0; step < PRUNE_STEPS && n == PRUNE_STEP; step++) {
+        n = am_store_write(s->store, prune_some, &before);
+        total += n > 0 ? n : 0;
+    }
+    if (n < 0)
+        am_log(AM_LOG_WARN, "old events cannot be removed: %s", am_err_title(n));
+    if (total > 0)
+        am_log(AM_LOG_INFO, "old events removed events=%lld", (long long)total);
+}
+
 static void look(uv_work_t *work)
 {
     struct am_schedule *s = work->data;
+    prune_events(s);
     if (s->cfg->scrub_days)
         consider(s, "scrub", plan_scrub);
     if (s->cfg->backup_hours)
         consider(s, "backup", plan_backup);
+    consider(s, "retention", plan_retention);
+    consider(s, "gc", plan_gc);
 }
 
 static void looked(uv_work_t *work, int status)
@@ -129,8 +181,7 @@ void am_schedule_start(struct am_schedule *s, uv_loop_t *loop, struct am_store *
     *s = (struct am_schedule){.store = store, .cfg = cfg, .engine = engine};
     uv_timer_init(loop, &s->timer);
     s->timer.data = s->work.data = s;
-    if (cfg->scrub_days || cfg->backup_hours)
-        uv_timer_start(&s->timer, on_time, FIRST_MS, LOOK_MS);
+    uv_timer_start(&s->timer, on_time, FIRST_MS, LOOK_MS);
 }
 
 void am_schedule_stop(struct am_schedule *s)

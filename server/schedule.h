@@ -1,7 +1,7 @@
 /*
- * schedule.h - what the daemon does for the store by itself, at its time: scrubs (store.scrub_days) and backups
- * (database.backup_hours). It only queues tasks (tasks.h); when the last one was is read from their rows, so a restart
- * forgets nothing and repeats nothing.
+ * schedule.h - what the daemon does for the store by itself, at its time: scrubs (store.scrub_days), backups
+ * (database.backup_hours), and once a day retention and then a gc. It only queues tasks (tasks.h); when the last one
+ * was is read from their rows, so a restart forgets nothing and repeats nothing.
  */
 #ifndef AM_SERVER_SCHEDULE_H
 #define AM_SERVER_SCHEDULE_H

@@ -10,5 +10,7 @@ struct am_space {
     uint64_t free, total, min_free;
 };
 int am_space(const struct am_server *s, struct am_space *ret);
+/* What is to be kept free of a file system of that size. */
+uint64_t am_space_keep(const struct am_config *cfg, uint64_t total);
 
 #endif

@@ -1,7 +1,8 @@
 /*
- * tasks.h - the store's own work as rows of the queue: gc, verify, scrub, backup, check. A job of type "task" whose
- * method is the kind; it runs inside the daemon, on a pool thread, and has state, progress, cancel and result like any
- * other job. (The task "import" has a worker: launch.h.) One of each kind runs at a time (storage/queue.c).
+ * tasks.h - the store's own work as rows of the queue: gc, verify, scrub, backup, check, retention, purge, export. A
+ * job of type "task" whose method is the kind; it runs inside the daemon, on a pool thread, and has state, progress,
+ * cancel and result like any other job. (The task "import" has a worker: launch.h.) One of each kind runs at a time
+ * (storage/queue.c).
  */
 #ifndef AM_SERVER_TASKS_H
 #define AM_SERVER_TASKS_H
@@ -15,8 +16,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-bool am_task_known(const char *kind); /* one of ours */
-extern const char am_task_kinds[];    /* "gc, verify, scrub, backup or check", for sentences */
+bool am_task_known(const char *kind);        /* one of ours */
+bool am_task_may_be_asked(const char *kind); /* by POST /v1/admin/tasks; the others have a route of their own */
+extern const char am_task_kinds[];           /* "gc, verify, scrub, backup, check or retention", for sentences */
 
 /* Makes the row. `more` (stolen): members of the recipe beside type and method. `also` (may be NULL) runs after it in
    the same transaction; its error takes the row back. uid has room for 64. */

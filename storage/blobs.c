@@ -89,7 +89,9 @@ static int make_folder(struct publication *p, const char *folder)
     return rc < 0 ? fail_io(p, rc, "make the folder blobs/", folder) : 0;
 }
 
-/* 1: the store has it already. A name with another length is damage, and not to be covered up. */
+/* 1: the store has it already; 2: it has, under a second name elsewhere (a move that a crash cut off), through which
+   its bytes may change: what is staged takes its place. A name with another length is damage, and not to be covered up.
+ */
 static int is_there(struct publication *p, const char *path, int64_t bytes)
 {
     struct stat st;
@@ -99,7 +101,7 @@ static int is_there(struct publication *p, const char *path, int64_t bytes)
     if (rc < 0)
         return fail_io(p, rc, "look at blobs/", path);
     if (S_ISREG(st.st_mode) && st.st_size == bytes)
-        return 1;
+        return st.st_nlink > 1 ? 2 : 1;
     snprintf(p->why, p->why_cap,
              "blobs/%s is damaged: %" PRId64 " bytes instead of %" PRId64 ". Move it away and run the job again.", path,
              (int64_t)st.st_size, bytes);
@@ -124,7 +126,7 @@ static int move_one(struct publication *p, struct am_blob_move *m)
     if (there < 0)
         return there;
     m->was_there = there > 0 || m->broken;
-    if (there) {
+    if (there == 1) {
         int rc = am_sys_unlink(p->staging, m->staged);
         return rc < 0 ? fail_io(p, rc, "remove staged file", m->staged) : 0;
     }

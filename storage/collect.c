@@ -7,6 +7,7 @@
 #include "storage/blobs.h"
 #include "storage/db.h"
 #include "storage/jobs.h"
+#include "storage/life.h"
 #include "storage/store_priv.h"
 
 #include "core/base/sys.h"
@@ -50,6 +51,48 @@ static int has_row(void *ctx, const char *sha256)
     int64_t one;
     AM_TRY(am_unhex(sha256, sizeof sha, sha));
     return am_db_int(c->db, &one, "SELECT 1 FROM blob WHERE sha256 = ?1", "b", sha, sizeof sha);
+}
+
+/* ---- versions and models whose grace is over ---- */
+
+struct due {
+    int64_t version[BATCH], model[BATCH], now;
+    int versions, models, done;
+};
+
+/* One a transaction: the tensors of a version may be many rows, and everybody's commits wait for this one. */
+static int expunge_one(struct am_db *db, void *arg)
+{
+    struct due *d = arg;
+    return am_version_expunge(db, d->version[d->done], d->now);
+}
+
+static int expunge_models(struct am_db *db, void *arg)
+{
+    struct due *d = arg;
+    for (int i = 0; i < d->models; i++)
+        AM_TRY(am_model_expunge(db, d->model[i], d->now));
+    return 0;
+}
+
+static int collect_versions(struct collector *c, struct due *d)
+{
+    int64_t before = c->in->now - c->in->grace_ms, after = 0;
+    d->now = c->in->now;
+    do {
+        AM_TRY(am_expunge_due(c->db, before, after, BATCH, d->version, &d->versions));
+        for (d->done = 0; d->done < d->versions; d->done++) {
+            AM_TRY(step(c, "versions", (uint64_t)c->sum.versions, 0, "versions"));
+            AM_TRY(am_store_write(c->s, expunge_one, d));
+            after = d->version[d->done];
+            c->sum.versions++;
+        }
+    } while (d->versions == BATCH);
+    do {
+        AM_TRY(am_models_due(c->db, before, BATCH, d->model, &d->models));
+        AM_TRY(am_store_write(c->s, expunge_models, d));
+    } while (d->models == BATCH);
+    return 0;
 }
 
 /* ---- blobs with a row that no span names ---- */
@@ -255,6 +298,10 @@ static int look_at_staging(struct collector *c, int dir, const char *name)
 
 static int run(struct collector *c)
 {
+    struct due *d = calloc(1, sizeof *d);
+    int gone = d ? collect_versions(c, d) : -AM_E_OUT_OF_MEMORY;
+    free(d);
+    AM_TRY(gone);
     struct batch *b = calloc(1, sizeof *b);
     int rc = b ? collect_rows(c, b) : -AM_E_OUT_OF_MEMORY;
     free(b);

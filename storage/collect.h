@@ -1,9 +1,9 @@
 /*
- * collect.h - the collector: removes what nobody names any more. Blobs without a span and older than the grace (row
- * first, then the file), files below blobs/ without a row and older than the grace (what a crash between rename and
- * transaction leaves), logs of ended jobs, staging folders of attempts that no longer run.
- * The inputs of a job that has not ended are references too: as versions are never deleted in this version, the spans
- * of its inputs' files hold their blobs.
+ * collect.h - the collector: removes what nobody names any more. First the files of versions that were deleted and
+ * whose grace is over (life.h), then blobs without a span and older than the grace (row first, then the file), files
+ * below blobs/ without a row and older than the grace (what a crash between rename and transaction leaves), logs of
+ * ended jobs, staging folders of attempts that no longer run. The inputs of a job that has not ended are references
+ * too: such a version cannot be deleted, and the spans of its files hold their blobs.
  */
 #ifndef AM_STORAGE_COLLECT_H
 #define AM_STORAGE_COLLECT_H
@@ -19,6 +19,7 @@ struct am_collect {
 };
 
 struct am_collected {
+    int64_t versions;              /* deleted, and now without files */
     int64_t blobs, blob_bytes;     /* had a row */
     int64_t orphans, orphan_bytes; /* had none */
     int64_t logs, log_bytes, staging;

@@ -3,6 +3,7 @@
  * transaction.
  */
 #include "storage/db.h"
+#include "storage/events.h"
 #include "storage/models_priv.h"
 
 #include "core/base/text.h"
@@ -182,6 +183,25 @@ static int count_in_model(struct am_db *db, const struct commit *c)
         "ii", model, c->bytes);
 }
 
+static int put_event(struct am_db *db, const struct commit *c, int64_t number)
+{
+    const struct am_version_new *v = c->v;
+    char subject[260];
+    snprintf(subject, sizeof subject, "%s@%s", c->model, c->record.commit);
+    AM_STMT st = am_db_bind(db, "SELECT json_object('commit', ?1, 'number', iif(?2 < 0, NULL, ?2), 'branch', ?3)",
+                            "tit", c->record.commit, number, v->branch);
+    int rc = am_db_row(st);
+    if (rc <= 0)
+        return rc < 0 ? rc : -AM_E_INTERNAL;
+    return am_event_put(db, &(struct am_event_new){.at = v->now,
+                                                   .type = "model.version_created",
+                                                   .job = v->job,
+                                                   .subject = subject,
+                                                   .model = c->model,
+                                                   .revision = 1,
+                                                   .data = am_col_text(st, 0)});
+}
+
 static int run(struct am_db *db, struct commit *c, int64_t *ret_id)
 {
     const struct am_version_new *v = c->v;
@@ -202,8 +222,14 @@ static int run(struct am_db *db, struct commit *c, int64_t *ret_id)
     if (c->on_main) /* not the head's plus one: main may have been moved back, and a number is never given twice */
         AM_TRY(am_db_int(db, &number, "SELECT max(number) + 1 FROM version WHERE model = ?1", "i", v->model));
     AM_TRY(insert_row(db, c, number, &id));
+    if (v->job) /* its row is in the same database, so nobody has to carry the text here */
+        AM_TRY(am_db_exec(db,
+                          "UPDATE version SET metadata = ifnull((SELECT metadata FROM job WHERE uid = ?2), '{}')"
+                          " WHERE id = ?1",
+                          "it", id, v->job));
     AM_TRY(insert_files(db, c, id));
     AM_TRY(insert_edges(db, c, id));
+    AM_TRY(put_event(db, c, number));
     AM_TRY(move_branch(db, c, id));
     AM_TRY(count_in_model(db, c));
     *ret_id = id;

@@ -8,6 +8,7 @@
 
 #include <pthread.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,6 +40,13 @@ static const char writer_pragmas[] =
 static const char reader_pragmas[] = "PRAGMA query_only=ON; PRAGMA foreign_keys=ON; PRAGMA wal_autocheckpoint=0;"
                                      "PRAGMA cache_size=-256; PRAGMA mmap_size=0;";
 
+static atomic_uint_least64_t busy;
+
+uint64_t am_db_busy_total(void)
+{
+    return atomic_load(&busy);
+}
+
 static int translate(int rc)
 {
     switch (rc & 0xff) {
@@ -57,6 +65,10 @@ static int translate(int rc)
         return -AM_E_STORE_DAMAGED;
     case SQLITE_TOOBIG:
         return -AM_E_TOO_LARGE;
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+        atomic_fetch_add(&busy, 1);
+        return -AM_E_INTERNAL;
     default:
         return -AM_E_INTERNAL;
     }

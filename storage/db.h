@@ -57,6 +57,7 @@ void am_db_patient(struct am_db *db, bool (*stop)(void *arg), void *arg);
 /* The log of the writer's connection. */
 int am_db_wal_frames(const struct am_db *db);          /* as of the last commit */
 int am_db_checkpoint(struct am_db *db, bool truncate); /* -AM_E_CONFLICT: a reader is in the way, nothing lost */
-int am_db_copy(struct am_db *db, const char *path);    /* online copy of the whole database into a new file */
+uint64_t am_db_busy_total(void); /* how often SQLite was busy or locked, all connections of this process */
+int am_db_copy(struct am_db *db, const char *path); /* online copy of the whole database into a new file */
 
 #endif

@@ -91,8 +91,8 @@ int am_blob_origin(struct am_db *db, const char *blob_hex, char *ret, size_t cap
     AM_TRY(am_unhex(blob_hex, sizeof sha, sha));
     AM_STMT st = am_db_bind(db,
                             "SELECT m.name, lower(hex(v.oid)) FROM version v JOIN model m ON m.id = v.model"
-                            " WHERE v.id = (SELECT min(f.version) FROM span s JOIN file f ON f.layout = s.layout"
-                            " WHERE s.blob = ?1)",
+                            " WHERE v.id = (SELECT f.version FROM span s JOIN file f ON f.layout = s.layout"
+                            " WHERE s.blob = ?1 ORDER BY s.layout, f.version LIMIT 1)",
                             "b", sha, sizeof sha);
     int rc = am_db_row(st);
     if (rc <= 0)
@@ -115,7 +115,7 @@ int am_version_spans(struct am_db *db, int64_t version, uint64_t *ret)
 int am_store_bytes(struct am_db *db, int64_t *ret_logical, int64_t *ret_physical)
 {
     int64_t logical = 0, physical = 0;
-    AM_TRY(am_db_int(db, &logical, "SELECT ifnull(sum(logical_bytes), 0) FROM model", ""));
+    AM_TRY(am_db_int(db, &logical, "SELECT ifnull(sum(logical_bytes), 0) FROM model WHERE deleted_at IS NULL", ""));
     AM_TRY(am_db_int(db, &physical, "SELECT bytes FROM blob_count", ""));
     *ret_logical = logical;
     *ret_physical = physical;
@@ -132,7 +132,8 @@ struct am_tensor_cursor {
 };
 
 #define TENSORS                                                                                                        \
-    "SELECT t.name, t.dtype, t.shape, f.path, t.begin, t.bytes FROM file f JOIN tensor t ON t.layout = f.layout"       \
+    "SELECT t.name, t.dtype, t.shape, f.path, t.begin, t.bytes, f.layout FROM file f JOIN tensor t ON t.layout = "     \
+    "f.layout"                                                                                                         \
     " WHERE f.version = ?1 AND f.weights = 1"
 
 static sqlite3_stmt *tensors_of(struct am_db *db, int64_t version)
@@ -149,6 +150,7 @@ static void take_tensor(sqlite3_stmt *st, struct am_tensor_row *ret)
         .file = am_col_text(st, 3),
         .begin = sqlite3_column_int64(st, 4),
         .bytes = sqlite3_column_int64(st, 5),
+        .layout = sqlite3_column_int64(st, 6),
     };
 }
 
@@ -202,6 +204,19 @@ struct am_tensor_cursor *am_tensor_open(struct am_db *db, int64_t version)
     struct am_tensor_cursor *c =
         open_cursor(db, path ? am_db_bind(db, TENSORS " AND f.path = ?2 ORDER BY t.name", "it", version, path)
                              : tensors_of(db, version));
+    free(path);
+    return c;
+}
+
+struct am_tensor_cursor *am_tensor_open_after(struct am_db *db, int64_t version, const char *after)
+{
+    if (!after)
+        return am_tensor_open(db, version);
+    char *path = only_file(db, version);
+    struct am_tensor_cursor *c = open_cursor(
+        db,
+        path ? am_db_bind(db, TENSORS " AND f.path = ?2 AND t.name > ?3 ORDER BY t.name", "itt", version, path, after)
+             : am_db_bind(db, TENSORS " AND t.name > ?2 ORDER BY t.name, f.path", "it", version, after));
     free(path);
     return c;
 }

@@ -1,6 +1,7 @@
 /*
  * jobs.c - jobs: insert, get, list, count. Moves between states are in queue.c.
  */
+#include "storage/events_priv.h"
 #include "storage/jobs_priv.h"
 
 #include "core/base/text.h"
@@ -41,6 +42,12 @@ void am_job_fill(sqlite3_stmt *st, struct am_job_row *j)
         .time_limit = sqlite3_column_int64(st, 25),
         .rank = sqlite3_column_int64(st, 26),
         .requeued = am_col_text(st, 27),
+        .request_id = am_col_text(st, 28),
+        .traceparent = am_col_text(st, 29),
+        .retry_of = am_col_text(st, 30),
+        .rerun_of = am_col_text(st, 31),
+        .archived = sqlite3_column_int(st, 32) != 0,
+        .waits_for = am_col_text(st, 33),
     };
 }
 
@@ -57,16 +64,23 @@ static int insert_row(struct am_db *db, const struct am_job_new *j, const void *
     return am_db_exec(
         db,
         "INSERT INTO job (uid, type, method, state, priority, created_by, spec, spec_sha256, resolved, plan, metadata,"
-        " publish, warnings, created_at, rank, not_before, time_limit, max_attempts, planned_seconds, short) VALUES"
+        " publish, warnings, created_at, rank, not_before, time_limit, max_attempts, planned_seconds, short, retry_of,"
+        " rerun_of) VALUES"
         " (?1, ?2, ?3, 'queued', ?4, ifnull(?5, '-'), ifnull(?6, '{}'), ?7, ifnull(?8, '{}'), ifnull(?9, '{}'),"
         " ifnull(?10, '{}'), ifnull(?11, '{}'), ?12, ?13, ?14, ?15, ?16, ?17, iif(?18 < 0, NULL, ?18),"
-        " ?18 BETWEEN 0 AND ?19 AND ?18 <> ?19)",
+        " ?18 BETWEEN 0 AND ?19 AND ?18 <> ?19, ?20, ?21)",
         "tttittbttttt"
-        "iiiiirr",
+        "iiiiirrtt",
         j->uid, j->type, j->method, (int64_t)j->priority, j->created_by, j->spec, sha, sha_bytes, j->resolved, j->plan,
         j->metadata, j->publish, j->warnings, j->now, rank_of(j), j->not_before > j->now ? j->not_before : INT64_C(0),
         j->time_limit, (int64_t)(j->max_attempts > 0 ? j->max_attempts : ATTEMPTS), j->planned_seconds,
-        j->short_seconds);
+        j->short_seconds, j->retry_of, j->rerun_of);
+}
+
+int am_job_origin(struct am_db *db, const char *uid, const char *request_id, const char *traceparent)
+{
+    return am_db_exec(db, "UPDATE job SET request_id = ?2, traceparent = ?3 WHERE uid = ?1", "ttt", uid, request_id,
+                      traceparent);
 }
 
 int am_job_insert(struct am_db *db, const struct am_job_new *j)
@@ -79,20 +93,22 @@ int am_job_insert(struct am_db *db, const struct am_job_new *j)
     if (queued >= j->queue_limit)
         return -AM_E_QUEUE_FULL;
     AM_TRY(insert_row(db, j, sha, sizeof sha));
-    return am_db_exec(db, "INSERT INTO job_event (job, at, type, data) VALUES (?1, ?2, 'job.queued', '{}')", "ii",
-                      am_db_last_id(db), j->now);
+    int64_t id = am_db_last_id(db);
+    AM_TRY(am_event_first(db, id, j->now));
+    return am_graph_add(db, id, j);
 }
 
-#define IN_LINE "FROM job WHERE state = 'queued' AND not_before = 0 AND task = (?1 = 'task')"
+#define IN_LINE "FROM job WHERE state = 'queued' AND not_before = 0 AND waiting = 0 AND task = (?1 = 'task')"
 
 /* The place of one near the end of the line, which every newcomer of the same priority is: all less those behind. 0
-   when there are many behind, or some that wait for their time and are in no line. */
+   when there are many behind, or some that wait for their time or another job and are in no line. */
 static int position_from_end(struct am_db *db, struct am_job_row *j)
 {
     return am_db_int(
         db, &j->queue_position,
         "SELECT iif(behind > 100 OR EXISTS (SELECT 1 FROM job INDEXED BY job_delayed WHERE"
-        " state = 'queued' AND task = (?1 = 'task') AND not_before > 0), 0, n - behind) FROM job_count,"
+        " state = 'queued' AND waiting = 0 AND task = (?1 = 'task') AND not_before > 0) OR EXISTS (SELECT 1 FROM job"
+        " INDEXED BY job_waiting WHERE state = 'queued' AND waiting > 0), 0, n - behind) FROM job_count,"
         " (SELECT (SELECT count(*) FROM (SELECT 1 " IN_LINE " AND short = 0 AND (rank, id) > (?2, ?3) LIMIT 101))"
         " + (SELECT count(*) FROM (SELECT 1 " IN_LINE " AND short = 1 AND (rank, id) > (?2, ?3) LIMIT 101)) AS behind)"
         " WHERE task = (?1 = 'task') AND state = 'queued'",
@@ -110,7 +126,7 @@ static int position_from_start(struct am_db *db, struct am_job_row *j)
 
 static int position(struct am_db *db, struct am_job_row *j)
 {
-    if (j->state != AM_QUEUED || j->not_before)
+    if (j->state != AM_QUEUED || j->not_before || j->waits_for)
         return 0;
     AM_TRY(position_from_end(db, j));
     return j->queue_position > 0 ? 0 : position_from_start(db, j);
@@ -129,14 +145,32 @@ int am_job_get(struct am_db *db, const char *uid, int (*row)(void *, const struc
     return rc < 0 ? rc : 0;
 }
 
+/* "IN ('queued', 'running')" of a set of states. */
+static void states_sql(unsigned states, char *sql, size_t cap)
+{
+    size_t n = 0;
+    for (int i = 0; i < AM_STATES && n < cap; i++)
+        if (states & 1u << i)
+            n += (size_t)snprintf(sql + n, cap - n, "%s'%s'", n ? ", " : "state IN (",
+                                  am_state_name((enum am_job_state)i));
+    snprintf(n ? sql + n : sql, cap - n, "%s", n ? ")" : "1");
+}
+
+#define PAIR(key, value)                                                                                               \
+    " AND (" key " IS NULL OR EXISTS (SELECT 1 FROM json_each(metadata) AS p WHERE p.key = " key                       \
+    " AND p.value = " value "))"
+
 /* Every parameter is named in every variant; a filter that is set is a plain equality, which an index answers. */
 static void list_sql(const struct am_job_filter *f, char *sql, size_t cap)
 {
+    char states[160];
+    states_sql(f->states, states, sizeof states);
     snprintf(sql, cap,
-             AM_JOB_COLUMNS " WHERE id < ?1 AND task = ?2 AND %s AND %s AND %s AND %s AND %s ORDER BY id DESC LIMIT ?8",
+             AM_JOB_COLUMNS " WHERE id < ?1 AND task = ?2 AND %s AND %s AND %s AND %s AND %s AND archived = ?7"
+                            " AND created_at >= ?9" PAIR("?10", "?11") PAIR("?12", "?13") PAIR("?14", "?15")
+                                PAIR("?16", "?17") " ORDER BY id DESC LIMIT ?8",
              f->type ? "type = ?3" : "?3 IS NULL", f->method ? "method = ?4" : "?4 IS NULL",
-             f->created_by ? "created_by = ?5" : "?5 IS NULL", f->model ? "publish_model = ?6" : "?6 IS NULL",
-             f->state >= 0 ? "state = ?7" : "?7 IS NULL");
+             f->created_by ? "created_by = ?5" : "?5 IS NULL", f->model ? "publish_model = ?6" : "?6 IS NULL", states);
 }
 
 int am_job_list(struct am_db *db, const struct am_job_filter *f, int (*row)(void *, const struct am_job_row *),
@@ -148,11 +182,12 @@ int am_job_list(struct am_db *db, const struct am_job_filter *f, int (*row)(void
         rc = am_db_int(db, &before, "SELECT id FROM job WHERE uid = ?1", "t", f->after);
     if (rc <= 0)
         return rc < 0 ? rc : -AM_E_NOT_FOUND;
-    char sql[1024];
+    char sql[2048];
+    const struct am_job_pair *p = f->pair;
     list_sql(f, sql, sizeof sql);
-    const char *state = f->state >= 0 ? am_state_name((enum am_job_state)f->state) : NULL;
-    AM_STMT st = am_db_bind(db, sql, "iittttti", before, (int64_t)am_streq(f->type, "task"), f->type, f->method,
-                            f->created_by, f->model, state, (int64_t)f->limit);
+    AM_STMT st = am_db_bind(db, sql, "iittttiiitttttttt", before, (int64_t)am_streq(f->type, "task"), f->type,
+                            f->method, f->created_by, f->model, (int64_t)f->archived, (int64_t)f->limit, f->since,
+                            p[0].key, p[0].value, p[1].key, p[1].value, p[2].key, p[2].value, p[3].key, p[3].value);
     while ((rc = am_db_row(st)) > 0) {
         struct am_job_row j;
         am_job_fill(st, &j);
@@ -180,6 +215,27 @@ int am_task_times(struct am_db *db, const char *kind, struct am_task_times *ret)
     AM_TRY(am_db_int(db, &t.first, "SELECT created_at FROM job ORDER BY id LIMIT 1", ""));
     *ret = t;
     return 0;
+}
+
+int am_job_tally(struct am_db *db, int (*row)(void *, const char *type, const char *state, int band, int64_t n),
+                 void *ctx)
+{
+    AM_STMT st = am_db_bind(db, "SELECT type, state, band, n FROM job_tally WHERE n > 0", "");
+    int rc;
+    while ((rc = am_db_row(st)) > 0)
+        AM_TRY(
+            row(ctx, am_col_text(st, 0), am_col_text(st, 1), sqlite3_column_int(st, 2), sqlite3_column_int64(st, 3)));
+    return rc;
+}
+
+int am_task_last(struct am_db *db, const char *kind, int64_t *ret)
+{
+    *ret = 0;
+    int rc = am_db_int(db, ret,
+                       "SELECT ifnull(finished_at, 0) FROM job INDEXED BY job_method WHERE method = ?1 AND task = 1 AND"
+                       " state = 'succeeded' ORDER BY id DESC LIMIT 1",
+                       "t", kind);
+    return rc < 0 ? rc : 0;
 }
 
 int am_job_counts(struct am_db *db, int64_t ret[AM_STATES])

@@ -12,7 +12,11 @@
     "created_at,"                                                                                                      \
     " started_at, finished_at, spec, resolved, plan, metadata, publish, result, error, warnings,"                      \
     " lower(hex(spec_sha256)), rev, not_before, time_limit, rank, iif(state = 'queued' AND failures + restarts > 0,"   \
-    " (SELECT data FROM job_event WHERE job = job.id AND type = 'job.requeued' ORDER BY seq DESC LIMIT 1), NULL)"      \
+    " (SELECT data FROM event WHERE event.job = job.id AND event.type IN ('job.requeued', 'task.requeued')"            \
+    " ORDER BY job_seq DESC LIMIT 1), NULL), request_id, traceparent,"                                                 \
+    " retry_of, rerun_of, archived, iif(state = 'queued' AND waiting > 0, (SELECT i.uid FROM job_input d"              \
+    " JOIN job i ON i.id = d.input WHERE d.job = job.id AND i.state IN ('queued', 'running', 'cancelling')"            \
+    " ORDER BY i.id LIMIT 1), NULL)"                                                                                   \
     " FROM job"
 void am_job_fill(sqlite3_stmt *st, struct am_job_row *j); /* of AM_JOB_COLUMNS; borrowed until the next step */
 
@@ -36,5 +40,9 @@ struct am_job_move {
     int64_t not_before;                    /* of a move to queued */
 };
 int am_job_move(struct am_db *db, const struct am_job_move *m);
+
+/* graph.c: a new job with what it waits for; and, in the transaction in which a job ends, those that wait for it. */
+int am_graph_add(struct am_db *db, int64_t id, const struct am_job_new *j);
+int am_graph_settle(struct am_db *db, int64_t id, enum am_job_state to, int64_t now);
 
 #endif

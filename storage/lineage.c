@@ -6,6 +6,7 @@
  */
 #include "storage/lineage.h"
 #include "storage/db.h"
+#include "storage/models.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -90,8 +91,8 @@ static int tell_node(struct walk *w, int64_t id, int (*node)(void *, const struc
     AM_STMT st = am_db_bind(
         w->db,
         "SELECT v.id, ifnull(v.number, -1), v.created_at, m.name, lower(hex(v.oid)), v.job, v.type, v.method,"
-        " (SELECT json_group_array(name) FROM (SELECT name FROM ref WHERE version = v.id ORDER BY name))"
-        " FROM version v JOIN model m ON m.id = v.model WHERE v.id = ?1",
+        " (SELECT json_group_array(name) FROM (SELECT name FROM ref WHERE version = v.id ORDER BY name)),"
+        " ifnull(v.deleted_at, ifnull(m.deleted_at, 0)) FROM version v JOIN model m ON m.id = v.model WHERE v.id = ?1",
         "i", id);
     int rc = am_db_row(st);
     if (rc <= 0)
@@ -106,6 +107,7 @@ static int tell_node(struct walk *w, int64_t id, int (*node)(void *, const struc
         .type = am_col_text(st, 6),
         .method = am_col_text(st, 7),
         .refs = am_col_text(st, 8),
+        .deleted_at = sqlite3_column_int64(st, 9),
     };
     rc = node(ctx, &n);
     return rc < 0 ? rc : 0;
@@ -153,4 +155,13 @@ int am_lineage_walk(struct am_db *db, int64_t root, unsigned ways, int depth, in
         AM_TRY(tell_edges(&w, w.id[i], edge, ctx));
     *ret_truncated = w.truncated;
     return 0;
+}
+
+int am_edges_trust(struct am_db *db, int64_t child, int64_t of)
+{
+    return am_db_exec(
+        db,
+        "UPDATE edge SET trust = (SELECT o.trust FROM edge o WHERE o.child = ?2 AND o.parent = edge.parent"
+        " AND o.role = edge.role) WHERE child = ?1",
+        "ii", child, of);
 }

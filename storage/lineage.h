@@ -9,7 +9,7 @@
 
 struct am_db;
 struct am_lineage_node {
-    int64_t version, number, created_at;
+    int64_t version, number, created_at, deleted_at /* 0: it is not */;
     const char *model, *commit, *job, *type, *method /* or NULL */, *refs /* JSON array of names */;
 };
 struct am_lineage_edge {

@@ -26,6 +26,7 @@ struct am_model_row {
     int64_t head_number, versions /* without v0 */, branches, tags, aliases;
     int64_t logical_bytes; /* file sizes of all versions */
     int64_t rev;           /* grows with every change: the ETag */
+    int64_t keep_days;     /* of versions that nothing names; -1: as the setting says, 0: for ever */
 };
 
 struct am_version_row {
@@ -34,8 +35,14 @@ struct am_version_row {
         *method /* or NULL */;
     const char *manifest_sha256, *recipe /* JSON or NULL */, *warnings /* JSON array */,
         *refs /* JSON array of names */;
-    const char *architecture /* or NULL */, *parameters /* JSON {"F32":n} */;
+    const char *architecture /* or NULL */, *parameters /* JSON {"F32":n} */, *metadata /* JSON object */;
     int64_t files, bytes, new_bytes, tensors;
+    const char *labels /* JSON object */, *note /* or NULL */;
+    bool pinned;
+    int64_t rev, deleted_at /* 0: it is not */;
+    int64_t since;     /* nothing holds it since then (life.h); 0: it is held */
+    int64_t keep_days; /* of its model */
+    bool is_private;   /* its model: only am_version_brief() fills it in */
 };
 
 struct am_file_row {
@@ -47,6 +54,7 @@ struct am_file_row {
 struct am_tensor_row {
     const char *name, *dtype, *shape /* JSON text */, *file /* path */;
     int64_t begin, bytes; /* begin: byte in the file */
+    int64_t layout;       /* of that file */
 };
 
 struct am_ref_row {
@@ -65,17 +73,30 @@ int am_model_physical(struct am_db *db, int64_t model, int64_t *ret);
 int am_model_list(struct am_db *db, const char *after /* name or NULL */, int limit,
                   const char *search /* substring or NULL */, int (*row)(void *, const struct am_model_row *),
                   void *ctx);
+struct am_model_filter { /* NULL: any */
+    const char *search, *space /* the namespace */;
+    const char *labels; /* JSON: {"team":["a","b"]} is team=a or team=b; all members must be met */
+};
+int am_model_find(struct am_db *db, const struct am_model_filter *f, const char *after, int limit,
+                  int (*row)(void *, const struct am_model_row *), void *ctx);
 /* Resolves `rev` by hub.md 2.4 (commit, refs/heads|tags|aliases/x, ref, v<N>, unique prefix of >= 8 hex digits).
  *ret_version; *ret_fixed (may be NULL) is true when rev was a full commit id. -NOT_FOUND: model; -REVISION_NOT_FOUND.
  */
 int am_rev_resolve(struct am_db *db, const char *model, const char *rev, int64_t *ret_version, bool *ret_fixed);
+/* The same among all, also what is deleted. */
+int am_rev_resolve_any(struct am_db *db, const char *model, const char *rev, int64_t *ret_version);
 /* Names of revisions of a model for "did you mean" (refs, then v<N> of the last ten). */
 int am_rev_names(struct am_db *db, const char *model, int (*name)(void *, const char *), void *ctx);
 int am_version_get(struct am_db *db, int64_t version, int (*row)(void *, const struct am_version_row *), void *ctx);
-/* Only what it is called: id, model, number, model_name, commit, manifest_sha256, architecture; the rest is 0. */
+/* Only what it is called: id, model, number, model_name, commit, manifest_sha256, architecture, is_private; the rest is
+ * 0. */
 int am_version_brief(struct am_db *db, int64_t version, int (*row)(void *, const struct am_version_row *), void *ctx);
 int am_version_list(struct am_db *db, const char *model, int64_t before /* version id or 0 */, int limit,
                     int (*row)(void *, const struct am_version_row *), void *ctx); /* newest first */
+/* The line of a version: itself and what it was put on, newest first, without what is deleted. The walk begins at
+   `first`, which may be deleted and must be of `model`, so a page does not shift when a branch moves. */
+int am_version_line(struct am_db *db, const char *model, int64_t first, int limit,
+                    int (*row)(void *, const struct am_version_row *), void *ctx);
 int am_file_list(struct am_db *db, int64_t version, int (*row)(void *, const struct am_file_row *),
                  void *ctx); /* by path */
 int am_file_get(struct am_db *db, int64_t version, const char *path, int (*row)(void *, const struct am_file_row *),
@@ -96,18 +117,23 @@ int am_tensor_list(struct am_db *db, int64_t version, int (*row)(void *, const s
 /* A cursor over the same, for plans: next() 1/0/negative; close() always. Uses a statement of its own. */
 struct am_tensor_cursor;
 struct am_tensor_cursor *am_tensor_open(struct am_db *db, int64_t version);
+/* Those after the name `after`, for pages. */
+struct am_tensor_cursor *am_tensor_open_after(struct am_db *db, int64_t version, const char *after);
 struct am_tensor_cursor *am_tensor_open_by_place(struct am_db *db, int64_t version); /* by file, then place in it */
 int am_tensor_next(struct am_tensor_cursor *c, struct am_tensor_row *ret);
 void am_tensor_close(struct am_tensor_cursor *c);
 int am_ref_list(struct am_db *db, const char *model, int (*row)(void *, const struct am_ref_row *), void *ctx);
+int am_ref_revision(struct am_db *db, const char *model, const char *name, int64_t *ret); /* -AM_E_NOT_FOUND */
 
 /* ---- writing (inside am_store_write) ---- */
 struct am_model_new {
     const char *name, *description, *labels, *created_by;
+    const char *job; /* uid of the job that needs it, or NULL */
     bool is_private;
     int64_t now;
 };
-/* With the empty commit v0 and `main` on it. -AM_E_CONFLICT: exists; -AM_E_NAME_TAKEN: differs only in case
+/* With the empty commit v0 and `main` on it; the name of a model that is gone (life.h) goes on with that one's numbers.
+   -AM_E_CONFLICT: exists, or is deleted and not yet gone; -AM_E_NAME_TAKEN: differs only in case
  * (*ret_other: that name). */
 int am_model_create(struct am_db *db, const struct am_model_new *m, int64_t *ret_id, char ret_other[200]);
 
@@ -155,6 +181,8 @@ struct am_version_new {
  * A file whose content the store has already takes that layout, whatever spans it names.
  */
 int am_version_insert(struct am_db *db, const struct am_version_new *v, int64_t *ret_id, char *ret_commit);
+/* The edges of `child` take the trust that the same edges of another version have. */
+int am_edges_trust(struct am_db *db, int64_t child, int64_t of);
 int am_layout_find(struct am_db *db, const char *sha256, int64_t *ret_layout); /* 0 when none */
 /* Tensor rows belong to a layout, which must exist; nothing is done when they are known already. */
 int am_tensors_insert(struct am_db *db, const char *sha256, const struct am_tensor_new *t, size_t n);

@@ -3,6 +3,7 @@
  * transaction, so of two that race (cancel and finish) the one that commits first wins and the other finds nothing to
  * move.
  */
+#include "storage/events_priv.h"
 #include "storage/jobs_priv.h"
 
 #include <stdio.h>
@@ -40,33 +41,33 @@ int am_job_move(struct am_db *db, const struct am_job_move *m)
                       (int64_t)am_state_terminal(m->to), m->not_before));
     if (am_db_changes(db) != 1)
         return -AM_E_CONFLICT;
-    return am_db_exec(db,
-                      "INSERT INTO job_event (job, at, type, data) SELECT id, ?2, ?3,"
-                      " json_patch(json_patch(json_object('attempt', attempt), json_object('by', ?4)),"
-                      " ifnull(?5, '{}')) FROM job WHERE id = ?1",
-                      "iittt", m->id, m->now, m->event, m->by, m->reason);
+    AM_TRY(am_event_move(db, m->id, m->now, m->event, m->by, m->reason));
+    return am_state_terminal(m->to) ? am_graph_settle(db, m->id, m->to, m->now) : 0;
 }
 
 /* Those whose time has come join the line; a bounded number, the rest at the next claim. */
 static int release_due(struct am_db *db, bool task, int64_t now)
 {
-    return am_db_exec(db,
-                      "UPDATE job SET not_before = 0, rev = rev + 1 WHERE id IN (SELECT id FROM job INDEXED BY"
-                      " job_delayed WHERE state = 'queued' AND task = ?1 AND not_before > 0 AND not_before <= ?2"
-                      " ORDER BY not_before LIMIT 64)",
-                      "ii", (int64_t)task, now);
+    return am_db_exec(
+        db,
+        "UPDATE job SET not_before = 0, rev = rev + 1 WHERE id IN (SELECT id FROM job INDEXED BY"
+        " job_delayed WHERE state = 'queued' AND waiting = 0 AND task = ?1 AND not_before > 0 AND not_before <= ?2"
+        " ORDER BY not_before LIMIT 64)",
+        "ii", (int64_t)task, now);
 }
 
 /* The better of the heads of two index ranges, or of the one that a short lane may take from. */
 static int head_of(struct am_db *db, enum am_lane lane, int64_t *ret_id)
 {
-    return am_db_int(db, ret_id,
-                     "SELECT id FROM (SELECT * FROM (SELECT id, rank FROM job INDEXED BY job_ready WHERE"
-                     " state = 'queued' AND not_before = 0 AND task = ?1 AND short = 1 ORDER BY rank, id LIMIT 1)"
-                     " UNION ALL SELECT * FROM (SELECT id, rank FROM job INDEXED BY job_ready WHERE ?2"
-                     " AND state = 'queued' AND not_before = 0 AND task = ?1 AND short = 0 ORDER BY rank, id LIMIT 1))"
-                     " ORDER BY rank, id LIMIT 1",
-                     "ii", (int64_t)(lane == AM_LANE_TASK), (int64_t)(lane != AM_LANE_SHORT));
+    return am_db_int(
+        db, ret_id,
+        "SELECT id FROM (SELECT * FROM (SELECT id, rank FROM job INDEXED BY job_ready WHERE"
+        " state = 'queued' AND not_before = 0 AND waiting = 0 AND task = ?1 AND short = 1 ORDER BY rank, id LIMIT 1)"
+        " UNION ALL SELECT * FROM (SELECT id, rank FROM job INDEXED BY job_ready WHERE ?2"
+        " AND state = 'queued' AND not_before = 0 AND waiting = 0 AND task = ?1 AND short = 0 ORDER BY rank, id LIMIT "
+        "1))"
+        " ORDER BY rank, id LIMIT 1",
+        "ii", (int64_t)(lane == AM_LANE_TASK), (int64_t)(lane != AM_LANE_SHORT));
 }
 
 /* Of the store's own work one of each kind runs at a time: two would only do the same twice. Imports are many. */
@@ -74,7 +75,8 @@ static int head_of_tasks(struct am_db *db, int64_t *ret_id)
 {
     return am_db_int(
         db, ret_id,
-        "SELECT id FROM job AS j INDEXED BY job_ready WHERE state = 'queued' AND not_before = 0 AND task = 1"
+        "SELECT id FROM job AS j INDEXED BY job_ready WHERE state = 'queued' AND not_before = 0 AND waiting = 0 AND "
+        "task = 1"
         " AND short = 0 AND (method = 'import' OR NOT EXISTS (SELECT 1 FROM job r INDEXED BY job_open WHERE"
         " r.state IN ('running', 'cancelling') AND r.task = 1 AND r.method = j.method))"
         " ORDER BY rank, id LIMIT 1",
@@ -84,8 +86,8 @@ static int head_of_tasks(struct am_db *db, int64_t *ret_id)
 static int next_delayed(struct am_db *db, bool task, int64_t *ret)
 {
     int rc = am_db_int(db, ret,
-                       "SELECT min(not_before) FROM job INDEXED BY job_delayed WHERE state = 'queued' AND task = ?1"
-                       " AND not_before > 0",
+                       "SELECT min(not_before) FROM job INDEXED BY job_delayed WHERE state = 'queued' AND waiting = 0"
+                       " AND task = ?1 AND not_before > 0",
                        "i", (int64_t)task);
     return rc < 0 ? rc : 0;
 }

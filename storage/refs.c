@@ -4,6 +4,7 @@
  */
 #include "storage/refs.h"
 #include "storage/db.h"
+#include "storage/events.h"
 #include "storage/models_priv.h"
 
 #include "core/base/text.h"
@@ -47,8 +48,10 @@ static int walk(sqlite3_stmt *st, int (*row)(void *, const struct am_ref_row *),
 
 int am_ref_list(struct am_db *db, const char *model, int (*row)(void *, const struct am_ref_row *), void *ctx)
 {
-    AM_STMT st = am_db_bind(db, REF_COLUMNS " WHERE r.model = (SELECT id FROM model WHERE name = ?1) ORDER BY r.name",
-                            "t", model);
+    AM_STMT st = am_db_bind(
+        db,
+        REF_COLUMNS " WHERE r.model = (SELECT id FROM model WHERE name = ?1 AND deleted_at IS NULL) ORDER BY r.name",
+        "t", model);
     int rc = walk(st, row, ctx);
     return rc < 0 ? rc : rc > 0 ? 0 : -AM_E_NOT_FOUND; /* every model has main */
 }
@@ -73,7 +76,7 @@ int am_ref_get(struct am_db *db, int64_t model, const char *name, int (*row)(voi
 
 int am_model_row(struct am_db *db, const char *model, int64_t *ret)
 {
-    int rc = am_db_int(db, ret, "SELECT id FROM model WHERE name = ?1", "t", model);
+    int rc = am_db_int(db, ret, "SELECT id FROM model WHERE name = ?1 AND deleted_at IS NULL", "t", model);
     return rc < 0 ? rc : rc > 0 ? 0 : -AM_E_NOT_FOUND;
 }
 
@@ -119,6 +122,42 @@ int am_ref_target(struct am_db *db, int64_t model, const char *name, int64_t *re
     return 0;
 }
 
+/* The event of a move, as the ref is after it; of a deleted one `to` is null. main's first step is part of the model's
+ * own event. */
+static int put_event(struct am_db *db, const struct am_ref_step *r)
+{
+    if (!r->from && am_streq(r->name, "main"))
+        return 0;
+    AM_STMT st =
+        am_db_bind(db,
+                   "SELECT m.name, m.name || '@' || f.name, f.rev + iif(?4 = 0, 1, 0),"
+                   " json_object('ref', f.name, 'kind', f.kind, 'from', " AM_SQL_HEX("a.oid") ", 'to', " AM_SQL_HEX(
+                       "b.oid") ","
+                                " 'by', ifnull(?5, '-'), 'reason', ifnull(?6, ''))"
+                                " FROM ref f JOIN model m ON m.id = f.model LEFT JOIN version a ON a.id = ?3 LEFT JOIN "
+                                "version b ON b.id = ?4"
+                                " WHERE f.model = ?1 AND f.name = ?2",
+                   "itiitt", r->model, r->name, r->from, r->to, r->by, r->reason);
+    int rc = am_db_row(st);
+    if (rc <= 0)
+        return rc < 0 ? rc : -AM_E_INTERNAL;
+    return am_event_put(db, &(struct am_event_new){.at = r->now,
+                                                   .type = r->steps ? "model.rolled_back" : "model.ref_moved",
+                                                   .job = r->job,
+                                                   .subject = am_col_text(st, 1),
+                                                   .model = am_col_text(st, 0),
+                                                   .revision = sqlite3_column_int64(st, 2),
+                                                   .data = am_col_text(st, 3)});
+}
+
+int am_ref_revision(struct am_db *db, const char *model, const char *name, int64_t *ret)
+{
+    int rc =
+        am_db_int(db, ret, "SELECT r.rev FROM model m JOIN ref r ON r.model = m.id WHERE m.name = ?1 AND r.name = ?2",
+                  "tt", model, name);
+    return rc < 0 ? rc : rc ? 0 : -AM_E_NOT_FOUND;
+}
+
 /* A row of the history as the ref stands now; rev goes on where a deleted ref of that name ended, so that what somebody
    saw of the old one never fits the new one. */
 static int note_move(struct am_db *db, const struct am_ref_step *r)
@@ -128,12 +167,13 @@ static int note_move(struct am_db *db, const struct am_ref_step *r)
     if (r->from && r->to && !r->steps)
         AM_TRY(am_db_int(db, &below, "SELECT max(id) FROM ref_move WHERE model = ?1 AND name = ?2", "it", r->model,
                          r->name));
-    return am_db_exec(
+    AM_TRY(am_db_exec(
         db,
         "INSERT INTO ref_move (model, name, kind, from_version, to_version, at, actor, reason, job, below, steps, rev)"
         " VALUES (?1, ?2, ?3, nullif(?4, 0), nullif(?5, 0), ?6, ifnull(?7, '-'), ifnull(?8, ''), ?9, nullif(?10, 0),"
         " nullif(?11, 0), (SELECT rev + iif(?5 = 0, 1, 0) FROM ref WHERE model = ?1 AND name = ?2))",
-        "ittiiitttii", r->model, r->name, kind, r->from, r->to, r->now, r->by, r->reason, r->job, below, r->steps);
+        "ittiiitttii", r->model, r->name, kind, r->from, r->to, r->now, r->by, r->reason, r->job, below, r->steps));
+    return put_event(db, r);
 }
 
 int am_ref_step(struct am_db *db, const struct am_ref_step *r)
@@ -168,7 +208,8 @@ int am_ref_set(struct am_db *db, int64_t model, const char *name, const char *ki
     if (!name_ok(name))
         return -AM_E_INVALID_REQUEST;
     int64_t there = 0, old = 0;
-    int rc = am_db_int(db, &there, "SELECT id FROM version WHERE id = ?1 AND model = ?2", "ii", version, model);
+    int rc = am_db_int(db, &there, "SELECT id FROM version WHERE id = ?1 AND model = ?2 AND deleted_at IS NULL", "ii",
+                       version, model);
     if (rc <= 0)
         return rc < 0 ? rc : -AM_E_REVISION_NOT_FOUND;
     char old_kind[16] = "";

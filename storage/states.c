@@ -11,7 +11,8 @@ static const char *const names[AM_STATES] = {
 };
 
 static const bool may[AM_STATES][AM_STATES] = {
-    [AM_QUEUED] = {[AM_RUNNING] = true, [AM_CANCELLED_] = true},
+    /* failed: what it waited for did */
+    [AM_QUEUED] = {[AM_RUNNING] = true, [AM_CANCELLED_] = true, [AM_FAILED] = true},
     [AM_RUNNING] = {[AM_SUCCEEDED] = true, [AM_FAILED] = true, [AM_QUEUED] = true, [AM_CANCELLING] = true},
     [AM_CANCELLING] = {[AM_CANCELLED_] = true, [AM_FAILED] = true},
 };

@@ -170,6 +170,11 @@ int am_store_write(struct am_store *s, int (*fn)(struct am_db *db, void *arg), v
     return am_writer_run(s->writer, fn, arg);
 }
 
+void am_store_on_commit(struct am_store *s, void (*fn)(void *arg), void *arg)
+{
+    am_writer_on_commit(s->writer, fn, arg);
+}
+
 int am_store_aside(struct am_store *s, int (*fn)(struct am_db *db, void *arg), void *arg)
 {
     return am_writer_aside(s->writer, fn, arg);
@@ -194,6 +199,12 @@ static int writable(struct am_db *db, void *arg)
 int am_store_check(struct am_store *s)
 {
     return am_store_write(s, writable, NULL);
+}
+
+void am_store_load(struct am_store *s, struct am_store_load *ret)
+{
+    *ret = (struct am_store_load){.busy = am_db_busy_total()};
+    am_writer_load(s->writer, ret);
 }
 
 const char *am_store_sqlite_version(void)

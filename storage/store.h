@@ -12,6 +12,7 @@
 #define AM_STORAGE_STORE_H
 
 #include "core/base/err.h"
+#include "core/base/hist.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -41,6 +42,9 @@ int am_store_aside(struct am_store *s, int (*fn)(struct am_db *db, void *arg), v
 /* A number that changes with every commit, before am_store_write() returns; odd while one becomes visible. Two reads
    of one even number, one before and one after reading rows, mean that the rows are those of this number's state. */
 uint64_t am_store_generation(const struct am_store *s);
+/* Calls fn(arg) on the writer's thread after every commit, so it must be quick; NULL: no more (a call may still be on
+   its way until am_store_close()). */
+void am_store_on_commit(struct am_store *s, void (*fn)(void *arg), void *arg);
 /* This thread's read-only connection (opened on first use). NULL: the database cannot be opened. */
 struct am_db *am_store_read(struct am_store *s);
 /* Between these, all reads on a read connection see one state of the database (and cost less: one lock for all). Not
@@ -53,6 +57,15 @@ int am_store_check(struct am_store *s);
 /* What the last check of the database found (storage/check.h). true: nothing, or none has ended yet; else one sentence
    in `why`. *ret_at (may be NULL): when it ended, 0 = not yet. */
 bool am_store_is_sound(struct am_store *s, int64_t *ret_at, char *why, size_t why_cap);
+/* How busy the database is. */
+struct am_store_load {
+    unsigned waiting;              /* commands before the writer */
+    int wal_frames;                /* of the log, as of the last commit */
+    uint64_t busy;                 /* how often SQLite said that somebody is in the way, in this process */
+    const struct am_hist *commits; /* groups of commands with their commit; lives as long as the store */
+};
+extern am_hist_bounds am_commit_bounds;
+void am_store_load(struct am_store *s, struct am_store_load *ret);
 const char *am_store_sqlite_version(void);
 bool am_store_sqlite_wal_reset_bug(void); /* linked SQLite in 3.7.0 .. 3.51.2 (fixed also in 3.44.6 and 3.50.7) */
 

@@ -51,6 +51,8 @@ struct am_writer *am_writer_start(struct am_db *db);
 int am_writer_run(struct am_writer *w, int (*fn)(struct am_db *db, void *arg), void *arg);
 int am_writer_aside(struct am_writer *w, int (*fn)(struct am_db *db, void *arg), void *arg);
 uint64_t am_writer_generation(const struct am_writer *w);
+void am_writer_on_commit(struct am_writer *w, void (*fn)(void *arg), void *arg);
+void am_writer_load(struct am_writer *w, struct am_store_load *ret);
 void am_writer_stop(struct am_writer *w); /* runs what is queued, checkpoints, ends the thread */
 
 /* reader.c: one connection a thread, closed when the thread ends or here. */

@@ -3,6 +3,7 @@
  * command in a savepoint of its own, so one bad command does not undo its neighbours; all wait for the same COMMIT. The
  * thread owns the connection; a command lives on the stack of the caller that waits for it.
  */
+#include "core/base/clock.h"
 #include "core/base/failpoint.h"
 #include "storage/db.h"
 #include "storage/store_priv.h"
@@ -34,7 +35,13 @@ struct am_writer {
     bool stop;
     int frames_done; /* of the log, at the last checkpoint */
     atomic_uint_fast64_t generation;
+    void (*told)(void *arg);
+    void *told_arg;
+    struct am_hist commits;
+    atomic_int frames; /* of the log, for those who ask */
 };
+
+am_hist_bounds am_commit_bounds = {500, 1000, 2500, 5000, 10000, 25000, 50000, 100000, 250000, 1000000, 5000000, 0};
 
 /* am_store_generation() is odd from before something becomes visible until after it has. */
 static void before_visible(void *arg)
@@ -97,9 +104,17 @@ static void run_group(struct am_writer *w, struct command *group)
         fail_group(db, group, rc);
 }
 
+static void run_timed(struct am_writer *w, struct command *group)
+{
+    int64_t began = am_mono_us();
+    run_group(w, group);
+    am_hist_add(&w->commits, am_commit_bounds, am_mono_us() - began);
+}
+
 static void keep_log_short(struct am_writer *w)
 {
     int frames = am_db_wal_frames(w->db);
+    atomic_store(&w->frames, frames);
     if (frames < w->frames_done)
         w->frames_done = 0; /* the log has started again */
     if (frames - w->frames_done < CHECKPOINT_FRAMES)
@@ -112,6 +127,7 @@ static void empty_log(struct am_writer *w)
 {
     if (am_db_checkpoint(w->db, true) == 0)
         w->frames_done = 0;
+    atomic_store(&w->frames, am_db_wal_frames(w->db));
 }
 
 /* Waits for work with the mutex held; false: nothing came for a second although the log could be emptied. */
@@ -173,12 +189,16 @@ static void *work(void *arg)
             break;
         pthread_mutex_unlock(&w->mutex);
         if (group)
-            run_group(w, group);
+            run_timed(w, group);
         else if (!aside)
             empty_log(w);
         pthread_mutex_lock(&w->mutex);
         wake_all(group);
+        void (*told)(void *arg) = group ? w->told : NULL;
+        void *told_arg = w->told_arg;
         pthread_mutex_unlock(&w->mutex);
+        if (told)
+            told(told_arg);
         keep_log_short(w);
         if (aside) {
             before_visible(w);
@@ -251,6 +271,23 @@ int am_writer_aside(struct am_writer *w, int (*fn)(struct am_db *db, void *arg),
 uint64_t am_writer_generation(const struct am_writer *w)
 {
     return atomic_load(&w->generation);
+}
+
+void am_writer_on_commit(struct am_writer *w, void (*fn)(void *arg), void *arg)
+{
+    pthread_mutex_lock(&w->mutex);
+    w->told = fn;
+    w->told_arg = arg;
+    pthread_mutex_unlock(&w->mutex);
+}
+
+void am_writer_load(struct am_writer *w, struct am_store_load *ret)
+{
+    pthread_mutex_lock(&w->mutex);
+    ret->waiting = w->waiting;
+    pthread_mutex_unlock(&w->mutex);
+    ret->wal_frames = atomic_load(&w->frames);
+    ret->commits = &w->commits;
 }
 
 void am_writer_stop(struct am_writer *w)

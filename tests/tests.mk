@@ -16,7 +16,7 @@ export AMEND_DATA
 
 UNIT := $(sort $(wildcard tests/unit/test_*.c))
 UNIT_BIN := $(patsubst tests/unit/%.c,$(B)/unit/%,$(UNIT))
-UNIT_SERVER := server/cache.c server/engine_claim.c server/engine_end.c server/records.c server/result.c server/result_spans.c server/result_check.c server/publisher_spans.c server/range.c
+UNIT_SERVER := server/cache.c server/trace.c server/engine_claim.c server/engine_end.c server/records.c server/result.c server/result_spans.c server/result_check.c server/publisher_spans.c server/range.c
 UNIT_WORKER := worker/limits.c worker/confine.c
 UNIT_LIB := $(call obj,$(BASE) $(POOL) $(TENSOR) $(METHODS) $(FAMILY) $(TABLE) $(STORAGE) $(UNIT_SERVER) $(UNIT_WORKER)) $(O)/methods_table.o $(O)/migrations.o
 
@@ -39,6 +39,21 @@ VENV := build/venv
 $(VENV)/ok: tests/requirements.txt
 	python3 -m venv --clear $(VENV)
 	$(VENV)/bin/pip install -q --disable-pip-version-check --require-hashes -r $<
+	touch $@
+
+# Two lines of the Hub's own client, each in an environment of its own (tests/service/test_hub_clients.py); make check-full
+# has them, make check does without.
+.PHONY: hub-clients
+hub-clients: build/venv-hub-old/ok build/venv-hub-new/ok
+build/venv-hub-%/ok: tests/requirements-hub-%.txt
+	python3 -m venv --clear $(@D)
+	$(@D)/bin/pip install -q --disable-pip-version-check --require-hashes -r $<
+
+# What only make check-full needs (tests/service/test_schemathesis.py).
+VENV_SLOW := build/venv-slow
+$(VENV_SLOW)/ok: tests/requirements-slow.txt
+	python3 -m venv --clear $(VENV_SLOW)
+	$(VENV_SLOW)/bin/pip install -q --disable-pip-version-check --require-hashes -r $<
 	touch $@
 
 # Fault tests (tests/faults/README.md): VARIANT=fault has failpoints and the recorder built in; two tools beside it.

@@ -5,11 +5,14 @@
 #include "worker/card.h"
 
 #include "core/base/text.h"
+#include "core/table/card_mark.h"
 #include "worker/json_text.h"
 
 #include <string.h>
 
 #define RECIPE_INDENT 2
+#define TITLE_MODELS 4   /* named in the title */
+#define CARRIED_MAX 4096 /* bytes of one key of the donor's front matter */
 
 struct source { /* one input as the recipe tells it, or as the label "ns/name@rev" does */
     const char *role, *model, *commit;
@@ -38,7 +41,51 @@ static bool told_before(const struct am_spec_run *s, size_t i)
     return false;
 }
 
-static int front_matter(const struct am_spec_run *s, struct am_buf *out)
+/* A key of the donor's front matter with its value, however many lines that has, as it stands; nothing when it has
+   none. */
+static int carry(const struct am_card_base *b, const char *key, struct am_buf *out)
+{
+    const char *text = b->readme, *end = text && am_starts(text, "---\n") ? strstr(text + 3, "\n---\n") : NULL;
+    size_t n = strlen(key);
+    if (!end || !am_utf8_ok(text, (size_t)(end - text)))
+        return 0;
+    for (const char *line = text + 4; line <= end; line = strchr(line, '\n') + 1) {
+        if (strncmp(line, key, n) != 0 || line[n] != ':')
+            continue;
+        const char *next = strchr(line, '\n') + 1;
+        while (next <= end && (*next == ' ' || am_starts(next, "- ")))
+            next = strchr(next, '\n') + 1;
+        return (size_t)(next - line) <= CARRIED_MAX ? am_buf_put(out, line, (size_t)(next - line)) : 0;
+    }
+    return 0;
+}
+
+static bool of_one_model(const struct am_spec_run *s)
+{
+    for (size_t i = 1; i < s->inputs; i++)
+        if (!told_before(s, i))
+            return false;
+    return true;
+}
+
+/* What the donor's card says of its kind is true of the result. Its licence is one of several when several models went
+   in, and which of them holds is for a person to say. */
+static int carry_all(const struct am_spec_run *s, const struct am_card_base *b, struct am_buf *out)
+{
+    static const char *const always[] = {"pipeline_tag", "language"}, *const licence[] = {"license", "license_name",
+                                                                                          "license_link"};
+    size_t before = out->len;
+    AM_TRY(carry(b, "library_name", out));
+    if (out->len == before && b->transformers)
+        AM_TRY(am_buf_puts(out, "library_name: transformers\n"));
+    for (size_t i = 0; i < sizeof always / sizeof *always; i++)
+        AM_TRY(carry(b, always[i], out));
+    for (size_t i = 0; i < sizeof licence / sizeof *licence && of_one_model(s); i++)
+        AM_TRY(carry(b, licence[i], out));
+    return 0;
+}
+
+static int front_matter(const struct am_spec_run *s, const struct am_card_base *b, struct am_buf *out)
 {
     AM_TRY(am_buf_puts(out, "---\nbase_model:\n"));
     for (size_t i = 0; i < s->inputs; i++) {
@@ -46,8 +93,9 @@ static int front_matter(const struct am_spec_run *s, struct am_buf *out)
         if (!told_before(s, i))
             AM_TRY(am_buf_printf(out, "- %.*s\n", (int)src.model_n, src.model));
     }
-    return am_buf_printf(out, "base_model_relation: %s\ntags:\n- %s\n- %s\n- amend\n---\n\n",
-                         am_streq(s->type, "merge") ? "merge" : "finetune", s->type, s->method);
+    AM_TRY(am_buf_printf(out, "base_model_relation: %s\n", am_streq(s->type, "merge") ? "merge" : "finetune"));
+    AM_TRY(carry_all(s, b, out));
+    return am_buf_printf(out, "tags:\n- %s\n- %s\n- amend\n---\n\n", s->type, s->method);
 }
 
 static int cell(struct am_buf *out, const char *text)
@@ -120,16 +168,39 @@ static int params_table(const struct am_spec_run *s, struct am_buf *out)
     return 0;
 }
 
-int am_card_readme(const struct am_spec_run *s, struct am_buf *out)
+/* Not the name of the result: what it is published as is no part of the recipe, and the same recipe gives the same
+   bytes. */
+static int title(const struct am_spec_run *s, struct am_buf *out)
 {
-    AM_TRY(front_matter(s, out));
+    size_t told = 0, more = 0;
+    AM_TRY(am_buf_printf(out, "# %s/%s of ", s->type, s->method));
+    for (size_t i = 0; i < s->inputs; i++) {
+        struct source src = source_of(s, i);
+        if (told_before(s, i))
+            continue;
+        if (told == TITLE_MODELS)
+            more++;
+        else
+            AM_TRY(am_buf_printf(out, "%s%.*s", told++ ? ", " : "", (int)src.model_n, src.model));
+    }
+    return more ? am_buf_printf(out, " and %zu more\n\n", more) : am_buf_puts(out, "\n\n");
+}
+
+int am_card_readme(const struct am_spec_run *s, const struct am_card_base *base, struct am_buf *out)
+{
+    AM_TRY(front_matter(s, base, out));
+    AM_TRY(title(s, out));
     AM_TRY(am_buf_printf(
         out,
-        "# %s\n\nMade by amend with the method %s/%s from %zu input%s; amend.json holds the whole recipe, from "
-        "which the same bytes can be made again.\n\n",
-        s->model, s->type, s->method, s->inputs, s->inputs == 1 ? "" : "s"));
+        "Made by amend with the method %s/%s from %zu input%s; amend.json holds the whole recipe, from which the same "
+        "bytes can be made again.\n\n",
+        s->type, s->method, s->inputs, s->inputs == 1 ? "" : "s"));
     AM_TRY(inputs_table(s, out));
-    return params_table(s, out);
+    AM_TRY(params_table(s, out));
+    if (base->original)
+        AM_TRY(am_buf_puts(out, "\nThe card that was written by hand for the model it began with: [" AM_CARD_ORIGINAL
+                                "](" AM_CARD_ORIGINAL ").\n"));
+    return am_card_seal(out);
 }
 
 int am_card_recipe(const struct am_spec_run *s, struct am_buf *out)

@@ -61,9 +61,8 @@ struct target { /* a staged file that is being written */
     struct am_hash *sha256, *git;
 };
 
-static int target_open(struct target *t, struct am_staged *s, int dir, unsigned number)
+static int target_hashes(struct target *t, const struct am_staged *s)
 {
-    snprintf(s->name, sizeof(s->name), "f%u", number);
     t->sha256 = am_hash_new(AM_SHA256);
     t->git = s->lfs ? NULL : am_hash_new(AM_SHA1);
     if (!t->sha256 || (!s->lfs && !t->git))
@@ -73,6 +72,13 @@ static int target_open(struct target *t, struct am_staged *s, int dir, unsigned 
         int n = snprintf(head, sizeof(head), "blob %llu", (unsigned long long)s->bytes);
         am_hash_put(t->git, head, (size_t)n + 1);
     }
+    return 0;
+}
+
+static int target_open(struct target *t, struct am_staged *s, int dir, unsigned number)
+{
+    snprintf(s->name, sizeof(s->name), "f%u", number);
+    AM_TRY(target_hashes(t, s));
     t->fd = am_sys_open(dir, s->name, O_WRONLY | O_CREAT | O_EXCL, 0600);
     AM_TRY(t->fd);
     return s->bytes ? am_sys_fallocate(t->fd, s->bytes) : 0;
@@ -83,7 +89,14 @@ static int target_put(struct target *t, const void *bytes, size_t n)
     am_hash_put(t->sha256, bytes, n);
     if (t->git)
         am_hash_put(t->git, bytes, n);
-    return am_sys_write(t->fd, bytes, n);
+    return t->fd < 0 ? 0 : am_sys_write(t->fd, bytes, n); /* what is there already is hashed only */
+}
+
+static void target_name(struct target *t, struct am_staged *s)
+{
+    am_hash_hex(t->sha256, s->sha256);
+    if (t->git)
+        am_hash_hex(t->git, s->git_sha1);
 }
 
 static int target_end(struct target *t, struct am_staged *s)
@@ -92,9 +105,7 @@ static int target_end(struct target *t, struct am_staged *s)
     int fd = t->fd;
     t->fd = -1;
     AM_TRY(am_sys_close(fd));
-    am_hash_hex(t->sha256, s->sha256);
-    if (t->git)
-        am_hash_hex(t->git, s->git_sha1);
+    target_name(t, s);
     return 0;
 }
 
@@ -126,6 +137,26 @@ static int copy_parts(struct target *t, const struct am_copy *c, unsigned char *
     return am_sys_pread(c->fd, part, 1, c->bytes) == 0 ? -AM_E_STORE_DAMAGED : 0; /* a byte more than there should be */
 }
 
+static bool same_time(const struct stat *a, const struct stat *b)
+{
+    return a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
+}
+
+/* Bytes that somebody changes while they are hashed are not the file that is published. */
+static int hash_in_place(struct am_staged *s, struct target *t, const struct am_copy *c, unsigned char *part,
+                         size_t have)
+{
+    struct stat before, after;
+    snprintf(s->name, sizeof(s->name), "%s", c->staged);
+    AM_TRY(fstat(c->fd, &before) < 0 ? -AM_E_INTERNAL : 0);
+    AM_TRY(target_hashes(t, s));
+    AM_TRY(copy_parts(t, c, part, have));
+    AM_TRY(write_error(am_sys_fsync(c->fd)));
+    AM_TRY(fstat(c->fd, &after) < 0 ? -AM_E_INTERNAL : 0);
+    target_name(t, s);
+    return same_time(&before, &after) ? 0 : -AM_E_STORE_DAMAGED;
+}
+
 static int copy(struct am_staged *s, struct target *t, int dir, unsigned number, const struct am_copy *c,
                 unsigned char *part)
 {
@@ -133,6 +164,8 @@ static int copy(struct am_staged *s, struct target *t, int dir, unsigned number,
     AM_TRY(am_sys_pread(c->fd, part, have, 0));
     s->bytes = c->bytes;
     s->lfs = am_file_is_lfs(c->path, c->bytes, part, have);
+    if (c->staged)
+        return hash_in_place(s, t, c, part, have);
     int rc = target_open(t, s, dir, number);
     if (rc < 0)
         return write_error(rc);

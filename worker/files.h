@@ -9,8 +9,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define AM_STAGED_NAME 16
 struct am_staged {
-    char name[16]; /* in staging: "f<n>"; empty: assembled from spans */
+    char name[AM_STAGED_NAME]; /* in staging: "f<n>"; empty: assembled from spans */
     bool lfs;
     uint64_t bytes;
     char sha256[65], git_sha1[41]; /* git_sha1 is empty for class lfs */
@@ -25,6 +26,7 @@ struct am_copy {
     int fd;           /* source, read from 0 to `bytes` */
     const char *path; /* in the version */
     uint64_t bytes;
+    const char *staged; /* it is in the folder already, by this name, and is only hashed; NULL: it is not */
     int (*step)(void *ctx, uint64_t bytes); /* after each part; negative stops */
     void *ctx;
 };

@@ -44,12 +44,13 @@ static int copy_one(struct am_import *im, const struct am_import_file *file)
 {
     struct am_staged staged;
     const struct am_spec_import_file *f = file->spec;
-    struct am_copy copy = {.fd = f->fd, .path = f->path, .bytes = f->bytes, .step = on_bytes, .ctx = im};
+    struct am_copy copy = {
+        .fd = f->fd, .path = f->path, .bytes = f->bytes, .staged = f->staged, .step = on_bytes, .ctx = im};
     int rc = am_stage_copy(&staged, im->s->staging, (unsigned)im->files_done, &copy);
     if (rc == -AM_E_STORE_DAMAGED)
-        return am_fault_add(
-            &im->s->faults, AM_E_BAD_INPUT, (struct am_where){.reason = "file-changed", .file = f->path},
-            "%.500s changed its size while it was read; register the folder when nobody writes to it", f->path);
+        return am_fault_add(&im->s->faults, AM_E_BAD_INPUT,
+                            (struct am_where){.reason = "file-changed", .file = f->path},
+                            "%.500s changed while it was read; register the folder when nobody writes to it", f->path);
     if (rc == -AM_E_DISK)
         return am_fault_add(&im->s->faults, AM_E_DISK, (struct am_where){.file = f->path},
                             "the disk became full at %.500s; make room in the data folder and try again", f->path);

@@ -9,6 +9,7 @@
 #include "core/base/text.h"
 #include "core/methods/describe.h"
 #include "core/methods/method.h"
+#include "core/tensor/kernels.h"
 #include "worker/confine.h"
 #include "worker/json_text.h"
 #include "worker/limits.h"
@@ -84,6 +85,11 @@ static int describe(void)
         rc = am_sys_write(1, text.data, text.len);
     am_buf_done(&text);
     return rc == 0 ? 0 : EXIT_OTHER;
+}
+
+static int tell_kernels(void)
+{
+    return am_sys_write(1, am_kernels_name(), strlen(am_kernels_name())) == 0 ? 0 : EXIT_OTHER;
 }
 
 static unsigned threads_of(json_t *root)
@@ -189,8 +195,10 @@ int main(int argc, char **argv)
     const char *mode = argc == 2 ? argv[1] : "";
     if (am_streq(mode, "describe"))
         return describe();
+    if (am_streq(mode, "kernels"))
+        return tell_kernels();
     if (!am_streq(mode, "run") && !am_streq(mode, "import")) {
-        fprintf(stderr, "usage: amend-worker run|import|describe (amendd starts it; see worker/contract.md)\n");
+        fprintf(stderr, "usage: amend-worker run|import|describe|kernels (amendd starts it; see worker/contract.md)\n");
         return EXIT_BAD_SPEC;
     }
     if (am_limits_begin() < 0) {

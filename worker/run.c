@@ -8,6 +8,7 @@
 #include "core/base/sys.h"
 #include "core/base/text.h"
 #include "core/methods/args_json.h"
+#include "core/table/card_mark.h"
 #include "worker/card.h"
 #include "worker/config_json.h"
 #include "worker/files.h"
@@ -35,8 +36,8 @@ struct job {
     const char *label[2 * AM_MAX_INPUTS + 1]; /* of the report's inputs */
     size_t number[2 * AM_MAX_INPUTS + 1];     /* of them, in the spec */
     unsigned staged;                          /* number of the next staged file */
-    char *config;                             /* the donor's config.json or NULL */
-    size_t config_n;
+    char *config, *readme;                    /* the donor's config.json and README.md, or NULL */
+    size_t config_n, readme_n;
 };
 
 static bool is_base(const struct am_spec_input *in)
@@ -159,16 +160,31 @@ static int compute(struct job *j)
     return 0;
 }
 
-static int read_config(struct job *j)
+static const struct am_spec_other *find_other(const struct job *j, const char *path)
 {
-    for (size_t i = 0; i < j->spec.others; i++) {
-        const struct am_spec_other *o = &j->spec.other[i];
-        if (!o->readable || !am_streq(o->file.path, "config.json") || o->file.bytes > CONFIG_MAX)
-            continue;
-        j->config_n = (size_t)o->file.bytes;
-        j->config = malloc(j->config_n + 1);
-        return j->config ? am_file_read(&o->file, j->config, j->config_n, 0) : -AM_E_OUT_OF_MEMORY;
-    }
+    for (size_t i = 0; i < j->spec.others; i++)
+        if (am_streq(j->spec.other[i].file.path, path))
+            return &j->spec.other[i];
+    return NULL;
+}
+
+/* A small text of the donor; nothing when it has none, or one that is not small. */
+static int read_other(struct job *j, const char *path, char **ret, size_t *ret_n)
+{
+    const struct am_spec_other *o = find_other(j, path);
+    if (!o || !o->readable || o->file.bytes > CONFIG_MAX)
+        return 0;
+    *ret_n = (size_t)o->file.bytes;
+    *ret = calloc(*ret_n + 1, 1);
+    return *ret ? am_file_read(&o->file, *ret, *ret_n, 0) : -AM_E_OUT_OF_MEMORY;
+}
+
+static int read_texts(struct job *j)
+{
+    AM_TRY(read_other(j, "config.json", &j->config, &j->config_n));
+    AM_TRY(read_other(j, "README.md", &j->readme, &j->readme_n));
+    if (find_other(j, "README.md") && !j->readme)
+        am_session_warn(j->s, "card-not-kept", "README.md of the donor is longer than 1 MiB and is not carried on");
     return 0;
 }
 
@@ -204,14 +220,46 @@ static int put_weights(struct job *j)
     return 0;
 }
 
-static int put_made(struct job *j, const char *path, int (*make)(const struct am_spec_run *, struct am_buf *))
+static int put_recipe(struct job *j)
 {
     struct am_buf text;
     am_buf_init(&text, TEXT_MAX);
-    int rc = make(&j->spec, &text);
+    int rc = am_card_recipe(&j->spec, &text);
     if (rc == 0)
-        rc = put_text(j, path, text.data, text.len);
+        rc = put_text(j, "amend.json", text.data, text.len);
     am_buf_done(&text);
+    return rc;
+}
+
+static bool is_transformers(const struct job *j)
+{
+    json_t *config = j->config ? json_loadb(j->config, j->config_n, 0, NULL) : NULL;
+    bool is = json_is_string(json_object_get(config, "model_type")) &&
+              json_is_array(json_object_get(config, "architectures"));
+    json_decref(config);
+    return is;
+}
+
+/* The donor's card, when a person wrote it or changed it since: it moves aside for the result's own. */
+static bool keeps_readme(const struct job *j)
+{
+    return j->readme && !am_card_is_sealed(j->readme, j->readme_n);
+}
+
+static int put_card(struct job *j)
+{
+    struct am_card_base base = {.readme = j->readme,
+                                .readme_n = j->readme_n,
+                                .transformers = is_transformers(j),
+                                .original = keeps_readme(j) || find_other(j, AM_CARD_ORIGINAL)};
+    struct am_buf text;
+    am_buf_init(&text, TEXT_MAX);
+    int rc = am_card_readme(&j->spec, &base, &text);
+    if (rc == 0)
+        rc = put_text(j, "README.md", text.data, text.len);
+    am_buf_done(&text);
+    if (rc == 0 && keeps_readme(j))
+        rc = put_text(j, AM_CARD_ORIGINAL, j->readme, j->readme_n);
     return rc;
 }
 
@@ -266,6 +314,8 @@ static bool kept(const struct job *j, const char *path)
     for (size_t i = 0; i < sizeof(made) / sizeof(made[0]); i++)
         if (am_streq(path, made[i]))
             return false;
+    if (am_streq(path, AM_CARD_ORIGINAL))
+        return !keeps_readme(j);
     if (j->out.planned && am_ends(path, ".safetensors.index.json"))
         return true;
     return !am_starts(path, "amend/") && !am_file_is_weights(path);
@@ -290,8 +340,8 @@ static int put_result(struct job *j)
     AM_TRY(am_result_put(result, json_pack("{s:s, s:o}", "record", "model", "architecture", architecture)));
     AM_TRY(put_weights(j));
     AM_TRY(put_index(j));
-    AM_TRY(put_made(j, "README.md", am_card_readme));
-    AM_TRY(put_made(j, "amend.json", am_card_recipe));
+    AM_TRY(put_card(j));
+    AM_TRY(put_recipe(j));
     AM_TRY(put_report(j));
     int config = put_config(j);
     AM_TRY(config);
@@ -309,7 +359,7 @@ static int work(struct job *j)
     AM_TRY(find_method(j));
     AM_TRY(take_args(j));
     AM_TRY(open_models(j));
-    AM_TRY(read_config(j));
+    AM_TRY(read_texts(j));
     am_failpoint("worker.compute");
     AM_TRY(compute(j));
     int rc = put_result(j);
@@ -328,6 +378,7 @@ int am_mode_run(struct am_session *s, json_t *root)
         am_model_done(&j.model[i]);
     free(j.model);
     free(j.config);
+    free(j.readme);
     am_args_done(&j.args);
     am_spec_run_done(&j.spec);
     return rc;

@@ -53,6 +53,7 @@ struct am_spec_import_file {
     const char *path;
     uint64_t bytes;
     int fd;
+    const char *staged; /* the name in staging that it has already; NULL: it is to be copied there */
 };
 
 struct am_spec_import {

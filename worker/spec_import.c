@@ -1,14 +1,21 @@
 /*
  * spec_import.c - the spec of mode `import`.
  */
+#include "core/base/text.h"
+#include "worker/files.h"
 #include "worker/spec_parts.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 static int take_file(struct am_spec_import *s, struct am_spec_import_file *file, json_t *o)
 {
     file->path = am_spec_path(o);
     if (!file->path || am_spec_u64(o, "bytes", &file->bytes) < 0)
+        return -AM_E_BAD_SPEC;
+    json_t *staged = json_object_get(o, "staged");
+    file->staged = json_string_value(staged);
+    if (staged && (!file->staged || !am_plain_name_ok(file->staged) || strlen(file->staged) >= AM_STAGED_NAME))
         return -AM_E_BAD_SPEC;
     return am_spec_fd(&s->fds, json_object_get(o, "fd"), &file->fd);
 }

@@ -8,6 +8,7 @@
 
 int64_t am_now_ms(void);  /* wall clock, milliseconds since 1970 UTC */
 int64_t am_mono_ms(void); /* monotonic */
+int64_t am_mono_us(void); /* the same clock in microseconds */
 #define AM_TIME_TEXT 32
 void am_time_text(int64_t ms, char out[AM_TIME_TEXT]); /* RFC 3339 UTC with milliseconds: 2026-11-23T01:48:10.123Z */
 

@@ -145,6 +145,37 @@ int am_sys_fallocate(int fd, uint64_t bytes)
     return rc < 0 && errno != EOPNOTSUPP ? fail() : 0;
 }
 
+/* By way of this process: between file systems that cannot do it themselves. */
+static int copy_by_hand(int from, uint64_t from_off, int to, uint64_t to_off, uint64_t n)
+{
+    char part[64 << 10];
+    while (n > 0) {
+        size_t some = n < sizeof part ? (size_t)n : sizeof part;
+        AM_TRY(am_sys_pread(from, part, some, from_off));
+        AM_TRY(am_sys_pwrite(to, part, some, to_off));
+        from_off += some;
+        to_off += some;
+        n -= some;
+    }
+    return 0;
+}
+
+int am_sys_copy(int from, uint64_t from_off, int to, uint64_t to_off, uint64_t n)
+{
+    off_t in = (off_t)from_off, out = (off_t)to_off;
+    while (n > 0) {
+        ssize_t put = copy_file_range(from, &in, to, &out, (size_t)n, 0);
+        if (put < 0 && errno == EINTR)
+            continue;
+        if (put < 0 && (errno == ENOSPC || errno == EDQUOT || errno == EIO))
+            return fail();
+        if (put <= 0) /* it cannot, or the end is there too early, which reading tells better */
+            return copy_by_hand(from, (uint64_t)in, to, (uint64_t)out, n);
+        n -= (uint64_t)put;
+    }
+    return 0;
+}
+
 void am_sys_behind(int fd, uint64_t off, uint64_t n)
 {
     (void)sync_file_range(fd, (off64_t)off, (off64_t)n, SYNC_FILE_RANGE_WRITE);
@@ -167,6 +198,43 @@ int am_sys_fsync_dir(int at, const char *path)
 int am_sys_rename(int from_dir, const char *from, int to_dir, const char *to)
 {
     return ops->renameat(from_dir, from, to_dir, to) < 0 ? fail() : 0;
+}
+
+static int rename_how(int from_dir, const char *from, int to_dir, const char *to, unsigned flags)
+{
+    if (renameat2(from_dir, from, to_dir, to, flags) == 0)
+        return 0;
+    if (errno == EEXIST || errno == ENOTEMPTY)
+        return -AM_E_CONFLICT;
+    return errno == EINVAL || errno == ENOSYS ? -AM_E_UNSUPPORTED : fail();
+}
+
+int am_sys_rename_new(int from_dir, const char *from, int to_dir, const char *to)
+{
+    struct stat st;
+    int rc = rename_how(from_dir, from, to_dir, to, RENAME_NOREPLACE);
+    if (rc != -AM_E_UNSUPPORTED)
+        return rc;
+    /* an old network file system: the name is looked at first, which is nearly as good */
+    return fstatat(to_dir, to, &st, AT_SYMLINK_NOFOLLOW) == 0 ? -AM_E_CONFLICT
+                                                              : rename_how(from_dir, from, to_dir, to, 0);
+}
+
+int am_sys_exchange(int a_dir, const char *a, int b_dir, const char *b)
+{
+    return rename_how(a_dir, a, b_dir, b, RENAME_EXCHANGE);
+}
+
+int am_sys_link(int fd, int to_dir, const char *to)
+{
+    char from[40]; /* the name that needs no privilege and cannot be swapped */
+    snprintf(from, sizeof from, "/proc/self/fd/%d", fd);
+    return linkat(AT_FDCWD, from, to_dir, to, AT_SYMLINK_FOLLOW) < 0 ? fail() : 0;
+}
+
+int am_sys_rmdir(int at, const char *path)
+{
+    return ops->unlinkat(at, path, AT_REMOVEDIR) < 0 ? fail() : 0;
 }
 
 int am_sys_unlink(int at, const char *path)

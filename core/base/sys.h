@@ -25,12 +25,20 @@ int am_sys_pwrite(int fd, const void *buf, size_t n, uint64_t off); /* all n byt
 int am_sys_write(int fd, const void *buf, size_t n); /* all n bytes or an error; EINTR and short writes handled */
 ssize_t am_sys_read(int fd, void *buf, size_t n);    /* up to n bytes; 0 = end of file */
 int am_sys_fallocate(int fd, uint64_t bytes);        /* EOPNOTSUPP is success */
+/* n bytes from one file to another, shared by the file system where it can, else copied; all or an error. */
+int am_sys_copy(int from, uint64_t from_off, int to, uint64_t to_off, uint64_t n);
 /* Starts writing these bytes to the disk. Promises nothing and reports nothing: a sync does both. */
 void am_sys_behind(int fd, uint64_t off, uint64_t n);
 int am_sys_fsync(int fd);
 int am_sys_fsync_dir(int dirfd, const char *path); /* opens, fsyncs, closes */
 int am_sys_rename(int from_dir, const char *from, int to_dir, const char *to);
+/* The same, but what has the new name already stays: -AM_E_CONFLICT. */
+int am_sys_rename_new(int from_dir, const char *from, int to_dir, const char *to);
+/* Each gets the other's name, at once. -AM_E_UNSUPPORTED: this file system cannot. */
+int am_sys_exchange(int a_dir, const char *a, int b_dir, const char *b);
+int am_sys_link(int fd, int to_dir, const char *to); /* one more name for an open file */
 int am_sys_unlink(int dirfd, const char *path);
+int am_sys_rmdir(int dirfd, const char *path);              /* an empty folder */
 int am_sys_mkdir(int dirfd, const char *path, mode_t mode); /* an existing directory is success */
 int am_sys_chmod(int fd, mode_t mode);
 int am_sys_stat(int dirfd, const char *path, struct stat *ret); /* does not follow a last symbolic link */

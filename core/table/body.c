@@ -184,9 +184,12 @@ static void check_schedule(struct am_body *b, json_t *options, struct am_faults 
 
 static int check_options(struct am_body *b, json_t *options, struct am_faults *f)
 {
-    static const char *const known[] = {
-        "seed", "threads", "out_dtype", "shard_bytes", "max_attempts", "time_limit_seconds", "not_before", NULL};
+    static const char *const known[] = {"seed",        "threads",      "out_dtype",
+                                        "shard_bytes", "max_attempts", "time_limit_seconds",
+                                        "not_before",  "reuse",        NULL};
     am_members_known(options, "#/options", known, f);
+    bool data_free = b->row && am_streq(am_row_need(b->row, "data"), "none");
+    b->reuse = am_member_bool(options, "#/options", "reuse", data_free, f);
     check_schedule(b, options, f);
     json_int_t seed = am_member_int(options, "#/options", "seed", 0, INT64_MAX, 0, f);
     json_int_t threads = am_member_int(options, "#/options", "threads", 1, THREADS_MAX, 0, f);
@@ -210,15 +213,21 @@ static void check_pair(const char *key, const json_t *value, struct am_faults *f
                      json_string_length(value), VALUE_MAX);
 }
 
-static int check_metadata(struct am_body *b, json_t *body, struct am_faults *f)
+void am_metadata_check(json_t *metadata, struct am_faults *f)
 {
     const char *key;
-    json_t *v, *metadata = am_member_object(body, "#", "metadata", false, f);
+    json_t *v;
     size_t n = json_object_size(metadata);
     if (n > METADATA_MAX)
         am_fault_add(f, AM_E_INVALID_PARAMS, (struct am_where){.pointer = "#/metadata"},
                      "%zu pairs; at most %d are taken", n, METADATA_MAX);
     json_object_foreach(metadata, key, v) check_pair(key, v, f);
+}
+
+static int check_metadata(struct am_body *b, json_t *body, struct am_faults *f)
+{
+    json_t *metadata = am_member_object(body, "#", "metadata", false, f);
+    am_metadata_check(metadata, f);
     b->metadata = metadata ? json_incref(metadata) : json_object();
     return b->metadata ? 0 : -AM_E_OUT_OF_MEMORY;
 }
@@ -273,6 +282,7 @@ void am_body_done(struct am_body *b)
 {
     for (size_t i = 0; i < b->inputs; i++) {
         free(b->input[i].ref);
+        free(b->input[i].job);
         free(b->input[i].pointer);
         json_decref(b->input[i].params);
     }

@@ -19,7 +19,8 @@
    "old_base"; when the body leaves it out, the entry repeats `model`); edit: model. */
 struct am_body_input {
     const char *role; /* "base" "model" "input" "patch" "old_base" (api.md 12.1) */
-    char *ref;        /* "ns/name@rev" as submitted */
+    char *ref;        /* "ns/name@rev" as submitted; NULL: */
+    char *job;        /* "job_...": what that job makes; NULL too when there was a fault */
     char *pointer;    /* "#/inputs/models/0" or "#/inputs/models/0/version" */
     json_t *params;   /* merge models: their per-input values, complete; else NULL */
 };
@@ -38,6 +39,7 @@ struct am_body {
     int max_attempts;           /* 0 = the service's default */
     int64_t time_limit_seconds; /* 0 = none */
     int64_t not_before;         /* ms since 1970; 0 = at once */
+    bool reuse;                 /* the result of the same job before will do; by default for methods without data */
     char *publish_model;        /* for merge required; else NULL = the input's model */
     char *branch, *message;     /* branch "main" by default; message NULL = made by the caller */
     char *on_conflict;          /* "append" (merge) or "detach" (edit, unlearn) by default; also "fail" */
@@ -52,6 +54,9 @@ struct am_body {
  */
 int am_body_check(struct am_body *ret, json_t *body, const struct am_table *t, struct am_faults *faults);
 void am_body_done(struct am_body *b);
+
+/* Adds the faults of a `metadata` (NULL: none). */
+void am_metadata_check(json_t *metadata, struct am_faults *faults);
 
 /* "ns/name@rev" into model and rev ("main" when absent). Both for free(). -AM_E_INVALID_REQUEST with *ret_why when it
  * is none. */

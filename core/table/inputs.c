@@ -67,18 +67,51 @@ int am_ref_split(const char *text, char **ret_model, char **ret_rev, const char 
     return 0;
 }
 
-/* Adds an entry. `ref` must be a version's text; when it is none there is a fault and the entry has no ref. */
-static int add(struct am_body *b, const char *role, const char *ref, const char *pointer, json_t *params,
+/* A version as it is named: by its text, or as the result of a job. Neither: there is a fault. */
+struct named {
+    const char *ref, *job;
+};
+
+static bool is_job_id(const char *text)
+{
+    return am_starts(text, "job_") && am_is_hex(text + 4, 32);
+}
+
+/* {"job": "job_..."} */
+static struct named name_job(json_t *v, const char *at, struct am_faults *f)
+{
+    static const char *const known[] = {"job", NULL};
+    char pointer[AM_POINTER], shown[AM_SHOWN];
+    am_members_known(v, at, known, f);
+    const char *job = am_member_text(v, at, "job", true, NULL, f);
+    if (!job || is_job_id(job))
+        return (struct named){.job = job};
+    am_fault_add(f, AM_E_INVALID_PARAMS, (struct am_where){.pointer = am_pointer(pointer, at, "job"), .reason = "job"},
+                 "\"%s\" is no id of a job; one is job_ and 32 hex digits", am_shown(shown, job));
+    return (struct named){0};
+}
+
+static struct named name_version(json_t *obj, const char *pointer, const char *name, bool required, struct am_faults *f)
+{
+    char at[AM_POINTER];
+    json_t *v = json_object_get(obj, name);
+    if (json_is_object(v))
+        return name_job(v, am_pointer(at, pointer, name), f);
+    return (struct named){.ref = am_member_text(obj, pointer, name, required, NULL, f)};
+}
+
+/* Adds an entry. A text must be a version's; when it is none there is a fault and the entry has no ref. */
+static int add(struct am_body *b, const char *role, struct named named, const char *pointer, json_t *params,
                struct am_faults *f)
 {
     struct am_body_input *in = &b->input[b->inputs];
     char *model = NULL, *rev = NULL, shown[AM_SHOWN];
-    const char *why = "";
+    const char *why = "", *ref = named.ref;
     *in = (struct am_body_input){.role = role, .pointer = strdup(pointer), .params = json_incref(params)};
     b->inputs++;
-    if (!in->pointer)
+    if (!in->pointer || (named.job && !(in->job = strdup(named.job))))
         return -AM_E_OUT_OF_MEMORY;
-    if (!ref) /* missing or no text: told by the caller */
+    if (!ref) /* a job; or missing or no text: told by the caller */
         return 0;
     int rc = am_ref_split(ref, &model, &rev, &why);
     free(model);
@@ -97,10 +130,17 @@ static int add(struct am_body *b, const char *role, const char *ref, const char 
 }
 
 /* Both name the same model at the same revision; "@main" may be left out. */
-static bool same_version(const char *a, const char *b)
+static bool same_text(const char *a, const char *b)
 {
     size_t na = strcspn(a, "@"), nb = strcspn(b, "@");
     return na == nb && strncmp(a, b, na) == 0 && am_streq(a[na] ? a + na + 1 : "main", b[nb] ? b + nb + 1 : "main");
+}
+
+static bool same_version(const struct am_body_input *a, const struct am_body_input *b)
+{
+    if (a->job || b->job)
+        return a->job && b->job && am_streq(a->job, b->job);
+    return a->ref && b->ref && same_text(a->ref, b->ref);
 }
 
 /* The model at `index` against those from `first` on. Several may have one old base. */
@@ -108,13 +148,13 @@ static void check_twice(const struct am_body *b, size_t first, size_t index, str
 {
     const struct am_body_input *last = &b->input[index];
     char shown[AM_SHOWN];
-    for (size_t i = first; last->ref && i < index; i++) {
+    for (size_t i = first; i < index; i++) {
         const struct am_body_input *in = &b->input[i];
-        if (!in->ref || !am_streq(in->role, "model") || !same_version(in->ref, last->ref))
+        if (!am_streq(in->role, "model") || !same_version(in, last))
             continue;
         am_fault_add(f, AM_E_INVALID_PARAMS, (struct am_where){.pointer = last->pointer, .reason = "duplicate-input"},
                      "%s is listed twice (also at %s); list it once and combine the weights",
-                     am_shown(shown, last->ref), in->pointer);
+                     am_shown(shown, last->ref ? last->ref : last->job), in->pointer);
         return;
     }
 }
@@ -154,7 +194,7 @@ static int add_old_base(struct am_body *b, json_t *entry, const char *ref, const
     am_pointer(base, at, "base");
     if (b->row && !wants_old_base(b))
         fault_own_base(b, base, f);
-    return add(b, "old_base", am_member_text(entry, at, "base", false, NULL, f), base, NULL, f);
+    return add(b, "old_base", name_version(entry, at, "base", false, f), base, NULL, f);
 }
 
 static int add_model(struct am_body *b, json_t *entry, size_t index, struct am_faults *f)
@@ -163,7 +203,7 @@ static int add_model(struct am_body *b, json_t *entry, size_t index, struct am_f
     char at[AM_POINTER], version[AM_POINTER];
     am_pointer_at(at, "#/inputs/models", index);
     if (json_is_string(entry)) {
-        AM_TRY(add(b, "model", json_string_value(entry), at, NULL, f));
+        AM_TRY(add(b, "model", (struct named){.ref = json_string_value(entry)}, at, NULL, f));
         return add_old_base(b, NULL, json_string_value(entry), at, f);
     }
     if (!json_is_object(entry)) {
@@ -171,13 +211,17 @@ static int add_model(struct am_body *b, json_t *entry, size_t index, struct am_f
                      wants_old_base(b) ? "expected {\"version\", \"base\", \"params\"}, got %s"
                                        : "expected a version or {\"version\", \"params\"}, got %s",
                      am_json_kind(entry));
-        return add(b, "model", NULL, at, NULL, f);
+        return add(b, "model", (struct named){0}, at, NULL, f);
+    }
+    if (json_object_get(entry, "job") && !json_object_get(entry, "version")) {
+        AM_TRY(add(b, "model", name_job(entry, at, f), at, NULL, f));
+        return add_old_base(b, NULL, NULL, at, f);
     }
     am_members_known(entry, at, known, f);
-    const char *ref = am_member_text(entry, at, "version", true, NULL, f);
+    struct named named = name_version(entry, at, "version", true, f);
     json_t *params = am_member_object(entry, at, "params", false, f);
-    AM_TRY(add(b, "model", ref, am_pointer(version, at, "version"), params, f));
-    return add_old_base(b, entry, ref, at, f);
+    AM_TRY(add(b, "model", named, am_pointer(version, at, "version"), params, f));
+    return add_old_base(b, entry, named.ref, at, f);
 }
 
 static void check_count(const struct am_body *b, size_t n, struct am_faults *f)
@@ -233,8 +277,7 @@ static int merge_inputs(struct am_body *b, json_t *inputs, struct am_faults *f)
             am_fault_add(f, AM_E_INVALID_PARAMS,
                          (struct am_where){.pointer = "#/inputs/base", .reason = "base-forbidden"},
                          "%s takes no base; leave it out or list it among the models", am_row_text(b->row, "name"));
-        const char *ref = am_member_text(inputs, "#/inputs", "base", false, NULL, f);
-        AM_TRY(add(b, "base", ref, "#/inputs/base", NULL, f));
+        AM_TRY(add(b, "base", name_version(inputs, "#/inputs", "base", false, f), "#/inputs/base", NULL, f));
     } else if (am_streq(need, "required")) {
         am_fault_add(f, AM_E_MISSING_INPUT, (struct am_where){.pointer = "#/inputs/base", .reason = "base-required"},
                      "%s needs base: %s", am_row_text(b->row, "name"), base_meaning(b));
@@ -242,18 +285,17 @@ static int merge_inputs(struct am_body *b, json_t *inputs, struct am_faults *f)
     return merge_models(b, inputs, f);
 }
 
-static int task_inputs(struct am_body *b, json_t *task, const char *model, struct am_faults *f)
+static int task_inputs(struct am_body *b, json_t *task, struct named model, struct am_faults *f)
 {
     static const char *const known[] = {"version", "base", NULL};
     am_members_known(task, "#/inputs/task", known, f);
-    const char *version = am_member_text(task, "#/inputs/task", "version", true, NULL, f);
+    struct named version = name_version(task, "#/inputs/task", "version", true, f);
     AM_TRY(add(b, "patch", version, "#/inputs/task/version", NULL, f));
-    if (json_object_get(task, "base")) {
-        const char *base = am_member_text(task, "#/inputs/task", "base", false, NULL, f);
-        return add(b, "old_base", base, "#/inputs/task/base", NULL, f);
-    }
-    /* The same text again, whose faults are told already under the model's own pointer. */
-    return add(b, "old_base", b->input[0].ref ? model : NULL, "#/inputs/model", NULL, f);
+    if (json_object_get(task, "base"))
+        return add(b, "old_base", name_version(task, "#/inputs/task", "base", false, f), "#/inputs/task/base", NULL, f);
+    /* The same again, whose faults are told already under the model's own pointer. */
+    bool good = b->input[0].ref || b->input[0].job;
+    return add(b, "old_base", good ? model : (struct named){0}, "#/inputs/model", NULL, f);
 }
 
 static int unlearn_inputs(struct am_body *b, json_t *inputs, struct am_faults *f)
@@ -261,7 +303,7 @@ static int unlearn_inputs(struct am_body *b, json_t *inputs, struct am_faults *f
     static const char *const known[] = {"model", "task", NULL};
     const char *need = b->row ? am_row_need(b->row, "task") : "optional";
     am_members_known(inputs, "#/inputs", known, f);
-    const char *model = am_member_text(inputs, "#/inputs", "model", true, NULL, f);
+    struct named model = name_version(inputs, "#/inputs", "model", true, f);
     AM_TRY(add(b, "input", model, "#/inputs/model", NULL, f));
     if (!json_object_get(inputs, "task")) {
         if (am_streq(need, "required"))
@@ -283,8 +325,7 @@ static int edit_inputs(struct am_body *b, json_t *inputs, struct am_faults *f)
 {
     static const char *const known[] = {"model", NULL};
     am_members_known(inputs, "#/inputs", known, f);
-    const char *model = am_member_text(inputs, "#/inputs", "model", true, NULL, f);
-    return add(b, "input", model, "#/inputs/model", NULL, f);
+    return add(b, "input", name_version(inputs, "#/inputs", "model", true, f), "#/inputs/model", NULL, f);
 }
 
 int am_inputs_check(struct am_body *b, json_t *inputs, const char *type, struct am_faults *f)

@@ -1,6 +1,6 @@
 /*
  * safetensors.h - reading and writing the header of a safetensors file (safetensors.md 1 to 3).
- * Not a JSON library and not a loader of tensor data. Runs in the worker only.
+ * Not a JSON library and not a loader of tensor data. Runs in the worker, and in the client's `amend verify`.
  * Ownership: am_st owns its arrays until am_st_done(); safe on a zeroed struct.
  */
 #ifndef AM_TENSOR_SAFETENSORS_H

@@ -8,6 +8,7 @@
 #include "core/table/members.h"
 #include "server/api/api.h"
 #include "server/api/idempotency.h"
+#include "server/api/task.h"
 #include "server/reply.h"
 #include "server/schedule.h"
 #include "server/tasks.h"
@@ -30,7 +31,7 @@ static int keep(struct am_db *db, const char *uid, void *arg)
     return am_idem_keep_job(db, a->idem, uid, &a->answer);
 }
 
-static int queue_task(struct am_req *r, const struct am_idem *idem, const char *kind, json_t *more)
+int am_task_reply(struct am_req *r, const struct am_idem *idem, const char *kind, json_t *more)
 {
     char uid[64];
     int queued = MHD_NO;
@@ -53,8 +54,7 @@ static int queue_task(struct am_req *r, const struct am_idem *idem, const char *
                : am_reply_problem(r, AM_E_INTERNAL, "the task %s was stored and cannot be read back", uid);
 }
 
-/* Answers a request that was answered before, or lets `fresh` answer it. */
-static int once(struct am_req *r, int (*fresh)(struct am_req *r, const struct am_idem *idem))
+int am_task_once(struct am_req *r, int (*fresh)(struct am_req *r, const struct am_idem *idem))
 {
     int queued = MHD_NO;
     struct am_idem idem;
@@ -128,7 +128,7 @@ static int create(struct am_req *r, const struct am_idem *idem)
     am_members_known(r->json, "#", known, &f);
     const char *kind = am_member_text(r->json, "#", "kind", true, NULL, &f);
     const char *target = am_member_text(r->json, "#", "target", false, NULL, &f);
-    if (kind && !am_task_known(kind))
+    if (kind && !am_task_may_be_asked(kind))
         am_fault_add(&f, AM_E_INVALID_PARAMS, (struct am_where){.pointer = "#/kind"}, "kind must be %s (got \"%.40s\")",
                      am_task_kinds, kind);
     else if (am_streq(kind, "backup"))
@@ -140,14 +140,14 @@ static int create(struct am_req *r, const struct am_idem *idem)
     else if (am_streq(kind, "scrub"))
         share_of_scrub(r, &more, &f);
     if (!f.n)
-        return queue_task(r, idem, kind, more);
+        return am_task_reply(r, idem, kind, more);
     json_decref(more);
     return am_reply_faults(r, &f);
 }
 
 int am_api_task_create(struct am_req *r)
 {
-    return once(r, create);
+    return am_task_once(r, create);
 }
 
 static int verify(struct am_req *r, const struct am_idem *idem)
@@ -158,10 +158,10 @@ static int verify(struct am_req *r, const struct am_idem *idem)
     if (am_find_version(r, &version, NULL, &queued) < 0)
         return queued;
     int rc = am_version_brief(am_store_read(r->srv->store), version, take_commit, &more);
-    return rc < 0 ? am_reply_error(r, rc, "the version could not be read") : queue_task(r, idem, "verify", more);
+    return rc < 0 ? am_reply_error(r, rc, "the version could not be read") : am_task_reply(r, idem, "verify", more);
 }
 
 int am_api_version_verify(struct am_req *r)
 {
-    return once(r, verify);
+    return am_task_once(r, verify);
 }

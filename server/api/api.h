@@ -4,6 +4,7 @@
 #ifndef AM_SERVER_API_API_H
 #define AM_SERVER_API_API_H
 
+#include "core/base/fault.h"
 #include "server/http.h"
 #include "storage/jobs.h"
 #include "storage/models.h"
@@ -14,12 +15,15 @@ int am_api_version(struct am_req *r);
 int am_api_livez(struct am_req *r);
 int am_api_readyz(struct am_req *r);
 int am_api_openapi(struct am_req *r);
+int am_api_schema(struct am_req *r);
 int am_api_problems(struct am_req *r);
 int am_api_problem(struct am_req *r);
 int am_api_methods(struct am_req *r);
 int am_api_method(struct am_req *r);
 int am_api_method_schema(struct am_req *r);
 int am_api_queue(struct am_req *r);
+/* metrics.c */
+int am_api_metrics(struct am_req *r);
 /* models.c */
 int am_api_models(struct am_req *r);
 int am_api_model_create(struct am_req *r);
@@ -37,6 +41,20 @@ int am_api_versions(struct am_req *r);
 int am_api_version_get(struct am_req *r);
 int am_api_recipe(struct am_req *r);
 int am_api_tensors(struct am_req *r);
+/* diff.c */
+int am_api_diff(struct am_req *r);
+/* export.c */
+int am_api_export(struct am_req *r);
+/* card.c */
+int am_api_card(struct am_req *r);
+/* patch.c */
+int am_api_model_patch(struct am_req *r);
+int am_api_version_patch(struct am_req *r);
+/* life.c */
+int am_api_model_delete(struct am_req *r);
+int am_api_model_restore(struct am_req *r);
+int am_api_version_delete(struct am_req *r);
+int am_api_version_restore(struct am_req *r);
 /* register.c */
 int am_api_register(struct am_req *r);
 /* files.c */
@@ -44,14 +62,41 @@ int am_api_files(struct am_req *r);
 int am_api_file(struct am_req *r);
 int am_api_content(struct am_req *r);
 int am_api_resolve(struct am_req *r);
+/* hub.c, hub_model.c, hub_tree.c, hub_refs.c, files.c: the Hugging Face Hub's protocol */
+int am_api_hub_raw(struct am_req *r);
+int am_api_hub_models(struct am_req *r);
+int am_api_hub_model(struct am_req *r);
+int am_api_hub_tree(struct am_req *r);
+int am_api_hub_paths_info(struct am_req *r);
+int am_api_hub_refs(struct am_req *r);
+int am_api_hub_commits(struct am_req *r);
+int am_api_hub_auth_check(struct am_req *r);
+int am_api_hub_whoami(struct am_req *r);
+int am_api_hub_validate(struct am_req *r);
+/* A path without a route that a Hub client may ask for: queues its 404 with the code that the client needs. */
+bool am_api_hub_missing(struct am_req *r, const char *path, int *ret_queued);
 /* lineage.c */
 int am_api_lineage(struct am_req *r);
-/* jobs.c, submit.c */
+/* events.c */
+int am_api_events(struct am_req *r);
+int am_api_job_events(struct am_req *r);
+int am_api_events_stream(struct am_req *r);
+int am_api_job_events_stream(struct am_req *r);
+/* jobs.c, job_log.c, submit.c */
 int am_api_jobs(struct am_req *r);
 int am_api_job(struct am_req *r);
 int am_api_job_cancel(struct am_req *r);
 int am_api_job_log(struct am_req *r);
 int am_api_job_submit(struct am_req *r);
+/* job_filter.c: the query of a list of jobs. false: an answer was queued. `f` borrows from the request and from
+   `room`. */
+#define AM_JOB_KEYS 1024
+bool am_job_filter_read(struct am_req *r, struct am_job_filter *f, char room[AM_JOB_KEYS], int *ret_queued);
+/* job_patch.c */
+int am_api_job_patch(struct am_req *r);
+/* again.c */
+int am_api_job_retry(struct am_req *r);
+int am_api_job_rerun(struct am_req *r);
 /* plans.c */
 int am_api_plan(struct am_req *r);
 /* Whether ?dry_run=true; false: an answer was queued. */
@@ -77,10 +122,35 @@ struct am_db *am_reader(struct am_req *r, int *ret_queued);
 /* false: the database is known to be damaged, so nothing new is accepted, and a problem was queued. */
 bool am_accepts_jobs(struct am_req *r, int *ret_queued);
 
-json_t *am_version_json(const struct am_version_row *v);
+json_t *am_version_json(const struct am_config *cfg, const struct am_version_row *v);
+json_t *am_model_json(const struct am_config *cfg, struct am_db *db, const struct am_model_row *m);
+/* Their ETags, without quotes; `out` has room for AM_ETAG. */
+#define AM_ETAG 80
+void am_version_etag(const struct am_config *cfg, const struct am_version_row *v, char out[AM_ETAG]);
+void am_model_etag(const struct am_model_row *m, char out[AM_ETAG]);
+/* One of them, read now, with its ETag: 200. */
+int am_reply_version(struct am_req *r, int64_t version);
+int am_reply_model(struct am_req *r, const char *name);
+
+void am_description_check(const char *text, struct am_faults *f); /* patch.c; text may be NULL */
+
+/* labels.c: faults at "#/labels/<name>"; may_remove: a label may be null. */
+void am_labels_check(json_t *labels, bool may_remove, struct am_faults *f);
+/* Stored labels with the changes of a PATCH, for free(). -AM_E_TOO_LARGE: too many. */
+int am_labels_merge(const char *stored, json_t *changes, char **ret);
+/* ?label.k=v of the request as am_model_filter wants them (NULL: none), for free(); false: a fault, and an answer was
+   queued. */
+bool am_labels_wanted(struct am_req *r, char **ret, int *ret_queued);
+
+/* life.c: a sentence about a model that is deleted and not gone, with what can be done; "" when it is not. */
+void am_model_deleted(struct am_req *r, struct am_db *db, const char *name, char *out, size_t cap);
+/* The same for a version, or its model. */
+void am_version_deleted(struct am_req *r, struct am_db *db, const char *model, const char *rev, char *out, size_t cap);
 /* The job as an object, or NULL. *ret_etag (room for 64) for conditional requests. */
 json_t *am_job_load(struct am_req *r, struct am_db *db, const char *uid, char *ret_etag);
-/* 202 with a job that was queued just now, or then. */
+json_t *am_progress_json(const struct am_progress *p); /* jobs.c */
+/* 202 with a job that was queued just now, or then; after its end where Prefer: wait=n asks for that. The last call of
+   a handler. */
 int am_reply_accepted(struct am_req *r, json_t *job /* stolen */);
 
 /* Class of a stored file and its ETag: git SHA-1 for regular files, SHA-256 for class lfs. */

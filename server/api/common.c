@@ -6,6 +6,7 @@
 #include "server/api/api.h"
 #include "server/reply.h"
 
+#include <microhttpd.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -87,20 +88,43 @@ int am_find_version(struct am_req *r, int64_t *ret_version, bool *ret_fixed, int
         struct names k = {.n = 0};
         am_rev_names(db, model, keep_name, &k);
         const char *near = am_nearest(r->arg[2], k.v, k.n);
-        snprintf(detail, sizeof detail, "%s has no revision \"%.100s\"%s%s%s; GET /v1/models/%s/refs lists its refs",
-                 model, r->arg[2], near ? "; did you mean " : "", near ? near : "", near ? "?" : "", model);
+        am_version_deleted(r, db, model, r->arg[2], detail, sizeof detail);
+        if (!detail[0])
+            snprintf(detail, sizeof detail,
+                     "%s has no revision \"%.100s\"%s%s%s; GET /v1/models/%s/refs lists its refs", model, r->arg[2],
+                     near ? "; did you mean " : "", near ? near : "", near ? "?" : "", model);
         *ret_queued = reply_missing(r, AM_E_REVISION_NOT_FOUND, "RevisionNotFound", detail);
     } else if (rc == -AM_E_NOT_FOUND) {
-        snprintf(detail, sizeof detail, "no model %s; GET /v1/models lists what is here", model);
+        am_model_deleted(r, db, model, detail, sizeof detail);
+        if (!detail[0])
+            snprintf(detail, sizeof detail, "no model %s; GET /v1/models lists what is here", model);
         *ret_queued = reply_missing(r, AM_E_NOT_FOUND, "RepoNotFound", detail);
     } else if (rc < 0)
         *ret_queued = am_reply_error(r, rc, "the database could not answer");
     return rc;
 }
 
+static int reply_waited(struct am_req *r, const char *uid, bool over)
+{
+    int queued = MHD_NO;
+    (void)over;
+    struct am_db *db = am_reader(r, &queued);
+    if (!db)
+        return queued;
+    json_t *job = am_job_load(r, db, uid, NULL);
+    return job ? am_reply_accepted(r, job) : am_reply_problem(r, AM_E_INTERNAL, "the job %s cannot be read", uid);
+}
+
 int am_reply_accepted(struct am_req *r, json_t *job)
 {
     char location[100];
+    int64_t ms = r->waited ? 0 : am_req_prefer_ms(r, 0);
+    if (ms > 0) {
+        char uid[64];
+        snprintf(uid, sizeof uid, "%s", json_string_value(json_object_get(job, "id")));
+        json_decref(job);
+        return am_req_wait_job(r, uid, ms, reply_waited);
+    }
     snprintf(location, sizeof location, "/v1/jobs/%s", json_string_value(json_object_get(job, "id")));
     const char *headers[] = {"Location", location, "Retry-After", "2", NULL};
     return am_reply_json(r, 202, job, headers);

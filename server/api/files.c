@@ -4,7 +4,7 @@
  * existed.
  */
 #include "core/base/text.h"
-#include "server/api/api.h"
+#include "server/api/hub.h"
 #include "server/content.h"
 #include "server/reply.h"
 #include "storage/damage.h"
@@ -131,6 +131,7 @@ int am_api_file(struct am_req *r)
 struct content {
     char path[1100], etag[65], commit[41];
     int64_t bytes, layout;
+    bool is_private;
 };
 
 static int take_file(void *ctx, const struct am_file_row *f)
@@ -147,6 +148,7 @@ static int take_commit(void *ctx, const struct am_version_row *v)
 {
     struct content *c = ctx;
     snprintf(c->commit, sizeof c->commit, "%s", v->commit);
+    c->is_private = v->is_private;
     return 0;
 }
 
@@ -180,7 +182,9 @@ static int send_bytes(struct am_req *r, const struct content *c, bool fixed)
                              MHD_HTTP_HEADER_CONTENT_DISPOSITION,
                              disposition,
                              MHD_HTTP_HEADER_CACHE_CONTROL,
-                             fixed ? "public, max-age=31536000, immutable" : "no-cache",
+                             !fixed          ? "no-cache"
+                             : c->is_private ? "private, max-age=31536000, immutable"
+                                             : "public, max-age=31536000, immutable",
                              NULL,
                              NULL,
                              NULL};
@@ -217,7 +221,19 @@ static int send_bytes(struct am_req *r, const struct content *c, bool fixed)
     return am_reply_queue(r, kind == AM_RANGE_PART ? MHD_HTTP_PARTIAL_CONTENT : MHD_HTTP_OK, response, headers);
 }
 
-static int reply_content(struct am_req *r, bool hub)
+/* What git holds of a large file. */
+static int send_pointer(struct am_req *r, const struct content *c)
+{
+    char *text = NULL;
+    int n = asprintf(&text, "version https://git-lfs.github.com/spec/v1\noid sha256:%s\nsize %" PRId64 "\n", c->etag,
+                     c->bytes);
+    return n < 0 ? am_reply_error(r, -AM_E_OUT_OF_MEMORY, "no memory")
+                 : am_reply_text(r, "text/plain; charset=utf-8", text, (size_t)n);
+}
+
+enum door { OWN, RESOLVE, RAW };
+
+static int reply_content(struct am_req *r, enum door door)
 {
     int queued = MHD_NO;
     int64_t version;
@@ -230,22 +246,29 @@ static int reply_content(struct am_req *r, bool hub)
     if (rc == 0)
         rc = am_file_get(db, version, r->arg[3], take_file, &c);
     /* a method's state holds samples: the Hub's route never serves it (hub.md 6.5) */
-    if (rc == 0 && hub && am_starts(r->arg[3], "amend/state."))
+    if (rc == 0 && door != OWN && am_hub_is_hidden(r->arg[3]))
         rc = -AM_E_NOT_FOUND;
     if (rc == -AM_E_NOT_FOUND) {
         const char *headers[] = {"X-Error-Code", "EntryNotFound", "X-Repo-Commit", c.commit, NULL};
         return am_reply_problem_full(
             r, AM_E_NOT_FOUND, "no such file in this version; GET .../versions/{rev}/files lists them", NULL, headers);
     }
-    return rc < 0 ? am_reply_error(r, rc, "the file could not be read") : send_bytes(r, &c, fixed);
+    if (rc < 0)
+        return am_reply_error(r, rc, "the file could not be read");
+    return door == RAW && strlen(c.etag) == AM_SHA256_LEN ? send_pointer(r, &c) : send_bytes(r, &c, fixed);
 }
 
 int am_api_content(struct am_req *r)
 {
-    return reply_content(r, false);
+    return reply_content(r, OWN);
 }
 
 int am_api_resolve(struct am_req *r)
 {
-    return reply_content(r, true);
+    return reply_content(r, RESOLVE);
+}
+
+int am_api_hub_raw(struct am_req *r)
+{
+    return reply_content(r, RAW);
 }

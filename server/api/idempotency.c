@@ -187,6 +187,7 @@ int am_idem_keep(struct am_db *db, const struct am_idem *i, int status, const js
 
 int am_idem_keep_job(struct am_db *db, const struct am_idem *i, const char *uid, json_t **ret)
 {
+    AM_TRY(am_job_origin(db, uid, i->r->id, i->r->trace[0] ? i->r->trace : NULL));
     if (!i->key[0])
         return 0;
     json_decref(*ret);

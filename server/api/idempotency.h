@@ -29,7 +29,8 @@ struct am_idem {
 int am_idem_begin(struct am_idem *i, struct am_req *r, int *ret_queued);
 /* On the writer, after the change: keeps the answer under the key. */
 int am_idem_keep(struct am_db *db, const struct am_idem *i, int status, const json_t *body);
-/* The same for a 202 with the job `uid`, which the caller has just inserted. *ret: that answer, for
+/* The same for a 202 with the job `uid`, which the caller has just inserted; and, with or without a key, the job keeps
+   which request it came from. *ret: that answer, for
    am_reply_accepted(); left alone when there is no key. Once more when the transaction is. */
 int am_idem_keep_job(struct am_db *db, const struct am_idem *i, const char *uid, json_t **ret);
 void am_idem_end(struct am_idem *i);

@@ -22,10 +22,10 @@ static int add_node(void *ctx, const struct am_lineage_node *n)
 {
     struct graph *g = ctx;
     json_t *o =
-        json_pack("{s:s, s:s, s:s, s:o, s:o, s:s, s:o, s:s?, s:s?, s:s?, s:n}", "id", n->commit, "kind", "version",
+        json_pack("{s:s, s:s, s:s, s:o, s:o, s:s, s:o, s:s?, s:s?, s:s?, s:n, s:o}", "id", n->commit, "kind", "version",
                   "model", n->model, "number", n->number >= 0 ? json_integer(n->number) : json_null(), "refs",
                   am_json_stored(n->refs), "state", "complete", "created_at", am_json_time(n->created_at), "job",
-                  n->job, "type", n->type, "method", n->method, "verdict");
+                  n->job, "type", n->type, "method", n->method, "verdict", "deleted_at", am_json_time(n->deleted_at));
     json_object_set(g->by_id, n->commit, o);
     return json_array_append_new(g->nodes, o) < 0 ? -AM_E_OUT_OF_MEMORY : 0;
 }

@@ -12,7 +12,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-static json_t *model_json(struct am_db *db, const struct am_model_row *m)
+void am_model_etag(const struct am_model_row *m, char out[AM_ETAG])
+{
+    snprintf(out, AM_ETAG, "m%lld-%lld", (long long)m->id, (long long)m->rev);
+}
+
+json_t *am_model_json(const struct am_config *cfg, struct am_db *db, const struct am_model_row *m)
 {
     int64_t physical;
     if (am_model_physical(db, m->id, &physical) < 0)
@@ -22,26 +27,29 @@ static json_t *model_json(struct am_db *db, const struct am_model_row *m)
     json_t *head = json_pack("{s:s, s:I}", "commit", m->head_commit, "number", (json_int_t)m->head_number);
     json_t *refs = json_pack("{s:I, s:I, s:I}", "branches", (json_int_t)m->branches, "tags", (json_int_t)m->tags,
                              "aliases", (json_int_t)m->aliases);
-    return json_pack("{s:s, s:s, s:s, s:b, s:o, s:o, s:s?, s:o, s:o, s:I, s:I, s:I, s:n, s:{s:s}}", "object", "model",
-                     "id", m->name, "description", m->description ? m->description : "", "private", m->is_private,
-                     "labels", am_json_stored(m->labels), "created_at", am_json_time(m->created_at), "created_by",
-                     m->created_by, "head", head, "refs", refs, "versions", (json_int_t)m->versions, "logical_bytes",
-                     (json_int_t)m->logical_bytes, "physical_bytes", (json_int_t)physical, "deleted_at", "links",
-                     "self", self);
+    int64_t days = m->keep_days < 0 ? (int64_t)cfg->unreferenced_days : m->keep_days;
+    json_t *retention = json_pack("{s:I, s:b}", "unreferenced_days", (json_int_t)days, "own", m->keep_days >= 0);
+    return json_pack("{s:s, s:s, s:s, s:b, s:o, s:o, s:s?, s:o, s:o, s:I, s:I, s:I, s:o, s:n, s:{s:s}}", "object",
+                     "model", "id", m->name, "description", m->description ? m->description : "", "private",
+                     m->is_private, "labels", am_json_stored(m->labels), "created_at", am_json_time(m->created_at),
+                     "created_by", m->created_by, "head", head, "refs", refs, "versions", (json_int_t)m->versions,
+                     "logical_bytes", (json_int_t)m->logical_bytes, "physical_bytes", (json_int_t)physical, "retention",
+                     retention, "deleted_at", "links", "self", self);
 }
 
 struct collect {
+    const struct am_config *cfg;
     struct am_db *db;
     json_t *data;
-    char last[200], etag[64];
+    char last[200], etag[AM_ETAG];
 };
 
 static int add_model(void *ctx, const struct am_model_row *m)
 {
     struct collect *c = ctx;
     snprintf(c->last, sizeof c->last, "%s", m->name);
-    snprintf(c->etag, sizeof c->etag, "m%lld-%lld", (long long)m->id, (long long)m->rev);
-    return json_array_append_new(c->data, model_json(c->db, m)) < 0 ? -AM_E_OUT_OF_MEMORY : 0;
+    am_model_etag(m, c->etag);
+    return json_array_append_new(c->data, am_model_json(c->cfg, c->db, m)) < 0 ? -AM_E_OUT_OF_MEMORY : 0;
 }
 
 int am_api_models(struct am_req *r)
@@ -51,10 +59,14 @@ int am_api_models(struct am_req *r)
     if (!am_req_int(r, "limit", 1, 100, 20, &limit, &queued))
         return queued;
     struct am_db *db = am_reader(r, &queued);
-    if (!db)
+    char *labels = NULL;
+    if (!db || !am_labels_wanted(r, &labels, &queued))
         return queued;
-    struct collect c = {.db = db, .data = json_array()};
-    int rc = am_model_list(db, am_req_query(r, "after"), (int)limit + 1, am_req_query(r, "search"), add_model, &c);
+    struct collect c = {.cfg = r->srv->cfg, .db = db, .data = json_array()};
+    const struct am_model_filter filter = {
+        .search = am_req_query(r, "search"), .space = am_req_query(r, "namespace"), .labels = labels};
+    int rc = am_model_find(db, &filter, am_req_query(r, "after"), (int)limit + 1, add_model, &c);
+    free(labels);
     if (rc < 0) {
         json_decref(c.data);
         return am_reply_error(r, rc, "the models could not be listed");
@@ -76,20 +88,22 @@ static int reply_created(struct am_req *r, json_t *model /* stolen */)
     return am_reply_json(r, 201, model, headers);
 }
 
-static int reply_model(struct am_req *r, const char *name)
+int am_reply_model(struct am_req *r, const char *name)
 {
     int queued = MHD_NO;
+    char hint[500];
     struct am_db *db = am_reader(r, &queued);
     if (!db)
         return queued;
-    struct collect c = {.db = db, .data = json_array()};
+    struct collect c = {.cfg = r->srv->cfg, .db = db, .data = json_array()};
     int rc = am_model_get(db, name, add_model, &c);
     json_t *m = json_incref(json_array_get(c.data, 0));
     json_decref(c.data);
+    am_model_deleted(r, db, name, hint, sizeof hint);
     if (rc < 0)
-        return rc == -AM_E_NOT_FOUND
-                   ? am_reply_problem(r, AM_E_NOT_FOUND, "no model %s; GET /v1/models lists what is here", name)
-                   : am_reply_error(r, rc, "the model could not be read");
+        return rc != -AM_E_NOT_FOUND ? am_reply_error(r, rc, "the model could not be read")
+               : hint[0]             ? am_reply_problem(r, AM_E_NOT_FOUND, "%s", hint)
+                         : am_reply_problem(r, AM_E_NOT_FOUND, "no model %s; GET /v1/models lists what is here", name);
     return am_reply_resource(r, m, c.etag);
 }
 
@@ -97,10 +111,11 @@ int am_api_model(struct am_req *r)
 {
     char name[200];
     am_model_id(r, name);
-    return reply_model(r, name);
+    return am_reply_model(r, name);
 }
 
 struct create {
+    const struct am_config *cfg;
     struct am_db *db; /* the writer's */
     struct am_model_new row;
     char other[200];
@@ -112,7 +127,7 @@ static int take_model(void *ctx, const struct am_model_row *m)
 {
     struct create *c = ctx;
     json_decref(c->answer);
-    c->answer = model_json(c->db, m);
+    c->answer = am_model_json(c->cfg, c->db, m);
     return c->answer ? 0 : -AM_E_OUT_OF_MEMORY;
 }
 
@@ -135,21 +150,16 @@ static int create(struct am_req *r, const struct am_idem *idem)
     const char *description = am_member_text(r->json, "#", "description", false, "", &f);
     bool is_private = am_member_bool(r->json, "#", "private", false, &f);
     json_t *labels = am_member_object(r->json, "#", "labels", false, &f);
-    const char *key;
-    json_t *value;
-    json_object_foreach(labels, key, value)
-    {
-        if (!json_is_string(value))
-            am_fault_add(&f, AM_E_INVALID_REQUEST, (struct am_where){.pointer = "#/labels"}, "label %s must be text",
-                         key);
-    }
+    am_labels_check(labels, false, &f);
+    am_description_check(description, &f);
     const char *why = id ? am_model_name_fault(id) : NULL;
     if (why)
         am_fault_add(&f, AM_E_INVALID_REQUEST, (struct am_where){.pointer = "#/id"}, "%s", why);
     if (f.n)
         return am_reply_faults(r, &f);
     char *text = labels ? json_dumps(labels, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
-    struct create c = {.idem = idem,
+    struct create c = {.cfg = r->srv->cfg,
+                       .idem = idem,
                        .row = {.name = id,
                                .description = description,
                                .labels = text ? text : "{}",
@@ -161,8 +171,14 @@ static int create(struct am_req *r, const struct am_idem *idem)
     if (rc == 0)
         return reply_created(r, c.answer);
     json_decref(c.answer);
-    if (rc == -AM_E_CONFLICT)
-        return am_reply_fault(r, AM_E_CONFLICT, "#/id", "the model %s exists already", id);
+    if (rc == -AM_E_CONFLICT) {
+        char hint[500] = "";
+        struct am_db *db = am_store_read(r->srv->store);
+        if (db)
+            am_model_deleted(r, db, id, hint, sizeof hint);
+        return hint[0] ? am_reply_fault(r, AM_E_CONFLICT, "#/id", "%s", hint)
+                       : am_reply_fault(r, AM_E_CONFLICT, "#/id", "the model %s exists already", id);
+    }
     if (rc == -AM_E_NAME_TAKEN)
         return am_reply_fault(r, AM_E_NAME_TAKEN, "#/id", "%s differs only in case from the existing model %s", id,
                               c.other);

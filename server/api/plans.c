@@ -20,13 +20,37 @@ bool am_plan_is_asked(struct am_req *r, bool *ret, int *ret_queued)
     return false;
 }
 
-static json_t *plan_json(const struct am_submit *s)
+struct cached {
+    const char *job;
+    json_t *ret;
+};
+
+static int take_cached(void *ctx, const struct am_version_row *v)
 {
-    bool ok = s->faults.n == 0;
+    struct cached *c = ctx;
+    c->ret = json_pack("{s:s, s:{s:s, s:s}}", "job", c->job, "version", "model", v->model_name, "commit", v->commit);
+    return c->ret ? 0 : -AM_E_OUT_OF_MEMORY;
+}
+
+/* The job that did the same before, whose version would be the result at once; or null. */
+static json_t *cached_json(struct am_submit *s)
+{
+    char job[64];
+    int64_t version;
+    struct cached c = {.job = job};
+    if (s->faults.n == 0 && am_reuse_find(s, s->db, job, &version) > 0)
+        am_version_brief(s->db, version, take_cached, &c);
+    return c.ret ? c.ret : json_null();
+}
+
+static json_t *plan_json(struct am_submit *s)
+{
+    bool ok = s->faults.n == 0, known = ok && !s->waits;
     json_t *o =
-        json_pack("{s:s, s:b, s:o, s:o, s:n, s:o, s:[]}", "object", "plan", "ok", ok, "spec_sha256",
-                  ok ? json_string(s->spec_sha256) : json_null(), "resolved", ok ? am_submit_resolved(s) : json_null(),
-                  "cached", "refusals", am_faults_to_json(&s->faults), "warnings");
+        json_pack("{s:s, s:b, s:o, s:o, s:o, s:o, s:o}", "object", "plan", "ok", ok, "spec_sha256",
+                  known ? json_string(s->spec_sha256) : json_null(), "resolved",
+                  known ? am_submit_resolved(s) : json_null(), "cached", cached_json(s), "refusals",
+                  am_faults_to_json(&s->faults), "warnings", s->warnings ? json_incref(s->warnings) : json_array());
     json_t *numbers = am_submit_plan(s);
     int rc = o && numbers ? json_object_update(o, numbers) : -1;
     json_decref(numbers);

@@ -3,6 +3,7 @@
  * are joined, the target and the room are looked at. Everything that can be known now is told now.
  */
 #include "core/base/text.h"
+#include "core/table/recipe.h"
 #include "server/api/api.h"
 #include "server/api/submit.h"
 #include "server/space.h"
@@ -81,7 +82,11 @@ static int pin_inputs(struct am_submit *s)
     for (size_t i = 0; i < s->body.inputs; i++) {
         struct am_pinned *p = &s->in[i];
         const char *why;
-        if (!s->body.input[i].ref || am_ref_split(s->body.input[i].ref, &p->model, &p->rev, &why) < 0)
+        if (s->body.input[i].job) {
+            AM_TRY(am_submit_input_job(s, &s->body.input[i], p));
+            if (!p->model || !p->rev)
+                continue;
+        } else if (!s->body.input[i].ref || am_ref_split(s->body.input[i].ref, &p->model, &p->rev, &why) < 0)
             continue; /* the body check has said so */
         int rc = am_rev_resolve(s->db, p->model, p->rev, &p->version, NULL);
         if (rc == 0)
@@ -97,9 +102,30 @@ static int pin_inputs(struct am_submit *s)
     return 0;
 }
 
+static bool has_donor(const struct am_submit *s)
+{
+    return s->body.inputs > 0 && s->in[s->body.donor].version > 0;
+}
+
+/* The input that the others are held to: the donor; when it could not be found, the first that could, so that its
+   absence does not hide what is wrong with the rest. NULL: none, or the inputs have parts too different to say. */
+static const struct am_pinned *yardstick(const struct am_submit *s)
+{
+    const struct am_pinned *first = NULL;
+    if (has_donor(s))
+        return &s->in[s->body.donor];
+    for (size_t i = 0; i < s->body.inputs; i++) {
+        if (!am_streq(s->body.input[i].role, "base") && !am_streq(s->body.input[i].role, "model"))
+            return NULL;
+        if (!first && s->in[i].version > 0)
+            first = &s->in[i];
+    }
+    return first;
+}
+
 static void check_architectures(struct am_submit *s)
 {
-    const struct am_pinned *donor = &s->in[s->body.donor];
+    const struct am_pinned *donor = yardstick(s);
     for (size_t i = 0; i < s->body.inputs; i++)
         if (donor->architecture[0] && s->in[i].architecture[0] &&
             strcmp(donor->architecture, s->in[i].architecture) != 0)
@@ -137,7 +163,7 @@ static int join_tensors(struct am_submit *s)
     for (size_t i = 0; i < s->body.inputs && rc == 0; i++) {
         if (s->in[i].version == 0)
             continue;
-        if (i == s->body.donor)
+        if (&s->in[i] == yardstick(s))
             donor = n;
         in[n] = (struct am_plan_input){.next = next_tensor,
                                        .cursor = am_tensor_open(s->db, s->in[i].version),
@@ -220,9 +246,9 @@ static int make_plan(struct am_submit *s)
     size_t before = s->faults.total;
     check_architectures(s);
     int rc = join_tensors(s);
-    if (rc == 0)
+    if (rc == 0 && has_donor(s))
         rc = lay_out(s);
-    s->planned = rc == 0;
+    s->planned = rc == 0 && has_donor(s);
     return rc < 0 && s->faults.total == before ? rc : 0;
 }
 
@@ -265,6 +291,11 @@ static int check_target(struct am_submit *s)
     int rc = am_ref_list(s->db, s->to_model, take_head, s);
     if (rc < 0 && rc != -AM_E_NOT_FOUND)
         return rc;
+    char hint[500] = "";
+    if (rc == -AM_E_NOT_FOUND)
+        am_model_deleted(s->r, s->db, s->to_model, hint, sizeof hint);
+    if (hint[0])
+        am_fault_add(&s->faults, AM_E_CONFLICT, (struct am_where){.pointer = "#/publish/model"}, "%s", hint);
     if (s->body.if_head && strcmp(s->body.if_head, s->head) != 0)
         am_fault_add(&s->faults, AM_E_PRECONDITION_FAILED, (struct am_where){.pointer = "#/publish/if_head"},
                      "%s of %s is at %s", s->body.branch, s->to_model, s->head[0] ? s->head : "no commit");
@@ -274,9 +305,11 @@ static int check_target(struct am_submit *s)
 /* Where the result goes, when the body says that without a fault. */
 static bool has_target(const struct am_submit *s)
 {
+    static const char *const parts[] = {"#/publish", "#/publish/model", "#/publish/branch"};
     for (size_t i = 0; i < s->faults.n; i++)
-        if (am_starts(s->faults.v[i].pointer, "#/publish"))
-            return false;
+        for (size_t k = 0; k < sizeof parts / sizeof *parts; k++)
+            if (am_streq(s->faults.v[i].pointer, parts[k]))
+                return false;
     return s->to_model != NULL;
 }
 
@@ -286,18 +319,21 @@ static int look_up(struct am_submit *s)
     int64_t asked = json_integer_value(json_object_get(s->body.options, "threads"));
     s->threads = asked > 0 ? (unsigned)asked : (unsigned)s->r->srv->cfg->workers_threads;
     AM_TRY(pin_inputs(s));
-    bool has_donor = s->body.inputs > 0 && s->in[s->body.donor].version > 0;
-    if (s->body.row && has_donor)
+    if (s->body.row && !s->waits && yardstick(s))
         AM_TRY(make_plan(s));
-    s->to_model = s->body.publish_model ? s->body.publish_model : has_donor ? s->in[s->body.donor].model : NULL;
-    if (has_target(s))
+    s->to_model = s->body.publish_model ? s->body.publish_model
+                  : s->body.inputs > 0  ? s->in[s->body.donor].model
+                                        : NULL;
+    if (has_target(s) && !s->silent)
         AM_TRY(check_target(s));
     return 0;
 }
 
 int am_submit_prepare(struct am_submit *s)
 {
-    int rc = am_body_check(&s->body, s->r->json, &s->r->srv->table, &s->faults);
+    if (am_recipe_is(s->r->json))
+        AM_TRY(am_recipe_begin(s));
+    int rc = am_body_check(&s->body, s->from_recipe ? s->from_recipe : s->r->json, &s->r->srv->table, &s->faults);
     if (rc < 0 && s->faults.n == 0)
         return rc;
     AM_TRY(am_snapshot_begin(s->db));
@@ -306,7 +342,12 @@ int am_submit_prepare(struct am_submit *s)
     AM_TRY(rc);
     if (s->planned)
         check_room(s);
-    return s->faults.n ? 0 : am_submit_digest(s);
+    if (s->from_recipe)
+        am_recipe_pointers(&s->faults, &s->body);
+    if (s->faults.n || s->waits)
+        return 0;
+    AM_TRY(am_submit_digest(s));
+    return s->from_recipe ? am_recipe_compare(s) : 0;
 }
 
 void am_submit_done(struct am_submit *s)
@@ -316,6 +357,9 @@ void am_submit_done(struct am_submit *s)
         free(s->in[i].rev);
     }
     free(s->in);
+    json_decref(s->warnings);
+    json_decref(s->from_recipe);
+    am_made_done(&s->original);
     am_plan_done(&s->plan);
     am_body_done(&s->body);
     am_faults_done(&s->faults);

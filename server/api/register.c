@@ -24,6 +24,7 @@ struct request {
     json_t *metadata;
     char *path; /* resolved */
     char model[200];
+    bool move;
 };
 
 static void read_request(struct am_req *r, struct request *q, struct am_faults *f)
@@ -35,9 +36,10 @@ static void read_request(struct am_req *r, struct request *q, struct am_faults *
     am_members_known(from, "#/from", known_from, f);
     const char *path = from ? am_member_text(from, "#/from", "path", true, NULL, f) : NULL;
     const char *mode = am_member_text(r->json, "#", "mode", false, "copy", f);
-    if (!am_streq(mode, "copy"))
+    if (!am_streq(mode, "copy") && !am_streq(mode, "move"))
         am_fault_add(f, AM_E_INVALID_PARAMS, (struct am_where){.pointer = "#/mode"},
-                     "mode must be copy: this version has no other");
+                     "mode must be copy or move (got \"%.40s\")", mode);
+    q->move = am_streq(mode, "move");
     q->branch = am_member_text(r->json, "#", "branch", false, "main", f);
     const char *why = am_ref_name_fault(q->branch);
     if (why)
@@ -78,6 +80,8 @@ static int queue_task(struct am_req *r, const struct request *q, const struct am
              base && base[1] ? base + 1 : q->path); /* a name has at most 255 bytes */
     json_t *spec =
         json_pack("{s:s, s:s, s:s, s:s}", "type", "task", "method", "import", "path", q->path, "model", q->model);
+    if (q->move) /* a copy is not told: its spec stays what it always was */
+        json_object_set_new(spec, "mode", json_string("move"));
     json_t *publish = json_pack("{s:s, s:s, s:s, s:[], s:s, s:n}", "model", q->model, "branch", q->branch, "message",
                                 q->message ? q->message : label, "tags", "on_conflict", "append", "if_head");
     char *spec_text = am_canon(spec), *publish_text = json_dumps(publish, JSON_COMPACT);
@@ -111,9 +115,15 @@ static int queue_task(struct am_req *r, const struct request *q, const struct am
     return rc;
 }
 
+struct read_back {
+    const struct am_config *cfg;
+    json_t *body;
+};
+
 static int add_version(void *ctx, const struct am_version_row *v)
 {
-    *(json_t **)ctx = am_version_json(v);
+    struct read_back *b = ctx;
+    b->body = am_version_json(b->cfg, v);
     return 0;
 }
 
@@ -121,18 +131,18 @@ static int add_version(void *ctx, const struct am_version_row *v)
 static int reply_created(struct am_req *r, struct am_db *db, const char *model, json_t *job)
 {
     int64_t version;
-    json_t *body = NULL;
+    struct read_back back = {.cfg = r->srv->cfg};
     char location[300];
     const char *commit =
         json_string_value(json_object_get(json_object_get(json_object_get(job, "result"), "version"), "commit"));
     int rc = commit ? am_rev_resolve(db, model, commit, &version, NULL) : -AM_E_INTERNAL;
     if (rc == 0)
-        rc = am_version_get(db, version, add_version, &body);
+        rc = am_version_get(db, version, add_version, &back);
     if (rc < 0)
         return am_reply_error(r, rc, "the version was registered and could not be read back");
     snprintf(location, sizeof location, "/v1/models/%s/versions/%s", model, commit);
     const char *headers[] = {"Location", location, NULL};
-    return am_reply_json(r, 201, body, headers);
+    return am_reply_json(r, 201, back.body, headers);
 }
 
 static int reply_failed(struct am_req *r, json_t *job)
@@ -196,10 +206,15 @@ static int begin(struct am_req *r, const struct am_idem *idem, char uid[64], int
                                        (unsigned long long)space.free, (unsigned long long)space.min_free);
         return -AM_E_DISK;
     }
+    char hint[500] = "";
     int rc = queue_task(r, &q, idem, uid);
     free(q.path);
+    if (rc == -AM_E_CONFLICT) /* a trigger refuses what would be published there */
+        am_model_deleted(r, am_store_read(r->srv->store), q.model, hint, sizeof hint);
     if (rc == -AM_E_QUEUE_FULL)
         *ret_queued = am_reply_problem(r, AM_E_QUEUE_FULL, "the queue holds limits.queue entries; try again later");
+    else if (hint[0])
+        *ret_queued = am_reply_problem(r, AM_E_CONFLICT, "%s", hint);
     else if (rc < 0)
         *ret_queued = am_reply_error(r, rc, "the registration could not be queued");
     return rc;
@@ -222,5 +237,5 @@ int am_api_register(struct am_req *r)
     if (rc < 0)
         return queued;
     am_engine_wake(r->srv->engine);
-    return am_req_wait_job(r, uid, WAIT_MS, reply_task);
+    return am_req_wait_job(r, uid, am_req_prefer_ms(r, WAIT_MS), reply_task);
 }

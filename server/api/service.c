@@ -5,6 +5,7 @@
 #include "core/base/sys.h"
 #include "core/base/text.h"
 #include "server/api/api.h"
+#include "server/openapi.h"
 #include "server/records.h"
 #include "server/reply.h"
 #include "server/space.h"
@@ -132,6 +133,21 @@ int am_api_openapi(struct am_req *r)
     return am_reply_text(r, "application/json; charset=utf-8", copy, strlen(copy));
 }
 
+int am_api_schema(struct am_req *r)
+{
+    char *name = r->arg[0];
+    bool json = am_ends(name, ".json");
+    if (json)
+        name[strlen(name) - strlen(".json")] = 0;
+    json_t *schema = json ? am_openapi_schema(&r->srv->table, name) : NULL;
+    if (!schema)
+        return am_reply_problem(r, AM_E_NOT_FOUND,
+                                "no schema %.80s; it is a name under components.schemas of GET /v1/openapi.json and "
+                                ".json, for example /v1/schemas/Job.json",
+                                name);
+    return am_reply_json(r, 200, schema, NULL);
+}
+
 static json_t *problem_kind(int code)
 {
     char type[80];
@@ -156,7 +172,7 @@ int am_api_problem(struct am_req *r)
     if (code <= 0)
         return am_reply_problem(r, AM_E_NOT_FOUND, "no problem called \"%.80s\"; GET /v1/problems lists them",
                                 r->arg[0]);
-    return am_reply_json(r, 200, problem_kind(code), NULL);
+    return am_reply_resource(r, problem_kind(code), AM_VERSION);
 }
 
 static json_t *method_json(json_t *row)
@@ -198,7 +214,7 @@ int am_api_method(struct am_req *r)
 {
     int queued = MHD_NO;
     json_t *row = find_method(r, &queued);
-    return row ? am_reply_json(r, 200, method_json(row), NULL) : queued;
+    return row ? am_reply_resource(r, method_json(row), r->srv->table.sha256) : queued;
 }
 
 int am_api_method_schema(struct am_req *r)

@@ -8,15 +8,20 @@
 #include "core/base/text.h"
 #include "server/api/api.h"
 #include "server/api/idempotency.h"
+#include "server/publisher.h"
 #include "server/reply.h"
 
 #include <microhttpd.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 struct added { /* a row, and the answer that shows it */
     char uid[64];
     struct am_job_new job;
+    struct am_submit *s;
+    bool reuse; /* what the same job made before will do, if it is there */
     const struct am_idem *idem;
     json_t *answer; /* of a request with a key */
 };
@@ -25,25 +30,64 @@ struct added { /* a row, and the answer that shows it */
 static int insert(struct am_db *db, void *arg)
 {
     struct added *a = arg;
+    char before[64], why[512];
+    int64_t version;
     AM_TRY(am_job_insert(db, &a->job));
+    int found = a->reuse ? am_reuse_find(a->s, db, before, &version) : 0;
+    AM_TRY(found);
+    if (found)
+        AM_TRY(am_publish_reused(db, a->uid, before, version, why, sizeof why));
     return am_idem_keep_job(db, a->idem, a->uid, &a->answer);
 }
 
 static char *dump(json_t *stolen)
 {
-    char *text = stolen ? json_dumps(stolen, JSON_COMPACT | JSON_REAL_PRECISION(17)) : NULL;
+    char *text = stolen ? json_dumps(stolen, JSON_COMPACT | JSON_REAL_PRECISION(17) | JSON_ENCODE_ANY) : NULL;
     json_decref(stolen);
     return text;
 }
 
+/* Of a job that waits, recipe and plan are null until its inputs are there. */
+static json_t *texts(const struct am_submit *s, size_t i)
+{
+    switch (i) {
+    case 0:
+        return json_incref(s->r->json);
+    case 1:
+        return s->waits ? json_null() : am_submit_resolved(s);
+    case 2:
+        return s->waits ? json_null() : am_submit_plan(s);
+    case 3:
+        return json_copy(s->body.metadata);
+    case 4:
+        return am_submit_publish(s);
+    default:
+        return s->warnings ? json_incref(s->warnings) : json_array();
+    }
+}
+
+enum { TEXTS = 6 };
+
+static int64_t pick_inputs(const struct am_submit *s, const char **out)
+{
+    int64_t n = 0;
+    for (size_t i = 0; i < s->body.inputs; i++)
+        if (s->body.input[i].job)
+            out[n++] = s->body.input[i].job;
+    return n;
+}
+
 static int insert_job(struct am_submit *s, struct added *a)
 {
+    static const char unknown[] = "0000000000000000000000000000000000000000000000000000000000000000";
     const struct am_config *cfg = s->r->srv->cfg;
-    char *text[5] = {json_dumps(s->r->json, JSON_COMPACT | JSON_REAL_PRECISION(17)), dump(am_submit_resolved(s)),
-                     dump(am_submit_plan(s)), dump(json_copy(s->body.metadata)), dump(am_submit_publish(s))};
-    int rc = 0;
-    for (size_t i = 0; i < 5; i++)
+    const char **input = calloc(s->body.inputs + 1, sizeof *input);
+    char *text[TEXTS];
+    int rc = input ? 0 : -AM_E_OUT_OF_MEMORY;
+    for (size_t i = 0; i < TEXTS; i++) {
+        text[i] = dump(texts(s, i));
         rc = text[i] ? rc : -AM_E_OUT_OF_MEMORY;
+    }
     int64_t now = am_now_ms();
     am_id_new("job_", now, a->uid);
     a->job =
@@ -56,42 +100,90 @@ static int insert_job(struct am_submit *s, struct added *a)
                             .plan = text[2],
                             .metadata = text[3],
                             .publish = text[4],
-                            .warnings = "[]",
-                            .spec_sha256 = s->spec_sha256,
+                            .warnings = text[5],
+                            .spec_sha256 = s->waits ? unknown : s->spec_sha256,
                             .priority = s->body.priority,
                             .ageing_ms = (int64_t)cfg->ageing_seconds * 1000,
                             .now = now,
                             .not_before = s->body.not_before,
                             .time_limit = s->body.time_limit_seconds,
                             .max_attempts = s->body.max_attempts ? s->body.max_attempts : (int)cfg->jobs_max_attempts,
-                            .planned_seconds = am_plan_seconds(&s->plan),
+                            .planned_seconds = s->waits ? -1 : am_plan_seconds(&s->plan),
                             .short_seconds = (double)cfg->short_seconds,
-                            .queue_limit = (int64_t)cfg->queue_max};
+                            .queue_limit = (int64_t)cfg->queue_max,
+                            .retry_of = s->retry_of,
+                            .rerun_of = s->original.uid[0] ? s->original.uid : NULL,
+                            .input = input,
+                            .inputs = s->waits && input ? (size_t)pick_inputs(s, input) : 0};
     if (rc == 0)
         rc = am_store_write(s->r->srv->store, insert, a);
-    for (size_t i = 0; i < 5; i++)
+    if (rc < 0 && a->reuse && rc != -AM_E_QUEUE_FULL) { /* it could not be published as it is: compute */
+        a->reuse = false;
+        rc = am_store_write(s->r->srv->store, insert, a);
+    }
+    for (size_t i = 0; i < TEXTS; i++)
         free(text[i]);
+    free(input);
     return rc;
 }
 
-static int submit(struct am_submit *s, const struct am_idem *idem)
+static int refuse(struct am_submit *s, int rc)
 {
-    struct added a = {.idem = idem};
+    switch (-rc) {
+    case AM_E_QUEUE_FULL:
+        return am_reply_problem(s->r, AM_E_QUEUE_FULL, "the queue holds limits.queue entries; try again later");
+    case AM_E_CONFLICT: /* of the triggers on job */
+        return am_reply_problem(s->r, AM_E_CONFLICT,
+                                "an input or the model of the result was deleted just now; nothing was submitted");
+    case AM_E_DEPENDENCY:
+        return am_reply_problem(
+            s->r, AM_E_DEPENDENCY,
+            "a job whose result this one takes has just failed or was cancelled; retry that one and "
+            "name the new job");
+    case AM_E_TOO_LARGE:
+        return am_reply_problem(s->r, AM_E_CONFLICT,
+                                "more than %d jobs would wait for each other in a row; submit this one when the first "
+                                "of them have ended",
+                                AM_JOB_CHAIN_MAX);
+    default:
+        return am_reply_error(s->r, rc, "the job could not be stored");
+    }
+}
+
+int am_submit_job(struct am_submit *s, const struct am_idem *idem)
+{
+    struct added a = {.idem = idem, .s = s};
+    char before[64];
+    int64_t version;
     int rc = am_submit_prepare(s);
     if (rc == 0 && s->faults.n)
         return am_reply_faults(s->r, &s->faults);
     if (rc == 0)
+        rc = am_reuse_find(s, s->db, before, &version);
+    a.reuse = rc > 0;
+    if (rc >= 0)
         rc = insert_job(s, &a);
     if (rc < 0) {
         json_decref(a.answer);
-        return rc == -AM_E_QUEUE_FULL
-                   ? am_reply_problem(s->r, AM_E_QUEUE_FULL, "the queue holds limits.queue entries; try again later")
-                   : am_reply_error(s->r, rc, "the job could not be stored");
+        return refuse(s, rc);
     }
     am_engine_wake(s->r->srv->engine);
     json_t *job = a.answer ? a.answer : am_job_load(s->r, s->db, a.uid, NULL);
     return job ? am_reply_accepted(s->r, job)
                : am_reply_problem(s->r, AM_E_INTERNAL, "the job %s was stored and cannot be read back", a.uid);
+}
+
+int am_submit_warn(struct am_submit *s, const char *code, const char *fmt, ...)
+{
+    char text[512];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    if (!s->warnings)
+        s->warnings = json_array();
+    json_t *w = json_pack("{s:s, s:s}", "code", code, "detail", text);
+    return s->warnings && w && json_array_append_new(s->warnings, w) == 0 ? 0 : -AM_E_OUT_OF_MEMORY;
 }
 
 int am_api_job_submit(struct am_req *r)
@@ -109,7 +201,7 @@ int am_api_job_submit(struct am_req *r)
     } else if (rc == 0) {
         struct am_submit s = {.r = r, .db = am_reader(r, &queued)};
         if (s.db && am_accepts_jobs(r, &queued))
-            queued = submit(&s, &idem);
+            queued = am_submit_job(&s, &idem);
         am_submit_done(&s);
     }
     am_idem_end(&idem);

@@ -7,6 +7,7 @@
 
 #include "core/table/body.h"
 #include "core/table/plan.h"
+#include "server/api/made.h"
 #include "server/http.h"
 
 struct am_pinned { /* an input, from its name to a commit */
@@ -27,12 +28,39 @@ struct am_submit {
     const char *to_model;
     unsigned threads;
     char spec_sha256[65]; /* of a job without faults */
+
+    json_t *warnings; /* {"code","detail"} each; NULL: none */
+    bool waits;       /* an input is made by a job that has not ended: there is no plan and no recipe yet */
+    /* of a recipe, which makes the same again */
+    json_t *from_recipe;     /* the body made of it; NULL: the request is a body itself */
+    struct am_made original; /* what its bytes are compared with; uid empty: nothing. Set before: that job's */
+    bool told;               /* the caller named it; else it was found by the recipe's hash */
+    bool silent;             /* it publishes nothing */
+    const char *retry_of;    /* uid; the caller's */
 };
 
-/* With r and db set: 0, or an error of a room. Every reason to refuse is in `faults`: those of the body, of names, of
- * tensors, of the target and of room together. */
+/* With r and db set, in r the server and the JSON: 0, or an error of a room. Every reason to refuse is in `faults`:
+ * those of the body, of names, of tensors, of the target and of room together. */
 int am_submit_prepare(struct am_submit *s);
 void am_submit_done(struct am_submit *s);
+
+/* POST of the job in r->json. s: with r and db, and what is known of where it comes from. */
+struct am_idem;
+int am_submit_job(struct am_submit *s, const struct am_idem *idem);
+/* What a row says that is not of the body. */
+int am_submit_warn(struct am_submit *s, const char *code, const char *fmt, ...) AM_PRINTF(3, 4);
+
+/* input_job.c: an input that is made by a job. 1: it has not ended, and s->waits is set; 0: `p` names the version, or
+   there is a fault. */
+int am_submit_input_job(struct am_submit *s, const struct am_body_input *in, struct am_pinned *p);
+
+/* again.c: of a recipe, before and after its body was checked. */
+int am_recipe_begin(struct am_submit *s);
+int am_recipe_compare(struct am_submit *s);
+
+/* reuse.c: an earlier job that did the same and whose version is whole. 1: *ret_uid, *ret_version; 0: none, or this job
+   does not want it. */
+int am_reuse_find(struct am_submit *s, struct am_db *db, char ret_uid[64], int64_t *ret_version);
 
 /* recipe.c: fills in spec_sha256. */
 int am_submit_digest(struct am_submit *s);

@@ -5,6 +5,8 @@
 #include "core/base/text.h"
 #include "server/api/api.h"
 #include "server/reply.h"
+#include "storage/life.h"
+#include "storage/places.h"
 
 #include <math.h>
 #include <microhttpd.h>
@@ -30,7 +32,23 @@ static json_t *inputs_json(const char *recipe_text)
     return out;
 }
 
-json_t *am_version_json(const struct am_version_row *v)
+static int64_t expires_at(const struct am_config *cfg, const struct am_version_row *v)
+{
+    return am_expires_at(v->since, v->keep_days, (int64_t)cfg->unreferenced_days);
+}
+
+void am_version_etag(const struct am_config *cfg, const struct am_version_row *v, char out[AM_ETAG])
+{
+    char text[65]; /* of what changes without a change of its row */
+    struct am_buf b;
+    am_buf_init(&b, 16u << 20);
+    am_buf_printf(&b, "%s %lld", v->refs ? v->refs : "", (long long)expires_at(cfg, v));
+    am_sha256_hex(b.data ? b.data : "", b.len, text);
+    am_buf_done(&b);
+    snprintf(out, AM_ETAG, "%s-%.16s-%lld", v->commit, text, (long long)v->rev);
+}
+
+json_t *am_version_json(const struct am_config *cfg, const struct am_version_row *v)
 {
     json_t *tensors = json_pack("{s:I, s:o, s:s?}", "count", (json_int_t)v->tensors, "parameters",
                                 am_json_stored(v->parameters), "architecture", v->architecture);
@@ -46,23 +64,57 @@ json_t *am_version_json(const struct am_version_row *v)
     json_object_set_new(o, "new_bytes", json_integer(v->new_bytes));
     json_object_set_new(o, "tensors", tensors);
     json_object_set_new(o, "inputs", inputs_json(v->recipe));
+    json_object_set_new(o, "metadata", am_json_stored(v->metadata));
+    json_object_set_new(o, "labels", am_json_stored(v->labels));
+    json_object_set_new(o, "pinned", json_boolean(v->pinned));
+    json_object_set_new(o, "note", v->note ? json_string(v->note) : json_null());
+    json_object_set_new(o, "expires_at", am_json_time(expires_at(cfg, v)));
+    json_object_set_new(o, "deleted_at", am_json_time(v->deleted_at));
     return o;
 }
 
 struct collect {
+    const struct am_config *cfg;
     json_t *data;
     int64_t last;
-    char etag[80];
+    char etag[AM_ETAG];
 };
 
 static int add_version(void *ctx, const struct am_version_row *v)
 {
     struct collect *c = ctx;
     c->last = v->id;
-    char refs[65]; /* all that can change about a version */
-    am_sha256_hex(v->refs ? v->refs : "", v->refs ? strlen(v->refs) : 0, refs);
-    snprintf(c->etag, sizeof c->etag, "%s-%.16s", v->commit, refs);
-    return json_array_append_new(c->data, am_version_json(v)) < 0 ? -AM_E_OUT_OF_MEMORY : 0;
+    am_version_etag(c->cfg, v, c->etag);
+    return json_array_append_new(c->data, am_version_json(c->cfg, v)) < 0 ? -AM_E_OUT_OF_MEMORY : 0;
+}
+
+/* Where the walk over ?ref= begins: at the first version that the page before did not show, whatever the ref names now.
+ */
+static int first_of_line(struct am_req *r, struct am_db *db, const char *model, int64_t after, int64_t *ret)
+{
+    *ret = after - 1;
+    return after ? 0 : am_rev_resolve(db, model, am_req_query(r, "ref"), ret, NULL);
+}
+
+static int list(struct am_req *r, struct am_db *db, const char *model, int64_t after, int limit, struct collect *c)
+{
+    int64_t first = 0;
+    const char *state = am_req_query(r, "state");
+    if (state && strcmp(state, "complete") != 0) /* all that is stored is complete */
+        limit = 0;
+    if (!am_req_query(r, "ref"))
+        return am_version_list(db, model, after, limit, add_version, c);
+    AM_TRY(first_of_line(r, db, model, after, &first));
+    return am_version_line(db, model, first, limit, add_version, c);
+}
+
+static bool state_ok(struct am_req *r, int *ret_queued)
+{
+    const char *state = am_req_query(r, "state");
+    if (!state || strcmp(state, "complete") == 0 || strcmp(state, "incomplete") == 0)
+        return true;
+    *ret_queued = am_reply_fault(r, AM_E_INVALID_REQUEST, "?state", "state must be complete or incomplete");
+    return false;
 }
 
 int am_api_versions(struct am_req *r)
@@ -71,16 +123,19 @@ int am_api_versions(struct am_req *r)
     int64_t limit, after;
     int queued = MHD_NO;
     if (!am_req_int(r, "limit", 1, 100, 20, &limit, &queued) ||
-        !am_req_int(r, "after", 1, INT64_MAX - 1, 0, &after, &queued))
+        !am_req_int(r, "after", 1, INT64_MAX - 1, 0, &after, &queued) || !state_ok(r, &queued))
         return queued;
     am_model_id(r, model);
     struct am_db *db = am_reader(r, &queued);
     if (!db)
         return queued;
-    struct collect c = {.data = json_array()};
-    int rc = am_version_list(db, model, after, (int)limit + 1, add_version, &c);
+    struct collect c = {.cfg = r->srv->cfg, .data = json_array()};
+    int rc = list(r, db, model, after, (int)limit + 1, &c);
     if (rc < 0) {
         json_decref(c.data);
+        if (rc == -AM_E_REVISION_NOT_FOUND)
+            return am_reply_fault(r, AM_E_REVISION_NOT_FOUND, "?ref", "%s has no revision \"%.100s\"", model,
+                                  am_req_query(r, "ref"));
         return rc == -AM_E_NOT_FOUND
                    ? am_reply_problem(r, AM_E_NOT_FOUND, "no model %s; GET /v1/models lists what is here", model)
                    : am_reply_error(r, rc, "the versions could not be listed");
@@ -97,9 +152,12 @@ int am_api_version_get(struct am_req *r)
 {
     int queued = MHD_NO;
     int64_t version;
-    if (am_find_version(r, &version, NULL, &queued) < 0)
-        return queued;
-    struct collect c = {.data = json_array()};
+    return am_find_version(r, &version, NULL, &queued) < 0 ? queued : am_reply_version(r, version);
+}
+
+int am_reply_version(struct am_req *r, int64_t version)
+{
+    struct collect c = {.cfg = r->srv->cfg, .data = json_array()};
     int rc = am_version_get(am_store_read(r->srv->store), version, add_version, &c);
     json_t *v = json_incref(json_array_get(c.data, 0));
     json_decref(c.data);
@@ -126,27 +184,38 @@ int am_api_recipe(struct am_req *r)
         json_decref(recipe);
         return am_reply_problem(r, AM_E_NOT_FOUND, "this version was not made by a job: it has no recipe");
     }
-    return am_reply_json(r, 200, recipe, NULL);
+    char etag[80]; /* fixed with the version */
+    snprintf(etag, sizeof etag, "%s", json_string_value(json_object_get(recipe, "spec_sha256")));
+    return am_reply_resource(r, recipe, etag);
 }
 
-static json_t *tensor_json(const struct am_tensor_row *t)
+struct tensors {
+    struct am_db *db;
+    struct am_tensor_cursor *cursor;
+    struct am_places *places;
+    const char *prefix;
+    size_t limit;
+    json_t *data;
+};
+
+static int add_tensor(struct tensors *c, const struct am_tensor_row *t)
 {
-    return json_pack("{s:s, s:s, s:o, s:I, s:s, s:I}", "name", t->name, "dtype", t->dtype, "shape",
-                     am_json_stored(t->shape), "bytes", (json_int_t)t->bytes, "file", t->file, "begin",
-                     (json_int_t)t->begin);
+    const char *origin;
+    AM_TRY(am_places_origin(c->places, c->db, t, &origin));
+    json_t *o = json_pack("{s:s, s:s, s:o, s:I, s:s, s:I, s:s?}", "name", t->name, "dtype", t->dtype, "shape",
+                          am_json_stored(t->shape), "bytes", (json_int_t)t->bytes, "file", t->file, "begin",
+                          (json_int_t)t->begin, "from_version", origin);
+    return json_array_append_new(c->data, o) < 0 ? -AM_E_OUT_OF_MEMORY : 0;
 }
 
-/* The rows after the name `after`, by name, that begin with `prefix`: at most `limit`. */
-static int read_tensors(struct am_tensor_cursor *c, const char *prefix, const char *after, size_t limit, json_t *data)
+/* The next rows, by name, that begin with `prefix`: at most `limit`. */
+static int read_tensors(struct tensors *c)
 {
     struct am_tensor_row t;
     int rc = 1;
-    while (json_array_size(data) < limit && (rc = am_tensor_next(c, &t)) == 1) {
-        if ((prefix && !am_starts(t.name, prefix)) || (after && strcmp(t.name, after) <= 0))
-            continue;
-        if (json_array_append_new(data, tensor_json(&t)) < 0)
-            return -AM_E_OUT_OF_MEMORY;
-    }
+    while (json_array_size(c->data) < c->limit && (rc = am_tensor_next(c->cursor, &t)) == 1)
+        if (!c->prefix || am_starts(t.name, c->prefix))
+            AM_TRY(add_tensor(c, &t));
     return rc < 0 ? rc : 0;
 }
 
@@ -156,11 +225,19 @@ int am_api_tensors(struct am_req *r)
     int64_t version, limit;
     if (!am_req_int(r, "limit", 1, 10000, 1000, &limit, &queued) || am_find_version(r, &version, NULL, &queued) < 0)
         return queued;
-    struct am_tensor_cursor *c = am_tensor_open(am_store_read(r->srv->store), version);
     json_t *data = json_array();
-    int rc = c ? read_tensors(c, am_req_query(r, "prefix"), am_req_query(r, "after"), (size_t)limit + 1, data)
-               : -AM_E_INTERNAL;
-    am_tensor_close(c);
+    struct tensors c = {.db = am_store_read(r->srv->store),
+                        .places = am_places_new(),
+                        .prefix = am_req_query(r, "prefix"),
+                        .limit = (size_t)limit + 1,
+                        .data = data};
+    int rc = c.places ? am_places_add(c.places, c.db, version) : -AM_E_OUT_OF_MEMORY;
+    if (rc == 0) {
+        c.cursor = am_tensor_open_after(c.db, version, am_req_query(r, "after"));
+        rc = c.cursor ? read_tensors(&c) : -AM_E_INTERNAL;
+    }
+    am_tensor_close(c.cursor);
+    am_places_free(c.places);
     if (rc < 0) {
         json_decref(data);
         return am_reply_error(r, rc, "the tensors could not be read");

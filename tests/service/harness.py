@@ -1,7 +1,8 @@
 """The launcher and the client of the service tests.
 
 Daemon starts a real amendd on a folder of its own and a free port, collects its log and stops it by its own pid.
-Client speaks HTTP to it and checks what is true of every answer (request id, content type, shape of problem documents).
+Client speaks HTTP to it and checks what is true of every answer: request id, content type, shape of problem documents,
+and that the OpenAPI document describes it (described.py).
 Neither knows anything of a method; expected values are the business of reference.py and of each test.
 """
 
@@ -17,6 +18,7 @@ import time
 import urllib.parse
 from pathlib import Path
 
+import described
 import requests
 import safetensors
 
@@ -116,7 +118,7 @@ class Daemon:
                     self.process.wait()
             raise StartError(code, self.log())
         self.started_in = time.monotonic() - began
-        self.client = Client(self.url)
+        self.client = Client(self.url, self.build or BUILD)
         return self
 
     def _read_stdout(self, process, ready):
@@ -196,8 +198,8 @@ class Daemon:
 
 
 class Client:
-    def __init__(self, url):
-        self.url = url
+    def __init__(self, url, build=BUILD):
+        self.url, self.build = url, build
         self.session = requests.Session()
         self.session.trust_env = False
 
@@ -207,6 +209,7 @@ class Client:
         kw.setdefault("timeout", 60)
         answer = self.session.request(method, self.url + path, **kw)
         self.check(method, path, answer)
+        described.check(self.build, method, path, answer)
         return answer
 
     @staticmethod
@@ -363,6 +366,11 @@ def problem(answer, status, code):
     return doc
 
 
+def computed(options):
+    """Tests that compare results compute each of them; what is reused on purpose is test_rerun.py's."""
+    return {"reuse": False, **options}
+
+
 def merge(method, models, into, base=None, params=None, **options):
     """The body of a merge job; models: [(version, {per-input parameters})]."""
     inputs = {"models": [{"version": v, "params": p} if p else v for v, p in models]}
@@ -373,7 +381,7 @@ def merge(method, models, into, base=None, params=None, **options):
         "method": method,
         "inputs": inputs,
         "params": params or {},
-        "options": options,
+        "options": computed(options),
         "publish": {"model": into},
     }
 
@@ -384,7 +392,7 @@ def negation(model, version, base, lam, into, **options):
         "method": "task_negation",
         "inputs": {"model": model, "task": {"version": version, "base": base}},
         "params": {"lambda": lam},
-        "options": options,
+        "options": computed(options),
         "publish": {"model": into},
     }
 
@@ -395,7 +403,7 @@ def sparsify(model, into, params, **options):
         "method": "sparsify",
         "inputs": {"model": model},
         "params": params,
-        "options": options,
+        "options": computed(options),
         "publish": {"model": into},
     }
 
@@ -410,7 +418,14 @@ def amend(client_or_url, *args, expect=0, stdin=None, env=None, timeout=60):
         capture_output=True,
         text=True,
         timeout=timeout,
-        env={**os.environ, "AMEND_ENDPOINT": url, "NO_COLOR": "1", **(env or {})},
+        env={
+            **os.environ,
+            "AMEND_ENDPOINT": url,
+            "NO_COLOR": "1",
+            "XDG_CONFIG_HOME": "/nonexistent",  # no contexts of whoever runs the tests
+            "AMEND_CONTEXT": "",
+            **(env or {}),
+        },
     )
     if expect is None:
         return done

@@ -89,7 +89,7 @@ def debug(act, **options):
         "method": "debug",
         "inputs": {"model": "h/victim"},
         "params": {"act": act},
-        "options": {"max_attempts": 1, **options},
+        "options": harness.computed({"max_attempts": 1, **options}),
         "publish": {"model": "h/made"},
     }
 

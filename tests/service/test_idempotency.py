@@ -180,9 +180,12 @@ def test_it_is_documented(models):
     assert with_key == {
         ("/v1/admin/tasks", "post"),
         ("/v1/jobs", "post"),
+        ("/v1/jobs/{id}/retry", "post"),
+        ("/v1/jobs/{id}/rerun", "post"),
         ("/v1/models", "post"),
         ("/v1/models/{ns}/{name}/refs/{ref}/rollback", "post"),
         ("/v1/models/{ns}/{name}/versions", "post"),
+        ("/v1/models/{ns}/{name}/versions/{rev}/export", "post"),
         ("/v1/models/{ns}/{name}/versions/{rev}/verify", "post"),
     }
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import reference as ref
-from harness import merge, negation, sparsify
+from harness import computed, merge, negation, sparsify
 
 counter = itertools.count()
 DTYPES = [["F32"], ["F16"], ["BF16"], ["F32", "F16", "BF16"]]
@@ -198,7 +198,7 @@ def test_more_than_one_window_and_any_number_of_threads(client, roots, seed):
         found = []
         for threads in (1, 2, 5):
             body = bodies(x, f"{x.out}-{method}-{threads}")[method]
-            body["options"] = {"threads": threads}
+            body["options"] = computed({"threads": threads})
             version = client.run(body)
             found.append(client.etags(version))
             if threads == 2:

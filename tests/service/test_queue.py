@@ -198,7 +198,7 @@ def events(d, uid):
     """[(ms, type, data)] of a job, as the database has them."""
     with sqlite3.connect(f"file:{d.data / 'amendd.db'}?mode=ro", uri=True) as db:
         rows = db.execute(
-            "SELECT at, e.type, data FROM job_event e JOIN job ON job.id = e.job"
+            "SELECT at, e.type, data FROM event e JOIN job ON job.id = e.job"
             " WHERE uid = ? AND e.type LIKE 'job.%' ORDER BY seq",
             [uid],
         ).fetchall()

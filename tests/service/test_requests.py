@@ -132,85 +132,36 @@ def test_tensors_page_by_page(client, roots):
     assert client.ok(path)["next"] is None
 
 
-# ---- answers against their schemas ---------------------------------------------------------------------------------
-
-KINDS = {
-    "object": dict,
-    "array": list,
-    "string": str,
-    "boolean": bool,
-    "integer": int,
-    "number": (int, float),
-    "null": type(None),
-}
-
-
-def faults(doc, schema, value, at="#"):
-    """What the few words of JSON Schema that the document uses say against the value."""
-    if "$ref" in schema:
-        schema = doc["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
-    kinds = schema.get("type", list(KINDS))
-    kinds = [kinds] if isinstance(kinds, str) else kinds
-    if not any(isinstance(value, KINDS[k]) and (k == "boolean" or not isinstance(value, bool)) for k in kinds):
-        if not (isinstance(value, bool) and "boolean" in kinds):
-            yield f"{at}: {value!r} is not {kinds}"
-    if "const" in schema and value != schema["const"]:
-        yield f"{at}: {value!r} is not {schema['const']!r}"
-    if "enum" in schema and value not in schema["enum"]:
-        yield f"{at}: {value!r} is not one of the enum"
-    if isinstance(value, dict):
-        members = schema.get("properties", {})
-        yield from (f"{at}: {name} is missing" for name in schema.get("required", []) if name not in value)
-        yield from (f"{at}: {name} is not described" for name in value if members and name not in members)
-        for name in members.keys() & value.keys():
-            yield from faults(doc, members[name], value[name], f"{at}/{name}")
-    if isinstance(value, list) and "items" in schema:
-        for i, entry in enumerate(value):
-            yield from faults(doc, schema["items"], entry, f"{at}/{i}")
-
-
-def check(doc, operation, answer):
-    known = operation["responses"].get(str(answer.status_code), operation["responses"]["default"])
-    kind = answer.headers["Content-Type"].partition(";")[0]
-    described = known["content"].get(kind, known["content"].get("*/*"))
-    assert described is not None, f"{answer.url}: {answer.status_code} {kind} is not described"
-    if "schema" in described:
-        found = list(faults(doc, described["schema"], answer.json()))
-        assert not found, f"{answer.url}: {found[:5]}"
+# ---- answers, which the client holds to the OpenAPI document (described.py) ----------------------------------------
 
 
 def test_answers_are_as_described(client, roots):
+    """Every GET of the document once, and good answers of the writing routes; the client compares."""
     for name, value in (("sa", 1), ("sb", 2)):
         (roots / name).mkdir()
         save_file({"w": np.full((4, 4), value, np.float32)}, roots / name / "model.safetensors")
-    doc = client.ok("/v1/openapi.json")
-    paths = doc["paths"]
-    model = "/v1/models/{ns}/{name}"
-    check(doc, paths["/v1/models"]["post"], client.post("/v1/models", {"id": "schema/empty"}))
+    client.post("/v1/models", {"id": "schema/empty"})
     for name in ("sa", "sb"):
-        check(doc, paths[model + "/versions"]["post"], client.register_raw(roots / name, f"schema/{name}"))
         client.register(roots / name, f"schema/{name}")
     body = merge("linear", [("schema/sa", {"weight": 0.5}), ("schema/sb", {"weight": 0.5})], "schema/m")
-    job = client.post("/v1/jobs", body)
-    check(doc, paths["/v1/jobs"]["post"], job)
-    uid = job.json()["id"]
+    uid = client.submit(body)
     client.wait(uid)
-    check(doc, paths["/v1/jobs/{id}/cancel"]["post"], client.post(f"/v1/jobs/{uid}/cancel"))
+    problem(client.post(f"/v1/jobs/{uid}/cancel"), 409, "job-terminal")
     values = {"ns": "schema", "name": "m", "rev": "main", "path": "model.safetensors", "id": uid}
-    values |= {"type": "merge", "method": "linear", "slug": "conflict"}
-    for path, operations in paths.items():
+    values |= {"type": "merge", "method": "linear", "slug": "conflict", "schema": "Job.json", "ref": "main"}
+    for path, operations in client.ok("/v1/openapi.json")["paths"].items():
         url = re.sub(r"\{(\w+)\}", lambda m: seg(values[m[1]]), path)
-        if "get" in operations:
+        if "get" in operations and not path.endswith("/stream"):  # those do not end (test_events.py)
             answer = client.get(url)
             assert answer.status_code == 200, (url, answer.text)
-            check(doc, operations["get"], answer)
+            if "304" in operations["get"]["responses"]:
+                same = client.get(url, headers={"If-None-Match": answer.headers["ETag"]})
+                assert same.status_code == 304 and not same.content, url
     for form in ("mermaid", "dot"):
-        check(doc, paths[model + "/lineage"]["get"], client.get(f"/v1/models/schema/m/lineage?format={form}"))
-    check(doc, paths["/v1/jobs"]["get"], client.get("/v1/jobs?type=task"))
-    check(doc, paths["/v1/jobs/{id}"]["get"], client.get("/v1/jobs/none"))
-    content = paths[model + "/versions/{rev}/files/{path}/content"]["get"]
+        assert client.get(f"/v1/models/schema/m/lineage?format={form}").status_code == 200
+    assert client.get("/v1/jobs?type=task").json()["data"]
     url = client.at("schema/m") + "/files/model.safetensors/content"
-    check(doc, content, client.get(url, headers={"Range": "bytes=0-3"}))
-    check(doc, content, client.get(url, headers={"Range": "bytes=999999999-"}))
+    assert client.get(url, headers={"Range": "bytes=0-3"}).status_code == 206
+    problem(client.get(url, headers={"Range": "bytes=999999999-"}), 416, "range-not-satisfiable")
     for version in ("schema/empty@main", "schema/sa@main"):
-        check(doc, paths[model + "/versions/{rev}"]["get"], client.get(client.at(version)))
+        client.version(version)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import reference as ref
-from harness import merge, problem
+from harness import computed, merge, problem
 
 METHODS = {"merge/linear", "merge/task_arithmetic", "unlearn/task_negation", "edit/sparsify"}
 
@@ -202,7 +202,7 @@ def test_same_recipe_same_spec_sha256(models):
     other["inputs"]["models"][0]["params"]["weight"] = 2
     assert models.wait(models.submit(other))["resolved"]["spec_sha256"] != one["resolved"]["spec_sha256"]
     for same in ({"seed": 5}, {"threads": 2}):
-        job = models.wait(models.submit({**body("s/same-3"), "options": same}))
+        job = models.wait(models.submit({**body("s/same-3"), "options": computed(same)}))
         assert job["resolved"]["spec_sha256"] == one["resolved"]["spec_sha256"], f"{same} does not determine the bytes"
 
 

@@ -71,6 +71,12 @@ def test_errors_have_no_stray_escapes(two):
     assert code == 5 and "\x1b" not in out, out
 
 
+def test_watching_draws_over_itself(two):
+    uid = two.ok("/v1/jobs?limit=1")["data"][0]["id"]
+    out, code = on_terminal(two.url, "job", "get", uid, "-w")
+    assert code == 0 and out.startswith("\x1b[2J\x1b[H") and "succeeded" in out, out
+
+
 EVIL = b"\\u001b]0;x\\u0007\xc2\x9b2J\x7f"  # as JSON: escape sequences of a hostile or broken peer
 ANSWERS = {
     "lineage": b'{"root":"' + EVIL + b'","nodes":[{"id":"' + EVIL + b'"}],"edges":[]}',
@@ -98,7 +104,7 @@ def evil():
     server.shutdown()
 
 
-@pytest.mark.parametrize("form", ["table", "json", "name"])
+@pytest.mark.parametrize("form", ["table", "json", "name", "yaml"])
 @pytest.mark.parametrize("args", [("model", "lineage", "a/b"), ("job", "get", "x")])
 def test_texts_of_the_peer_are_clean(evil, args, form):
     out, code = on_terminal(evil, *args, "-o", form, "--no-color")

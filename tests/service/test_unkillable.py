@@ -91,7 +91,7 @@ def start(launch, tmp_path, roots):
 
 
 def submit(d, **options):
-    return d.client.submit({**merge("linear", [("u/in", {"weight": 1.0})], "u/out"), "options": options})
+    return d.client.submit({**merge("linear", [("u/in", {"weight": 1.0})], "u/out", **options)})
 
 
 def staging(d):

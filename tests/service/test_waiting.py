@@ -73,7 +73,7 @@ def test_others_are_answered_while_registrations_wait(stuck):
         for s in sessions:
             for path in ("/livez", "/readyz"):
                 assert s.get(d.url + path, timeout=2).status_code == 200
-        assert answers.count(202) <= 4  # sixteen wait at most; the others have their 202 at once
+        assert answers.count(202) == 0  # hundreds may wait, so nobody was sent away
     finally:
         thaw(frozen)
     for t in posts:

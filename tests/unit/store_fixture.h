@@ -13,6 +13,7 @@
 
 #include "core/base/sys.h"
 #include "storage/db.h"
+#include "storage/events.h"
 #include "storage/jobs.h"
 #include "storage/models.h"
 #include "storage/store.h"

@@ -2,12 +2,13 @@
  * test_queue.c. */
 #include "tests/unit/jobs_fixture.h"
 
-/* engineering.md 7.7, written out again. */
+/* engineering.md 7.7, written out again; and queued to failed, when what it waits for does not succeed. */
 static bool allowed(const char *from, const char *to)
 {
     static const char *const pairs[][2] = {
-        {"queued", "running"}, {"queued", "cancelled"},   {"running", "succeeded"},    {"running", "failed"},
-        {"running", "queued"}, {"running", "cancelling"}, {"cancelling", "cancelled"}, {"cancelling", "failed"},
+        {"queued", "running"},     {"queued", "cancelled"},     {"queued", "failed"},
+        {"running", "succeeded"},  {"running", "failed"},       {"running", "queued"},
+        {"running", "cancelling"}, {"cancelling", "cancelled"}, {"cancelling", "failed"},
     };
     for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
         if (am_streq(pairs[i][0], from) && am_streq(pairs[i][1], to))
@@ -54,8 +55,8 @@ static void every_pair_on_rows(void **state)
         }
     }
     /* one event for each insert and each move, none for a refusal */
-    assert_int_equal(read_int(f, "SELECT count(*) FROM job_event"), AM_STATES * AM_STATES + moves);
-    assert_int_equal(read_int(f, "SELECT count(*) FROM job_event WHERE type = 'job.requeued'"), 1);
+    assert_int_equal(read_int(f, "SELECT count(*) FROM event"), AM_STATES * AM_STATES + moves);
+    assert_int_equal(read_int(f, "SELECT count(*) FROM event WHERE type = 'job.requeued'"), 1);
     assert_int_equal(read_int(f, "SELECT count(*) FROM job WHERE (state IN ('succeeded', 'failed', 'cancelled'))"
                                  " <> (finished_at IS NOT NULL) AND rev > 1"),
                      0);
@@ -108,7 +109,7 @@ static void failures_wait_longer_each_time(void **state)
     }
     assert_string_equal(claim(f, AM_LANE_ANY, at), "job_a");
     assert_int_equal(am_store_write(f->s, call_requeue, &c), -AM_E_ATTEMPTS);
-    assert_int_equal(read_int(f, "SELECT count(*) FROM job_event WHERE type = 'job.requeued'"), 4);
+    assert_int_equal(read_int(f, "SELECT count(*) FROM event WHERE type = 'job.requeued'"), 4);
     assert_int_equal(am_job_get(am_store_read(f->s), "job_a", keep_reason, text), 0);
     assert_string_equal(text, "running - 4 0");
     c.uid = "job_none";
@@ -150,8 +151,8 @@ static void cancel_and_finish_race(void **state)
     assert_int_equal(cancel(f, "job_q", &s), 0);
     assert_int_equal(s, AM_CANCELLED_);
     assert_int_equal(cancel(f, "job_none", &s), -AM_E_NOT_FOUND);
-    assert_int_equal(read_int(f, "SELECT count(*) FROM job_event WHERE type = 'job.cancelling'"), 1);
-    assert_int_equal(read_int(f, "SELECT count(*) FROM job_event WHERE json_extract(data, '$.by') = 'o\"ps'"), 2);
+    assert_int_equal(read_int(f, "SELECT count(*) FROM event WHERE type = 'job.cancelling'"), 1);
+    assert_int_equal(read_int(f, "SELECT count(*) FROM event WHERE json_extract(data, '$.by') = 'o\"ps'"), 2);
 }
 
 static void recovery_requeues_within_bounds(void **state)
@@ -201,38 +202,42 @@ static void lists_filter_and_page(void **state)
         struct am_job_filter filter;
         const char *want;
     } t[] = {
-        {{.state = -1, .limit = 9}, "job_4 job_2 job_1 "},
-        {{.state = -1, .limit = 2}, "job_4 job_2 "},
-        {{.state = -1, .limit = 9, .after = "job_2"}, "job_1 "},
-        {{.state = -1, .limit = 9, .type = "merge"}, "job_4 job_1 "},
-        {{.state = -1, .limit = 9, .type = "task"}, "task_3 "},
-        {{.state = AM_RUNNING, .limit = 9}, "job_1 "},
-        {{.state = AM_QUEUED, .limit = 9, .type = "merge"}, "job_4 "},
-        {{.state = -1, .limit = 9, .model = "demo/out"}, "job_2 job_1 "},
-        {{.state = -1, .limit = 9, .created_by = "you"}, "job_4 "},
-        {{.state = -1, .limit = 9, .method = "linear", .created_by = "ci", .model = "demo/out", .type = "edit"},
-         "job_2 "},
-        {{.state = AM_FAILED, .limit = 9}, ""},
+        {{.limit = 9}, "job_4 job_2 job_1 "},
+        {{.limit = 2}, "job_4 job_2 "},
+        {{.limit = 9, .after = "job_2"}, "job_1 "},
+        {{.limit = 9, .type = "merge"}, "job_4 job_1 "},
+        {{.limit = 9, .type = "task"}, "task_3 "},
+        {{.states = 1u << AM_RUNNING | 1u << AM_QUEUED, .limit = 9}, "job_4 job_2 job_1 "},
+        {{.limit = 9, .since = 1000}, "job_4 job_2 job_1 "},
+        {{.limit = 9, .since = 1001}, ""},
+        {{.limit = 9, .archived = true}, ""},
+        {{.limit = 9, .pair = {{"k", "v"}}}, ""},
+        {{.states = 1u << AM_RUNNING, .limit = 9}, "job_1 "},
+        {{.states = 1u << AM_QUEUED, .limit = 9, .type = "merge"}, "job_4 "},
+        {{.limit = 9, .model = "demo/out"}, "job_2 job_1 "},
+        {{.limit = 9, .created_by = "you"}, "job_4 "},
+        {{.limit = 9, .method = "linear", .created_by = "ci", .model = "demo/out", .type = "edit"}, "job_2 "},
+        {{.states = 1u << AM_FAILED, .limit = 9}, ""},
     };
     for (size_t i = 0; i < sizeof t / sizeof *t; i++) {
         char text[256] = "";
         assert_int_equal(am_job_list(am_store_read(f->s), &t[i].filter, join, text), 0);
         assert_string_equal(text, t[i].want);
     }
-    struct am_job_filter lost = {.state = -1, .limit = 9, .after = "job_none"};
+    struct am_job_filter lost = {.limit = 9, .after = "job_none"};
     assert_int_equal(am_job_list(am_store_read(f->s), &lost, join, NULL), -AM_E_NOT_FOUND);
 }
 
 static int call_event(struct am_db *db, void *arg)
 {
-    return am_event_add(db, arg, 1500, "job.phase", "{\"phase\":\"merge\"}");
+    return am_event_put(
+        db, &(struct am_event_new){.at = 1500, .type = "job.phase", .job = arg, .data = "{\"phase\":\"merge\"}"});
 }
 
-static int join_event(void *ctx, int64_t seq, int64_t at, const char *type, const char *data)
+static int join_event(void *ctx, const struct am_event_row *e)
 {
     size_t n = strlen(ctx);
-    (void)seq;
-    snprintf((char *)ctx + n, 256 - n, "%d %s %s;", (int)at, type, data);
+    snprintf((char *)ctx + n, 256 - n, "%d %d %s %s;", (int)e->at, (int)e->job_seq, e->type, e->data);
     return 0;
 }
 
@@ -245,12 +250,15 @@ static void events_replay(void **state)
     assert_int_equal(am_store_write(f->s, call_event, "job_a"), 0);
     assert_int_equal(am_store_write(f->s, call_event, "job_none"), -AM_E_NOT_FOUND);
     struct am_db *db = am_store_read(f->s);
-    assert_int_equal(am_event_list(db, "job_a", 0, 9, join_event, text), 0);
-    assert_string_equal(text, "1000 job.queued {};1500 job.phase {\"phase\":\"merge\"};");
+    struct am_event_query q = {.job = "job_a", .limit = 9};
+    assert_int_equal(am_event_list(db, &q, join_event, text), 0);
+    assert_string_equal(text, "1000 1 job.queued {};1500 2 job.phase {\"phase\":\"merge\"};");
     text[0] = '\0';
-    assert_int_equal(am_event_list(db, "job_a", 1, 9, join_event, text), 0);
-    assert_string_equal(text, "1500 job.phase {\"phase\":\"merge\"};");
-    assert_int_equal(am_event_list(db, "job_none", 0, 9, join_event, text), -AM_E_NOT_FOUND);
+    q.after = 1;
+    assert_int_equal(am_event_list(db, &q, join_event, text), 0);
+    assert_string_equal(text, "1500 2 job.phase {\"phase\":\"merge\"};");
+    q.job = "job_none";
+    assert_int_equal(am_event_list(db, &q, join_event, text), -AM_E_NOT_FOUND);
 }
 
 /* Only what the schedule made counts, of one kind, whatever became of it. */
@@ -281,6 +289,81 @@ static void times_of_scheduled_tasks(void **state)
     assert_true(t.open);
 }
 
+static int add_up(void *ctx, const char *type, const char *state, int band, int64_t n)
+{
+    char text[80];
+    snprintf(text, sizeof text, "%s %s %d %lld;", type, state, band, (long long)n);
+    strncat(ctx, text, 399 - strlen(ctx));
+    return 0;
+}
+
+/* The tally follows every way a row may change. */
+static void tally(void **state)
+{
+    struct fixture *f = *state;
+    char text[400] = "";
+    struct am_db *db = am_store_read(f->s);
+    assert_int_equal(am_job_tally(db, add_up, text), 0);
+    assert_string_equal(text, "");
+    assert_int_equal(add_job(f, "job_a", "merge", 0), 0);
+    assert_int_equal(add_job(f, "job_b", "merge", 24), 0);
+    assert_int_equal(add_job(f, "job_c", "merge", 25), 0);
+    assert_int_equal(add_job(f, "job_d", "edit", 100), 0);
+    assert_int_equal(write_sql(f, "UPDATE job SET state = 'running' WHERE uid = 'job_a'"), 0);
+    assert_int_equal(finish(f, "job_a", AM_SUCCEEDED), 0);
+    assert_int_equal(write_sql(f, "UPDATE job SET priority = 99 WHERE uid = 'job_c'"), 0);
+    assert_int_equal(write_sql(f, "UPDATE job SET priority = 75, state = 'running' WHERE uid = 'job_c'"), 0);
+    assert_int_equal(write_sql(f, "DELETE FROM event"), 0);
+    assert_int_equal(write_sql(f, "DELETE FROM job WHERE uid = 'job_d'"), 0);
+    assert_int_equal(am_job_tally(db, add_up, text), 0);
+    assert_string_equal(text, "merge queued 0 1;merge running 3 1;merge succeeded 0 1;");
+}
+
+static int take_origin(void *ctx, const struct am_job_row *j)
+{
+    snprintf(ctx, 120, "%s %s", j->request_id ? j->request_id : "-", j->traceparent ? j->traceparent : "-");
+    return 0;
+}
+
+static int set_origin(struct am_db *db, void *arg)
+{
+    (void)arg;
+    return am_job_origin(db, "job_a", "01a20616d80b7f0a9b1c2d3e4f506172",
+                         "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
+}
+
+static void origin(void **state)
+{
+    struct fixture *f = *state;
+    char text[120];
+    struct am_db *db = am_store_read(f->s);
+    assert_int_equal(add_job(f, "job_a", "merge", 50), 0);
+    assert_int_equal(am_job_get(db, "job_a", take_origin, text), 0);
+    assert_string_equal(text, "- -");
+    assert_int_equal(am_store_write(f->s, set_origin, NULL), 0);
+    assert_int_equal(am_job_get(db, "job_a", take_origin, text), 0);
+    assert_string_equal(text,
+                        "01a20616d80b7f0a9b1c2d3e4f506172 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
+    assert_int_equal(write_sql(f, "UPDATE job SET traceparent = 'none'"), -AM_E_CONFLICT);
+}
+
+static void last_task(void **state)
+{
+    struct fixture *f = *state;
+    struct am_db *db = am_store_read(f->s);
+    int64_t at = 1;
+    assert_int_equal(am_task_last(db, "backup", &at), 0);
+    assert_int_equal(at, 0);
+    assert_int_equal(
+        write_sql(f, "INSERT INTO job (uid, type, method, state, created_by, spec, spec_sha256, resolved, plan,"
+                     " created_at, finished_at) SELECT column1, column2, 'backup', column3, 'ci', '{}', zeroblob(32),"
+                     " '{}', '{}', 1, column4 FROM (VALUES ('a', 'task', 'succeeded', 50),"
+                     " ('b', 'task', 'succeeded', 70), ('c', 'task', 'failed', 90), ('d', 'merge', 'succeeded', 95))"),
+        0);
+    assert_int_equal(am_task_last(db, "backup", &at), 0);
+    assert_int_equal(at, 70);
+}
+
 int main(void)
 {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, fixture_open, fixture_close)
@@ -295,6 +378,9 @@ int main(void)
         T(lists_filter_and_page),
         T(events_replay),
         T(times_of_scheduled_tasks),
+        T(tally),
+        T(origin),
+        T(last_task),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

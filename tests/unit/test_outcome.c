@@ -187,7 +187,7 @@ static void attempts_end_with_the_last_cause(void **state)
     assert_int_equal(read_int(f, "SELECT instr(error ->> 'detail', 'failed 3 times') > 0 AND"
                                  " instr(error ->> 'detail', 'told (cannot-write)') > 0 FROM job"),
                      1);
-    assert_int_equal(read_int(f, "SELECT count(*) FROM job_event WHERE type = 'job.requeued' AND"
+    assert_int_equal(read_int(f, "SELECT count(*) FROM event WHERE type = 'job.requeued' AND"
                                  " data ->> 'code' = 'worker-crashed' AND data ->> 'detail' LIKE '%SIGSEGV%'"),
                      2);
 }

@@ -175,9 +175,46 @@ static void test_tree_of_two(void **state)
     assert_int_equal(am_sys_stat(dir, "both", &st), -AM_E_NOT_FOUND);
 }
 
+static int put(int dir, const char *name, const char *text)
+{
+    int fd = am_sys_open(dir, name, O_RDWR | O_CREAT | O_EXCL, 0600);
+    assert_true(fd >= 0);
+    assert_int_equal(am_sys_write(fd, text, strlen(text)), 0);
+    return fd;
+}
+
+static void test_names_and_copies(void **state)
+{
+    int dir = am_sys_open(AT_FDCWD, *state, O_RDONLY | O_DIRECTORY, 0);
+    int a = put(dir, "a", "0123456789"), b = put(dir, "b", "B");
+    char got[11] = "";
+    struct stat st;
+    assert_int_equal(am_sys_copy(a, 2, b, 1, 5), 0);
+    assert_int_equal(am_sys_pread(b, got, 6, 0), 0);
+    assert_string_equal(got, "B23456");
+    assert_int_equal(am_sys_copy(a, 8, b, 0, 3), -AM_E_STORE_DAMAGED); /* one byte more than there is */
+    assert_int_equal(am_sys_rename_new(dir, "a", dir, "b"), -AM_E_CONFLICT);
+    assert_int_equal(am_sys_rename_new(dir, "missing", dir, "c"), -AM_E_NOT_FOUND);
+    assert_int_equal(am_sys_rename_new(dir, "a", dir, "c"), 0);
+    assert_int_equal(am_sys_exchange(dir, "b", dir, "c"), 0);
+    assert_int_equal(am_sys_stat(dir, "b", &st), 0);
+    assert_int_equal(st.st_size, 10);
+    assert_int_equal(am_sys_link(a, dir, "d"), 0);
+    assert_int_equal(am_sys_stat(dir, "d", &st), 0);
+    assert_int_equal(st.st_nlink, 2);
+    assert_true(am_sys_link(a, dir, "d") < 0);
+    assert_int_equal(am_sys_mkdir(dir, "full", 0700), 0);
+    assert_int_equal(am_sys_rename_new(dir, "d", dir, "full/d"), 0);
+    assert_true(am_sys_rmdir(dir, "full") < 0);
+    am_sys_close(a);
+    am_sys_close(b);
+    am_sys_close(dir);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_files), cmocka_unit_test(test_tree),
-                                       cmocka_unit_test(test_tree_of_two), cmocka_unit_test(test_swapped)};
+                                       cmocka_unit_test(test_tree_of_two), cmocka_unit_test(test_swapped),
+                                       cmocka_unit_test(test_names_and_copies)};
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -1,0 +1,162 @@
+/*
+ * recipe.c - recipes as bodies (recipe.h).
+ */
+#include "core/table/recipe.h"
+
+#include "core/base/text.h"
+#include "core/table/json_util.h"
+#include "core/table/members.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+bool am_recipe_is(const json_t *body)
+{
+    return json_is_array(json_object_get(body, "inputs"));
+}
+
+/* null stands for "none was given", which a body says by leaving it out. */
+static json_t *without_nulls(json_t *params)
+{
+    json_t *o = json_object(), *v;
+    const char *key;
+    json_object_foreach(params, key, v) if (!json_is_null(v)) json_object_set(o, key, v);
+    return o;
+}
+
+/* "ns/name@commit" */
+static json_t *version_of(json_t *in, const char *at, struct am_faults *f)
+{
+    static const char *const known[] = {"role", "commit", "model", "rev", "manifest_sha256", "params", NULL};
+    char text[1024];
+    am_members_known(in, at, known, f);
+    const char *model = am_member_text(in, at, "model", true, NULL, f),
+               *commit = am_member_text(in, at, "commit", true, NULL, f);
+    if (!model || !commit)
+        return NULL;
+    int n = snprintf(text, sizeof text, "%s@%s", model, commit);
+    return n > 0 && (size_t)n < sizeof text ? json_string(text) : json_string("");
+}
+
+struct inputs {
+    json_t *out; /* the member `inputs` of the body */
+    bool merge;
+};
+
+static void put_model(struct inputs *i, json_t *in, json_t *version)
+{
+    json_t *models = json_object_get(i->out, "models"), *entry = json_object();
+    json_t *params = json_object_get(in, "params");
+    if (!models) {
+        models = json_array();
+        json_object_set_new(i->out, "models", models);
+    }
+    json_object_set(entry, "version", version);
+    if (json_is_object(params))
+        json_object_set_new(entry, "params", without_nulls(params));
+    json_array_append_new(models, entry);
+}
+
+/* Where an input of that role stands in a body; false: no such role here. */
+static bool put_input(struct inputs *i, json_t *in, const char *role, json_t *version)
+{
+    json_t *models = json_object_get(i->out, "models"), *task = json_object_get(i->out, "task");
+    json_t *last = json_array_get(models, json_array_size(models) - 1);
+    if (i->merge && am_streq(role, "model"))
+        put_model(i, in, version);
+    else if (i->merge && am_streq(role, "base"))
+        json_object_set(i->out, "base", version);
+    else if (i->merge && am_streq(role, "old_base") && last)
+        json_object_set(last, "base", version);
+    else if (!i->merge && am_streq(role, "input"))
+        json_object_set(i->out, "model", version);
+    else if (!i->merge && am_streq(role, "patch"))
+        json_object_set_new(i->out, "task", json_pack("{s:O}", "version", version));
+    else if (!i->merge && am_streq(role, "old_base") && task)
+        json_object_set(task, "base", version);
+    else
+        return false;
+    return true;
+}
+
+static void take_input(struct inputs *i, json_t *in, size_t index, struct am_faults *f)
+{
+    char at[AM_POINTER], role_at[AM_POINTER], shown[AM_SHOWN];
+    am_pointer_at(at, "#/inputs", index);
+    if (!json_is_object(in)) {
+        am_fault_add(f, AM_E_INVALID_REQUEST, (struct am_where){.pointer = at}, "expected an object, got %s",
+                     am_json_kind(in));
+        return;
+    }
+    const char *role = am_member_text(in, at, "role", true, NULL, f);
+    json_auto_t *version = version_of(in, at, f);
+    if (role && version && !put_input(i, in, role, version))
+        am_fault_add(f, AM_E_INVALID_PARAMS, (struct am_where){.pointer = am_pointer(role_at, at, "role")},
+                     "an input of role \"%s\" has no place here", am_shown(shown, role));
+}
+
+/* options.threads is the recipe's, when the options themselves do not say. */
+static json_t *options_of(json_t *recipe)
+{
+    json_t *options = json_object_get(recipe, "options"), *threads = json_object_get(recipe, "threads");
+    json_t *o = json_is_object(options) ? json_copy(options) : json_object();
+    if (threads && !json_object_get(o, "threads"))
+        json_object_set(o, "threads", threads);
+    return o;
+}
+
+json_t *am_recipe_body(json_t *recipe, struct am_faults *f)
+{
+    static const char *const known[] = {"type",    "method",   "inputs",   "donor",        "params",  "options",
+                                        "seed",    "program",  "kernels",  "blas",         "threads", "spec_sha256",
+                                        "publish", "metadata", "priority", "client_token", NULL};
+    static const char *const same[] = {"type", "method", "publish", "metadata", "priority", "client_token"};
+    struct inputs i = {.out = json_object(),
+                       .merge = am_streq(json_string_value(json_object_get(recipe, "type")), "merge")};
+    json_t *body = json_object(), *in, *params = json_object_get(recipe, "params");
+    size_t k;
+    am_members_known(recipe, "#", known, f);
+    json_array_foreach(json_object_get(recipe, "inputs"), k, in) take_input(&i, in, k, f);
+    for (k = 0; k < sizeof same / sizeof *same; k++)
+        if (json_object_get(recipe, same[k]))
+            json_object_set(body, same[k], json_object_get(recipe, same[k]));
+    if (params)
+        json_object_set_new(body, "params", json_is_object(params) ? without_nulls(params) : json_incref(params));
+    json_object_set_new(body, "options", options_of(recipe));
+    if (json_object_set_new(body, "inputs", i.out) == 0)
+        return body;
+    json_decref(body);
+    return NULL;
+}
+
+/* The input that `pointer` points into, and what follows it; -1: none. */
+static int input_of(const char *pointer, const struct am_body *b, const char **ret_rest)
+{
+    for (size_t i = 0; i < b->inputs; i++) {
+        const char *own = b->input[i].pointer ? b->input[i].pointer : "?";
+        size_t n = strlen(own);
+        if (am_streq(b->input[i].role, "model") && am_ends(own, "/version"))
+            n -= strlen("/version");
+        if (strncmp(pointer, own, n) != 0 || (pointer[n] && pointer[n] != '/'))
+            continue;
+        *ret_rest = am_starts(pointer + n, "/version") ? "/commit" : pointer + n;
+        if (am_streq(*ret_rest, "/base"))
+            continue; /* the next one, which is the old base itself */
+        return (int)i;
+    }
+    return -1;
+}
+
+void am_recipe_pointers(struct am_faults *f, const struct am_body *b)
+{
+    for (size_t i = 0; i < f->n; i++) {
+        const char *rest = "";
+        char *pointer = NULL;
+        int at = input_of(f->v[i].pointer, b, &rest);
+        if (at < 0 || asprintf(&pointer, "#/inputs/%d%s", at, rest) < 0)
+            continue;
+        free(f->v[i].pointer);
+        f->v[i].pointer = pointer;
+    }
+}

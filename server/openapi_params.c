@@ -1,0 +1,172 @@
+/*
+ * openapi_params.c - the parameters of a route: names come from server/routes.c, what they may be stands here, once for
+ * each name. A name that means something else on one route has a row with that route before its general one.
+ */
+#include "core/base/text.h"
+#include "server/openapi_parts.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const struct {
+    const char *name, *where; /* where: end of a pattern, or NULL for any */
+    const char *schema;       /* JSON */
+    const char *example;      /* or NULL */
+    const char *doc;
+} known[] = {
+    {"ns", NULL, "{\"type\":\"string\"}", "demo", "namespace of the model"},
+    {"name", NULL, "{\"type\":\"string\"}", "base", "name of the model in its namespace"},
+    {"rev", "/lineage", "{\"type\":\"string\",\"default\":\"main\"}", "main", "the version to begin with"},
+    {"rev", NULL, "{\"type\":\"string\"}", "v1", "commit, branch, tag, alias or v<N>; one percent-encoded segment"},
+    {"path", "/{path+}", "{\"type\":\"string\"}", "model.safetensors", "path of a file, with its slashes"},
+    {"path", NULL, "{\"type\":\"string\"}", "model.safetensors",
+     "path of a file as one percent-encoded segment: sub%2Fa.txt"},
+    {"id", NULL, "{\"type\":\"string\"}", "job_01a20616d80b7f0a9b1c2d3e4f506172",
+     "a prefix such as job_ and 32 hex digits"},
+    {"slug", NULL, "{\"type\":\"string\"}", "not-found", "an error code"},
+    {"schema", NULL, "{\"type\":\"string\"}", "Job.json", "name of a schema of this document, followed by .json"},
+    {"type", "/v1/methods", "{\"type\":\"string\"}", "merge", "only methods of this job type"},
+    {"type", NULL, "{\"type\":\"string\"}", "merge", "job type: merge, unlearn, edit; in lists of jobs also task"},
+    {"method", NULL, "{\"type\":\"string\"}", "ties", "name of a method"},
+    {"kind", "/refs", "{\"type\":\"string\"}", "tag", "only refs of this kind: branch, tag or alias"},
+    {"search", NULL, "{\"type\":\"string\"}", "base", "a part of the name"},
+    {"after", "/versions", "{\"type\":\"integer\",\"minimum\":1,\"maximum\":9223372036854775806}", NULL,
+     "`next` of the page before"},
+    {"after", NULL, "{\"type\":\"string\"}", NULL, "`next` of the page before"},
+    {"limit", "/tensors", "{\"type\":\"integer\",\"minimum\":1,\"maximum\":10000,\"default\":1000}", "1000",
+     "entries of a page"},
+    {"limit", NULL, "{\"type\":\"integer\",\"minimum\":1,\"maximum\":100,\"default\":20}", "20", "entries of a page"},
+    {"layout", NULL, "{\"enum\":[\"true\",\"false\"],\"default\":\"false\"}", "true",
+     "with the spans of stored blobs that a file is read from"},
+    {"prefix", NULL, "{\"type\":\"string\"}", "model.layers.0.", "only tensors whose name begins so"},
+    {"depth", NULL,
+     "{\"anyOf\":[{\"type\":\"integer\",\"minimum\":1,\"maximum\":100},{\"const\":\"all\"}],\"default\":8}", "8",
+     "steps from the version"},
+    {"direction", NULL, "{\"enum\":[\"up\",\"down\",\"both\"],\"default\":\"up\"}", "both",
+     "up: what it came from; down: what came from it"},
+    {"format", NULL, "{\"enum\":[\"json\",\"mermaid\",\"dot\"],\"default\":\"json\"}", "json", "of the answer"},
+    {"download", NULL, "{\"type\":\"string\"}", "true", "taken and ignored: clients of the Hub send it"},
+    {"dry_run", NULL, "{\"enum\":[\"true\",\"false\"],\"default\":\"false\"}", "true",
+     "true: answer with the plan, store nothing"},
+    {"status", NULL, "{\"enum\":[\"queued\",\"running\",\"cancelling\",\"succeeded\",\"failed\",\"cancelled\"]}",
+     "running", "only jobs in this state"},
+    {"model", NULL, "{\"type\":\"string\"}", "demo/base", "only jobs that publish to this model"},
+    {"attempt", NULL, "{\"type\":\"integer\",\"minimum\":1,\"maximum\":1000}", "1",
+     "which attempt's log; the last one without it"},
+    {"namespace", NULL, "{\"type\":\"string\"}", "demo", "only models of this namespace"},
+    {"label.*", NULL, "{\"type\":\"string\"}", "vision",
+     "`label.NAME=VALUE`: only models with that label; the same label twice is any of both"},
+    {"purge", NULL, "{\"enum\":[\"true\",\"false\"],\"default\":\"false\"}", "true",
+     "true: a task removes the bytes now"},
+    {"reason", NULL, "{\"type\":\"string\"}", "ticket 512", "why; kept with the change"},
+    {"ref", "/versions", "{\"type\":\"string\"}", "main", "only versions on the line of this revision"},
+    {"ref", NULL, "{\"type\":\"string\"}", "prod", "name of a branch, tag or alias; one percent-encoded segment"},
+    {"state", NULL, "{\"enum\":[\"complete\",\"incomplete\"]}", "complete", "only versions in this state"},
+    {"from", NULL, "{\"type\":\"string\"}", "v1",
+     "the older version: a revision, or namespace/name@rev; without it the parent of `to`"},
+    {"to", NULL, "{\"type\":\"string\"}", "main", "the newer version"},
+    {"class", NULL, "{\"enum\":[\"added\",\"removed\",\"reshaped\",\"changed\",\"identical\"]}", "changed",
+     "only tensors of this class"},
+    {"force", NULL, "{\"enum\":[\"true\",\"false\"],\"default\":\"false\"}", "true",
+     "true: also a protected ref; takes a reason"},
+    {"at", NULL, "{\"type\":\"string\",\"format\":\"date-time\"}", "2026-11-23T02:00:00Z",
+     "only the move that was in force then"},
+    {"created_by", NULL, "{\"type\":\"string\"}", "local", "only jobs of this principal"},
+    {"metadata.*", NULL, "{\"type\":\"string\"}", "nightly", "`metadata.KEY=VALUE`: only jobs with that pair"},
+    {"since", NULL, "{\"type\":\"string\",\"format\":\"date-time\"}", "2026-11-23T01:48:10Z",
+     "only jobs submitted then or later"},
+    {"archived", NULL, "{\"enum\":[\"true\",\"false\"],\"default\":\"false\"}", "true",
+     "true: those that were put away"},
+    {"offset", NULL, "{\"type\":\"integer\",\"minimum\":0}", "0", "leave out so many bytes"},
+    {"follow", NULL, "{\"enum\":[\"true\",\"false\"],\"default\":\"false\"}", "true",
+     "true: go on as the worker writes, until the job ends"},
+    {"last_event_id", NULL, "{\"type\":\"integer\",\"minimum\":0}", NULL,
+     "like the header Last-Event-ID: begin after this event"},
+    {"topic", NULL, "{\"type\":\"string\"}", "jobs", "only events of this topic"},
+    {"topics", NULL, "{\"type\":\"string\"}", "jobs,models", "only these topics, comma-separated"},
+    {"author", NULL, "{\"type\":\"string\"}", "demo", "only models of this namespace"},
+    {"filter", NULL, "{\"type\":\"string\"}", NULL, "only models with this tag"},
+    {"pipeline_tag", NULL, "{\"type\":\"string\"}", NULL, "only models with this tag"},
+    {"sort", NULL, "{\"type\":\"string\"}", NULL, "order of the list; see the Hub section"},
+    {"full", NULL, "{\"type\":\"string\"}", NULL, "with all members"},
+    {"config", NULL, "{\"type\":\"string\"}", NULL, "with the configuration"},
+    {"cardData", NULL, "{\"type\":\"string\"}", NULL, "with the data of the card"},
+    {"expand", NULL, "{\"type\":\"string\"}", NULL, "only or also these members"},
+    {"cursor", NULL, "{\"type\":\"string\"}", NULL, "from the Link header of the page before"},
+    {"blobs", NULL, "{\"type\":\"string\"}", NULL, "with sizes and hashes of the files"},
+    {"recursive", NULL, "{\"type\":\"string\"}", NULL, "with what lies in folders"},
+    {"include_prs", NULL, "{\"type\":\"string\"}", NULL, "taken and ignored: there are none"},
+    {"Idempotency-Key", NULL, "{\"type\":\"string\",\"pattern\":\"^[!-~]{1,255}$\"}", "nightly-2026-11-23",
+     "the same key with the same request gives the same answer and does nothing twice"},
+    {"If-Match", NULL, "{\"type\":\"string\"}", "\"12\"", "the ETag of the state that the change is meant for"},
+    {"If-None-Match", NULL, "{\"type\":\"string\"}", "\"12\"", "an ETag that the caller has; 304 while it is true"},
+    {"Range", NULL, "{\"type\":\"string\"}", "bytes=0-1023", "one range of bytes; 206"},
+    {"If-Range", NULL, "{\"type\":\"string\"}", NULL, "the ETag under which the range is wanted; else all of it"},
+    {"Prefer", NULL, "{\"type\":\"string\"}", "wait=10", "wait=N: seconds to wait for an end before the answer"},
+    {"traceparent", NULL, "{\"type\":\"string\"}", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+     "W3C trace context; kept with a job and handed to its worker"},
+};
+
+/* Request headers that a route honours, beside those that follow from its row. */
+static const struct {
+    const char *method, *where; /* where: end of the pattern */
+    const char *name;
+} headers[] = {
+    {"GET", "/content", "Range"},
+    {"GET", "/content", "If-Range"},
+    {"GET", "/{path+}", "Range"},
+    {"GET", "/{path+}", "If-Range"},
+};
+
+static json_t *parameter(const char *name, const char *in, bool required, const struct am_route *row)
+{
+    json_t *p = json_pack("{s:s, s:s, s:b}", "name", name, "in", in, "required", required);
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+        if (strcmp(known[i].name, name) != 0 || (known[i].where && !am_ends(row->pattern, known[i].where)))
+            continue;
+        json_object_set_new(p, "schema", json_loads(known[i].schema, 0, NULL));
+        json_object_set_new(p, "description", json_string(known[i].doc));
+        if (known[i].example) {
+            json_t *number = json_loads(known[i].example, JSON_DECODE_ANY, NULL);
+            bool integer = json_is_integer(number) && !strstr(known[i].schema, "\"string\"");
+            json_object_set_new(p, "example", integer ? json_incref(number) : json_string(known[i].example));
+            json_decref(number);
+        }
+        return p;
+    }
+    json_object_set_new(p, "schema", json_pack("{s:s}", "type", "string"));
+    return p;
+}
+
+static void header(json_t *list, const struct am_route *row, const char *name, bool required)
+{
+    json_array_append_new(list, parameter(name, "header", required, row));
+}
+
+json_t *am_openapi_parameters(const struct am_route *row)
+{
+    json_t *list = json_array();
+    char pattern[200], name[64];
+    am_openapi_pattern(row->pattern, pattern);
+    for (const char *p = pattern; (p = strchr(p, '{')); p++) {
+        snprintf(name, sizeof name, "%.*s", (int)strcspn(p + 1, "}"), p + 1);
+        json_array_append_new(list, parameter(name, "path", true, row));
+    }
+    for (const char *p = row->query; *p; p += strspn(p, " ")) {
+        size_t n = strcspn(p, " ");
+        snprintf(name, sizeof name, "%.*s", (int)n, p);
+        json_array_append_new(list, parameter(name, "query", false, row));
+        p += n;
+    }
+    if (row->body & AM_IDEM)
+        header(list, row, "Idempotency-Key", false);
+    if (row->body & AM_IF_MATCH)
+        header(list, row, "If-Match", true);
+    if (am_openapi_has_etag(row))
+        header(list, row, "If-None-Match", false);
+    for (size_t i = 0; i < sizeof headers / sizeof *headers; i++)
+        if (strcmp(headers[i].method, row->method) == 0 && am_ends(row->pattern, headers[i].where))
+            header(list, row, headers[i].name, false);
+    header(list, row, "traceparent", false);
+    return list;
+}

@@ -1,0 +1,16 @@
+/*
+ * events_priv.h - the events that the moves of jobs and refs write. Nobody outside storage/ includes it.
+ */
+#ifndef AM_STORAGE_EVENTS_PRIV_H
+#define AM_STORAGE_EVENTS_PRIV_H
+
+#include "storage/db.h"
+#include "storage/events.h"
+
+/* A job's row as it is after a move. type: "job.running"; of a task's row it becomes "task.started". by, reason (a JSON
+   object) may be NULL. */
+/* The first of a new job: job.queued. */
+int am_event_first(struct am_db *db, int64_t job, int64_t at);
+int am_event_move(struct am_db *db, int64_t job, int64_t at, const char *type, const char *by, const char *reason);
+
+#endif
