@@ -87,6 +87,12 @@ class Scene:
         self.line.send("POST", f"/v1/jobs/{uid}/cancel")
         self.wait(uid, lambda j: j["status"] == "cancelled")
 
+    def merge_read(self):
+        """Bytes that the worker has read so far: its progress is told too seldom for a few seconds."""
+        (worker,) = self.daemon.workers()
+        io = dict(line.split(": ") for line in Path(f"/proc/{worker}/io").read_text().splitlines())
+        return int(io["rchar"])
+
     def processor(self):
         """Seconds of the daemon so far: user, system."""
         fields = Path(f"/proc/{self.daemon.pid}/stat").read_text().rpartition(")")[2].split()
@@ -140,18 +146,17 @@ def row(scene, name, ended):
     if not merging:
         return measure(scene, ended, conditional, writes, rate)
     with scene.merge_runs() as uid:
-        before, began = scene.job(uid)["progress"]["bytes_done"], time.monotonic()
+        before, began = scene.merge_read(), time.monotonic()
         found = measure(scene, uid, conditional, writes, rate)
-        done = scene.job(uid)["progress"]["bytes_done"] - before
-        return found | {"merge_bytes_per_second": done / (time.monotonic() - began)}
+        return found | {"merge_bytes_per_second": (scene.merge_read() - before) / (time.monotonic() - began)}
 
 
 def merge_alone(scene):
     """Bytes a second of the merge while nobody asks: what the others take from it."""
-    with scene.merge_runs() as uid:
-        before, began = scene.job(uid)["progress"]["bytes_done"], time.monotonic()
+    with scene.merge_runs():
+        before, began = scene.merge_read(), time.monotonic()
         time.sleep(scene.options.seconds)
-        return (scene.job(uid)["progress"]["bytes_done"] - before) / (time.monotonic() - began)
+        return (scene.merge_read() - before) / (time.monotonic() - began)
 
 
 def judge(rows):
