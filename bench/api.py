@@ -78,6 +78,7 @@ class Scene:
     @contextlib.contextmanager
     def merge_runs(self):
         """The id of a merge that is at work, and still is when the block ends; then it is cancelled."""
+        self.line.http.close()  # the daemon closes it after 30 s without a request; it is opened anew by itself
         uid = self.submit(self.options.inputs)
         self.wait(uid, lambda j: j["progress"] and j["progress"]["bytes_done"] > 0)
         yield uid
