@@ -16,7 +16,7 @@
 #define PLAN                                                                                                           \
     "not-found revision-not-found conflict precondition-failed invalid-params unknown-method shape-mismatch "          \
     "dtype-unsupported architecture-mismatch missing-input insufficient-memory unsupported-format "                    \
-    "malformed-safetensors store-damaged insufficient-disk dependency-failed version-gone"
+    "malformed-safetensors store-damaged insufficient-disk dependency-failed version-gone ref-shadows-version"
 static const struct {
     const char *method, *pattern; /* its end */
     const char *codes;
@@ -25,7 +25,8 @@ static const struct {
     {"POST", "/v1/models", "conflict name-taken queue-full"},
     {"POST", "/versions",
      "not-found conflict name-taken precondition-failed invalid-params path-not-allowed unsupported-format "
-     "malformed-safetensors missing-input payload-too-large queue-full insufficient-disk job-errors"},
+     "malformed-safetensors missing-input payload-too-large queue-full insufficient-disk ref-shadows-version "
+     "job-errors"},
     {"POST", "/verify", "not-found revision-not-found queue-full"},
     {"POST", "/v1/jobs", PLAN " queue-full"},
     {"POST", "/v1/plans", "queue-full"},
