@@ -5,6 +5,8 @@ Expected events are what the test itself did, in its order; times are measured o
 """
 
 import datetime
+import signal
+import subprocess
 import threading
 import time
 
@@ -12,7 +14,7 @@ import numpy as np
 import pytest
 
 import reference as ref
-from harness import merge, problem, seg, sparsify
+from harness import BUILD, amend, merge, problem, sparsify
 
 FAR = "2099-01-01T00:00:00Z"
 
@@ -259,3 +261,46 @@ def test_retry_and_rerun_wait(client, roots):
         assert answer.headers["Preference-Applied"] == "wait=20"
         ended = datetime.datetime.fromisoformat(doc["finished_at"].replace("Z", "+00:00")).timestamp()
         assert time.time() - ended < 2, "answered at the end, not at the limit"
+
+
+# ---- the client -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_a_watched_list_outlasts_a_restart(launch, roots):
+    d = launch()
+    put(d.client, roots, "cw/m", 1)
+    port = d.url.rsplit(":", 1)[1]
+    env = {"AMEND_ENDPOINT": d.url, "XDG_CONFIG_HOME": "/nonexistent", "PATH": "/usr/bin:/bin"}
+    command = [str(BUILD / "amend"), "job", "list", "-w", "--model", "cw/out"]
+    watch = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env)
+    try:
+        first = d.client.submit(merge("linear", [("cw/m", {"weight": 1.0})], "cw/out", not_before=FAR))
+        assert watch.stdout.readline().startswith(first)
+        d.stop()
+        time.sleep(2.5)  # longer than a request that does not wait is tried again
+        d.args.append(f"--listen=127.0.0.1:{port}")
+        d.start()
+        second = d.client.submit(merge("linear", [("cw/m", {"weight": 1.0})], "cw/out", not_before=FAR))
+        assert watch.stdout.readline().startswith(second)
+    finally:
+        watch.send_signal(signal.SIGINT)
+        rest, said = watch.communicate(timeout=10)
+    assert watch.returncode == 130 and rest == "", said
+
+
+def test_policies_and_other_names_of_commands(client, roots):
+    put(client, roots, "al/m", 1)
+    put(client, roots, "al/m", 2)
+    assert "prod\talias\tv1" in amend(client, "model", "promote", "al/m", "prod", "v1")
+    row = amend(client, "ref", "policy", "al/m", "prod", "--protected").split("\t")
+    assert row[0] == "prod" and row[4] == "yes" and client.ok("/v1/models/al/m/refs/prod")["policy"]["protected"]
+    assert amend(client, "model", "alias", "set", "al/m", "prod", "v2", expect=None).returncode == 7
+    amend(client, "model", "alias", "set", "al/m", "prod", "v2", "--force", "--reason", "r")
+    assert "prod\talias\tv1" in amend(client, "model", "rollback", "al/m", "prod", "--reason", "r")
+    moves = amend(client, "model", "alias", "history", "al/m", "prod")
+    assert moves == amend(client, "ref", "history", "al/m", "prod") and moves.count("\n") == 3
+    assert "\tno\t" in amend(client, "ref", "policy", "al/m", "prod", "--unprotected")
+    for words in (("ref", "policy", "al/m", "prod"), ("model", "alias", "drop", "al/m"), ("model", "alias"),
+                  ("ref", "policy", "al/m", "prod", "--protected", "--unprotected")):  # fmt: skip
+        assert amend(client, *words, expect=None).returncode == 2
