@@ -102,6 +102,8 @@ static const struct {
     {"Location", "{\"type\":\"string\"}", "path of the resource"},
     {"Retry-After", "{\"type\":\"string\",\"pattern\":\"^[0-9]+$\"}", "seconds to wait before asking again"},
     {"Idempotency-Replayed", "{\"const\":\"true\"}", "the answer is that of an earlier request with the same key"},
+    {"Preference-Applied", "{\"type\":\"string\",\"pattern\":\"^wait=[0-9]+$\"}",
+     "how long the request was ready to wait"},
     {"X-Error-Message", "{\"type\":\"string\"}", "`detail` as one line, for clients of the Hugging Face Hub"},
     {"Content-Range", "{\"type\":\"string\"}", "which bytes these are"},
     {"Accept-Ranges", "{\"const\":\"bytes\"}", "ranges are served"},
@@ -280,6 +282,8 @@ void am_openapi_describe(const struct am_route *row, int status, json_t *answer)
         add_headers(answer, "Content-Range Accept-Ranges");
     if (row->body & AM_IDEM)
         add_headers(answer, "Idempotency-Replayed");
+    if (am_openapi_waits(row))
+        add_headers(answer, "Preference-Applied");
 }
 
 json_t *am_openapi_good(const struct am_route *row)

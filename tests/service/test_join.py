@@ -5,6 +5,7 @@ Expected events are what the test itself did, in its order; times are measured o
 """
 
 import datetime
+import json
 import signal
 import subprocess
 import threading
@@ -304,3 +305,59 @@ def test_policies_and_other_names_of_commands(client, roots):
     for words in (("ref", "policy", "al/m", "prod"), ("model", "alias", "drop", "al/m"), ("model", "alias"),
                   ("ref", "policy", "al/m", "prod", "--protected", "--unprotected")):  # fmt: skip
         assert amend(client, *words, expect=None).returncode == 2
+
+
+# ---- what the description says, and OpenLineage ------------------------------------------------------------------------
+
+
+def test_the_description_names_the_headers_that_count(client):
+    paths = client.ok("/v1/openapi.json")["paths"]
+
+    def headers(verb, path):
+        return {p["name"] for p in paths[path][verb]["parameters"] if p["in"] == "header"} - {"traceparent"}
+
+    ref_path = "/v1/models/{ns}/{name}/refs/{ref}"
+    assert headers("get", ref_path) == {"Prefer", "If-None-Match"}
+    assert headers("put", ref_path) == {"If-Match", "If-None-Match"}
+    assert headers("delete", ref_path) == {"If-Match"}
+    assert headers("post", ref_path + "/rollback") == {"If-Match", "Idempotency-Key"}
+    assert headers("get", "/v1/events/stream") == {"Last-Event-ID"}
+    assert headers("get", "/v1/jobs/{id}") == {"Prefer", "If-None-Match"}
+    waits = {f"{v} {p}" for p, of in paths.items() for v in of if v in ("post", "delete") and "Prefer" in headers(v, p)}
+    accepts = {f"{v} {p}" for p, of in paths.items() for v in of if v in ("post", "delete") and "202" in of[v]["responses"]}
+    assert waits == accepts and "post /v1/jobs/{id}/rerun" in waits, "whoever answers with a job can be waited for"
+
+
+def test_openlineage(client, roots):
+    c = client
+    commits = {m: put(c, roots, f"ol/{m}", i) for i, m in enumerate(("base", "a", "b"))}
+    body = merge("task_arithmetic", [("ol/a", {"weight": 1.0}), ("ol/b", {"weight": 1.0})], "ol/out", base="ol/base")
+    first = c.wait(c.submit(body))
+    second = c.wait(good(c.post(f"/v1/jobs/{first['id']}/retry"), 202)["id"])
+    answer = c.get("/v1/models/ol/out/lineage?format=openlineage")
+    assert answer.headers["Content-Type"] == "application/x-ndjson"
+    events = {e["run"]["runId"]: e for e in map(json.loads, answer.text.splitlines())}
+    space = "amend://127.0.0.1:0"  # as it was told to listen
+    for job in (first, second):
+        uid, made = job["id"][4:], job["result"]["version"]
+        e = events[f"{uid[:8]}-{uid[8:12]}-{uid[12:16]}-{uid[16:20]}-{uid[20:]}"]
+        version = c.version(f"ol/out@{made['commit']}")
+        assert (e["eventType"], e["eventTime"]) == ("COMPLETE", version["created_at"])
+        assert e["schemaURL"] == "https://openlineage.io/spec/2-0-2/OpenLineage.json#/$defs/RunEvent"
+        assert (e["job"]["namespace"], e["job"]["name"]) == (space, "merge.ol/out")
+        kind = e["job"]["facets"]["jobType"]
+        assert (kind["processingType"], kind["integration"], kind["jobType"]) == ("BATCH", "AMEND", "MERGE")
+        read = {(i["namespace"], i["name"], i["facets"]["version"]["datasetVersion"]) for i in e["inputs"]}
+        assert read == {(space, f"ol/{m}", commit) for m, commit in commits.items()}, "not the head before"
+        (out,) = e["outputs"]
+        assert out["name"] == "ol/out" and out["facets"]["version"]["datasetVersion"] == made["commit"]
+        size = out["outputFacets"]["outputStatistics"]
+        assert (size["size"], size["fileCount"]) == (version["bytes"], version["files"])
+        spec = e["run"]["facets"]["amend_spec"]
+        assert (spec["spec_sha256"], spec["method"]) == (job["resolved"]["spec_sha256"], "task_arithmetic")
+        groups = (e["run"]["facets"], e["job"]["facets"], out["facets"], out["outputFacets"], e["inputs"][0]["facets"])
+        assert all(f["_producer"] == e["producer"] and "://" in f["_schemaURL"] for g in groups for f in g.values())
+    parent = events[max(events)]["run"]["facets"]["parent"]
+    assert parent["run"]["runId"].replace("-", "") == first["id"][4:] and parent["job"]["name"] == "merge.ol/out"
+    assert len(events) == 5, "two merges and three imports"
+    assert c.get("/v1/schemas/SpecRunFacet.json").status_code == 200, "the facet's schema is where it says"
