@@ -172,7 +172,7 @@ static void name_host(const struct am_req *r, struct story *s)
     host = host ? host + 3 : url;
     int n = (int)strcspn(host, "/");
     if (!n) {
-        host = r->srv->cfg->listen;
+        host = r->srv->url + strlen("http://");
         n = (int)strlen(host);
     }
     snprintf(s->space, sizeof s->space, "amend://%.*s", n, host);

@@ -7,6 +7,7 @@ Expected events are what the test itself did, in its order; times are measured o
 import datetime
 import json
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -132,8 +133,9 @@ def test_a_deployer_waits_for_a_move(client, prod):
     tag = client.get(prod).headers["ETag"]
     waits = [Waiting(client, prod, 20), Waiting(client, prod, 20, **{"If-None-Match": tag})]
     time.sleep(0.3)
+    moved = client.request("PUT", prod, json={"to": "v2", "from": "v1"})
     began = time.monotonic()
-    good(client.request("PUT", prod, json={"to": "v2", "from": "v1"}))
+    good(moved)
     for w in waits:
         doc = good(w.end())
         assert doc["number"] == 2 and w.answer.headers["Preference-Applied"] == "wait=20"
@@ -337,7 +339,7 @@ def test_openlineage(client, roots):
     answer = c.get("/v1/models/ol/out/lineage?format=openlineage")
     assert answer.headers["Content-Type"] == "application/x-ndjson"
     events = {e["run"]["runId"]: e for e in map(json.loads, answer.text.splitlines())}
-    space = "amend://127.0.0.1:0"  # as it was told to listen
+    space = c.url.replace("http://", "amend://")
     for job in (first, second):
         uid, made = job["id"][4:], job["result"]["version"]
         e = events[f"{uid[:8]}-{uid[8:12]}-{uid[12:16]}-{uid[16:20]}-{uid[20:]}"]
@@ -361,3 +363,23 @@ def test_openlineage(client, roots):
     assert parent["run"]["runId"].replace("-", "") == first["id"][4:] and parent["job"]["name"] == "merge.ol/out"
     assert len(events) == 5, "two merges and three imports"
     assert c.get("/v1/schemas/SpecRunFacet.json").status_code == 200, "the facet's schema is where it says"
+
+
+def test_health_without_curl(daemon, launch, tmp_path):
+    def ask(data, which=""):
+        done = subprocess.run([BUILD / "amendd", "--healthcheck" + which, f"--data_dir={data}"], capture_output=True, text=True)
+        return done.returncode, (done.stdout + done.stderr).strip()
+
+    d = launch("--store.min_free=900000GiB")
+    assert ask(d.data, "=live") == (0, "live")
+    code, said = ask(d.data)
+    assert code == 1 and said.startswith("amendd: not ready; ") and "min_free" in said, "the disk is full by that setting"
+    assert ask(d.data, "=soon")[0] == 1
+    assert ask(daemon.data) == (0, "ready") and ask(daemon.data, "=ready") == (0, "ready")
+    free = socket.create_server(("127.0.0.1", 0))
+    address = "127.0.0.1:%d" % free.getsockname()[1]
+    free.close()
+    done = subprocess.run(
+        [BUILD / "amendd", "--healthcheck", f"--data_dir={tmp_path / 'none'}", f"--listen={address}"], capture_output=True
+    )
+    assert done.returncode == 1 and address.encode() in done.stderr
