@@ -183,6 +183,35 @@ int am_cmd_ref_set(struct am_cli *c, int argc, char **argv)
     return change(c, "PUT", path, &seen, body);
 }
 
+int am_cmd_ref_policy(struct am_cli *c, int argc, char **argv)
+{
+    const char *words[2];
+    bool on = false, off = false;
+    const struct am_opt opts[] = {{"protected", 0, NULL, &on}, {"unprotected", 0, NULL, &off}, {0}};
+    struct am_ref m;
+    int rc = am_opt_parse(c, opts, argc, argv, 2, 2, words);
+    if (rc || (rc = am_model_parse(c, words[0], &m)))
+        return rc;
+    if (on == off)
+        return am_say_usage(c, "give one of --protected and --unprotected");
+    AM_CLEANUP(am_jsonp) json_t *body = json_pack("{s:{s:b}}", "policy", "protected", on);
+    AM_CLEANUP(am_xfreep) char *path = am_url_model(m.model, "refs", words[1], NULL);
+    AM_CLEANUP(seen_done) struct seen seen = {0};
+    if ((rc = look(c, path, false, &seen)))
+        return rc;
+    return change(c, "PATCH", path, &seen, body);
+}
+
+/* amend model alias set|history: the words after it are those of amend ref. */
+int am_cmd_model_alias(struct am_cli *c, int argc, char **argv)
+{
+    if (argc > 0 && am_streq(argv[0], "set"))
+        return am_cmd_ref_set(c, argc - 1, argv + 1);
+    if (argc > 0 && am_streq(argv[0], "history"))
+        return am_cmd_ref_history(c, argc - 1, argv + 1);
+    return am_say_usage(c, "model alias is followed by set or history; they are ref set and ref history");
+}
+
 int am_cmd_ref_rm(struct am_cli *c, int argc, char **argv)
 {
     const char *words[2], *reason = NULL;

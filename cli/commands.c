@@ -5,6 +5,19 @@
 
 #include "core/base/text.h"
 
+#define REF_SET "MODEL REF REV [--kind K] [--from REV] [--reason T] [--force]"
+#define REF_SET_MORE                                                                                                   \
+    "  --kind K    of a new one: alias (the default), branch or tag\n"                                                 \
+    "  --from REV  only if it points there; else the client looks first and sends what it saw\n"                       \
+    "  --reason T  why; the history keeps it\n"                                                                        \
+    "  --force     move a tag, or a protected ref; takes a reason\n"                                                   \
+    "Exits 7 when somebody moved it meanwhile.\n"
+#define ROLLBACK "MODEL REF [--steps N | --to REV] --reason T"
+#define ROLLBACK_MORE                                                                                                  \
+    "  --steps N   so many targets back (1); two calls go two back and never to and fro\n"                             \
+    "  --to REV    back to the last time it was there\n"                                                               \
+    "  --reason T  why; the history keeps it\n"                                                                        \
+    "  --force     a tag\n"
 #define METHOD_MORE                                                                                                    \
     "  --PARAM VALUE       a parameter of the method; --PARAM / --no-PARAM for yes and no; repeat it for lists\n"      \
     "  --param NAME=VALUE  the same, when an option below has the parameter's name\n"                                  \
@@ -74,14 +87,10 @@ const struct am_command am_commands[] = {
      "  --kind K    branch, tag or alias\n"
      "  --limit N   at most N rows (100)\n",
      am_cmd_ref_list, false},
-    {"ref", "set", "MODEL REF REV [--kind K] [--from REV] [--reason T] [--force]", "make a ref, or move it",
-     "  --kind K    of a new one: alias (the default), branch or tag\n"
-     "  --from REV  only if it points there; else the client looks first and sends what it saw\n"
-     "  --reason T  why; the history keeps it\n"
-     "  --force     move a tag, or a protected ref; takes a reason\n"
-     "Exits 7 when somebody moved it meanwhile.\n"
-     "example: amend ref set demo/base prod v3 --reason 'ticket 512'\n",
-     am_cmd_ref_set, false},
+    {"ref", "set", REF_SET, "make a ref, or move it",
+     REF_SET_MORE "example: amend ref set demo/base prod v3 --reason 'ticket 512'\n", am_cmd_ref_set, false},
+    {"ref", "policy", "MODEL REF --protected|--unprotected", "protect a ref: then --force moves and deletes it", NULL,
+     am_cmd_ref_policy, false},
     {"ref", "rm", "MODEL REF [--reason T] [--force]", "delete a ref; its history stays",
      "  --reason T  why; the history keeps it\n"
      "  --force     a protected ref; takes a reason\n",
@@ -90,13 +99,12 @@ const struct am_command am_commands[] = {
      "  --at TIME   only the move that was in force then: 2026-11-23T02:00:00Z\n"
      "  --limit N   at most N rows (100)\n",
      am_cmd_ref_history, false},
-    {"rollback", NULL, "MODEL REF [--steps N | --to REV] --reason T", "move a ref back to where it was before",
-     "  --steps N   so many targets back (1); two calls go two back and never to and fro\n"
-     "  --to REV    back to the last time it was there\n"
-     "  --reason T  why; the history keeps it\n"
-     "  --force     a tag\n"
-     "example: amend rollback demo/base prod --reason 'error rate'\n",
-     am_cmd_rollback, false},
+    {"rollback", NULL, ROLLBACK, "move a ref back to where it was before",
+     ROLLBACK_MORE "example: amend rollback demo/base prod --reason 'error rate'\n", am_cmd_rollback, false},
+    {"model", "promote", REF_SET, "the same as ref set", REF_SET_MORE, am_cmd_ref_set, false},
+    {"model", "rollback", ROLLBACK, "the same as rollback", ROLLBACK_MORE, am_cmd_rollback, false},
+    {"model", "alias", "set|history MODEL REF ...", "the same as ref set and ref history", NULL, am_cmd_model_alias,
+     false},
     {"model", "rm", "MODEL[@REV] [--purge] [--yes] [--reason T]", "delete a model, or one of its versions",
      "  --purge     remove its bytes from the store now; without it they stay for a while and restore brings it back\n"
      "  --yes       do not ask\n"

@@ -55,6 +55,8 @@ int am_cmd_model_pull(struct am_cli *c, int argc, char **argv);
 int am_cmd_model_lineage(struct am_cli *c, int argc, char **argv);
 int am_cmd_ref_list(struct am_cli *c, int argc, char **argv);
 int am_cmd_ref_set(struct am_cli *c, int argc, char **argv);
+int am_cmd_ref_policy(struct am_cli *c, int argc, char **argv);
+int am_cmd_model_alias(struct am_cli *c, int argc, char **argv);
 int am_cmd_ref_rm(struct am_cli *c, int argc, char **argv);
 int am_cmd_ref_history(struct am_cli *c, int argc, char **argv);
 int am_cmd_rollback(struct am_cli *c, int argc, char **argv);

@@ -53,6 +53,8 @@ int am_http_post(struct am_cli *c, const char *path, const json_t *body, const c
 int am_http_poll(struct am_cli *c, const char *path, struct am_reply *ret);
 /* All pages of a list as one list object in *ret, at most `want` entries. `paged`: the route takes `limit`. */
 int am_http_list(struct am_cli *c, const char *path, size_t want, bool paged, json_t **ret);
+/* The same for waiting, as am_http_poll(). */
+int am_http_list_poll(struct am_cli *c, const char *path, size_t want, bool paged, json_t **ret);
 void am_reply_done(struct am_reply *r);
 
 /* problem.c: says what an answer of 400 or more means and returns its exit code. */

@@ -121,7 +121,7 @@ static char *page_path(const char *path, size_t limit, const char *after)
     return cursor ? am_xprintf("%s%cafter=%s", path, sep, cursor) : am_xdup(path);
 }
 
-int am_http_list(struct am_cli *c, const char *path, size_t want, bool paged, json_t **ret)
+static int list(struct am_cli *c, const char *path, size_t want, bool paged, bool patient, json_t **ret)
 {
     AM_CLEANUP(am_jsonp) json_t *all = json_array();
     AM_CLEANUP(am_xfreep) char *after = NULL;
@@ -130,7 +130,7 @@ int am_http_list(struct am_cli *c, const char *path, size_t want, bool paged, js
         size_t left = want - json_array_size(all);
         AM_CLEANUP(am_xfreep) char *url = page_path(path, !paged ? 0 : left < 100 ? left : 100, after);
         AM_CLEANUP(am_reply_done) struct am_reply r = {0};
-        int rc = am_http_get(c, url, &r);
+        int rc = patient ? am_http_poll(c, url, &r) : am_http_get(c, url, &r);
         if (rc)
             return rc;
         const json_t *data = json_is_array(r.json) ? r.json : am_js(r.json, "data");
@@ -149,4 +149,14 @@ int am_http_list(struct am_cli *c, const char *path, size_t want, bool paged, js
         return AM_EXIT_ERROR;
     }
     return 0;
+}
+
+int am_http_list(struct am_cli *c, const char *path, size_t want, bool paged, json_t **ret)
+{
+    return list(c, path, want, paged, false, ret);
+}
+
+int am_http_list_poll(struct am_cli *c, const char *path, size_t want, bool paged, json_t **ret)
+{
+    return list(c, path, want, paged, true, ret);
 }

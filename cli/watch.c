@@ -16,7 +16,7 @@
 static int ask(struct am_cli *c, const struct am_watch *w, json_t **ret)
 {
     if (w->want)
-        return am_http_list(c, w->path, w->want, w->paged, ret);
+        return am_http_list_poll(c, w->path, w->want, w->paged, ret);
     AM_CLEANUP(am_reply_done) struct am_reply r = {0};
     int rc = am_http_poll(c, w->path, &r);
     if (rc == 0)

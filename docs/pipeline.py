@@ -21,9 +21,8 @@ def main(file, alias, *check):
     text = open(file, "rb").read()
     key = hashlib.sha256(text + os.environ.get("RUN_ID", time.strftime("%F")).encode()).hexdigest()
     job = call("POST", "/v1/jobs", json.loads(text), **{"Idempotency-Key": key})
-    while job["status"] not in ("succeeded", "failed", "cancelled"):
-        time.sleep(0.2)
-        job = call("GET", "/v1/jobs/" + job["id"])
+    while job["status"] not in ("succeeded", "failed", "cancelled"):  # the answer comes at the end, or after a minute
+        job = call("GET", "/v1/jobs/" + job["id"], Prefer="wait=60")
     if job["status"] != "succeeded":
         return 3, job["error"] and job["error"]["detail"]
     model, commit = job["result"]["version"]["model"], job["result"]["version"]["commit"]

@@ -128,6 +128,11 @@ CREATE TABLE model_blob (                        -- which blobs a model names: b
     blob BLOB NOT NULL REFERENCES blob (sha256), named INTEGER NOT NULL DEFAULT 0 CHECK (named >= 0),
     PRIMARY KEY (model, blob)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE purge_held (
+    blob BLOB NOT NULL CHECK (length(blob) = 32),
+    model INTEGER NOT NULL REFERENCES model (id),
+    PRIMARY KEY (blob, model)
+) STRICT, WITHOUT ROWID;
 CREATE TABLE ref (
     model INTEGER NOT NULL REFERENCES model (id),
     name TEXT NOT NULL,                          -- one name space: a name is a branch, a tag or an alias
@@ -216,6 +221,7 @@ CREATE INDEX job_waiting ON job (id) WHERE state = 'queued' AND waiting > 0;
 CREATE INDEX layout_damaged ON layout (id) WHERE damage IS NOT NULL;
 CREATE INDEX model_blob_blob ON model_blob (blob);
 CREATE INDEX model_deleted ON model (deleted_at) WHERE deleted_at IS NOT NULL;
+CREATE INDEX purge_held_model ON purge_held (model);
 CREATE INDEX ref_move_from ON ref_move (from_version, at) WHERE from_version IS NOT NULL;
 CREATE INDEX ref_move_ref ON ref_move (model, name, id);
 CREATE INDEX ref_move_to ON ref_move (to_version, id) WHERE to_version IS NOT NULL;

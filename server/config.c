@@ -299,6 +299,7 @@ void am_config_help(FILE *out)
     fprintf(out, "usage: amendd [--KEY=VALUE]...\n"
                  "       amendd backup FILE --data_dir=FOLDER\n"
                  "       amendd restore FILE --data_dir=FOLDER [--force]\n"
+                 "       amendd --healthcheck[=ready|live] --data_dir=FOLDER\n"
                  "       amendd --version | --help | --dump-openapi | --dump-apidoc | --dump-man\n\n"
                  "Flags win over environment variables (AMENDD_STORE__MIN_FREE for store.min_free), which win over the "
                  "built-in values.\n\n");
@@ -337,6 +338,7 @@ void am_config_man(FILE *out)
         ".B amendd\n[\\fB\\-\\-\\fIKEY\\fB=\\fIVALUE\\fR]...\n.br\n"
         ".B amendd backup\n.I FILE\n\\fB\\-\\-data_dir=\\fIFOLDER\\fR\n.br\n"
         ".B amendd restore\n.I FILE\n\\fB\\-\\-data_dir=\\fIFOLDER\\fR [\\fB\\-\\-force\\fR]\n.br\n"
+        ".B amendd\n\\fB\\-\\-healthcheck\\fR[=ready|live] \\fB\\-\\-data_dir=\\fIFOLDER\\fR\n.br\n"
         ".B amendd\n\\fB\\-\\-version\\fR | \\fB\\-\\-help\\fR | \\fB\\-\\-dump\\-openapi\\fR\n.SH DESCRIPTION\n"
         "Serves its API on the address of \\fBlisten\\fR, keeps everything below \\fBdata_dir\\fR, and runs each job "
         "in "

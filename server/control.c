@@ -36,7 +36,8 @@ static int fail(const char *why)
 
 bool am_control_knows(const char *command)
 {
-    return am_streq(command, "backup") || am_streq(command, "restore");
+    return am_streq(command, "backup") || am_streq(command, "restore") || am_streq(command, "--healthcheck") ||
+           am_starts(command, "--healthcheck=");
 }
 
 /* ---- the command line ---- */
@@ -72,6 +73,8 @@ static int parse(struct command *c, int argc, char **argv)
     int rc = am_config_load(&c->cfg, n, rest, c->why, sizeof c->why);
     free(rest);
     AM_TRY(rc);
+    if (argv[1][0] == '-')
+        return 0; /* a health check needs none */
     if (!file) {
         snprintf(c->why, sizeof c->why, "usage: amendd %s FILE --data_dir=FOLDER%s", argv[1],
                  am_streq(argv[1], "restore") ? " [--force]" : "");
@@ -209,12 +212,49 @@ static int restore(struct command *c)
     return 0;
 }
 
+/* ---- health ---- */
+
+static void say_unready(struct command *c, const json_t *doc)
+{
+    const char *name;
+    json_t *check;
+    size_t n = (size_t)snprintf(c->why, sizeof c->why, "not ready");
+    json_object_foreach(json_object_get(doc, "checks"), name, check)
+    {
+        const char *detail = json_string_value(json_object_get(check, "detail"));
+        if (am_streq(json_string_value(json_object_get(check, "status")), "fail") && n < sizeof c->why)
+            n += (size_t)snprintf(c->why + n, sizeof c->why - n, "; %.40s: %.200s", name, detail ? detail : "");
+    }
+}
+
+static int healthcheck(struct command *c, const char *word)
+{
+    bool live = am_streq(word, "--healthcheck=live");
+    char url[300];
+    int status = 0;
+    json_t *doc = NULL;
+    if (!live && !am_streq(word, "--healthcheck=ready") && !am_streq(word, "--healthcheck")) {
+        snprintf(c->why, sizeof c->why, "usage: amendd --healthcheck[=ready|live] --data_dir=FOLDER");
+        return -AM_E_INVALID_REQUEST;
+    }
+    if (read_url(c, url) < 0) /* not in that folder, or still starting */
+        snprintf(url, sizeof url, "http://%.280s", c->cfg.listen);
+    AM_TRY(am_ask(url, "GET", live ? "/livez" : "/readyz", NULL, &status, &doc, c->why, sizeof c->why));
+    if (status != 200)
+        say_unready(c, doc);
+    json_decref(doc);
+    if (status != 200)
+        return -AM_E_CONFLICT;
+    printf("%s\n", live ? "live" : "ready");
+    return 0;
+}
+
 int am_control(int argc, char **argv)
 {
     struct command c = {.why = "out of memory"};
     int rc = parse(&c, argc, argv);
     if (rc == 0)
-        rc = am_streq(argv[1], "backup") ? backup(&c) : restore(&c);
+        rc = argv[1][0] == '-' ? healthcheck(&c, argv[1]) : am_streq(argv[1], "backup") ? backup(&c) : restore(&c);
     int code = rc < 0 ? fail(c.why) : 0;
     free(c.file);
     am_config_done(&c.cfg);

@@ -1,6 +1,6 @@
 /*
- * control.h - what amendd does besides serving: `amendd backup FILE` and `amendd restore FILE`. Each prints one line
- * and returns the exit code.
+ * control.h - what amendd does besides serving: `amendd backup FILE`, `amendd restore FILE`, and `amendd
+ * --healthcheck`, the probe for containers without curl. Each prints one line and returns the exit code.
  */
 #ifndef AM_SERVER_CONTROL_H
 #define AM_SERVER_CONTROL_H

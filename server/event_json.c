@@ -70,6 +70,29 @@ static void say_move(const json_t *data, char *out, size_t cap)
         from ? " to " : "now at ", to ? to : "nothing", reason && reason[0] ? ": " : "", reason ? reason : "");
 }
 
+/* "changed by local: labels, pinned", "deleted by local: ticket 7" */
+static void say_life(const struct am_event_row *e, const json_t *data, char *out, size_t cap)
+{
+    const char *by = text_of(data, "by"), *reason = text_of(data, "reason"), *ref = text_of(data, "ref");
+    char more[200] = "";
+    const json_t *name, *changed = json_object_get(data, "changed");
+    size_t i;
+    json_array_foreach(changed, i, name)
+    {
+        size_t n = strlen(more);
+        snprintf(more + n, sizeof more - n, "%s%s", i ? ", " : "", json_string_value(name));
+    }
+    if (ref)
+        snprintf(more, sizeof more, "%s",
+                 json_is_true(json_object_get(data, "protected")) ? "protected" : "unprotected");
+    say(out, cap, "%s%s%s%s%s%s%s",
+        ref                                 ? ref
+        : am_streq(e->type, "model.purged") ? "files removed"
+                                            : strrchr(e->type, '.') + 1,
+        ref ? " changed" : "", by ? " by " : "", by ? by : "", reason || more[0] ? ": " : "", reason ? reason : "",
+        more);
+}
+
 /* "queued", "failed: NaN in w"; of a type without words of its own its last word. */
 static void say_state(const struct am_event_row *e, const json_t *data, char *out, size_t cap)
 {
@@ -97,6 +120,10 @@ static void say_all(const struct am_event_row *e, const json_t *data, char *out,
         say_progress(data, out, cap);
     else if (am_streq(e->type, "model.version_created"))
         say_version(data, out, cap);
+    else if (am_streq(e->type, "model.deleted") || am_streq(e->type, "model.restored") ||
+             am_streq(e->type, "model.purged") || am_streq(e->type, "model.changed") ||
+             am_streq(e->type, "model.ref_changed"))
+        say_life(e, data, out, cap);
     else if (json_object_get(data, "ref") && am_starts(e->type, "model."))
         say_move(data, out, cap);
     else

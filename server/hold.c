@@ -86,11 +86,19 @@ static void release(struct am_streams *h, struct am_hold *w)
     am_streams_due(h, w->conn);
 }
 
+/* The refs of a model end with it. */
+static bool ends_with_model(const struct am_hold *w, const struct am_entry *e)
+{
+    size_t n = strlen(e->subject);
+    return am_streq(e->type, "model.deleted") && am_starts(w->subject, e->subject) && w->subject[n] == '@';
+}
+
 void am_holds_see(struct am_streams *h, const struct am_entry *e)
 {
     for (struct am_hold *w = h->holds, *next; w; w = next) {
         next = w->next;
-        if (w->for_end ? e->ends_job && am_streq(w->subject, e->job) : am_streq(w->subject, e->subject)) {
+        if (w->for_end ? e->ends_job && am_streq(w->subject, e->job)
+                       : am_streq(w->subject, e->subject) || ends_with_model(w, e)) {
             w->over = true;
             release(h, w);
         }

@@ -71,6 +71,7 @@ static const struct {
     {"/card", "GET", 200, "text/markdown", NULL, NULL},
     {"/lineage", "GET", 200, "text/vnd.mermaid", NULL, NULL},
     {"/lineage", "GET", 200, "text/vnd.graphviz", NULL, NULL},
+    {"/lineage", "GET", 200, "application/x-ndjson", NULL, NULL},
     {"/stream", "GET", 200, "text/event-stream", NULL, NULL},
     {"/stream", "GET", 200, "application/x-ndjson", NULL, NULL},
     {"/jobs/{id}/events/stream", "GET", 204, "text/event-stream", NULL,

@@ -16,7 +16,7 @@
 #define PLAN                                                                                                           \
     "not-found revision-not-found conflict precondition-failed invalid-params unknown-method shape-mismatch "          \
     "dtype-unsupported architecture-mismatch missing-input insufficient-memory unsupported-format "                    \
-    "malformed-safetensors store-damaged insufficient-disk dependency-failed version-gone"
+    "malformed-safetensors store-damaged insufficient-disk dependency-failed version-gone ref-shadows-version"
 static const struct {
     const char *method, *pattern; /* its end */
     const char *codes;
@@ -25,7 +25,8 @@ static const struct {
     {"POST", "/v1/models", "conflict name-taken queue-full"},
     {"POST", "/versions",
      "not-found conflict name-taken precondition-failed invalid-params path-not-allowed unsupported-format "
-     "malformed-safetensors missing-input payload-too-large queue-full insufficient-disk job-errors"},
+     "malformed-safetensors missing-input payload-too-large queue-full insufficient-disk ref-shadows-version "
+     "job-errors"},
     {"POST", "/verify", "not-found revision-not-found queue-full"},
     {"POST", "/v1/jobs", PLAN " queue-full"},
     {"POST", "/v1/plans", "queue-full"},
@@ -101,6 +102,8 @@ static const struct {
     {"Location", "{\"type\":\"string\"}", "path of the resource"},
     {"Retry-After", "{\"type\":\"string\",\"pattern\":\"^[0-9]+$\"}", "seconds to wait before asking again"},
     {"Idempotency-Replayed", "{\"const\":\"true\"}", "the answer is that of an earlier request with the same key"},
+    {"Preference-Applied", "{\"type\":\"string\",\"pattern\":\"^wait=[0-9]+$\"}",
+     "how long the request was ready to wait"},
     {"X-Error-Message", "{\"type\":\"string\"}", "`detail` as one line, for clients of the Hugging Face Hub"},
     {"Content-Range", "{\"type\":\"string\"}", "which bytes these are"},
     {"Accept-Ranges", "{\"const\":\"bytes\"}", "ranges are served"},
@@ -279,6 +282,8 @@ void am_openapi_describe(const struct am_route *row, int status, json_t *answer)
         add_headers(answer, "Content-Range Accept-Ranges");
     if (row->body & AM_IDEM)
         add_headers(answer, "Idempotency-Replayed");
+    if (am_openapi_waits(row))
+        add_headers(answer, "Preference-Applied");
 }
 
 json_t *am_openapi_good(const struct am_route *row)

@@ -44,7 +44,8 @@ static const struct {
      "steps from the version"},
     {"direction", NULL, "{\"enum\":[\"up\",\"down\",\"both\"],\"default\":\"up\"}", "both",
      "up: what it came from; down: what came from it"},
-    {"format", NULL, "{\"enum\":[\"json\",\"mermaid\",\"dot\"],\"default\":\"json\"}", "json", "of the answer"},
+    {"format", NULL, "{\"enum\":[\"json\",\"mermaid\",\"dot\",\"openlineage\"],\"default\":\"json\"}", "json",
+     "of the answer"},
     {"download", NULL, "{\"type\":\"string\"}", "true", "taken and ignored: clients of the Hub send it"},
     {"dry_run", NULL, "{\"enum\":[\"true\",\"false\"],\"default\":\"false\"}", "true",
      "true: answer with the plan, store nothing"},
@@ -99,10 +100,17 @@ static const struct {
     {"Idempotency-Key", NULL, "{\"type\":\"string\",\"pattern\":\"^[!-~]{1,255}$\"}", "nightly-2026-11-23",
      "the same key with the same request gives the same answer and does nothing twice"},
     {"If-Match", NULL, "{\"type\":\"string\"}", "\"12\"", "the ETag of the state that the change is meant for"},
+    {"If-None-Match", "/refs/{ref}", "{\"type\":\"string\"}", "\"12\"",
+     "of a GET: an ETag that the caller has; 304 while it is true. Of a PUT: *, the ref must not be there"},
     {"If-None-Match", NULL, "{\"type\":\"string\"}", "\"12\"", "an ETag that the caller has; 304 while it is true"},
     {"Range", NULL, "{\"type\":\"string\"}", "bytes=0-1023", "one range of bytes; 206"},
     {"If-Range", NULL, "{\"type\":\"string\"}", NULL, "the ETag under which the range is wanted; else all of it"},
-    {"Prefer", NULL, "{\"type\":\"string\"}", "wait=10", "wait=N: seconds to wait for an end before the answer"},
+    {"Prefer", "/refs/{ref}", "{\"type\":\"string\"}", "wait=10",
+     "wait=N: seconds to wait for another revision before the answer, at most 60"},
+    {"Prefer", NULL, "{\"type\":\"string\"}", "wait=10",
+     "wait=N: seconds to wait for the end of the job before the answer, at most 60"},
+    {"Last-Event-ID", NULL, "{\"type\":\"string\",\"pattern\":\"^[0-9]+$\"}", "918273",
+     "begin after this event; clients of server-sent events send it when they come again"},
     {"traceparent", NULL, "{\"type\":\"string\"}", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
      "W3C trace context; kept with a job and handed to its worker"},
 };
@@ -116,7 +124,32 @@ static const struct {
     {"GET", "/content", "If-Range"},
     {"GET", "/{path+}", "Range"},
     {"GET", "/{path+}", "If-Range"},
+    {"GET", "/jobs/{id}", "Prefer"},
+    {"GET", "/models/{ns}/{name}/refs/{ref}", "Prefer"},
+    {"POST", "/{name}/versions", "Prefer"},
+    {"POST", "/cancel", "Prefer"},
+    {"POST", "/retry", "Prefer"},
+    {"POST", "/rerun", "Prefer"},
+    {"POST", "/export", "Prefer"},
+    {"POST", "/verify", "Prefer"},
+    {"POST", "/v1/jobs", "Prefer"},
+    {"POST", "/v1/admin/tasks", "Prefer"},
+    {"DELETE", "/v1/models/{ns}/{name}", "Prefer"},
+    {"DELETE", "/versions/{rev}", "Prefer"},
+    {"PUT", "/refs/{ref}", "If-Match"},
+    {"PUT", "/refs/{ref}", "If-None-Match"},
+    {"POST", "/rollback", "If-Match"},
+    {"GET", "/stream", "Last-Event-ID"},
 };
+
+bool am_openapi_waits(const struct am_route *row)
+{
+    for (size_t i = 0; i < sizeof headers / sizeof *headers; i++)
+        if (strcmp(headers[i].name, "Prefer") == 0 && strcmp(headers[i].method, row->method) == 0 &&
+            am_ends(row->pattern, headers[i].where))
+            return true;
+    return false;
+}
 
 static json_t *parameter(const char *name, const char *in, bool required, const struct am_route *row)
 {

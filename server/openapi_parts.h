@@ -15,6 +15,8 @@ json_t *am_openapi_parameters(const struct am_route *row);
 /* openapi_answers.c */
 /* Whether the good answer is one resource with an ETag, and 304 when If-None-Match names it. */
 bool am_openapi_has_etag(const struct am_route *row);
+/* Whether it honours Prefer: wait=n. */
+bool am_openapi_waits(const struct am_route *row);
 json_t *am_openapi_good(const struct am_route *row); /* {"200": ..., "304": ...} */
 /* Adds the headers that an answer of this status has. */
 void am_openapi_describe(const struct am_route *row, int status, json_t *answer);

@@ -97,7 +97,8 @@ const struct am_route am_routes[] = {
      "the resolved spec of the job that made it", NULL},
     {"GET", M "/lineage", am_api_lineage, AM_BODY_NONE, "rev depth direction format", 200, "Lineage",
      "Models, versions, files",
-     "where a version came from: `depth` 1..100 or `all`, `direction` up, down or both, `format` json, mermaid or dot",
+     "where a version came from: `depth` 1..100 or `all`, `direction` up, down or both, `format` json, mermaid, dot or "
+     "openlineage",
      NULL},
     {"GET", M "/refs", am_api_refs, AM_BODY_NONE, "kind after limit", 200, "RefList", "Refs",
      "branches, tags and aliases by name", NULL},

@@ -95,6 +95,7 @@ static const struct {
      "id:commit kind:text model:text number:int? refs:[text] state:text created_at:time job:text? type:text? "
      "method:text? verdict:text? deleted_at:time?"},
     {"LineageEdge", NULL, "from:commit to:commit role:text weight:real? trust:real? job:text? type:text? method:text?"},
+    {"SpecRunFacet", NULL, "_producer:text _schemaURL:text spec_sha256:sha256 type:text method:text"},
     {"Job", "job",
      "id:text type:text method:text status:" STATUS " status_reason:@JobReason? created_at:time queued_at:time "
      "started_at:time? "

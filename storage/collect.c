@@ -64,6 +64,11 @@ struct due {
 static int expunge_one(struct am_db *db, void *arg)
 {
     struct due *d = arg;
+    /* what is not collected, because others read from it or it is young, a purge can still find */
+    AM_TRY(am_db_exec(db,
+                      "INSERT OR IGNORE INTO purge_held (blob, model) SELECT s.blob, v.model FROM version v"
+                      " JOIN file f ON f.version = v.id JOIN span s ON s.layout = f.layout WHERE v.id = ?1",
+                      "i", d->version[d->done]));
     return am_version_expunge(db, d->version[d->done], d->now);
 }
 
@@ -132,6 +137,8 @@ static int delete_rows(struct am_db *db, void *arg)
                           " AND NOT EXISTS (SELECT 1 FROM model_blob WHERE blob = ?1)",
                           "bi", b->sha[i], n, b->before));
         b->gone[i] = am_db_changes(db) == 1;
+        if (b->gone[i])
+            AM_TRY(am_db_exec(db, "DELETE FROM purge_held WHERE blob = ?1", "b", b->sha[i], n));
     }
     return 0;
 }

@@ -13,4 +13,11 @@
 int am_event_first(struct am_db *db, int64_t job, int64_t at);
 int am_event_move(struct am_db *db, int64_t job, int64_t at, const char *type, const char *by, const char *reason);
 
+struct am_life_event {
+    int64_t at, model, version; /* model counts when version is 0 */
+    const char *type, *by, *reason /* NULL: not known */, *more /* JSON object for its data, or NULL */;
+};
+/* With the revision that its row has now. */
+int am_event_life(struct am_db *db, const struct am_life_event *e);
+
 #endif

@@ -3,6 +3,7 @@
  * goes with its spans and tensors; the blobs themselves are for the collector.
  */
 #include "storage/db.h"
+#include "storage/events_priv.h"
 #include "storage/life.h"
 #include "storage/models_priv.h"
 
@@ -92,11 +93,12 @@ int am_version_expunge(struct am_db *db, int64_t version, int64_t now)
                       " (SELECT bytes FROM version WHERE id = ?1) WHERE id = ?2 AND EXISTS (SELECT 1 FROM version"
                       " WHERE id = ?1 AND deleted_at IS NULL AND number IS NOT 0)",
                       "ii", version, model));
-    return am_db_exec(db,
+    AM_TRY(am_db_exec(db,
                       "UPDATE version AS v SET gone_at = ?2, rev = v.rev + 1, deleted_at = ifnull(v.deleted_at,"
                       " m.deleted_at), deleted_by = ifnull(v.deleted_by, m.deleted_by), deleted_reason ="
                       " ifnull(v.deleted_reason, m.deleted_reason) FROM model m WHERE v.id = ?1 AND m.id = v.model",
-                      "ii", version, now);
+                      "ii", version, now));
+    return am_event_life(db, &(struct am_life_event){.at = now, .version = version, .type = "model.purged"});
 }
 
 int am_model_expunge(struct am_db *db, int64_t model, int64_t now)
@@ -119,6 +121,7 @@ int am_model_expunge(struct am_db *db, int64_t model, int64_t now)
     AM_TRY(am_db_exec(db, "UPDATE ref SET version = ?2, rev = rev + 1, moved_at = ?3 WHERE model = ?1", "iii", model,
                       empty, now));
     AM_TRY(am_db_exec(db, "UPDATE model SET gone_at = ?2, rev = rev + 1 WHERE id = ?1", "ii", model, now));
+    AM_TRY(am_event_life(db, &(struct am_life_event){.at = now, .model = model, .type = "model.purged"}));
     return 1;
 }
 

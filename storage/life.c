@@ -4,9 +4,11 @@
  */
 #include "storage/life.h"
 #include "storage/db.h"
+#include "storage/events_priv.h"
 #include "storage/models_priv.h"
 
 #include <stdio.h>
+#include <string.h>
 
 static void copy(char *to, size_t cap, const char *from)
 {
@@ -141,10 +143,13 @@ int am_version_delete(struct am_db *db, const struct am_deletion *d)
                       "UPDATE version SET deleted_at = ?2, deleted_by = ?3, deleted_reason = ?4, rev = rev + 1"
                       " WHERE id = ?1",
                       "iitt", d->id, d->now, d->by, d->reason));
-    return count(db, d->id, -1);
+    AM_TRY(count(db, d->id, -1));
+    return am_event_life(
+        db, &(struct am_life_event){
+                .at = d->now, .version = d->id, .type = "model.deleted", .by = d->by, .reason = d->reason});
 }
 
-int am_version_restore(struct am_db *db, int64_t version, int64_t now)
+int am_version_restore(struct am_db *db, int64_t version, int64_t now, const char *by)
 {
     struct am_life l, m;
     AM_TRY(am_life_of_version(db, version, &l));
@@ -157,7 +162,9 @@ int am_version_restore(struct am_db *db, int64_t version, int64_t now)
                       "UPDATE version SET deleted_at = NULL, deleted_by = NULL, deleted_reason = NULL, held_at = ?2,"
                       " rev = rev + 1 WHERE id = ?1",
                       "ii", version, now));
-    return count(db, version, 1);
+    AM_TRY(count(db, version, 1));
+    return am_event_life(db,
+                         &(struct am_life_event){.at = now, .version = version, .type = "model.restored", .by = by});
 }
 
 int am_model_delete(struct am_db *db, const struct am_deletion *d)
@@ -167,10 +174,13 @@ int am_model_delete(struct am_db *db, const struct am_deletion *d)
                       "UPDATE model SET deleted_at = ?2, deleted_by = ?3, deleted_reason = ?4, rev = rev + 1"
                       " WHERE id = ?1 AND deleted_at IS NULL",
                       "iitt", d->id, d->now, d->by, d->reason));
-    return changed(db, AM_E_VERSION_GONE);
+    AM_TRY(changed(db, AM_E_VERSION_GONE));
+    return am_event_life(db,
+                         &(struct am_life_event){
+                             .at = d->now, .model = d->id, .type = "model.deleted", .by = d->by, .reason = d->reason});
 }
 
-int am_model_restore(struct am_db *db, int64_t model)
+int am_model_restore(struct am_db *db, int64_t model, int64_t now, const char *by)
 {
     int64_t gone = 0;
     AM_TRY(am_db_int(db, &gone,
@@ -183,7 +193,22 @@ int am_model_restore(struct am_db *db, int64_t model)
                       "UPDATE model SET deleted_at = NULL, deleted_by = NULL, deleted_reason = NULL, rev = rev + 1"
                       " WHERE id = ?1 AND deleted_at IS NOT NULL",
                       "i", model));
-    return changed(db, AM_E_CONFLICT);
+    AM_TRY(changed(db, AM_E_CONFLICT));
+    return am_event_life(db, &(struct am_life_event){.at = now, .model = model, .type = "model.restored", .by = by});
+}
+
+/* What a patch named, not the values: these may be long, and are read from the thing itself. */
+static int tell_changed(struct am_db *db, struct am_life_event e, const char *const *named, size_t n)
+{
+    char more[160] = "{\"changed\":[";
+    for (size_t i = 0; i < n; i++)
+        if (named[i])
+            snprintf(more + strlen(more), sizeof more - strlen(more), "%s\"%s\"",
+                     more[strlen(more) - 1] == '[' ? "" : ",", named[i]);
+    snprintf(more + strlen(more), sizeof more - strlen(more), "]}");
+    e.type = "model.changed";
+    e.more = more;
+    return am_event_life(db, &e);
 }
 
 int am_model_patch(struct am_db *db, int64_t model, const struct am_model_patch *p)
@@ -194,7 +219,10 @@ int am_model_patch(struct am_db *db, int64_t model, const struct am_model_patch 
                       " rev = rev + 1 WHERE id = ?1 AND deleted_at IS NULL",
                       "ittii", model, p->description, p->labels, p->is_private ? (int64_t)*p->is_private : INT64_C(-1),
                       p->keep_days ? *p->keep_days : INT64_C(-2)));
-    return changed(db, AM_E_NOT_FOUND);
+    AM_TRY(changed(db, AM_E_NOT_FOUND));
+    const char *const named[] = {p->description ? "description" : NULL, p->labels ? "labels" : NULL,
+                                 p->is_private ? "private" : NULL, p->keep_days ? "retention" : NULL};
+    return tell_changed(db, (struct am_life_event){.at = p->now, .model = model, .by = p->by}, named, 4);
 }
 
 int am_version_patch(struct am_db *db, int64_t version, const struct am_version_patch *p)
@@ -206,5 +234,8 @@ int am_version_patch(struct am_db *db, int64_t version, const struct am_version_
                       " rev = rev + 1 WHERE id = ?1 AND deleted_at IS NULL",
                       "ititii", version, p->labels, (int64_t)p->no_note, p->note,
                       p->pinned ? (int64_t)*p->pinned : INT64_C(-1), p->now));
-    return changed(db, AM_E_REVISION_NOT_FOUND);
+    AM_TRY(changed(db, AM_E_REVISION_NOT_FOUND));
+    const char *const named[] = {p->labels ? "labels" : NULL, p->note || p->no_note ? "note" : NULL,
+                                 p->pinned ? "pinned" : NULL};
+    return tell_changed(db, (struct am_life_event){.at = p->now, .version = version, .by = p->by}, named, 3);
 }

@@ -6,7 +6,7 @@
  * of files; blobs that nothing names then are the collector's. The rows of model and version stay for ever, for the
  * lineage. A model whose versions are all expunged is gone: its name is free. What names a version that must not go: a
  * ref, or a job that has not ended (job_version, kept by triggers). Write functions run inside am_store_write(); read
- * functions take any connection.
+ * functions take any connection. Each change writes its event (events.h) in the same transaction.
  */
 #ifndef AM_STORAGE_LIFE_H
 #define AM_STORAGE_LIFE_H
@@ -56,13 +56,15 @@ struct am_deletion {
 int am_version_delete(struct am_db *db, const struct am_deletion *d);
 int am_model_delete(struct am_db *db, const struct am_deletion *d);
 /* -AM_E_VERSION_GONE: too late; -AM_E_CONFLICT: it is not deleted, or (a version) its model is. */
-int am_version_restore(struct am_db *db, int64_t version, int64_t now);
-int am_model_restore(struct am_db *db, int64_t model);
+int am_version_restore(struct am_db *db, int64_t version, int64_t now, const char *by);
+int am_model_restore(struct am_db *db, int64_t model, int64_t now, const char *by);
 
 struct am_model_patch { /* NULL: as it is */
     const char *description, *labels;
     const bool *is_private;
     const int64_t *keep_days; /* -1: the setting's */
+    int64_t now;
+    const char *by;
 };
 int am_model_patch(struct am_db *db, int64_t model, const struct am_model_patch *p);
 struct am_version_patch { /* NULL: as it is */
@@ -70,6 +72,7 @@ struct am_version_patch { /* NULL: as it is */
     bool no_note; /* it has none from now on */
     const bool *pinned;
     int64_t now;
+    const char *by;
 };
 int am_version_patch(struct am_db *db, int64_t version, const struct am_version_patch *p);
 

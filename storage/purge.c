@@ -2,7 +2,8 @@
  * purge.c - see purge.h. First the blobs that others read too are packed anew, one transaction each; then the versions
  * lose their files; then the blobs that nothing names any more are removed, row before file as the collector does it.
  * What is to be removed stands in the table doomed before the first version loses its files, so a purge that is killed
- * between goes on; one that is cancelled stops before a version, and not before the blobs of those it has done.
+ * between goes on; one that is cancelled stops before a version, and not before the blobs of those it has done. What
+ * had to stay stands in purge_held, so that the next purge looks at it again.
  */
 #include "storage/purge.h"
 #include "storage/blobs.h"
@@ -67,7 +68,9 @@ static int find_blobs(struct purge *p)
     AM_STMT st = am_db_bind(p->db,
                             "SELECT DISTINCT b.sha256, b.bytes FROM version v JOIN file f ON"
                             " f.version = v.id JOIN span s ON s.layout = f.layout JOIN blob b ON b.sha256 = s.blob"
-                            " WHERE v.model = ?2 AND " AM_SQL_PURGED " ORDER BY b.sha256",
+                            " WHERE v.model = ?2 AND " AM_SQL_PURGED
+                            " UNION SELECT b.sha256, b.bytes FROM purge_held h JOIN blob b ON b.sha256 = h.blob"
+                            " WHERE h.model = ?2 AND EXISTS (SELECT 1 FROM span s WHERE s.blob = h.blob) ORDER BY 1",
                             "nii", p->in->model, p->in->version);
     int rc;
     while ((rc = am_db_row(st)) > 0)
@@ -75,17 +78,31 @@ static int find_blobs(struct purge *p)
     return rc;
 }
 
-/* Left by a purge that was killed: nothing names them now, and their row may be gone already. */
+/* Left by a purge that was killed, or that had to leave them: nothing names them now, and their row may be gone. */
 static int find_doomed(struct purge *p)
 {
     AM_STMT st = am_db_bind(p->db,
-                            "SELECT d.blob, ifnull(b.bytes, 0) FROM doomed d LEFT JOIN blob b ON"
-                            " b.sha256 = d.blob WHERE NOT EXISTS (SELECT 1 FROM span s WHERE s.blob = d.blob)",
-                            "");
+                            "SELECT d.blob, ifnull(b.bytes, 0) FROM (SELECT blob FROM doomed UNION SELECT blob FROM"
+                            " purge_held WHERE model = ?1) d LEFT JOIN blob b ON b.sha256 = d.blob"
+                            " WHERE NOT EXISTS (SELECT 1 FROM span s WHERE s.blob = d.blob)",
+                            "i", p->in->model);
     int rc;
     while ((rc = am_db_row(st)) > 0)
         AM_TRY(take_blob(p, st));
     return rc;
+}
+
+/* Whether the next purge is to look at it again. */
+static int note_held(struct am_db *db, const struct purge *p, const struct blob *b)
+{
+    unsigned char sha[32];
+    size_t n = sizeof sha;
+    AM_TRY(am_unhex(b->sha256, sizeof sha, sha));
+    if (b->why)
+        return am_db_exec(db, "INSERT OR IGNORE INTO purge_held (blob, model) VALUES (?1, ?2)", "bi", sha, n,
+                          p->in->model);
+    return am_db_exec(db, "DELETE FROM purge_held WHERE blob = ?1 AND (model = ?2 OR ?3)", "bii", sha, n, p->in->model,
+                      (int64_t)b->gone);
 }
 
 static int doom(struct am_db *db, void *arg)
@@ -95,7 +112,9 @@ static int doom(struct am_db *db, void *arg)
         unsigned char sha[32];
         size_t n = sizeof sha;
         AM_TRY(am_unhex(p->v[i].sha256, sizeof sha, sha));
-        if (!p->v[i].why && !p->v[i].whole)
+        if (p->v[i].why || p->v[i].whole)
+            AM_TRY(note_held(db, p, &p->v[i]));
+        else
             AM_TRY(am_db_exec(db, "INSERT OR IGNORE INTO doomed (blob) VALUES (?1)", "b", sha, n));
     }
     return 0;
@@ -200,6 +219,7 @@ static int undoom(struct am_db *db, void *arg)
     unsigned char sha[32];
     size_t n = sizeof sha;
     AM_TRY(am_unhex(p->v[p->at].sha256, sizeof sha, sha));
+    AM_TRY(note_held(db, p, &p->v[p->at]));
     return am_db_exec(db, "DELETE FROM doomed WHERE blob = ?1", "b", sha, n);
 }
 
@@ -221,7 +241,7 @@ static int remove_one(struct purge *p, struct blob *b)
     AM_TRY(am_store_write(p->s, delete_row, p));
     if (!b->gone) {
         b->why = p->stopped ? "the purge was stopped before all its versions; purge again"
-                            : "another version began to read it meanwhile";
+                            : "another version began to read it meanwhile; purge again";
         return am_store_write(p->s, undoom, p);
     }
     int rc = am_blob_remove(p->s, b->sha256, has_row, p);
@@ -233,7 +253,7 @@ static int remove_one(struct purge *p, struct blob *b)
     char path[80];
     snprintf(path, sizeof path, "%.2s/%s", b->sha256, b->sha256);
     if (rc == 0 && am_sys_stat(p->s->blobs, path, &st) == 0)
-        b->why = "the same bytes are being published by a job";
+        b->why = "the same bytes are being published by a job; purge again when it has ended";
     return am_store_write(p->s, undoom, p);
 }
 

@@ -37,7 +37,8 @@ struct am_purged {
 };
 
 /* 0, -AM_E_CANCELLED, or an error with a sentence in `why`. Each blob is told once, those that are read whole by others
-   too (why "shared"). Asked again it goes on where it ended. */
+   too (why "shared"). Asked again it goes on where it ended, also when
+   the versions have no files any more: it looks again at what had to stay. */
 int am_purge(struct am_store *s, const struct am_purge *in, const struct am_work *work,
              int (*blob)(void *ctx, struct am_db *db, const struct am_purge_blob *b), void *ctx, struct am_purged *ret,
              char *why, size_t why_cap);

@@ -80,17 +80,6 @@ int am_model_row(struct am_db *db, const char *model, int64_t *ret)
     return rc < 0 ? rc : rc > 0 ? 0 : -AM_E_NOT_FOUND;
 }
 
-bool am_rev_is_number(const char *rev, int64_t *ret)
-{
-    uint64_t n;
-    bool plain = rev[0] == 'v' && (rev[1] != '0' || rev[2] == '\0');
-    if (!plain || am_parse_u64(rev + 1, &n) < 0 || n > INT64_MAX)
-        return false;
-    if (ret)
-        *ret = (int64_t)n;
-    return true;
-}
-
 int am_version_any(struct am_db *db, int64_t model, const char *rev, int64_t *ret)
 {
     int64_t number;
@@ -152,9 +141,10 @@ static int put_event(struct am_db *db, const struct am_ref_step *r)
 
 int am_ref_revision(struct am_db *db, const char *model, const char *name, int64_t *ret)
 {
-    int rc =
-        am_db_int(db, ret, "SELECT r.rev FROM model m JOIN ref r ON r.model = m.id WHERE m.name = ?1 AND r.name = ?2",
-                  "tt", model, name);
+    int rc = am_db_int(db, ret,
+                       "SELECT r.rev FROM model m JOIN ref r ON r.model = m.id WHERE m.name = ?1 AND r.name = ?2"
+                       " AND m.deleted_at IS NULL",
+                       "tt", model, name);
     return rc < 0 ? rc : rc ? 0 : -AM_E_NOT_FOUND;
 }
 
@@ -244,14 +234,33 @@ int am_ref_delete(struct am_db *db, int64_t model, const char *name, int64_t now
     return touch_model(db, model);
 }
 
-int am_ref_protect(struct am_db *db, int64_t model, const char *name, bool is_protected)
+static int put_policy_event(struct am_db *db, int64_t model, const char *name, int64_t now, const char *by)
 {
-    int64_t now = 0;
-    int rc = am_db_int(db, &now, "SELECT protected FROM ref WHERE model = ?1 AND name = ?2", "it", model, name);
+    AM_STMT st = am_db_bind(db,
+                            "SELECT m.name, m.name || '@' || f.name, f.rev, json_object('ref', f.name, 'kind', f.kind,"
+                            " 'protected', json(iif(f.protected, 'true', 'false')), 'by', ?3)"
+                            " FROM ref f JOIN model m ON m.id = f.model WHERE f.model = ?1 AND f.name = ?2",
+                            "itt", model, name, by);
+    int rc = am_db_row(st);
+    if (rc <= 0)
+        return rc < 0 ? rc : -AM_E_INTERNAL;
+    return am_event_put(db, &(struct am_event_new){.at = now,
+                                                   .type = "model.ref_changed",
+                                                   .subject = am_col_text(st, 1),
+                                                   .model = am_col_text(st, 0),
+                                                   .revision = sqlite3_column_int64(st, 2),
+                                                   .data = am_col_text(st, 3)});
+}
+
+int am_ref_protect(struct am_db *db, int64_t model, const char *name, bool is_protected, int64_t now, const char *by)
+{
+    int64_t was = 0;
+    int rc = am_db_int(db, &was, "SELECT protected FROM ref WHERE model = ?1 AND name = ?2", "it", model, name);
     if (rc <= 0)
         return rc < 0 ? rc : -AM_E_NOT_FOUND;
-    if ((now != 0) == is_protected)
+    if ((was != 0) == is_protected)
         return 0;
-    return am_db_exec(db, "UPDATE ref SET protected = ?3, rev = rev + 1 WHERE model = ?1 AND name = ?2", "iti", model,
-                      name, (int64_t)is_protected);
+    AM_TRY(am_db_exec(db, "UPDATE ref SET protected = ?3, rev = rev + 1 WHERE model = ?1 AND name = ?2", "iti", model,
+                      name, (int64_t)is_protected));
+    return put_policy_event(db, model, name, now, by);
 }

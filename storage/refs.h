@@ -11,8 +11,6 @@
 /* The row of a model by name. -NOT_FOUND. */
 int am_model_row(struct am_db *db, const char *model, int64_t *ret);
 
-/* Whether `rev` is v<N>; *ret (may be NULL) is N. */
-bool am_rev_is_number(const char *rev, int64_t *ret);
 /* The version with that commit id, or that is v<N>, whatever refs are called and also when it is deleted: 1, or 0. */
 int am_version_any(struct am_db *db, int64_t model, const char *rev, int64_t *ret);
 
@@ -53,6 +51,6 @@ int am_ref_rollback(struct am_db *db, const struct am_ref_back *b);
 /* The history stays. -AM_E_NOT_FOUND. `main` is refused: every model has one (-AM_E_CONFLICT). */
 int am_ref_delete(struct am_db *db, int64_t model, const char *name, int64_t now, const char *by, const char *reason);
 /* Not a move: no history, but a new revision when it changes something. -AM_E_NOT_FOUND. */
-int am_ref_protect(struct am_db *db, int64_t model, const char *name, bool is_protected);
+int am_ref_protect(struct am_db *db, int64_t model, const char *name, bool is_protected, int64_t now, const char *by);
 
 #endif

@@ -58,6 +58,17 @@ const char *am_model_name_fault(const char *id)
     return part_fault(slash + 1, strlen(slash + 1));
 }
 
+bool am_rev_is_number(const char *rev, int64_t *ret)
+{
+    uint64_t n;
+    bool plain = rev[0] == 'v' && (rev[1] != '0' || rev[2] == '\0');
+    if (!plain || am_parse_u64(rev + 1, &n) < 0 || n > INT64_MAX)
+        return false;
+    if (ret)
+        *ret = (int64_t)n;
+    return true;
+}
+
 static bool segment_ok(const char *s, size_t n)
 {
     if (n == 0 || (n == 1 && s[0] == '.') || (n == 2 && s[0] == '.' && s[1] == '.'))

@@ -41,6 +41,8 @@ void am_id_new(const char *prefix, int64_t now_ms, char *out);
 
 /* namespace/name by the Hub's rules (hub.md 2.1). NULL when good, else why not. Reserved namespaces are refused. */
 const char *am_model_name_fault(const char *id);
+/* Whether `rev` is v<N>; *ret (may be NULL) is N. */
+bool am_rev_is_number(const char *rev, int64_t *ret);
 /* A path inside a version: relative, no empty, "." or ".." segment, no control character, at most 1,024 bytes. */
 bool am_file_path_ok(const char *path);
 /* A plain file name: no '/', not "." or "..", no control character, 1..255 bytes. */

@@ -64,5 +64,8 @@ int am_ref_split(const char *text, char **ret_model, char **ret_rev, const char 
 
 /* NULL when `name` may be a branch or a tag, else why not. */
 const char *am_ref_name_fault(const char *name);
+/* A ref that a job or a registration sets must not be called v<N>, the name of a version of main: which version it will
+   point to is not known yet. */
+void am_ref_shadow_check(const char *name, const char *pointer, struct am_faults *f);
 
 #endif

@@ -36,6 +36,14 @@ const char *am_ref_name_fault(const char *name)
     return NULL;
 }
 
+void am_ref_shadow_check(const char *name, const char *pointer, struct am_faults *f)
+{
+    if (am_rev_is_number(name, NULL))
+        am_fault_add(f, AM_E_REF_SHADOWS, (struct am_where){.pointer = pointer},
+                     "%s names commit number %s of main; a ref of that name would hide it. Choose another name", name,
+                     name + 1);
+}
+
 static int bad(struct am_faults *f, const char *at, const char *value, const char *why)
 {
     char shown[AM_SHOWN];
@@ -108,6 +116,8 @@ static void check_tags(json_t *tags, const char *branch, struct am_faults *f)
         const char *why = tag_fault(tags, i, branch);
         if (why)
             bad(f, at, json_string_value(tag), why);
+        else
+            am_ref_shadow_check(json_string_value(tag), at, f);
     }
 }
 
@@ -129,6 +139,8 @@ int am_publish_check(struct am_body *b, json_t *publish, const char *type, struc
                      "a merge needs publish.model: the model (namespace/name) that gets the new version");
     AM_TRY(copy_text(publish, "model", am_model_name_fault, &b->publish_model, f));
     AM_TRY(copy_text(publish, "branch", am_ref_name_fault, &b->branch, f));
+    if (b->branch)
+        am_ref_shadow_check(b->branch, "#/publish/branch", f);
     AM_TRY(copy_text(publish, "message", message_fault, &b->message, f));
     AM_TRY(copy_text(publish, "if_head", commit_fault, &b->if_head, f));
     AM_TRY(copy_text(publish, "on_conflict", conflict_fault, &b->on_conflict, f));

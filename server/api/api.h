@@ -77,6 +77,8 @@ int am_api_hub_validate(struct am_req *r);
 bool am_api_hub_missing(struct am_req *r, const char *path, int *ret_queued);
 /* lineage.c */
 int am_api_lineage(struct am_req *r);
+/* openlineage.c: the graph as run events; by_id: commit -> node. */
+int am_reply_openlineage(struct am_req *r, struct am_db *db, json_t *nodes, json_t *edges, json_t *by_id);
 /* events.c */
 int am_api_events(struct am_req *r);
 int am_api_job_events(struct am_req *r);

@@ -150,7 +150,7 @@ static int remove_now(struct am_db *db, void *arg)
     am_faults_done(&d->users);
     d->users = (struct am_faults){0};
     AM_TRY(look(db, d));
-    if (d->life.gone_at || (d->life.deleted_at && !d->purge))
+    if (d->life.deleted_at && !d->purge) /* a purge may come again: something may have been held */
         return -AM_E_VERSION_GONE;
     AM_TRY(find_etag(db, d));
     if (!am_etag_matches(d->r, MHD_HTTP_HEADER_IF_MATCH, d->etag))
@@ -317,7 +317,8 @@ static int restore_now(struct am_db *db, void *arg)
 {
     struct removal *d = arg;
     AM_TRY(look(db, d));
-    return d->of_version ? am_version_restore(db, d->version, am_now_ms()) : am_model_restore(db, d->model_id);
+    return d->of_version ? am_version_restore(db, d->version, am_now_ms(), "local")
+                         : am_model_restore(db, d->model_id, am_now_ms(), "local");
 }
 
 static int restore(struct removal *d)

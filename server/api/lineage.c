@@ -134,6 +134,7 @@ struct query {
     unsigned ways;
     const char *format, *direction;
     const struct picture *picture; /* NULL: json */
+    bool events;
 };
 
 static int read_query(struct am_req *r, struct query *q, int *ret_queued)
@@ -150,15 +151,16 @@ static int read_query(struct am_req *r, struct query *q, int *ret_queued)
     q->format = am_req_query(r, "format") ? am_req_query(r, "format") : "json";
     q->ways = 0;
     q->picture = find_picture(q->format);
-    bool known = q->picture || strcmp(q->format, "json") == 0;
+    q->events = strcmp(q->format, "openlineage") == 0;
+    bool known = q->picture || q->events || strcmp(q->format, "json") == 0;
     for (unsigned i = 0; i < 3; i++) {
         if (strcmp(q->direction, directions[i]) == 0)
             q->ways = i + 1;
     }
     if (q->ways == 0 || !known) {
-        *ret_queued =
-            am_reply_fault(r, AM_E_INVALID_REQUEST, q->ways ? "?format" : "?direction",
-                           q->ways ? "format must be json, mermaid or dot" : "direction must be up, down or both");
+        *ret_queued = am_reply_fault(r, AM_E_INVALID_REQUEST, q->ways ? "?format" : "?direction",
+                                     q->ways ? "format must be json, mermaid, dot or openlineage"
+                                             : "direction must be up, down or both");
         return -AM_E_INVALID_REQUEST;
     }
     return 0;
@@ -193,6 +195,8 @@ int am_api_lineage(struct am_req *r)
         queued = am_reply_error(r, rc, "the lineage could not be read");
     else if (q.picture)
         queued = reply_picture(r, q.picture, &g);
+    else if (q.events)
+        queued = am_reply_openlineage(r, db, g.nodes, g.edges, g.by_id);
     else
         queued = am_reply_json(r, 200,
                                json_pack("{s:s, s:s, s:s, s:o, s:b, s:O, s:O}", "object", "lineage", "root", root,

@@ -96,6 +96,8 @@ static int write_model(struct am_db *db, void *arg)
     AM_TRY(state_is_seen(p));
     AM_TRY(merge_labels(p));
     p->model.labels = p->merged;
+    p->model.now = am_now_ms();
+    p->model.by = "local";
     return am_model_patch(db, p->id, &p->model);
 }
 
@@ -116,6 +118,7 @@ static int write_version(struct am_db *db, void *arg)
     AM_TRY(merge_labels(p));
     p->version.labels = p->merged;
     p->version.now = am_now_ms();
+    p->version.by = "local";
     return am_version_patch(db, p->id, &p->version);
 }
 

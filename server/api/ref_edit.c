@@ -27,7 +27,7 @@ static int patch(struct am_db *db, void *arg)
 {
     struct edit *e = arg;
     AM_TRY(load_seen(db, &e->c));
-    AM_TRY(am_ref_protect(db, e->c.model_row, e->c.name, e->is_protected));
+    AM_TRY(am_ref_protect(db, e->c.model_row, e->c.name, e->is_protected, am_now_ms(), "local"));
     return am_ref_answer(db, &e->c);
 }
 

@@ -10,6 +10,7 @@
 
 #include <microhttpd.h>
 #include <stdio.h>
+#include <string.h>
 
 static json_t *number_json(int64_t number)
 {
@@ -127,22 +128,51 @@ int am_api_refs(struct am_req *r)
     return reply_page(r, &q, limit, "name");
 }
 
-int am_api_ref(struct am_req *r)
+/* NULL: an answer was queued. */
+static json_t *read_ref(struct am_req *r, char model[200], char etag[40], int *ret_queued)
 {
     struct reading q;
-    char etag[40];
-    int queued = MHD_NO;
-    if (!begin(r, &q, &queued))
-        return queued;
+    if (!begin(r, &q, ret_queued))
+        return NULL;
     int rc = am_ref_get(q.db, q.model_row, r->arg[2], add_ref, &q);
     json_t *ref = json_incref(json_array_get(q.data, 0));
     json_decref(q.data);
     if (rc < 0)
-        return am_reply_error(r, rc, "the ref could not be read");
+        *ret_queued = am_reply_error(r, rc, "the ref could not be read");
+    else if (!ref)
+        *ret_queued = am_reply_no_ref(r, q.model, r->arg[2]);
+    memcpy(model, q.model, sizeof q.model);
+    snprintf(etag, 40, "%lld", (long long)json_integer_value(json_object_get(ref, "revision")));
+    return ref;
+}
+
+static int reply_ref(struct am_req *r, const char *subject, bool over)
+{
+    char model[200], etag[40];
+    int queued = MHD_NO;
+    (void)subject;
+    (void)over;
+    json_t *ref = read_ref(r, model, etag, &queued);
+    return ref ? am_reply_resource(r, ref, etag) : queued;
+}
+
+/* Prefer: wait=n waits for a new revision: a move, another policy, the end. Who names with If-None-Match one that is
+ * not the present has missed something and need not wait. */
+int am_api_ref(struct am_req *r)
+{
+    char model[200], etag[40];
+    int queued = MHD_NO;
+    int64_t ms = am_req_prefer_ms(r, 0);
+    if (ms <= 0)
+        return reply_ref(r, NULL, false);
+    json_t *ref = read_ref(r, model, etag, &queued);
     if (!ref)
-        return am_reply_no_ref(r, q.model, r->arg[2]);
-    snprintf(etag, sizeof etag, "%lld", (long long)json_integer_value(json_object_get(ref, "revision")));
-    return am_reply_resource(r, ref, etag);
+        return queued;
+    int64_t revision = json_integer_value(json_object_get(ref, "revision"));
+    json_decref(ref);
+    if (am_req_header(r, MHD_HTTP_HEADER_IF_NONE_MATCH) && !am_etag_matches(r, MHD_HTTP_HEADER_IF_NONE_MATCH, etag))
+        return reply_ref(r, NULL, true);
+    return am_req_wait_ref(r, model, r->arg[2], revision, ms, reply_ref);
 }
 
 static int add_move(void *ctx, const struct am_ref_move_row *m)

@@ -44,6 +44,8 @@ static void read_request(struct am_req *r, struct request *q, struct am_faults *
     const char *why = am_ref_name_fault(q->branch);
     if (why)
         am_fault_add(f, AM_E_INVALID_REQUEST, (struct am_where){.pointer = "#/branch"}, "%s", why);
+    else
+        am_ref_shadow_check(q->branch, "#/branch", f);
     q->message = am_member_text(r->json, "#", "message", false, NULL, f);
     q->metadata = am_member_object(r->json, "#", "metadata", false, f);
     why = am_model_name_fault(q->model);

@@ -1,6 +1,7 @@
 /* test_refs.c - the stack of a ref against a replay of its history, and what ends in the middle of it. */
 #include "tests/unit/store_fixture.h"
 
+#include "core/base/text.h"
 #include "storage/refs.h"
 
 enum { VERSIONS = 6, STEPS = 400 };
@@ -27,7 +28,7 @@ static int call_act(struct am_db *db, void *arg)
     case END:
         return am_ref_delete(db, a->model, a->name, 7000, "ops", "gone");
     default:
-        return am_ref_protect(db, a->model, a->name, a->is_protected);
+        return am_ref_protect(db, a->model, a->name, a->is_protected, 1, "ci");
     }
 }
 
