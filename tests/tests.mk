@@ -82,7 +82,7 @@ faults: deps fault-build all
 	if [ -n "$$failed" ]; then echo "failed:$$failed"; exit 1; fi
 
 .PHONY: unit-programs unit service check-full
-unit-programs: $(UNIT_BIN)
+unit-programs: $(UNIT_BIN) $(B)/unit/compat_cli
 unit:
 	tools/check unit
 service: all

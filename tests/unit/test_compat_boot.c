@@ -5,6 +5,7 @@
  */
 #include "core/compat/binomial.h"
 #include "core/compat/bootstrap.h"
+#include "core/compat/delta.h"
 #include "core/compat/draw.h"
 #include "core/compat/metrics.h"
 
@@ -134,6 +135,38 @@ static void rows_agree(void **state)
     cluster[5] = 20;
     assert_int_equal(am_boot_cell_rows(cell, NULL, cluster, N, 20, rows), -AM_E_INVALID_PARAMS);
     free(rows);
+}
+
+/* Scores of text: the mean of D from resampled rows spreads as the standard error says, and gain is undefined where
+   nothing rose. */
+static void scores(void **state)
+{
+    (void)state;
+    enum { N = 400 };
+    static double rows[N * AM_DELTA_SUMS];
+    double mean = 0, squares = 0;
+    for (int i = 0; i < N; i++) {
+        double d = ((i * 37) % 101 - 45) / 200.;
+        am_delta_row(d, 0, rows + i * AM_DELTA_SUMS);
+        mean += d / N;
+        squares += d * d / N;
+    }
+    double error = sqrt((squares - mean * mean) / N);
+    struct am_boot how = {.replicates = 20000, .seed = 3, .threads = 2};
+    struct am_boot_ask ask[3] = {
+        {am_delta_mean, NULL, false}, {am_delta_gain, NULL, true}, {am_delta_nfr, NULL, false}};
+    struct am_boot_answer a[3];
+    assert_int_equal(am_boot_units(&how, rows, N, AM_DELTA_SUMS, ask, 3, a), 0);
+    NEAR(a[0].estimate.value, mean, 1e-12);
+    NEAR(a[0].two_sided.lower, mean - 1.96 * error, .06 * error);
+    NEAR(a[0].two_sided.upper, mean + 1.96 * error, .06 * error);
+    NEAR(a[0].one_sided.lower, mean - 1.645 * error, .06 * error);
+    assert_true(a[1].two_sided.lower < a[1].estimate.value && a[1].estimate.value < a[1].two_sided.upper);
+    for (int i = 0; i < N; i++)
+        am_delta_row(-.1, 0, rows + i * AM_DELTA_SUMS);
+    assert_int_equal(am_boot_units(&how, rows, N, AM_DELTA_SUMS, ask, 3, a), 0);
+    assert_string_equal(a[1].reason, "undefined");
+    NEAR(a[2].two_sided.lower, 1, 0);
 }
 
 static void undefined(void **state)
@@ -274,10 +307,9 @@ static void speed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(reference),   cmocka_unit_test(threads_and_seeds),
-        cmocka_unit_test(rows_agree),  cmocka_unit_test(undefined),
-        cmocka_unit_test(draws_exact), cmocka_unit_test(quantiles),
-        cmocka_unit_test(coverage),    cmocka_unit_test(speed),
+        cmocka_unit_test(reference), cmocka_unit_test(threads_and_seeds), cmocka_unit_test(rows_agree),
+        cmocka_unit_test(scores),    cmocka_unit_test(undefined),         cmocka_unit_test(draws_exact),
+        cmocka_unit_test(quantiles), cmocka_unit_test(coverage),          cmocka_unit_test(speed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
