@@ -8,6 +8,7 @@
 #include "core/compat/boot_parts.h"
 #include "core/compat/draw.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,36 +21,48 @@ struct work {
     size_t asks;
     uint32_t key[2];
     struct am_maybe *replicate; /* [asks][replicates] */
+    atomic_bool no_memory;
 };
 
-static void resample(const struct am_boot_data *data, struct am_draw *draw, double *sums)
+/* How often each unit is drawn comes first: that array fits a cache where the rows would be met in random order. */
+static void resample_units(const struct am_boot_data *data, struct am_draw *draw, uint32_t *times, double *sums)
 {
-    if (!data->rows) {
-        am_draw_multinomial(draw, data->n, data->total, data->sums, sums);
-        return;
-    }
-    memset(sums, 0, data->sums * sizeof(*sums));
+    double sum[AM_BOOT_SUMS] = {0};
+    memset(times, 0, data->n * sizeof(*times));
+    for (uint64_t i = 0; i < data->n; i++)
+        times[am_draw_below(draw, data->n)]++;
     for (uint64_t i = 0; i < data->n; i++) {
-        const double *row = data->rows + am_draw_below(draw, data->n) * data->sums;
+        if (times[i] == 0)
+            continue;
         for (size_t k = 0; k < data->sums; k++)
-            sums[k] += row[k];
+            sum[k] += times[i] * data->rows[i * data->sums + k];
     }
+    memcpy(sums, sum, sizeof(sum));
 }
 
 static void run_chunk(void *arg, size_t job)
 {
-    const struct work *w = arg;
+    struct work *w = arg;
     uint32_t first = (uint32_t)job * CHUNK, last = first + CHUNK;
     if (last > w->how->replicates)
         last = w->how->replicates;
+    uint32_t *times = w->data->rows ? malloc(w->data->n * sizeof(*times) + 1) : NULL;
+    if (w->data->rows && !times) {
+        atomic_store(&w->no_memory, true);
+        return;
+    }
     for (uint32_t r = first; r < last; r++) {
         struct am_draw draw;
-        double sums[AM_BOOT_SUMS];
+        double sums[AM_BOOT_SUMS] = {0};
         am_draw_begin(&draw, w->key, r);
-        resample(w->data, &draw, sums);
+        if (times)
+            resample_units(w->data, &draw, times, sums);
+        else
+            am_draw_multinomial(&draw, w->data->n, w->data->total, w->data->sums, sums);
         for (size_t k = 0; k < w->asks; k++)
             w->replicate[k * w->how->replicates + r] = w->ask[k].statistic(sums, w->ask[k].arg);
     }
+    free(times);
 }
 
 static int run_all(struct work *w)
@@ -63,7 +76,7 @@ static int run_all(struct work *w)
     for (size_t i = 0; i < jobs; i++)
         am_crew_wait(crew, i);
     am_crew_free(crew);
-    return 0;
+    return atomic_load(&w->no_memory) ? -AM_E_OUT_OF_MEMORY : 0;
 }
 
 static int answer_all(const struct work *w, struct am_boot_answer *ret)
@@ -113,7 +126,7 @@ int am_boot_classes(const struct am_boot *how, const double *sizes, size_t sums,
 int am_boot_units(const struct am_boot *how, const double *rows, size_t units, size_t sums,
                   const struct am_boot_ask *ask, size_t asks, struct am_boot_answer *ret)
 {
-    if (sums < 1 || sums > AM_BOOT_SUMS)
+    if (sums < 1 || sums > AM_BOOT_SUMS || units > UINT32_MAX)
         return -AM_E_INVALID_PARAMS;
     struct am_boot_data data = {.rows = rows, .n = units, .sums = sums};
     for (size_t i = 0; i < units; i++)

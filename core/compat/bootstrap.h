@@ -52,7 +52,8 @@ struct am_boot {
    limit of this header), -AM_E_OUT_OF_MEMORY. */
 int am_boot_classes(const struct am_boot *how, const double *sizes, size_t sums, const struct am_boot_ask *ask,
                     size_t asks, struct am_boot_answer *ret);
-/* `rows` holds `units` rows of `sums` each. */
+/* `rows` holds `units` rows (below 2^32) of `sums` each. A replicate draws every unit once: time grows with replicates
+   times units, and each thread holds 4 bytes a unit. */
 int am_boot_units(const struct am_boot *how, const double *rows, size_t units, size_t sums,
                   const struct am_boot_ask *ask, size_t asks, struct am_boot_answer *ret);
 
