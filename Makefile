@@ -80,6 +80,7 @@ endif
 FAMILIES := core/merge core/unlearn core/edit $(if $(DEBUG_METHODS),tests/debug/edit)
 FAMILY := $(call src,$(FAMILIES))
 TABLE := $(call src,core/table)
+COMPAT := $(call src,core/compat)
 STORAGE := $(call src,storage)
 SERVER := $(call src,server server/api)
 WORKER := $(call src,worker)

@@ -18,7 +18,7 @@ UNIT := $(sort $(wildcard tests/unit/test_*.c))
 UNIT_BIN := $(patsubst tests/unit/%.c,$(B)/unit/%,$(UNIT))
 UNIT_SERVER := server/cache.c server/trace.c server/engine_claim.c server/engine_end.c server/records.c server/result.c server/result_spans.c server/result_check.c server/publisher_spans.c server/range.c
 UNIT_WORKER := worker/limits.c worker/confine.c
-UNIT_LIB := $(call obj,$(BASE) $(POOL) $(TENSOR) $(METHODS) $(FAMILY) $(TABLE) $(STORAGE) $(UNIT_SERVER) $(UNIT_WORKER)) $(O)/methods_table.o $(O)/migrations.o
+UNIT_LIB := $(call obj,$(BASE) $(POOL) $(TENSOR) $(METHODS) $(FAMILY) $(TABLE) $(COMPAT) $(STORAGE) $(UNIT_SERVER) $(UNIT_WORKER)) $(O)/methods_table.o $(O)/migrations.o
 
 $(O)/libunit.a: $(UNIT_LIB)
 	rm -f $@ && ar rcsD $@ $^
@@ -82,7 +82,7 @@ faults: deps fault-build all
 	if [ -n "$$failed" ]; then echo "failed:$$failed"; exit 1; fi
 
 .PHONY: unit-programs unit service check-full
-unit-programs: $(UNIT_BIN)
+unit-programs: $(UNIT_BIN) $(B)/unit/compat_cli
 unit:
 	tools/check unit
 service: all

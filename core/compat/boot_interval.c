@@ -1,0 +1,128 @@
+/*
+ * boot_interval.c - from replicates to an interval: percentile, or BCa (Efron 1987) with the acceleration from the
+ * jackknife: over classes, each counted as often as it has members, or over units.
+ */
+#include "core/compat/boot_parts.h"
+#include "core/compat/normal.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+double am_quantile7(const double *sorted, size_t n, double level)
+{
+    double at = level * (double)(n - 1);
+    size_t low = (size_t)floor(at);
+    if (low + 1 >= n)
+        return sorted[n - 1];
+    return sorted[low] + (at - (double)low) * (sorted[low + 1] - sorted[low]);
+}
+
+static int by_value(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* The statistic with one member of class j, or unit j, left out. */
+static struct am_maybe without(const struct am_boot_data *data, const struct am_boot_ask *ask, uint64_t j)
+{
+    double sums[AM_BOOT_SUMS];
+    for (size_t k = 0; k < data->sums; k++) {
+        double part = data->rows ? data->rows[j * data->sums + k] : k == j ? 1 : 0;
+        sums[k] = data->total[k] - part;
+    }
+    return ask->statistic(sums, ask->arg);
+}
+
+/* Members of class j; a unit is one. */
+static double members(const struct am_boot_data *data, uint64_t j)
+{
+    return data->rows ? 1 : data->total[j];
+}
+
+/* sum n (mean - x)^3 / (6 (sum n (mean - x)^2)^1.5) over what is left when one is left out. Those that leave the
+   statistic undefined do not count. */
+static double acceleration(const struct am_boot_data *data, const struct am_boot_ask *ask)
+{
+    uint64_t places = data->rows ? data->n : data->sums;
+    double sum = 0, count = 0, squares = 0, cubes = 0;
+    for (uint64_t j = 0; j < places; j++) {
+        struct am_maybe x = members(data, j) > 0 ? without(data, ask, j) : (struct am_maybe){false, 0};
+        if (x.known) {
+            sum += members(data, j) * x.value;
+            count += members(data, j);
+        }
+    }
+    for (uint64_t j = 0; j < places; j++) {
+        struct am_maybe x = members(data, j) > 0 ? without(data, ask, j) : (struct am_maybe){false, 0};
+        if (x.known) {
+            double off = sum / count - x.value;
+            squares += members(data, j) * off * off;
+            cubes += members(data, j) * off * off * off;
+        }
+    }
+    double scale = squares * sqrt(squares);
+    return scale > 0 ? cubes / (6 * scale) : 0;
+}
+
+struct bca {
+    bool use;
+    double z0, a;
+};
+
+/* Which share of the replicates lies below for a normal quantile z. */
+static double level_of(const struct bca *how, double z)
+{
+    if (!how->use)
+        return am_normal_cdf(z);
+    double step = how->z0 + z, bend = 1 - how->a * step;
+    return bend > 0 ? am_normal_cdf(how->z0 + step / bend) : step > 0 ? 1 : 0;
+}
+
+static struct am_interval between(const double *sorted, uint32_t n, const struct bca *how, double z)
+{
+    return (struct am_interval){true, am_quantile7(sorted, n, level_of(how, -z)),
+                                am_quantile7(sorted, n, level_of(how, z))};
+}
+
+/* The share below the estimate and half of what equals it. */
+static double share_below(const double *sorted, uint32_t n, double estimate)
+{
+    double below = 0, equal = 0;
+    for (uint32_t i = 0; i < n && !(sorted[i] > estimate); i++) {
+        if (sorted[i] < estimate)
+            below++;
+        else
+            equal++;
+    }
+    return (below + equal / 2) / n;
+}
+
+struct am_boot_answer am_boot_interval(const struct am_boot_data *data, const struct am_boot_ask *ask,
+                                       const struct am_maybe *replicate, uint32_t n, double *sorted)
+{
+    struct am_boot_answer a = {.estimate = ask->statistic(data->total, ask->arg), .reason = "undefined"};
+    uint32_t kept = 0;
+    for (uint32_t r = 0; r < n; r++)
+        if (replicate[r].known)
+            sorted[kept++] = replicate[r].value;
+    a.dropped = n - kept;
+    if (!a.estimate.known)
+        return a;
+    a.reason = "unstable";
+    if (kept == 0 || (uint64_t)a.dropped * 20 > n)
+        return a;
+    qsort(sorted, kept, sizeof(*sorted), by_value);
+    struct bca how = {.use = ask->bca};
+    if (ask->bca) {
+        double share = share_below(sorted, kept, a.estimate.value);
+        if (share <= 0 || share >= 1) /* the estimate lies outside its own resamples */
+            return a;
+        how.z0 = am_normal_quantile(share);
+        how.a = acceleration(data, ask);
+    }
+    a.reason = NULL;
+    a.two_sided = between(sorted, kept, &how, AM_Z_TWO_SIDED);
+    a.one_sided = between(sorted, kept, &how, AM_Z_ONE_SIDED);
+    return a;
+}
