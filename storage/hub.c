@@ -102,11 +102,13 @@ static int commits(sqlite3_stmt *st, int (*row)(void *, const struct am_hub_comm
 int am_hub_commits(struct am_db *db, int64_t version, int limit, int (*row)(void *, const struct am_hub_commit *),
                    void *ctx)
 {
-    AM_STMT st = am_db_bind(db,
-                            "WITH RECURSIVE line (v) AS (SELECT ?1 UNION ALL SELECT w.parent FROM line JOIN version w"
-                            " ON w.id = line.v WHERE w.parent IS NOT NULL LIMIT ?2) " COMMIT
-                            " JOIN line ON line.v = v.id WHERE v.deleted_at IS NULL ORDER BY v.id DESC",
-                            "ii", version, (int64_t)limit);
+    /* a parent has a lower id than its child, so the line comes in the order that is wanted */
+    AM_STMT st = am_db_bind(
+        db,
+        COMMIT " WHERE v.id IN (WITH RECURSIVE line (id, parent, live) AS (SELECT id, parent, deleted_at IS NULL FROM"
+               " version WHERE id = ?1 UNION ALL SELECT p.id, p.parent, p.deleted_at IS NULL FROM line JOIN version p"
+               " ON p.id = line.parent) SELECT id FROM line WHERE live LIMIT ?2) ORDER BY v.id DESC",
+        "ii", version, (int64_t)limit);
     return commits(st, row, ctx);
 }
 

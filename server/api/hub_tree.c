@@ -165,7 +165,6 @@ static int with_files(struct am_req *r, struct tree *t, int (*then)(struct am_re
     return queued;
 }
 
-#define X
 int am_api_hub_tree(struct am_req *r)
 {
     int queued = MHD_NO;
