@@ -12,6 +12,7 @@
 struct am_hub_file {
     char *path, sha256[65], oid[41]; /* oid: git's, of a large file that of its pointer */
     int64_t bytes, layout;
+    int64_t changed; /* the version that brought it, once somebody has asked; else 0 */
     bool lfs;
 };
 struct am_hub_files {
