@@ -112,12 +112,6 @@ static int find(struct run *t)
 
 /* ---- where it goes ---- */
 
-static int take_state(void *ctx, const struct am_job_row *row)
-{
-    *(enum am_job_state *)ctx = row->state;
-    return 0;
-}
-
 static int is_staged(const struct dirent *d)
 {
     return am_starts(d->d_name, AM_EXPORT_STAGED);
@@ -132,7 +126,7 @@ static void sweep(struct run *t)
     for (int i = 0; i < n; i++) {
         const char *uid = name[i]->d_name + strlen(AM_EXPORT_STAGED);
         enum am_job_state state;
-        if (am_streq(uid, t->x->uid) || (am_job_get(t->db, uid, take_state, &state) == 0 && am_state_terminal(state)))
+        if (am_streq(uid, t->x->uid) || (am_job_state_get(t->db, uid, &state) == 0 && am_state_terminal(state)))
             am_sys_rmtree(t->parent, name[i]->d_name); /* what cannot go now goes next time */
         free(name[i]);
     }

@@ -8,6 +8,7 @@
 #include "core/base/clock.h"
 #include "core/base/failpoint.h"
 #include "core/base/text.h"
+#include "server/json.h"
 #include "server/log.h"
 #include "server/move.h"
 #include "server/publisher_compare.h"
@@ -338,20 +339,6 @@ static json_t *real_or_null(double v)
     return v >= 0 ? json_real(v) : json_null();
 }
 
-static json_t *int_or_null(int64_t v)
-{
-    return v >= 0 ? json_integer(v) : json_null();
-}
-
-static json_t *time_or_null(int64_t ms)
-{
-    char text[AM_TIME_TEXT];
-    if (ms <= 0)
-        return json_null();
-    am_time_text(ms, text);
-    return json_string(text);
-}
-
 /* The date is never a surprise. */
 static int look_at_expiry(struct publication *p)
 {
@@ -369,15 +356,15 @@ static json_t *result_json(const struct publication *p, json_t *refs)
 {
     const struct am_record_done *d = p->in->done;
     json_t *version = p->version ? json_pack("{s:s,s:s,s:o}", "model", p->model_name, "commit", p->commit, "number",
-                                             int_or_null(p->number))
+                                             am_json_count(p->number))
                                  : json_null();
     return json_pack("{s:o,s:b,s:s?,s:o,s:O,s:[],s:n,s:n,s:{s:[],s:i},s:I,s:s?,s:O?,s:O?,s:{s:s?,s:f,s:o,s:o,s:I,s:I}}",
                      "version", version, "published", p->version && !p->detached, "detached_reason", p->detached,
-                     "expires_at", time_or_null(p->expires_at), "refs", refs, "reports", "decision", "dataset", "state",
+                     "expires_at", am_json_time(p->expires_at), "refs", refs, "reports", "decision", "dataset", "state",
                      "files", "rows", 0, "new_bytes", (json_int_t)p->new_bytes, "reused_from", p->in->reused_from,
                      "reproduced", p->reproduced, "reproduction", p->reproduction, "measured", "kernels",
                      p->in->kernels, "seconds", p->in->seconds, "cpu_seconds", real_or_null(d->cpu_seconds),
-                     "peak_memory_bytes", int_or_null(d->peak_memory_bytes), "read_bytes",
+                     "peak_memory_bytes", am_json_count(d->peak_memory_bytes), "read_bytes",
                      (json_int_t)p->in->read_bytes, "write_bytes", (json_int_t)p->write_bytes);
 }
 

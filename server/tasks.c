@@ -8,6 +8,7 @@
 #include "core/base/text.h"
 #include "core/table/canon.h"
 #include "server/export.h"
+#include "server/json.h"
 #include "storage/backup.h"
 #include "storage/check.h"
 #include "storage/collect.h"
@@ -32,13 +33,6 @@ struct run {
     char *why;
     size_t why_cap;
 };
-
-static json_t *time_json(int64_t ms)
-{
-    char text[AM_TIME_TEXT];
-    am_time_text(ms, text);
-    return json_string(text);
-}
 
 /* ---- gc ---- */
 
@@ -183,7 +177,7 @@ static int run_backup(struct run *t, json_t **ret)
         am_backup_rotate(target, AM_BACKUP_PREFIX, t->cfg->backup_keep, &removed) < 0)
         AM_TRY(am_claim_warn(t->job, am_err_slug(AM_E_CANNOT_WRITE), "old backups could not be removed"));
     *ret = json_pack("{s:s, s:s, s:I, s:o, s:I}", "kind", "backup", "target", target, "bytes", (json_int_t)b.bytes,
-                     "committed_until", time_json(b.at), "removed", (json_int_t)removed);
+                     "committed_until", am_json_time(b.at), "removed", (json_int_t)removed);
     return 0;
 }
 
@@ -450,23 +444,17 @@ int am_task_queue(struct am_store *store, const struct am_config *cfg, const cha
 
 struct ending {
     const char *uid, *result, *warnings;
-    enum am_job_state state;
 };
-
-static int take_state(void *ctx, const struct am_job_row *row)
-{
-    ((struct ending *)ctx)->state = row->state;
-    return 0;
-}
 
 static int finish(struct am_db *db, void *arg)
 {
     struct ending *e = arg;
-    AM_TRY(am_job_get(db, e->uid, take_state, e));
-    if (am_state_terminal(e->state))
+    enum am_job_state state;
+    AM_TRY(am_job_state_get(db, e->uid, &state));
+    if (am_state_terminal(state))
         return 0;
     /* the work is done and stays done, but who asked for the end first is told that it came */
-    enum am_job_state to = e->state == AM_CANCELLING ? AM_CANCELLED_ : AM_SUCCEEDED;
+    enum am_job_state to = state == AM_CANCELLING ? AM_CANCELLED_ : AM_SUCCEEDED;
     return am_job_finish(db, e->uid, to, am_now_ms(), e->result, NULL, e->warnings);
 }
 

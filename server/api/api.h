@@ -6,6 +6,7 @@
 
 #include "core/base/fault.h"
 #include "server/http.h"
+#include "server/json.h"
 #include "storage/jobs.h"
 #include "storage/models.h"
 
@@ -108,10 +109,14 @@ int am_api_version_verify(struct am_req *r);
 
 /* ---- shared by the handlers ---- */
 
-/* JSON text out of a row, or null. New reference. */
-json_t *am_json_stored(const char *text);
-json_t *am_json_time(int64_t ms); /* 0 -> null */
 json_t *am_json_list(json_t *data /* stolen */, const char *next /* cursor or NULL */);
+/* 200 with a page: `data` (stolen) has at most `limit` + 1 entries, and one too many says that there is more. The
+   cursor is member `key` of the last one shown, a text or a number. */
+int am_reply_page(struct am_req *r, json_t *data, int64_t limit, const char *key);
+/* 404, which says of a model that is deleted what can be done. */
+int am_reply_no_model(struct am_req *r, const char *name);
+/* For the negative error of reading the job arg[0]: there is none, or the database failed. */
+int am_reply_no_job(struct am_req *r, int rc);
 
 /* "ns/name" of the first two arguments of the route into `out` (room for 200). */
 void am_model_id(const struct am_req *r, char out[200]);

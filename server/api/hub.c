@@ -111,16 +111,10 @@ int am_hub_reply_page(struct am_req *r, json_t *body, const char *path, const ch
     return queued;
 }
 
-static int take_commit(void *ctx, const struct am_version_row *v)
-{
-    snprintf(ctx, 41, "%s", v->commit);
-    return 0;
-}
-
 int am_hub_reply_no_entry(struct am_req *r, struct am_db *db, int64_t version)
 {
     char commit[41] = "";
-    int rc = am_version_brief(db, version, take_commit, commit);
+    int rc = am_version_commit(db, version, commit);
     if (rc < 0)
         return am_reply_error(r, rc, "the version could not be read");
     const char *headers[] = {"X-Error-Code", "EntryNotFound", "X-Repo-Commit", commit, NULL};
@@ -131,13 +125,6 @@ static int reply_repo(struct am_req *r, const char *detail)
 {
     const char *headers[] = {"X-Error-Code", "RepoNotFound", NULL};
     return am_reply_problem_full(r, AM_E_NOT_FOUND, detail, NULL, headers);
-}
-
-int am_hub_reply_no_model(struct am_req *r, const char *model)
-{
-    char detail[400];
-    snprintf(detail, sizeof detail, "no model %s; GET /v1/models lists what is here", model);
-    return reply_repo(r, detail);
 }
 
 static int ignore_model(void *ctx, const struct am_hub_model_row *m)
@@ -155,8 +142,8 @@ static int need_model(struct am_req *r, const char *model, int *ret_queued)
         return -AM_E_INTERNAL;
     int rc = am_hub_model_get(db, model, ignore_model, NULL);
     if (rc < 0)
-        *ret_queued = rc == -AM_E_NOT_FOUND ? am_hub_reply_no_model(r, model)
-                                            : am_reply_error(r, rc, "the model could not be read");
+        *ret_queued =
+            rc == -AM_E_NOT_FOUND ? am_reply_no_model(r, model) : am_reply_error(r, rc, "the model could not be read");
     return rc;
 }
 

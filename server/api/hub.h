@@ -44,6 +44,5 @@ int am_hub_find(struct am_req *r, int64_t *ret_version, int *ret_queued);
 int am_hub_reply_page(struct am_req *r, json_t *body /* stolen */, const char *path, const char *cursor);
 /* 404 EntryNotFound of a version. */
 int am_hub_reply_no_entry(struct am_req *r, struct am_db *db, int64_t version);
-int am_hub_reply_no_model(struct am_req *r, const char *model);
 
 #endif

@@ -105,18 +105,12 @@ static int walk(struct tree *t, size_t lo, size_t hi, size_t prefix)
     return 0;
 }
 
-static int take_commit(void *ctx, const struct am_version_row *v)
-{
-    snprintf(ctx, 41, "%s", v->commit);
-    return 0;
-}
-
 /* The next page is asked of the commit, whatever the name that was given points to by then. */
 static int reply_tree(struct am_req *r, struct tree *t, size_t shown)
 {
     char commit[41], model[200], cursor[32], folder[3200] = "", path[4096];
     json_t *out = json_incref(t->out);
-    int rc = t->more ? am_version_brief(t->db, t->version, take_commit, commit) : 0;
+    int rc = t->more ? am_version_commit(t->db, t->version, commit) : 0;
     if (rc == 0 && t->more && r->arg[3])
         rc = am_url_encode(r->arg[3], true, folder, sizeof folder);
     if (rc < 0) {

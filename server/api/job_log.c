@@ -63,8 +63,9 @@ int am_api_job_log(struct am_req *r)
     struct am_db *db = am_reader(r, &queued);
     if (!db)
         return queued;
-    if (am_job_get(db, r->arg[0], take_job, &job) < 0)
-        return am_reply_problem(r, AM_E_NOT_FOUND, "no job %.60s; GET /v1/jobs lists them", r->arg[0]);
+    int rc = am_job_get(db, r->arg[0], take_job, &job);
+    if (rc < 0)
+        return am_reply_no_job(r, rc);
     if (!am_req_int(r, "attempt", 1, 1000, job.attempt, &attempt, &queued) ||
         !am_req_int(r, "offset", 0, INT64_MAX, 0, &offset, &queued) || !read_follow(r, &follow, &queued))
         return queued;
