@@ -89,10 +89,8 @@ int am_api_job(struct am_req *r);
 int am_api_job_cancel(struct am_req *r);
 int am_api_job_log(struct am_req *r);
 int am_api_job_submit(struct am_req *r);
-/* job_filter.c: the query of a list of jobs. false: an answer was queued. `f` borrows from the request and from
-   `room`. */
-#define AM_JOB_KEYS 1024
-bool am_job_filter_read(struct am_req *r, struct am_job_filter *f, char room[AM_JOB_KEYS], int *ret_queued);
+/* job_filter.c: the query of a list of jobs. false: an answer was queued. `f` borrows from the request. */
+bool am_job_filter_read(struct am_req *r, struct am_job_filter *f, int *ret_queued);
 /* job_patch.c */
 int am_api_job_patch(struct am_req *r);
 /* again.c */

@@ -23,13 +23,12 @@ struct topics {
 };
 
 /* "jobs,models"; the parameter may also come several times. */
-static enum MHD_Result add_topics(void *arg, enum MHD_ValueKind kind, const char *name, const char *value)
+static int add_topics(void *arg, const char *name, const char *value)
 {
     struct topics *t = arg;
-    (void)kind;
     if (!am_streq(name, t->name))
-        return MHD_YES;
-    for (const char *p = value ? value : ""; !t->bad[0]; p += strcspn(p, ",") + 1) {
+        return 0;
+    for (const char *p = value; !t->bad[0]; p += strcspn(p, ",") + 1) {
         char word[32];
         snprintf(word, sizeof word, "%.*s", (int)strcspn(p, ","), p);
         unsigned bit = am_topic_parse(word);
@@ -39,7 +38,7 @@ static enum MHD_Result add_topics(void *arg, enum MHD_ValueKind kind, const char
         if (!p[strcspn(p, ",")])
             break;
     }
-    return MHD_YES;
+    return 0;
 }
 
 /* *ret 0: all. false: a problem was queued. */
@@ -47,7 +46,7 @@ static bool read_topics(struct am_req *r, const char *name, unsigned *ret, int *
 {
     struct topics t = {.name = name};
     char pointer[16];
-    MHD_get_connection_values(r->conn, MHD_GET_ARGUMENT_KIND, add_topics, &t);
+    am_req_query_each(r, add_topics, &t);
     snprintf(pointer, sizeof pointer, "?%s", name);
     if (t.bad[0])
         *ret_queued =

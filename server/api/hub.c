@@ -24,21 +24,19 @@ struct values {
     void *ctx;
 };
 
-static enum MHD_Result on_value(void *cls, enum MHD_ValueKind kind, const char *name, const char *value)
+static int on_value(void *ctx, const char *name, const char *value)
 {
-    struct values *v = cls;
-    (void)kind;
+    struct values *v = ctx;
     size_t n = strlen(v->name);
-    if (value && strncmp(name, v->name, n) == 0 &&
-        (!name[n] || am_streq(name + n, "[]") || strcasecmp(name + n, "%5B%5D") == 0))
+    if (strncmp(name, v->name, n) == 0 && (!name[n] || am_streq(name + n, "[]")))
         v->each(v->ctx, value);
-    return MHD_YES;
+    return 0;
 }
 
 void am_hub_values(struct am_req *r, const char *name, void (*each)(void *, const char *), void *ctx)
 {
     struct values v = {.name = name, .each = each, .ctx = ctx};
-    MHD_get_connection_values(r->conn, MHD_GET_ARGUMENT_KIND, on_value, &v);
+    am_req_query_each(r, on_value, &v);
 }
 
 int am_hub_find(struct am_req *r, int64_t *ret_version, int *ret_queued)
@@ -55,18 +53,16 @@ struct link {
     char joint;
 };
 
-static enum MHD_Result add_parameter(void *cls, enum MHD_ValueKind kind, const char *name, const char *value)
+static int add_parameter(void *ctx, const char *name, const char *value)
 {
-    struct link *l = cls;
-    char encoded[1024];
-    (void)kind;
-    if (am_streq(name, "cursor"))
-        return MHD_YES;
-    if (!value || am_url_encode(value, false, encoded, sizeof encoded) < 0 || strpbrk(name, "<>\" \r\n"))
-        return MHD_YES;
-    am_buf_printf(l->b, "%c%s=%s", l->joint, name, encoded);
+    struct link *l = ctx;
+    char key[256], encoded[1024];
+    if (am_streq(name, "cursor") || am_url_encode(name, false, key, sizeof key) < 0 ||
+        am_url_encode(value, false, encoded, sizeof encoded) < 0)
+        return 0;
+    am_buf_printf(l->b, "%c%s=%s", l->joint, key, encoded);
     l->joint = '&';
-    return MHD_YES;
+    return 0;
 }
 
 /* Clients follow it as it is, so it must name the host that they know us by. */
@@ -93,7 +89,7 @@ int am_hub_reply_page(struct am_req *r, json_t *body, const char *path, const ch
     put_base(r, &b);
     am_buf_puts(&b, path);
     struct link l = {.b = &b, .joint = '?'};
-    MHD_get_connection_values(r->conn, MHD_GET_ARGUMENT_KIND, add_parameter, &l);
+    am_req_query_each(r, add_parameter, &l);
     int rc = cursor ? am_url_encode(cursor, false, encoded, sizeof encoded) : 0;
     if (rc == 0 && cursor)
         rc = am_buf_printf(&b, "%ccursor=%s", l.joint, encoded);

@@ -12,8 +12,7 @@
 struct filter {
     struct am_req *r;
     struct am_job_filter *f;
-    char *room; /* for names of metadata */
-    size_t left, pairs;
+    size_t pairs;
     int *ret_queued;
     bool refused;
 };
@@ -34,19 +33,11 @@ static int take_status(struct filter *c, const char *value)
     return 0;
 }
 
-static int take_pair(struct filter *c, const char *name, const char *value)
+static int take_pair(struct filter *c, const char *key, const char *value)
 {
-    size_t n = strlen(name) + 1;
     if (c->pairs == AM_JOB_PAIRS)
         return refuse(c, "?metadata", "at most 4 pairs of metadata can be asked for at once");
-    if (n > c->left)
-        return refuse(c, "?metadata", "the names of metadata are too long; one has at most 64 bytes");
-    memcpy(c->room, name, n);
-    if (am_url_decode(c->room) < 0)
-        return refuse(c, "?metadata", "a name of metadata cannot be decoded");
-    c->f->pair[c->pairs++] = (struct am_job_pair){.key = c->room, .value = value};
-    c->room += n;
-    c->left -= n;
+    c->f->pair[c->pairs++] = (struct am_job_pair){.key = key, .value = value};
     return 0;
 }
 
@@ -64,9 +55,9 @@ static int take(void *ctx, const char *name, const char *value)
     return 0;
 }
 
-bool am_job_filter_read(struct am_req *r, struct am_job_filter *f, char room[AM_JOB_KEYS], int *ret_queued)
+bool am_job_filter_read(struct am_req *r, struct am_job_filter *f, int *ret_queued)
 {
-    struct filter c = {.r = r, .f = f, .room = room, .left = AM_JOB_KEYS, .ret_queued = ret_queued};
+    struct filter c = {.r = r, .f = f, .ret_queued = ret_queued};
     f->type = am_req_query(r, "type");
     f->method = am_req_query(r, "method");
     f->model = am_req_query(r, "model");

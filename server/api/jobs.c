@@ -195,8 +195,7 @@ int am_api_jobs(struct am_req *r)
     if (!am_req_int(r, "limit", 1, 100, 20, &limit, &queued))
         return queued;
     struct am_job_filter f = {.limit = (int)limit + 1};
-    char keys[AM_JOB_KEYS];
-    if (!am_job_filter_read(r, &f, keys, &queued))
+    if (!am_job_filter_read(r, &f, &queued))
         return queued;
     struct am_db *db = am_reader(r, &queued);
     if (!db)
