@@ -98,8 +98,6 @@ int am_api_job_retry(struct am_req *r);
 int am_api_job_rerun(struct am_req *r);
 /* plans.c */
 int am_api_plan(struct am_req *r);
-/* Whether ?dry_run=true; false: an answer was queued. */
-bool am_plan_is_asked(struct am_req *r, bool *ret, int *ret_queued);
 
 /* admin.c */
 int am_api_task_create(struct am_req *r);

@@ -50,8 +50,6 @@ static int take(void *ctx, const char *name, const char *value)
         return take_pair(c, name + strlen("metadata."), value);
     if (am_streq(name, "since") && am_time_parse(value, &c->f->since) < 0)
         return refuse(c, "?since", "since must be a time such as 2026-11-23T01:48:10Z (a + in a URL is written %2B)");
-    if (am_streq(name, "archived") && !am_streq(value, "true") && !am_streq(value, "false"))
-        return refuse(c, "?archived", "archived must be true or false");
     return 0;
 }
 
@@ -63,7 +61,6 @@ bool am_job_filter_read(struct am_req *r, struct am_job_filter *f, int *ret_queu
     f->model = am_req_query(r, "model");
     f->created_by = am_req_query(r, "created_by");
     f->after = am_req_query(r, "after");
-    f->archived = am_streq(am_req_query(r, "archived"), "true");
     am_req_query_each(r, take, &c);
-    return !c.refused;
+    return !c.refused && am_req_flag(r, "archived", &f->archived, ret_queued);
 }

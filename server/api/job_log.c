@@ -44,16 +44,6 @@ static int take_job(void *ctx, const struct am_job_row *j)
     return 0;
 }
 
-static bool read_follow(struct am_req *r, bool *ret, int *ret_queued)
-{
-    const char *text = am_req_query(r, "follow");
-    *ret = am_streq(text, "true");
-    if (!text || *ret || am_streq(text, "false"))
-        return true;
-    *ret_queued = am_reply_fault(r, AM_E_INVALID_REQUEST, "?follow", "follow must be true or false");
-    return false;
-}
-
 int am_api_job_log(struct am_req *r)
 {
     int queued = MHD_NO;
@@ -67,7 +57,7 @@ int am_api_job_log(struct am_req *r)
     if (rc < 0)
         return am_reply_no_job(r, rc);
     if (!am_req_int(r, "attempt", 1, 1000, job.attempt, &attempt, &queued) ||
-        !am_req_int(r, "offset", 0, INT64_MAX, 0, &offset, &queued) || !read_follow(r, &follow, &queued))
+        !am_req_int(r, "offset", 0, INT64_MAX, 0, &offset, &queued) || !am_req_flag(r, "follow", &follow, &queued))
         return queued;
     if (!follow || r->head || job.over)
         return reply_whole(r, attempt, (uint64_t)offset);

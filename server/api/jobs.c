@@ -204,7 +204,8 @@ int am_api_jobs(struct am_req *r)
     int rc = am_job_list(db, &f, add_job, &c);
     if (rc < 0) {
         json_decref(c.data);
-        return rc == -AM_E_NOT_FOUND ? am_reply_fault(r, AM_E_INVALID_REQUEST, "?after", "after names no job")
+        return rc == -AM_E_NOT_FOUND ? am_reply_fault(r, AM_E_INVALID_REQUEST, "?after",
+                                                      "after names no job; it is `next` of the page before")
                                      : am_reply_error(r, rc, "the jobs could not be listed");
     }
     return am_reply_page(r, c.data, limit, "id");

@@ -134,8 +134,9 @@ int am_api_versions(struct am_req *r)
     if (rc < 0) {
         json_decref(c.data);
         if (rc == -AM_E_REVISION_NOT_FOUND)
-            return am_reply_fault(r, AM_E_REVISION_NOT_FOUND, "?ref", "%s has no revision \"%.100s\"", model,
-                                  am_req_query(r, "ref"));
+            return am_reply_fault(r, AM_E_REVISION_NOT_FOUND, "?ref",
+                                  "%s has no revision \"%.100s\"; GET /v1/models/%s/refs lists its refs", model,
+                                  am_req_query(r, "ref"), model);
         return rc == -AM_E_NOT_FOUND ? am_reply_no_model(r, model)
                                      : am_reply_error(r, rc, "the versions could not be listed");
     }
