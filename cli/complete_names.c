@@ -32,6 +32,14 @@ static json_t *ask(struct am_cli *c, const char *path)
     return good ? json_incref(r.json) : NULL;
 }
 
+/* The first hundred refs or versions of a model. */
+static json_t *ask_list(struct am_cli *c, const char *model, const char *what)
+{
+    AM_CLEANUP(am_xfreep) char *base = am_url_model(model, what, NULL);
+    AM_CLEANUP(am_xfreep) char *path = am_xprintf("%s?limit=100", base);
+    return ask(c, path);
+}
+
 static void offer_each(const json_t *list, const char *cur, const char *prefix, const char *member, const char *doc)
 {
     const json_t *e;
@@ -50,11 +58,8 @@ static void offer_revs(struct am_cli *c, const char *cur, size_t n)
     AM_CLEANUP(am_xfreep) char *prefix = am_xprintf("%.*s@", (int)n, cur);
     AM_CLEANUP(am_xfreep) char *word = am_xprintf("%.*s", (int)n, cur);
     AM_CLEANUP(am_xfreep) char *model = am_name_full(c, word);
-    AM_CLEANUP(am_xfreep) char *refs = am_url_model(model, "refs", NULL);
-    AM_CLEANUP(am_xfreep) char *base = am_url_model(model, "versions", NULL);
-    AM_CLEANUP(am_xfreep) char *versions = am_xprintf("%s?limit=100", base);
-    AM_CLEANUP(am_jsonp) json_t *a = ask(c, refs);
-    AM_CLEANUP(am_jsonp) json_t *b = a ? ask(c, versions) : NULL;
+    AM_CLEANUP(am_jsonp) json_t *a = ask_list(c, model, "refs");
+    AM_CLEANUP(am_jsonp) json_t *b = a ? ask_list(c, model, "versions") : NULL;
     const json_t *v;
     size_t i;
     offer_each(a, cur, prefix, "name", "kind");
@@ -93,8 +98,7 @@ void am_offer_models(struct am_cli *c, const char *cur, bool revs)
 void am_offer_refs(struct am_cli *c, const char *cur, const char *of)
 {
     AM_CLEANUP(am_xfreep) char *model = am_name_full(c, of);
-    AM_CLEANUP(am_xfreep) char *path = am_url_model(model, "refs", NULL);
-    AM_CLEANUP(am_jsonp) json_t *list = ask(c, path);
+    AM_CLEANUP(am_jsonp) json_t *list = ask_list(c, model, "refs");
     offer_each(list, cur, "", "name", "kind");
 }
 

@@ -92,6 +92,12 @@ CREATE TABLE job_input (                         -- whose result a job takes; on
     PRIMARY KEY (job, input),
     CHECK (input < job)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE job_metadata (                      -- kept by triggers: the pairs of job.metadata that are text
+    key TEXT NOT NULL,
+    value TEXT NOT NULL,
+    job INTEGER NOT NULL REFERENCES job (id) ON DELETE CASCADE,
+    PRIMARY KEY (key, value, job)
+) STRICT, WITHOUT ROWID;
 CREATE TABLE job_tally (                         -- kept by triggers: jobs are counted without looking at them
     type TEXT NOT NULL,
     state TEXT NOT NULL,
@@ -209,6 +215,8 @@ CREATE INDEX idempotency_age ON idempotency (created_at);
 CREATE INDEX job_created_by ON job (created_by, id);
 CREATE INDEX job_delayed ON job (task, not_before) WHERE state = 'queued' AND not_before > 0 AND waiting = 0;
 CREATE INDEX job_input_input ON job_input (input, job);
+CREATE INDEX job_listed ON job (id, task, archived, created_at, state, type, method, created_by, publish_model);
+CREATE INDEX job_metadata_job ON job_metadata (job);
 CREATE INDEX job_method ON job (method, id);
 CREATE INDEX job_open ON job (state) WHERE state IN ('running', 'cancelling');
 CREATE INDEX job_publish_model ON job (publish_model, id);
@@ -246,6 +254,13 @@ END;
 CREATE TRIGGER job_count_update AFTER UPDATE OF state ON job WHEN OLD.state <> NEW.state BEGIN
     UPDATE job_count SET n = n - 1 WHERE task = (OLD.type = 'task') AND state = OLD.state;
     UPDATE job_count SET n = n + 1 WHERE task = (NEW.type = 'task') AND state = NEW.state;
+END;
+CREATE TRIGGER job_metadata_insert AFTER INSERT ON job WHEN NEW.metadata <> '{}' BEGIN
+    INSERT INTO job_metadata SELECT key, value, NEW.id FROM json_each(NEW.metadata) WHERE type = 'text';
+END;
+CREATE TRIGGER job_metadata_update AFTER UPDATE OF metadata ON job WHEN OLD.metadata <> NEW.metadata BEGIN
+    DELETE FROM job_metadata WHERE job = NEW.id;
+    INSERT INTO job_metadata SELECT key, value, NEW.id FROM json_each(NEW.metadata) WHERE type = 'text';
 END;
 CREATE TRIGGER job_tally_delete AFTER DELETE ON job BEGIN
     UPDATE job_tally SET n = n - 1 WHERE type = OLD.type AND state = OLD.state AND band = OLD.priority / 25;

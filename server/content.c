@@ -3,6 +3,7 @@
  */
 #include "server/content.h"
 
+#include "core/base/grow.h"
 #include "core/base/sys.h"
 #include "core/base/text.h"
 #include "server/log.h"
@@ -47,21 +48,6 @@ static void content_free(void *cls)
     free(c);
 }
 
-static int grow(void *v, size_t n, size_t *cap, size_t size)
-{
-    if (n < *cap)
-        return 0;
-    size_t want = *cap ? 2 * *cap : 8;
-    void *old;
-    memcpy(&old, v, sizeof old);
-    void *bigger = reallocarray(old, want, size);
-    if (!bigger)
-        return -AM_E_OUT_OF_MEMORY;
-    memcpy(v, &bigger, sizeof bigger);
-    *cap = want;
-    return 0;
-}
-
 /* The place of a blob among those behind this range; the newest are asked for most. */
 static int blob_index(struct content *c, const char *sha, size_t *ret)
 {
@@ -70,7 +56,7 @@ static int blob_index(struct content *c, const char *sha, size_t *ret)
             *ret = i;
             return 0;
         }
-    AM_TRY(grow(&c->blob, c->blobs, &c->blob_cap, sizeof *c->blob));
+    AM_TRY(am_grow(&c->blob, c->blobs, &c->blob_cap, sizeof *c->blob));
     struct blob *b = &c->blob[c->blobs];
     *b = (struct blob){.fd = -1};
     snprintf(b->sha256, sizeof b->sha256, "%s", sha);
@@ -88,7 +74,7 @@ static int add_span(void *ctx, int64_t at, const char *blob_hex, int64_t offset,
         return 0;
     struct piece p = {.at = first - c->range.first, .offset = (uint64_t)offset + (first - from), .bytes = last - first};
     AM_TRY(blob_index(c, blob_hex, &p.blob));
-    AM_TRY(grow(&c->piece, c->pieces, &c->piece_cap, sizeof *c->piece));
+    AM_TRY(am_grow(&c->piece, c->pieces, &c->piece_cap, sizeof *c->piece));
     struct blob *b = &c->blob[p.blob];
     b->end = p.offset + p.bytes > b->end ? p.offset + p.bytes : b->end;
     c->piece[c->pieces++] = p;

@@ -208,17 +208,11 @@ struct ending {
     bool lost, requeued;
 };
 
-static int take_state(void *ctx, const struct am_job_row *row)
-{
-    ((struct ending *)ctx)->state = row->state;
-    return 0;
-}
-
 static int end_row(struct am_db *db, void *arg)
 {
     struct ending *e = arg;
     int64_t now = am_now_ms();
-    AM_TRY(am_job_get(db, e->job->uid, take_state, e));
+    AM_TRY(am_job_state_get(db, e->job->uid, &e->state));
     if (am_state_terminal(e->state))
         return 0;
     if (e->state == AM_CANCELLING && !e->lost)

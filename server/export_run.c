@@ -7,6 +7,7 @@
 
 #include "core/base/failpoint.h"
 #include "core/base/fault.h"
+#include "core/base/grow.h"
 #include "core/base/sys.h"
 #include "core/base/text.h"
 #include "server/roots.h"
@@ -80,14 +81,7 @@ static int add_file(void *ctx, const struct am_file_row *f)
     struct run *t = ctx;
     if (t->files == FILES_MAX)
         return -AM_E_TOO_LARGE;
-    if (t->files == t->file_cap) {
-        size_t cap = t->file_cap ? 2 * t->file_cap : 32;
-        struct file *v = reallocarray(t->file, cap, sizeof *v);
-        if (!v)
-            return -AM_E_OUT_OF_MEMORY;
-        t->file = v;
-        t->file_cap = cap;
-    }
+    AM_TRY(am_grow(&t->file, t->files, &t->file_cap, sizeof *t->file));
     char *path = strdup(f->path);
     if (!path)
         return -AM_E_OUT_OF_MEMORY;
@@ -118,12 +112,6 @@ static int find(struct run *t)
 
 /* ---- where it goes ---- */
 
-static int take_state(void *ctx, const struct am_job_row *row)
-{
-    *(enum am_job_state *)ctx = row->state;
-    return 0;
-}
-
 static int is_staged(const struct dirent *d)
 {
     return am_starts(d->d_name, AM_EXPORT_STAGED);
@@ -138,7 +126,7 @@ static void sweep(struct run *t)
     for (int i = 0; i < n; i++) {
         const char *uid = name[i]->d_name + strlen(AM_EXPORT_STAGED);
         enum am_job_state state;
-        if (am_streq(uid, t->x->uid) || (am_job_get(t->db, uid, take_state, &state) == 0 && am_state_terminal(state)))
+        if (am_streq(uid, t->x->uid) || (am_job_state_get(t->db, uid, &state) == 0 && am_state_terminal(state)))
             am_sys_rmtree(t->parent, name[i]->d_name); /* what cannot go now goes next time */
         free(name[i]);
     }
@@ -175,14 +163,7 @@ static int check_space(struct run *t)
 static int add_piece(void *ctx, int64_t at, const char *blob_hex, int64_t offset, int64_t bytes)
 {
     struct run *t = ctx;
-    if (t->pieces == t->piece_cap) {
-        size_t cap = t->piece_cap ? 2 * t->piece_cap : 16;
-        struct piece *v = reallocarray(t->piece, cap, sizeof *v);
-        if (!v)
-            return -AM_E_OUT_OF_MEMORY;
-        t->piece = v;
-        t->piece_cap = cap;
-    }
+    AM_TRY(am_grow(&t->piece, t->pieces, &t->piece_cap, sizeof *t->piece));
     struct piece *p = &t->piece[t->pieces++];
     *p = (struct piece){.at = (uint64_t)at, .offset = (uint64_t)offset, .bytes = (uint64_t)bytes};
     snprintf(p->blob, sizeof p->blob, "%s", blob_hex);

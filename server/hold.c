@@ -170,16 +170,11 @@ int am_req_wait(struct am_req *r, const struct am_wait *w, am_after_wait *then)
     return am_hold_answer(r);
 }
 
-static int see_end(void *ctx, const struct am_job_row *row)
-{
-    *(bool *)ctx = am_state_terminal(row->state);
-    return 0;
-}
-
 static bool has_ended(struct am_db *db, const struct am_wait *w)
 {
-    bool ended = false;
-    return am_job_get(db, w->subject, see_end, &ended) == -AM_E_NOT_FOUND || ended;
+    enum am_job_state state;
+    int rc = am_job_state_get(db, w->subject, &state);
+    return rc == -AM_E_NOT_FOUND || (rc == 0 && am_state_terminal(state));
 }
 
 int am_req_wait_job(struct am_req *r, const char *uid, int64_t ms, am_after_wait *then)

@@ -37,11 +37,6 @@ const char *am_req_header(struct am_req *r, const char *name)
     return MHD_lookup_connection_value(r->conn, MHD_HEADER_KIND, name);
 }
 
-const char *am_req_query(struct am_req *r, const char *name)
-{
-    return MHD_lookup_connection_value(r->conn, MHD_GET_ARGUMENT_KIND, name);
-}
-
 struct walk {
     int (*each)(void *ctx, const char *name, const char *value);
     void *ctx;
@@ -58,6 +53,28 @@ void am_req_query_each(struct am_req *r, int (*each)(void *ctx, const char *name
 {
     struct walk w = {.each = each, .ctx = ctx};
     MHD_get_connection_values(r->conn, MHD_GET_ARGUMENT_KIND, give_one, &w);
+}
+
+struct lookup {
+    const char *name, *value;
+};
+
+static enum MHD_Result take_first(void *arg, enum MHD_ValueKind kind, const char *name, const char *value)
+{
+    struct lookup *l = arg;
+    (void)kind;
+    if (!am_streq(name, l->name))
+        return MHD_YES;
+    l->value = value;
+    return MHD_NO; /* enough */
+}
+
+/* Not by the library's look-up, which keeps the lengths that names had with their escapes. */
+const char *am_req_query(struct am_req *r, const char *name)
+{
+    struct lookup l = {.name = name};
+    MHD_get_connection_values(r->conn, MHD_GET_ARGUMENT_KIND, take_first, &l);
+    return l.value;
 }
 
 bool am_req_int(struct am_req *r, const char *name, int64_t min, int64_t max, int64_t def, int64_t *ret,
@@ -77,28 +94,6 @@ bool am_req_int(struct am_req *r, const char *name, int64_t min, int64_t max, in
     }
     *ret = (int64_t)v;
     return true;
-}
-
-struct each {
-    const char *prefix;
-    void (*fn)(void *ctx, const char *rest, const char *value);
-    void *ctx;
-};
-
-static enum MHD_Result each_value(void *arg, enum MHD_ValueKind kind, const char *name, const char *value)
-{
-    const struct each *e = arg;
-    (void)kind;
-    if (am_starts(name, e->prefix))
-        e->fn(e->ctx, name + strlen(e->prefix), value ? value : "");
-    return MHD_YES;
-}
-
-void am_req_each(struct am_req *r, const char *prefix, void (*fn)(void *ctx, const char *rest, const char *value),
-                 void *ctx)
-{
-    struct each e = {prefix, fn, ctx};
-    MHD_get_connection_values(r->conn, MHD_GET_ARGUMENT_KIND, each_value, &e);
 }
 
 bool am_req_flag(struct am_req *r, const char *name, bool *ret, int *ret_queued)
@@ -137,7 +132,8 @@ static enum MHD_Result check_query(void *arg, enum MHD_ValueKind kind, const cha
 {
     struct query_check *c = arg;
     (void)kind;
-    if ((!c->hub && !in_words(c->known, name)) || (value && am_url_decode((char *)(uintptr_t)value) < 0)) {
+    if (am_url_decode((char *)(uintptr_t)name) < 0 || (!c->hub && !in_words(c->known, name)) ||
+        (value && am_url_decode((char *)(uintptr_t)value) < 0)) {
         c->refused = true;
         snprintf(c->bad, sizeof c->bad, "%s", name);
         return MHD_NO;

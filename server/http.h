@@ -92,7 +92,7 @@ struct am_req {
 
 /* A query parameter, percent-decoded, or NULL. The text lives as long as the request. */
 const char *am_req_query(struct am_req *r, const char *name);
-/* Every query parameter as it came, names as they were written, values decoded; a negative return ends the walk. */
+/* Every query parameter, name and value percent-decoded; a negative return ends the walk. */
 void am_req_query_each(struct am_req *r, int (*each)(void *ctx, const char *name, const char *value), void *ctx);
 const char *am_req_header(struct am_req *r, const char *name);
 /* The integer query parameter, `def` when absent; false: out of [min, max] or no number, and an answer was queued. */
@@ -101,10 +101,6 @@ bool am_req_int(struct am_req *r, const char *name, int64_t min, int64_t max, in
 
 /* ?name=true or false, false when absent; false: neither, and an answer was queued. */
 bool am_req_flag(struct am_req *r, const char *name, bool *ret, int *ret_queued);
-/* Every query parameter that begins with `prefix` (in the table of routes "label.*"), with the rest of its name. */
-void am_req_each(struct am_req *r, const char *prefix, void (*fn)(void *ctx, const char *rest, const char *value),
-                 void *ctx);
-
 /* The time that Prefer: wait=n asks for, at most a minute; `def_ms` when it asks for nothing; 0 for respond-async. The
    answer will say Preference-Applied. */
 int64_t am_req_prefer_ms(struct am_req *r, int64_t def_ms);

@@ -5,6 +5,7 @@
  */
 #include "server/import.h"
 
+#include "core/base/grow.h"
 #include "core/base/sys.h"
 #include "core/base/text.h"
 #include "server/export.h"
@@ -136,14 +137,7 @@ static int take_file(struct walk *w, const char *real, const char *rel)
     if (im->files >= AM_IMPORT_FILES_MAX)
         return am_fault_add(w->faults, AM_E_TOO_LARGE, WHERE,
                             "the folder holds more than %d files; register a smaller one", AM_IMPORT_FILES_MAX);
-    if (im->files == w->cap) {
-        size_t cap = w->cap ? w->cap * 2 : 32;
-        struct am_import_file *v = reallocarray(im->file, cap, sizeof *v);
-        if (!v)
-            return -AM_E_OUT_OF_MEMORY;
-        im->file = v;
-        w->cap = cap;
-    }
+    AM_TRY(am_grow(&im->file, im->files, &w->cap, sizeof *im->file));
     int fd = am_roots_open(&w->roots, real, 0);
     if (fd == -AM_E_PATH_NOT_ALLOWED)
         return leave_out(w, rel, "link leads outside the import roots");

@@ -4,6 +4,7 @@
  */
 #include "server/launch.h"
 
+#include "core/base/grow.h"
 #include "core/base/sys.h"
 #include "core/base/text.h"
 #include "core/table/body.h"
@@ -56,14 +57,9 @@ static void files_done(struct files *f)
 static int add_file(void *ctx, const struct am_file_row *row)
 {
     struct files *f = ctx;
-    if (f->n == f->cap) {
-        size_t cap = f->cap ? f->cap * 2 : 32;
-        struct file *v = cap <= FILES_MAX ? reallocarray(f->v, cap, sizeof *v) : NULL;
-        if (!v)
-            return -AM_E_OUT_OF_MEMORY;
-        f->v = v;
-        f->cap = cap;
-    }
+    if (f->n == FILES_MAX)
+        return -AM_E_OUT_OF_MEMORY;
+    AM_TRY(am_grow(&f->v, f->n, &f->cap, sizeof *f->v));
     char *path = strdup(row->path);
     if (!path)
         return -AM_E_OUT_OF_MEMORY;

@@ -1,5 +1,6 @@
 /*
- * publisher_parts.h - a publication while it is made: what publisher.c and publisher_reuse.c share. Private to them.
+ * publisher_parts.h - a publication while it is made: what publisher.c, publisher_commit.c and publisher_reuse.c share.
+ * Private to them.
  */
 #ifndef AM_SERVER_PUBLISHER_PARTS_H
 #define AM_SERVER_PUBLISHER_PARTS_H
@@ -41,6 +42,12 @@ struct publication {
     size_t why_cap;
 };
 
+/* -code, with the sentence in `why`. */
+int am_publication_say(struct publication *p, int code, const char *fmt, ...) AM_PRINTF(3, 4);
+/* Nothing is published: the result is only compared with what a job made before. */
+bool am_publication_is_silent(const struct publication *p);
+/* 1: the result is to be the same as an earlier one and is not. */
+int am_publication_differs(struct publication *p, struct am_db *db);
 /* Copies a row into a struct kept. */
 int am_publication_keep(void *ctx, const struct am_file_row *row);
 /* The transaction: everything that a publication writes. arg: struct publication. */

@@ -5,6 +5,7 @@
 #include "server/publisher_parts.h"
 
 #include "core/base/clock.h"
+#include "server/json.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,7 +25,7 @@ static int take_reused(void *ctx, const struct am_file_row *row)
 static int take_version(void *ctx, const struct am_version_row *row)
 {
     struct publication *p = ctx;
-    json_auto_t *warnings = json_loads(row->warnings ? row->warnings : "[]", 0, NULL);
+    json_auto_t *warnings = am_json_stored(row->warnings);
     snprintf(p->architecture, sizeof p->architecture, "%s", row->architecture ? row->architecture : "");
     snprintf(p->commit, sizeof p->commit, "%s", row->commit);
     json_array_extend(p->in->job->warnings, warnings);

@@ -3,6 +3,7 @@
  */
 #include "server/publisher_spans.h"
 
+#include "core/base/grow.h"
 #include "core/base/text.h"
 
 #include <stdio.h>
@@ -24,14 +25,9 @@ struct list {
 static int add(void *ctx, const char *blob_hex, int64_t bytes)
 {
     struct list *l = ctx;
-    if (l->n == l->cap) {
-        size_t cap = l->cap ? 2 * l->cap : 64;
-        struct known *v = cap <= KNOWN_MAX ? reallocarray(l->v, cap, sizeof *v) : NULL;
-        if (!v)
-            return -AM_E_OUT_OF_MEMORY;
-        l->v = v;
-        l->cap = cap;
-    }
+    if (l->n == KNOWN_MAX)
+        return -AM_E_OUT_OF_MEMORY;
+    AM_TRY(am_grow(&l->v, l->n, &l->cap, sizeof *l->v));
     struct known *k = &l->v[l->n++];
     snprintf(k->sha256, sizeof k->sha256, "%s", blob_hex);
     k->bytes = bytes;

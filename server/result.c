@@ -4,6 +4,7 @@
  */
 #include "server/result_parts.h"
 
+#include "core/base/grow.h"
 #include "core/base/hash.h"
 #include "core/base/sys.h"
 #include "core/base/text.h"
@@ -51,21 +52,6 @@ const char *am_result_text(struct am_result_reader *p, const char *s)
     memcpy(out, s, n);
     c->used += n;
     return out;
-}
-
-int am_result_grow(void *v, size_t n, size_t *cap, size_t size)
-{
-    if (n < *cap)
-        return 0;
-    size_t want = *cap ? *cap * 2 : 16;
-    void *old;
-    memcpy(&old, v, sizeof old);
-    void *bigger = reallocarray(old, want, size);
-    if (!bigger)
-        return -AM_E_OUT_OF_MEMORY;
-    memcpy(v, &bigger, sizeof bigger);
-    *cap = want;
-    return 0;
 }
 
 const char *am_result_text_of(json_t *o, const char *name)
@@ -137,7 +123,7 @@ static int take_file(struct am_result_reader *p, json_t *o)
         f.git_sha1 = am_result_text(p, git);
     if (!f.path || (staged && !f.staged) || !f.sha256 || (git && !f.git_sha1))
         return -AM_E_OUT_OF_MEMORY;
-    AM_TRY(am_result_grow(&r->file, r->files, &p->file_cap, sizeof *r->file));
+    AM_TRY(am_grow(&r->file, r->files, &p->file_cap, sizeof *r->file));
     r->file[r->files++] = f;
     return 0;
 }
@@ -187,7 +173,7 @@ static int take_tensor(struct am_result_reader *p, json_t *o)
     t.dtype = am_result_text(p, am_result_text_of(o, "dtype"));
     if (!t.shape || !t.name || !t.dtype)
         return -AM_E_OUT_OF_MEMORY;
-    AM_TRY(am_result_grow(&r->tensor, r->tensors, &p->tensor_cap, sizeof *r->tensor));
+    AM_TRY(am_grow(&r->tensor, r->tensors, &p->tensor_cap, sizeof *r->tensor));
     r->tensor[r->tensors++] = t;
     r->file[r->files - 1].tensors++;
     return 0;
@@ -201,7 +187,7 @@ static int take_keep(struct am_result_reader *p, json_t *o)
         return am_result_refuse(p, "the path of a kept file cannot be used");
     if (r->files + r->keeps >= AM_RESULT_FILES_MAX)
         return am_result_refuse(p, "more than %d files", AM_RESULT_FILES_MAX);
-    AM_TRY(am_result_grow(&r->keep, r->keeps, &p->keep_cap, sizeof *r->keep));
+    AM_TRY(am_grow(&r->keep, r->keeps, &p->keep_cap, sizeof *r->keep));
     const char *copy = am_result_text(p, path);
     if (!copy)
         return -AM_E_OUT_OF_MEMORY;
@@ -217,7 +203,7 @@ static int take_warning(struct am_result_reader *p, json_t *o)
         return am_result_refuse(p, "a warning without code or detail");
     if (r->warnings_total++ >= AM_RESULT_WARNINGS_MAX)
         return 0;
-    AM_TRY(am_result_grow(&r->warning, r->warnings, &p->warning_cap, sizeof *r->warning));
+    AM_TRY(am_grow(&r->warning, r->warnings, &p->warning_cap, sizeof *r->warning));
     struct am_result_note w = {am_result_text(p, code), am_result_text(p, detail)};
     if (!w.code || !w.detail)
         return -AM_E_OUT_OF_MEMORY;
@@ -237,7 +223,7 @@ static int take_metric(struct am_result_reader *p, json_t *o)
         return am_result_refuse(p, "the input of a metric is no number of an input");
     if (r->metrics >= METRICS_MAX)
         return am_result_refuse(p, "more than %d metrics", METRICS_MAX);
-    AM_TRY(am_result_grow(&r->metric, r->metrics, &p->metric_cap, sizeof *r->metric));
+    AM_TRY(am_grow(&r->metric, r->metrics, &p->metric_cap, sizeof *r->metric));
     struct am_result_metric m = {am_result_text(p, name), input ? json_integer_value(input) : -1,
                                  json_number_value(value)};
     if (!m.name)

@@ -22,8 +22,6 @@ struct am_result_reader {
 /* -AM_E_PUBLISH, with the line and a sentence in `why`. */
 int am_result_refuse(struct am_result_reader *p, const char *fmt, ...) AM_PRINTF(2, 3);
 const char *am_result_text(struct am_result_reader *p, const char *s); /* a copy in the arena; NULL: out of memory */
-/* Room for one more element; *v may move. */
-int am_result_grow(void *v, size_t n, size_t *cap, size_t size);
 const char *am_result_text_of(json_t *o, const char *name);
 bool am_result_count_of(json_t *o, const char *name, int64_t *ret);
 

@@ -2,6 +2,7 @@
  * result_spans.c - the records `blob` and `span`: what an assembled file is read from. Spans name blobs by their place
  * in the result, so each is looked at once.
  */
+#include "core/base/grow.h"
 #include "core/base/text.h"
 #include "server/result_parts.h"
 
@@ -33,7 +34,7 @@ int am_result_take_blob(struct am_result_reader *p, json_t *o)
         b.staged = am_result_text(p, am_result_text_of(o, "staged"));
     if (!b.sha256 || (b.bytes >= 0 && !b.staged))
         return -AM_E_OUT_OF_MEMORY;
-    AM_TRY(am_result_grow(&r->blob, r->blobs, &p->blob_cap, sizeof *r->blob));
+    AM_TRY(am_grow(&r->blob, r->blobs, &p->blob_cap, sizeof *r->blob));
     r->blob[r->blobs++] = b;
     return 0;
 }
@@ -84,7 +85,7 @@ int am_result_take_span(struct am_result_reader *p, json_t *o)
     AM_TRY(count_behind(p, b));
     if (r->spans >= AM_RESULT_SPANS_MAX)
         return am_result_refuse(p, "more than %d spans", AM_RESULT_SPANS_MAX);
-    AM_TRY(am_result_grow(&r->span, r->spans, &p->span_cap, sizeof *r->span));
+    AM_TRY(am_grow(&r->span, r->spans, &p->span_cap, sizeof *r->span));
     struct am_result_file *f = &r->file[r->files - 1];
     if (f->spans++ == 0)
         f->first_span = r->spans;

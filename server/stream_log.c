@@ -114,21 +114,15 @@ static void free_log(void *cls)
     free(l);
 }
 
-static int see_end(void *ctx, const struct am_job_row *j)
-{
-    *(bool *)ctx = am_state_terminal(j->state);
-    return 0;
-}
-
 /* The job may have ended before the stream was known to the hub. */
 static void look_again(struct am_req *r, struct log *l)
 {
-    bool over = false;
+    enum am_job_state state;
     struct am_db *db = am_store_read(r->srv->store);
-    if (!db || am_job_get(db, l->s.job, see_end, &over) < 0)
+    if (!db || am_job_state_get(db, l->s.job, &state) < 0)
         return;
     pthread_mutex_lock(&l->s.hub->lock);
-    l->s.over |= over;
+    l->s.over |= am_state_terminal(state);
     pthread_mutex_unlock(&l->s.hub->lock);
 }
 

@@ -117,9 +117,10 @@ static int keep_event(void *ctx, const struct am_event_row *e)
 static void take_events(struct am_streams *h)
 {
     struct am_db *db = am_store_read(h->store);
-    for (size_t n = BATCH; db && n == BATCH;) {
+    for (size_t n = BATCH; n == BATCH;) {
         struct batch b = {.n = 0};
-        int rc = am_event_list(db, &(struct am_event_query){.after = h->seq, .limit = BATCH}, keep_event, &b);
+        const struct am_event_query q = {.after = h->seq, .limit = BATCH};
+        int rc = db ? am_event_list(db, &q, keep_event, &b) : -AM_E_INTERNAL;
         if (rc < 0) {
             am_log(AM_LOG_WARN, "events cannot be read, streams wait: %s", am_err_title(rc));
             usleep(200000); /* and look again */

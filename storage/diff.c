@@ -5,6 +5,7 @@
 #include "storage/places.h"
 #include "storage/store.h"
 
+#include "core/base/grow.h"
 #include "core/base/text.h"
 
 #include <stdlib.h>
@@ -112,14 +113,7 @@ struct kept {
 static int keep(void *ctx, const struct am_file_row *f)
 {
     struct kept *k = ctx;
-    if (k->n == k->cap) {
-        size_t cap = k->cap ? 2 * k->cap : 32;
-        struct kept_file *v = reallocarray(k->v, cap, sizeof *v);
-        if (!v)
-            return -AM_E_OUT_OF_MEMORY;
-        k->v = v;
-        k->cap = cap;
-    }
+    AM_TRY(am_grow(&k->v, k->n, &k->cap, sizeof *k->v));
     struct kept_file *one = &k->v[k->n++];
     *one = (struct kept_file){strdup(f->path), strdup(f->sha256), f->bytes};
     return one->path && one->sha256 ? 0 : -AM_E_OUT_OF_MEMORY;

@@ -7,6 +7,8 @@
 #include "storage/life.h"
 #include "storage/models_priv.h"
 
+#include "core/base/grow.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,14 +30,7 @@ static int blobs_of(struct am_db *db, int64_t version, struct hashes *h)
         db, "SELECT DISTINCT s.blob FROM file f JOIN span s ON s.layout = f.layout WHERE f.version = ?1", "i", version);
     int rc;
     while ((rc = am_db_row(st)) > 0) {
-        if (h->n == h->cap) {
-            size_t cap = h->cap ? 2 * h->cap : 64;
-            unsigned char(*v)[SHA] = reallocarray(h->v, cap, sizeof *v);
-            if (!v)
-                return -AM_E_OUT_OF_MEMORY;
-            h->v = v;
-            h->cap = cap;
-        }
+        AM_TRY(am_grow(&h->v, h->n, &h->cap, sizeof *h->v));
         memcpy(h->v[h->n++], sqlite3_column_blob(st, 0), SHA);
     }
     return rc;

@@ -84,8 +84,9 @@ int am_hub_children(struct am_db *db, int64_t model, int64_t *ret)
     return 0;
 }
 
-static int commits(sqlite3_stmt *st, int (*row)(void *, const struct am_hub_commit *), void *ctx)
+static int commits(sqlite3_stmt *bound, int (*row)(void *, const struct am_hub_commit *), void *ctx)
 {
+    AM_STMT st = bound;
     int rc;
     while ((rc = am_db_row(st)) > 0) {
         struct am_hub_commit c = {.commit = am_col_text(st, 0),
@@ -102,23 +103,30 @@ static int commits(sqlite3_stmt *st, int (*row)(void *, const struct am_hub_comm
 int am_hub_commits(struct am_db *db, int64_t version, int limit, int (*row)(void *, const struct am_hub_commit *),
                    void *ctx)
 {
-    AM_STMT st = am_db_bind(db,
-                            "WITH RECURSIVE line (v) AS (SELECT ?1 UNION ALL SELECT w.parent FROM line JOIN version w"
-                            " ON w.id = line.v WHERE w.parent IS NOT NULL LIMIT ?2) " COMMIT
-                            " JOIN line ON line.v = v.id WHERE v.deleted_at IS NULL ORDER BY v.id DESC",
-                            "ii", version, (int64_t)limit);
-    return commits(st, row, ctx);
+    /* a parent has a lower id than its child, so the line comes in the order that is wanted */
+    return commits(
+        am_db_bind(
+            db,
+            COMMIT
+            " WHERE v.id IN (WITH RECURSIVE line (id, parent, live) AS (SELECT id, parent, deleted_at IS NULL FROM"
+            " version WHERE id = ?1 UNION ALL SELECT p.id, p.parent, p.deleted_at IS NULL FROM line JOIN version p"
+            " ON p.id = line.parent) SELECT id FROM line WHERE live LIMIT ?2) ORDER BY v.id DESC",
+            "ii", version, (int64_t)limit),
+        row, ctx);
 }
 
-int am_hub_last_change(struct am_db *db, int64_t version, const char *path, int64_t layout,
-                       int (*row)(void *, const struct am_hub_commit *), void *ctx)
+int am_hub_commit_get(struct am_db *db, int64_t version, int (*row)(void *, const struct am_hub_commit *), void *ctx)
 {
-    AM_STMT st = am_db_bind(db,
-                            "WITH RECURSIVE line (v) AS (SELECT ?1 UNION ALL SELECT w.parent FROM line JOIN version w"
-                            " ON w.id = line.v JOIN file f ON f.version = w.parent AND f.path = ?2"
-                            " WHERE f.layout = ?3 LIMIT 1000) " COMMIT " WHERE v.id = (SELECT min(line.v) FROM line)",
-                            "iti", version, path, layout);
-    return commits(st, row, ctx);
+    return commits(am_db_bind(db, COMMIT " WHERE v.id = ?1", "i", version), row, ctx);
+}
+
+int am_hub_last_change(struct am_db *db, int64_t version, const char *path, int64_t layout, int64_t *ret)
+{
+    return am_db_int(db, ret,
+                     "WITH RECURSIVE line (v) AS (SELECT ?1 UNION ALL SELECT w.parent FROM line JOIN version w"
+                     " ON w.id = line.v JOIN file f ON f.version = w.parent AND f.path = ?2"
+                     " WHERE f.layout = ?3 LIMIT 1000) SELECT min(v) FROM line",
+                     "iti", version, path, layout);
 }
 
 int am_hub_namespaces(struct am_db *db, int (*row)(void *, const char *name), void *ctx)

@@ -45,10 +45,11 @@ struct am_hub_commit {
 /* A version and its parents, newest first, at most `limit`. */
 int am_hub_commits(struct am_db *db, int64_t version, int limit, int (*row)(void *, const struct am_hub_commit *),
                    void *ctx);
-/* The commit that gave the path this content, as seen from `version`: the oldest of at most 1,000 that have it in one
-   line. */
-int am_hub_last_change(struct am_db *db, int64_t version, const char *path, int64_t layout,
-                       int (*row)(void *, const struct am_hub_commit *), void *ctx);
+/* One of them; no call of row when there is no such version. */
+int am_hub_commit_get(struct am_db *db, int64_t version, int (*row)(void *, const struct am_hub_commit *), void *ctx);
+/* The version that gave the path this content, as seen from `version`: the oldest of at most 1,000 that have it in one
+   line. 1 and *ret, or a negative error. */
+int am_hub_last_change(struct am_db *db, int64_t version, const char *path, int64_t layout, int64_t *ret);
 
 /* The namespaces that have a model, by name, at most 1,000. */
 int am_hub_namespaces(struct am_db *db, int (*row)(void *, const char *name), void *ctx);

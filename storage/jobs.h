@@ -66,6 +66,7 @@ int am_job_insert(struct am_db *db, const struct am_job_new *j);
 /* Which request made it: 32 hex digits, and its traceparent (55 characters) or NULL. */
 int am_job_origin(struct am_db *db, const char *uid, const char *request_id, const char *traceparent);
 
+int am_job_state_get(struct am_db *db, const char *uid, enum am_job_state *ret); /* -AM_E_NOT_FOUND */
 int am_job_get(struct am_db *db, const char *uid, int (*row)(void *, const struct am_job_row *),
                void *ctx); /* -NOT_FOUND */
 #define AM_JOB_PAIRS 4

@@ -91,6 +91,7 @@ int am_version_get(struct am_db *db, int64_t version, int (*row)(void *, const s
 /* Only what it is called: id, model, number, model_name, commit, manifest_sha256, architecture, is_private; the rest is
  * 0. */
 int am_version_brief(struct am_db *db, int64_t version, int (*row)(void *, const struct am_version_row *), void *ctx);
+int am_version_commit(struct am_db *db, int64_t version, char ret[41]); /* -AM_E_REVISION_NOT_FOUND */
 int am_version_list(struct am_db *db, const char *model, int64_t before /* version id or 0 */, int limit,
                     int (*row)(void *, const struct am_version_row *), void *ctx); /* newest first */
 /* The line of a version: itself and what it was put on, newest first, without what is deleted. The walk begins at

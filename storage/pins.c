@@ -9,6 +9,7 @@
 #include "storage/blobs.h"
 #include "storage/store_priv.h"
 
+#include "core/base/grow.h"
 #include "core/base/sys.h"
 #include "core/base/text.h"
 
@@ -27,25 +28,12 @@ void am_pins_done(struct am_pins *p)
     pthread_mutex_destroy(&p->mutex);
 }
 
-static int grow(struct am_pins *p)
-{
-    if (p->n < p->cap)
-        return 0;
-    size_t cap = p->cap ? p->cap * 2 : 64;
-    struct am_pin *v = reallocarray(p->v, cap, sizeof *v);
-    if (!v)
-        return -AM_E_OUT_OF_MEMORY;
-    p->v = v;
-    p->cap = cap;
-    return 0;
-}
-
 int am_pins_add(struct am_pins *p, int owner, const char *sha256)
 {
     struct am_pin pin = {.owner = owner};
     AM_TRY(am_unhex(sha256, sizeof pin.sha, pin.sha));
     pthread_mutex_lock(&p->mutex);
-    int rc = grow(p);
+    int rc = am_grow(&p->v, p->n, &p->cap, sizeof *p->v);
     if (rc == 0)
         p->v[p->n++] = pin;
     pthread_mutex_unlock(&p->mutex);

@@ -5,6 +5,7 @@
 #include "storage/places.h"
 #include "storage/db.h"
 
+#include "core/base/grow.h"
 #include "core/base/text.h"
 
 #include <stdio.h>
@@ -108,14 +109,7 @@ static int put_span(struct am_places *p, const struct span *s)
 {
     if (p->spans == AM_PLACES_SPANS)
         return -AM_E_TOO_LARGE;
-    if (p->spans == p->span_cap) {
-        size_t cap = p->span_cap ? 2 * p->span_cap : 256;
-        struct span *v = reallocarray(p->span, cap, sizeof *v);
-        if (!v)
-            return -AM_E_OUT_OF_MEMORY;
-        p->span = v;
-        p->span_cap = cap;
-    }
+    AM_TRY(am_grow(&p->span, p->spans, &p->span_cap, sizeof *p->span));
     p->span[p->spans++] = *s;
     return 0;
 }
@@ -140,14 +134,7 @@ static int read_spans(struct am_places *p, struct am_db *db, struct layout *l)
 
 static int put_layout(struct am_places *p, int64_t id)
 {
-    if (p->layouts == p->layout_cap) {
-        size_t cap = p->layout_cap ? 2 * p->layout_cap : 16;
-        struct layout *v = reallocarray(p->layout, cap, sizeof *v);
-        if (!v)
-            return -AM_E_OUT_OF_MEMORY;
-        p->layout = v;
-        p->layout_cap = cap;
-    }
+    AM_TRY(am_grow(&p->layout, p->layouts, &p->layout_cap, sizeof *p->layout));
     p->layout[p->layouts++] = (struct layout){.id = id};
     return 0;
 }

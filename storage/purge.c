@@ -10,6 +10,7 @@
 #include "storage/life.h"
 #include "storage/repack.h"
 
+#include "core/base/grow.h"
 #include "core/base/sys.h"
 #include "core/base/text.h"
 
@@ -49,14 +50,7 @@ static int step(struct purge *p, const char *phase, size_t done, size_t total, c
 
 static int take_blob(struct purge *p, sqlite3_stmt *st)
 {
-    if (p->n == p->cap) {
-        size_t cap = p->cap ? 2 * p->cap : 64;
-        struct blob *v = reallocarray(p->v, cap, sizeof *v);
-        if (!v)
-            return -AM_E_OUT_OF_MEMORY;
-        p->v = v;
-        p->cap = cap;
-    }
+    AM_TRY(am_grow(&p->v, p->n, &p->cap, sizeof *p->v));
     struct blob *b = &p->v[p->n++];
     *b = (struct blob){.bytes = sqlite3_column_int64(st, 1)};
     am_hex(sqlite3_column_blob(st, 0), 32, b->sha256);

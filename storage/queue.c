@@ -25,6 +25,14 @@ int am_job_look(struct am_db *db, const char *uid, struct am_job_now *ret)
     return 0;
 }
 
+int am_job_state_get(struct am_db *db, const char *uid, enum am_job_state *ret)
+{
+    struct am_job_now j;
+    AM_TRY(am_job_look(db, uid, &j));
+    *ret = j.state;
+    return 0;
+}
+
 int am_job_move(struct am_db *db, const struct am_job_move *m)
 {
     if (!am_state_may(m->from, m->to))

@@ -7,6 +7,7 @@
 #include "storage/blobs.h"
 #include "storage/models_priv.h"
 
+#include "core/base/grow.h"
 #include "core/base/hash.h"
 #include "core/base/sys.h"
 #include "core/base/text.h"
@@ -52,14 +53,7 @@ static int take_span(struct repack *p, int64_t at, int64_t bytes)
         last->bytes = end - last->at;
         return 0;
     }
-    if (p->n == p->cap) {
-        size_t cap = p->cap ? 2 * p->cap : 64;
-        struct range *v = reallocarray(p->range, cap, sizeof *v);
-        if (!v)
-            return -AM_E_OUT_OF_MEMORY;
-        p->range = v;
-        p->cap = cap;
-    }
+    AM_TRY(am_grow(&p->range, p->n, &p->cap, sizeof *p->range));
     p->range[p->n++] = (struct range){.at = at, .bytes = bytes, .to = p->kept};
     p->kept += bytes;
     return 0;

@@ -8,6 +8,7 @@
 #include "storage/store_priv.h"
 
 #include "core/base/clock.h"
+#include "core/base/grow.h"
 #include "core/base/hash.h"
 #include "core/base/sys.h"
 #include "core/base/text.h"
@@ -278,14 +279,7 @@ struct assembled {
 
 static int take_span(struct assembled *a, sqlite3_stmt *st)
 {
-    if (a->spans == a->cap) {
-        size_t cap = a->cap ? a->cap * 2 : 64;
-        struct span *v = reallocarray(a->span, cap, sizeof *v);
-        if (!v)
-            return -AM_E_OUT_OF_MEMORY;
-        a->span = v;
-        a->cap = cap;
-    }
+    AM_TRY(am_grow(&a->span, a->spans, &a->cap, sizeof *a->span));
     struct span *s = &a->span[a->spans++];
     snprintf(s->blob, sizeof s->blob, "%s", am_col_text(st, 0));
     s->offset = sqlite3_column_int64(st, 1);

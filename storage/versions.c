@@ -4,6 +4,8 @@
 #include "storage/db.h"
 #include "storage/models_priv.h"
 
+#include <stdio.h>
+
 #define VERSION_COLUMNS                                                                                                \
     "SELECT v.id, v.model, v.created_at, ifnull(v.number, -1), m.name, lower(hex(v.oid)), " AM_SQL_HEX(                \
         "p.oid") ", v.created_by, v.message, v.job, v.type, v.method, lower(hex(v.manifest_sha256)), v.recipe, "       \
@@ -96,6 +98,17 @@ int am_version_brief(struct am_db *db, int64_t version, int (*row)(void *, const
         " WHERE v.id = ?1",
         "i", version);
     return get(st, fill_brief, row, ctx);
+}
+
+static int take_commit(void *ctx, const struct am_version_row *v)
+{
+    snprintf(ctx, 41, "%s", v->commit);
+    return 0;
+}
+
+int am_version_commit(struct am_db *db, int64_t version, char ret[41])
+{
+    return am_version_brief(db, version, take_commit, ret);
 }
 
 static int find_model(struct am_db *db, const char *name, int64_t *ret)

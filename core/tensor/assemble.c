@@ -3,6 +3,7 @@
  */
 #include "core/tensor/assemble.h"
 
+#include "core/base/grow.h"
 #include "core/base/sys.h"
 
 #include <fcntl.h>
@@ -36,14 +37,7 @@ static int add(struct builder *b, int fd, uint64_t offset, uint64_t bytes)
         b->at += bytes;
         return 0;
     }
-    if (b->spans == b->cap) {
-        size_t cap = b->cap ? 2 * b->cap : 64;
-        struct am_span *v = reallocarray(b->span, cap, sizeof(*v));
-        if (!v)
-            return -AM_E_OUT_OF_MEMORY;
-        b->span = v;
-        b->cap = cap;
-    }
+    AM_TRY(am_grow(&b->span, b->spans, &b->cap, sizeof *b->span));
     b->span[b->spans++] = (struct am_span){.fd = fd, .offset = offset, .bytes = bytes, .at = b->at};
     b->at += bytes;
     return 0;

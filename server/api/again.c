@@ -3,6 +3,7 @@
  * whether the same bytes come out), and recipes that are posted as they are, which is the same as a rerun.
  */
 #include "core/base/text.h"
+#include "core/table/members.h"
 #include "core/table/recipe.h"
 #include "server/api/api.h"
 #include "server/api/idempotency.h"
@@ -145,21 +146,14 @@ static int find_version(struct again *a, struct am_made *ret)
 /* {"publish": {...}} or nothing. */
 static int take_body(struct again *a, json_t *body)
 {
-    const char *key;
-    json_t *v;
-    json_object_foreach(body, key, v)
-    {
-        if (am_streq(key, "publish") && json_is_object(v))
-            continue;
-        char pointer[100];
-        snprintf(pointer, sizeof pointer, "#/%.80s", key);
-        if (am_streq(key, "publish"))
-            a->queued = am_reply_fault(a->r, AM_E_INVALID_REQUEST, pointer, "publish must be an object");
-        else
-            a->queued = am_reply_fault(a->r, AM_E_UNKNOWN_MEMBER, pointer, "unknown; known here: publish");
-        return -AM_E_INVALID_REQUEST;
-    }
-    return 0;
+    static const char *const known[] = {"publish", NULL};
+    struct am_faults f = {0};
+    am_members_known(body, "#", known, &f);
+    am_member_object(body, "#", "publish", false, &f);
+    if (!f.n)
+        return 0;
+    a->queued = am_reply_faults(a->r, &f);
+    return -AM_E_INVALID_REQUEST;
 }
 
 static int make_body(struct again *a, struct am_submit *s)

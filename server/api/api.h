@@ -6,6 +6,7 @@
 
 #include "core/base/fault.h"
 #include "server/http.h"
+#include "server/json.h"
 #include "storage/jobs.h"
 #include "storage/models.h"
 
@@ -90,10 +91,8 @@ int am_api_job(struct am_req *r);
 int am_api_job_cancel(struct am_req *r);
 int am_api_job_log(struct am_req *r);
 int am_api_job_submit(struct am_req *r);
-/* job_filter.c: the query of a list of jobs. false: an answer was queued. `f` borrows from the request and from
-   `room`. */
-#define AM_JOB_KEYS 1024
-bool am_job_filter_read(struct am_req *r, struct am_job_filter *f, char room[AM_JOB_KEYS], int *ret_queued);
+/* job_filter.c: the query of a list of jobs. false: an answer was queued. `f` borrows from the request. */
+bool am_job_filter_read(struct am_req *r, struct am_job_filter *f, int *ret_queued);
 /* job_patch.c */
 int am_api_job_patch(struct am_req *r);
 /* again.c */
@@ -101,8 +100,6 @@ int am_api_job_retry(struct am_req *r);
 int am_api_job_rerun(struct am_req *r);
 /* plans.c */
 int am_api_plan(struct am_req *r);
-/* Whether ?dry_run=true; false: an answer was queued. */
-bool am_plan_is_asked(struct am_req *r, bool *ret, int *ret_queued);
 
 /* admin.c */
 int am_api_task_create(struct am_req *r);
@@ -110,10 +107,14 @@ int am_api_version_verify(struct am_req *r);
 
 /* ---- shared by the handlers ---- */
 
-/* JSON text out of a row, or null. New reference. */
-json_t *am_json_stored(const char *text);
-json_t *am_json_time(int64_t ms); /* 0 -> null */
 json_t *am_json_list(json_t *data /* stolen */, const char *next /* cursor or NULL */);
+/* 200 with a page: `data` (stolen) has at most `limit` + 1 entries, and one too many says that there is more. The
+   cursor is member `key` of the last one shown, a text or a number. */
+int am_reply_page(struct am_req *r, json_t *data, int64_t limit, const char *key);
+/* 404, which says of a model that is deleted what can be done. */
+int am_reply_no_model(struct am_req *r, const char *name);
+/* For the negative error of reading the job arg[0]: there is none, or the database failed. */
+int am_reply_no_job(struct am_req *r, int rc);
 
 /* "ns/name" of the first two arguments of the route into `out` (room for 200). */
 void am_model_id(const struct am_req *r, char out[200]);

@@ -1,7 +1,6 @@
 /*
  * common.c - what several handlers need: stored JSON, times, lists, the version that a URL names.
  */
-#include "core/base/clock.h"
 #include "core/base/text.h"
 #include "server/api/api.h"
 #include "server/reply.h"
@@ -10,24 +9,23 @@
 #include <stdio.h>
 #include <string.h>
 
-json_t *am_json_stored(const char *text)
-{
-    json_t *v = text ? json_loads(text, JSON_DECODE_ANY, NULL) : NULL;
-    return v ? v : json_null();
-}
-
-json_t *am_json_time(int64_t ms)
-{
-    char text[AM_TIME_TEXT];
-    if (ms <= 0)
-        return json_null();
-    am_time_text(ms, text);
-    return json_string(text);
-}
-
 json_t *am_json_list(json_t *data, const char *next)
 {
     return json_pack("{s:s, s:o, s:b, s:s?}", "object", "list", "data", data, "has_more", next != NULL, "next", next);
+}
+
+int am_reply_page(struct am_req *r, json_t *data, int64_t limit, const char *key)
+{
+    json_t *cursor = NULL;
+    char number[24];
+    if (json_array_size(data) > (size_t)limit) {
+        json_array_remove(data, (size_t)limit);
+        cursor = json_incref(json_object_get(json_array_get(data, (size_t)limit - 1), key));
+    }
+    snprintf(number, sizeof number, "%lld", (long long)json_integer_value(cursor));
+    json_t *list = am_json_list(data, json_is_integer(cursor) ? number : json_string_value(cursor));
+    json_decref(cursor);
+    return am_reply_json(r, 200, list, NULL);
 }
 
 void am_model_id(const struct am_req *r, char out[200])
@@ -76,6 +74,15 @@ static int reply_missing(struct am_req *r, int code, const char *hub_code, const
     return am_reply_problem_full(r, code, detail, NULL, headers);
 }
 
+int am_reply_no_model(struct am_req *r, const char *name)
+{
+    char detail[500];
+    am_model_deleted(r, am_store_read(r->srv->store), name, detail, sizeof detail);
+    if (!detail[0])
+        snprintf(detail, sizeof detail, "no model %s; GET /v1/models lists what is here", name);
+    return reply_missing(r, AM_E_NOT_FOUND, "RepoNotFound", detail);
+}
+
 int am_find_version(struct am_req *r, int64_t *ret_version, bool *ret_fixed, int *ret_queued)
 {
     char model[200], detail[800];
@@ -94,12 +101,9 @@ int am_find_version(struct am_req *r, int64_t *ret_version, bool *ret_fixed, int
                      "%s has no revision \"%.100s\"%s%s%s; GET /v1/models/%s/refs lists its refs", model, r->arg[2],
                      near ? "; did you mean " : "", near ? near : "", near ? "?" : "", model);
         *ret_queued = reply_missing(r, AM_E_REVISION_NOT_FOUND, "RevisionNotFound", detail);
-    } else if (rc == -AM_E_NOT_FOUND) {
-        am_model_deleted(r, db, model, detail, sizeof detail);
-        if (!detail[0])
-            snprintf(detail, sizeof detail, "no model %s; GET /v1/models lists what is here", model);
-        *ret_queued = reply_missing(r, AM_E_NOT_FOUND, "RepoNotFound", detail);
-    } else if (rc < 0)
+    } else if (rc == -AM_E_NOT_FOUND)
+        *ret_queued = am_reply_no_model(r, model);
+    else if (rc < 0)
         *ret_queued = am_reply_error(r, rc, "the database could not answer");
     return rc;
 }

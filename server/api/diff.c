@@ -184,8 +184,7 @@ static int read_files(struct am_db *db, const struct end *from, const struct end
 
 static json_t *end_json(const struct end *e)
 {
-    return json_pack("{s:s, s:s, s:o}", "model", e->model, "commit", e->commit, "number",
-                     e->number >= 0 ? json_integer(e->number) : json_null());
+    return json_pack("{s:s, s:s, s:o}", "model", e->model, "commit", e->commit, "number", am_json_count(e->number));
 }
 
 static int is_there(void *ctx, const struct am_file_row *f)

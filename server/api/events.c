@@ -23,13 +23,12 @@ struct topics {
 };
 
 /* "jobs,models"; the parameter may also come several times. */
-static enum MHD_Result add_topics(void *arg, enum MHD_ValueKind kind, const char *name, const char *value)
+static int add_topics(void *arg, const char *name, const char *value)
 {
     struct topics *t = arg;
-    (void)kind;
     if (!am_streq(name, t->name))
-        return MHD_YES;
-    for (const char *p = value ? value : ""; !t->bad[0]; p += strcspn(p, ",") + 1) {
+        return 0;
+    for (const char *p = value; !t->bad[0]; p += strcspn(p, ",") + 1) {
         char word[32];
         snprintf(word, sizeof word, "%.*s", (int)strcspn(p, ","), p);
         unsigned bit = am_topic_parse(word);
@@ -39,7 +38,7 @@ static enum MHD_Result add_topics(void *arg, enum MHD_ValueKind kind, const char
         if (!p[strcspn(p, ",")])
             break;
     }
-    return MHD_YES;
+    return 0;
 }
 
 /* *ret 0: all. false: a problem was queued. */
@@ -47,7 +46,7 @@ static bool read_topics(struct am_req *r, const char *name, unsigned *ret, int *
 {
     struct topics t = {.name = name};
     char pointer[16];
-    MHD_get_connection_values(r->conn, MHD_GET_ARGUMENT_KIND, add_topics, &t);
+    am_req_query_each(r, add_topics, &t);
     snprintf(pointer, sizeof pointer, "?%s", name);
     if (t.bad[0])
         *ret_queued =
@@ -66,63 +65,44 @@ static bool read_model(struct am_req *r, const char **ret, int *ret_queued)
     return !why;
 }
 
-static int see_state(void *ctx, const struct am_job_row *j)
-{
-    *(bool *)ctx = am_state_terminal(j->state);
-    return 0;
-}
-
 /* Whether the job of the route has ended. false: there is none, and a problem was queued. */
 static bool find_job(struct am_req *r, bool *ret_over, int *ret_queued)
 {
+    enum am_job_state state;
     struct am_db *db = am_reader(r, ret_queued);
-    int rc = db ? am_job_get(db, r->arg[0], see_state, ret_over) : 0;
-    if (rc == -AM_E_NOT_FOUND)
-        *ret_queued = am_reply_problem(r, AM_E_NOT_FOUND, "no job %.60s; GET /v1/jobs lists them", r->arg[0]);
-    else if (rc < 0)
-        *ret_queued = am_reply_error(r, rc, "the database could not answer");
+    int rc = db ? am_job_state_get(db, r->arg[0], &state) : 0;
+    if (rc < 0)
+        *ret_queued = am_reply_no_job(r, rc);
+    else if (db)
+        *ret_over = am_state_terminal(state);
     return db && rc == 0;
 }
 
 /* ---- lists ---- */
 
-struct page {
-    json_t *data;
-    int64_t last;
-    int64_t limit;
-};
-
 static int add_event(void *ctx, const struct am_event_row *e)
 {
-    struct page *p = ctx;
-    if ((int64_t)json_array_size(p->data) < p->limit)
-        p->last = e->seq;
-    return json_array_append_new(p->data, am_event_json(e, true)) < 0 ? -AM_E_OUT_OF_MEMORY : 0;
+    return json_array_append_new(ctx, am_event_json(e, true)) < 0 ? -AM_E_OUT_OF_MEMORY : 0;
 }
 
 static int reply_list(struct am_req *r, struct am_event_query *q)
 {
     int queued = MHD_NO;
-    char next[24];
-    struct page p = {.limit = 20};
+    int64_t limit;
     if (!am_req_int(r, "after", 0, INT64_MAX, 0, &q->after, &queued) ||
-        !am_req_int(r, "limit", 1, 100, 20, &p.limit, &queued))
+        !am_req_int(r, "limit", 1, 100, 20, &limit, &queued))
         return queued;
     struct am_db *db = am_reader(r, &queued);
     if (!db)
         return queued;
-    q->limit = (int)p.limit + 1;
-    p.data = json_array();
-    int rc = am_event_list(db, q, add_event, &p);
+    q->limit = (int)limit + 1;
+    json_t *data = json_array();
+    int rc = am_event_list(db, q, add_event, data);
     if (rc < 0) {
-        json_decref(p.data);
+        json_decref(data);
         return am_reply_error(r, rc, "the events could not be listed");
     }
-    bool more = (int64_t)json_array_size(p.data) > p.limit;
-    if (more)
-        json_array_remove(p.data, (size_t)p.limit);
-    snprintf(next, sizeof next, "%lld", (long long)p.last);
-    return am_reply_json(r, 200, am_json_list(p.data, more ? next : NULL), NULL);
+    return am_reply_page(r, data, limit, "seq");
 }
 
 int am_api_events(struct am_req *r)

@@ -78,12 +78,10 @@ static int add_file(void *ctx, const struct am_file_row *f)
 static bool files_open(struct am_req *r, struct files *c, int *ret_queued)
 {
     char rev[400];
-    const char *layout = am_req_query(r, "layout");
-    if (layout && !am_streq(layout, "true") && !am_streq(layout, "false")) {
-        *ret_queued = am_reply_problem(r, AM_E_INVALID_REQUEST, "layout must be true or false (got \"%.40s\")", layout);
+    bool layout;
+    if (!am_req_flag(r, "layout", &layout, ret_queued))
         return false;
-    }
-    *c = (struct files){.db = am_store_read(r->srv->store), .layout = am_streq(layout, "true"), .data = json_array()};
+    *c = (struct files){.db = am_store_read(r->srv->store), .layout = layout, .data = json_array()};
     if (am_url_encode(r->arg[2], false, rev, sizeof rev) < 0)
         rev[0] = 0;
     snprintf(c->base, sizeof c->base, "/v1/models/%.96s/%.96s/versions/%s/files/", r->arg[0], r->arg[1], rev);

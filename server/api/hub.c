@@ -24,21 +24,19 @@ struct values {
     void *ctx;
 };
 
-static enum MHD_Result on_value(void *cls, enum MHD_ValueKind kind, const char *name, const char *value)
+static int on_value(void *ctx, const char *name, const char *value)
 {
-    struct values *v = cls;
-    (void)kind;
+    struct values *v = ctx;
     size_t n = strlen(v->name);
-    if (value && strncmp(name, v->name, n) == 0 &&
-        (!name[n] || am_streq(name + n, "[]") || strcasecmp(name + n, "%5B%5D") == 0))
+    if (strncmp(name, v->name, n) == 0 && (!name[n] || am_streq(name + n, "[]")))
         v->each(v->ctx, value);
-    return MHD_YES;
+    return 0;
 }
 
 void am_hub_values(struct am_req *r, const char *name, void (*each)(void *, const char *), void *ctx)
 {
     struct values v = {.name = name, .each = each, .ctx = ctx};
-    MHD_get_connection_values(r->conn, MHD_GET_ARGUMENT_KIND, on_value, &v);
+    am_req_query_each(r, on_value, &v);
 }
 
 int am_hub_find(struct am_req *r, int64_t *ret_version, int *ret_queued)
@@ -55,18 +53,16 @@ struct link {
     char joint;
 };
 
-static enum MHD_Result add_parameter(void *cls, enum MHD_ValueKind kind, const char *name, const char *value)
+static int add_parameter(void *ctx, const char *name, const char *value)
 {
-    struct link *l = cls;
-    char encoded[1024];
-    (void)kind;
-    if (am_streq(name, "cursor"))
-        return MHD_YES;
-    if (!value || am_url_encode(value, false, encoded, sizeof encoded) < 0 || strpbrk(name, "<>\" \r\n"))
-        return MHD_YES;
-    am_buf_printf(l->b, "%c%s=%s", l->joint, name, encoded);
+    struct link *l = ctx;
+    char key[256], encoded[1024];
+    if (am_streq(name, "cursor") || am_url_encode(name, false, key, sizeof key) < 0 ||
+        am_url_encode(value, false, encoded, sizeof encoded) < 0)
+        return 0;
+    am_buf_printf(l->b, "%c%s=%s", l->joint, key, encoded);
     l->joint = '&';
-    return MHD_YES;
+    return 0;
 }
 
 /* Clients follow it as it is, so it must name the host that they know us by. */
@@ -93,7 +89,7 @@ int am_hub_reply_page(struct am_req *r, json_t *body, const char *path, const ch
     put_base(r, &b);
     am_buf_puts(&b, path);
     struct link l = {.b = &b, .joint = '?'};
-    MHD_get_connection_values(r->conn, MHD_GET_ARGUMENT_KIND, add_parameter, &l);
+    am_req_query_each(r, add_parameter, &l);
     int rc = cursor ? am_url_encode(cursor, false, encoded, sizeof encoded) : 0;
     if (rc == 0 && cursor)
         rc = am_buf_printf(&b, "%ccursor=%s", l.joint, encoded);
@@ -111,16 +107,10 @@ int am_hub_reply_page(struct am_req *r, json_t *body, const char *path, const ch
     return queued;
 }
 
-static int take_commit(void *ctx, const struct am_version_row *v)
-{
-    snprintf(ctx, 41, "%s", v->commit);
-    return 0;
-}
-
 int am_hub_reply_no_entry(struct am_req *r, struct am_db *db, int64_t version)
 {
     char commit[41] = "";
-    int rc = am_version_brief(db, version, take_commit, commit);
+    int rc = am_version_commit(db, version, commit);
     if (rc < 0)
         return am_reply_error(r, rc, "the version could not be read");
     const char *headers[] = {"X-Error-Code", "EntryNotFound", "X-Repo-Commit", commit, NULL};
@@ -131,13 +121,6 @@ static int reply_repo(struct am_req *r, const char *detail)
 {
     const char *headers[] = {"X-Error-Code", "RepoNotFound", NULL};
     return am_reply_problem_full(r, AM_E_NOT_FOUND, detail, NULL, headers);
-}
-
-int am_hub_reply_no_model(struct am_req *r, const char *model)
-{
-    char detail[400];
-    snprintf(detail, sizeof detail, "no model %s; GET /v1/models lists what is here", model);
-    return reply_repo(r, detail);
 }
 
 static int ignore_model(void *ctx, const struct am_hub_model_row *m)
@@ -155,8 +138,8 @@ static int need_model(struct am_req *r, const char *model, int *ret_queued)
         return -AM_E_INTERNAL;
     int rc = am_hub_model_get(db, model, ignore_model, NULL);
     if (rc < 0)
-        *ret_queued = rc == -AM_E_NOT_FOUND ? am_hub_reply_no_model(r, model)
-                                            : am_reply_error(r, rc, "the model could not be read");
+        *ret_queued =
+            rc == -AM_E_NOT_FOUND ? am_reply_no_model(r, model) : am_reply_error(r, rc, "the model could not be read");
     return rc;
 }
 

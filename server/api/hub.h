@@ -12,6 +12,7 @@
 struct am_hub_file {
     char *path, sha256[65], oid[41]; /* oid: git's, of a large file that of its pointer */
     int64_t bytes, layout;
+    int64_t changed; /* the version that brought it, once somebody has asked; else 0 */
     bool lfs;
 };
 struct am_hub_files {
@@ -43,6 +44,5 @@ int am_hub_find(struct am_req *r, int64_t *ret_version, int *ret_queued);
 int am_hub_reply_page(struct am_req *r, json_t *body /* stolen */, const char *path, const char *cursor);
 /* 404 EntryNotFound of a version. */
 int am_hub_reply_no_entry(struct am_req *r, struct am_db *db, int64_t version);
-int am_hub_reply_no_model(struct am_req *r, const char *model);
 
 #endif

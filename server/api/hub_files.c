@@ -2,6 +2,7 @@
  * hub_files.c - the files of a version as Hub clients see them (hub.h). Folders are not stored: they are what paths
  * have in common, found in the sorted list.
  */
+#include "core/base/grow.h"
 #include "core/base/hash.h"
 #include "core/base/text.h"
 #include "server/api/hub.h"
@@ -19,14 +20,7 @@ static int add_file(void *ctx, const struct am_file_row *row)
     struct am_hub_files *f = ctx;
     if (am_hub_is_hidden(row->path))
         return 0;
-    if (f->n == f->cap) {
-        size_t cap = f->cap ? 2 * f->cap : 16;
-        struct am_hub_file *v = reallocarray(f->v, cap, sizeof *v);
-        if (!v)
-            return -AM_E_OUT_OF_MEMORY;
-        f->v = v;
-        f->cap = cap;
-    }
+    AM_TRY(am_grow(&f->v, f->n, &f->cap, sizeof *f->v));
     struct am_hub_file *file = &f->v[f->n];
     *file = (struct am_hub_file){.path = strdup(row->path), .bytes = row->bytes, .layout = row->layout};
     if (!file->path)

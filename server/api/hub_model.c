@@ -309,12 +309,18 @@ static void need_tag(void *ctx, const char *tag)
     m->failed = m->failed || !found;
 }
 
-static bool matches(struct am_req *r, const char *name, json_t *model)
+static bool name_matches(struct am_req *r, const char *name)
 {
-    struct match m = {.name = name, .tags = json_object_get(model, "tags")};
+    struct match m = {.name = name};
+    am_hub_values(r, "search", need_word, &m);
+    return !m.failed;
+}
+
+static bool matches(struct am_req *r, json_t *model)
+{
+    struct match m = {.tags = json_object_get(model, "tags")};
     const char *pipeline = am_req_query(r, "pipeline_tag"),
                *is = json_string_value(json_object_get(model, "pipeline_tag"));
-    am_hub_values(r, "search", need_word, &m);
     am_hub_values(r, "filter", need_tag, &m);
     return !m.failed && (!pipeline || am_streq(pipeline, is));
 }
@@ -333,12 +339,14 @@ static int look_at(void *ctx, const struct am_hub_model_row *m)
     s->rows++;
     if (s->more)
         return 0;
+    snprintf(s->name, sizeof s->name, "%s", m->name);
+    s->place.time = s->order == AM_HUB_BY_CREATION ? m->created_at : m->modified_at;
+    if (!name_matches(s->r, m->name))
+        return 0;
     AM_TRY(model_json(s->db, m, m->head, &model));
     if (s->config || s->filter)
         add_config(s->r, s->db, m->head, model); /* it has a tag, too */
-    snprintf(s->name, sizeof s->name, "%s", m->name);
-    s->place.time = s->order == AM_HUB_BY_CREATION ? m->created_at : m->modified_at;
-    bool match = matches(s->r, m->name, model);
+    bool match = matches(s->r, model);
     s->more = match && json_array_size(s->data) == s->limit;
     if (s->more || !match) {
         json_decref(model);

@@ -43,7 +43,7 @@ int am_api_hub_refs(struct am_req *r)
     json_t *body = json_pack("{s:o, s:[], s:o}", "branches", c.branches, "converts", "tags", c.tags);
     if (rc < 0) {
         json_decref(body);
-        return rc == -AM_E_NOT_FOUND ? am_hub_reply_no_model(r, model)
+        return rc == -AM_E_NOT_FOUND ? am_reply_no_model(r, model)
                                      : am_reply_error(r, rc, "the refs could not be read");
     }
     if (am_hub_flag(prs))

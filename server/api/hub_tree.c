@@ -21,33 +21,26 @@ struct tree {
     bool recursive, expand, more;
 };
 
-struct change {
-    int64_t at;
-    json_t *commit;
-};
-
 static int take_change(void *ctx, const struct am_hub_commit *c)
 {
-    struct change *best = ctx;
-    if (best->commit && c->at <= best->at)
-        return 0;
-    json_decref(best->commit);
-    best->at = c->at;
     int title = (int)strcspn(c->message, "\n");
-    best->commit =
+    json_t *commit =
         json_pack("{s:s, s:s%, s:o}", "id", c->commit, "title", c->message, (size_t)title, "date", am_json_time(c->at));
-    return best->commit ? 0 : -AM_E_OUT_OF_MEMORY;
+    return json_object_set_new(ctx, "lastCommit", commit) < 0 ? -AM_E_OUT_OF_MEMORY : 0;
 }
 
-/* A folder changed when the newest of its files did. */
-static int add_change(const struct tree *t, json_t *entry, size_t lo, size_t hi)
+/* A folder changed when the newest of its files did. A file is looked up once for all folders above it. */
+static int add_change(struct tree *t, json_t *entry, size_t lo, size_t hi)
 {
-    struct change best = {.commit = NULL};
-    int rc = 0;
-    for (size_t i = lo; rc == 0 && i < hi; i++)
-        rc = am_hub_last_change(t->db, t->version, t->files.v[i].path, t->files.v[i].layout, take_change, &best);
-    json_object_set_new(entry, "lastCommit", best.commit ? best.commit : json_null());
-    return rc;
+    int64_t newest = 0;
+    for (size_t i = lo; i < hi; i++) {
+        struct am_hub_file *f = &t->files.v[i];
+        if (!f->changed)
+            AM_TRY(am_hub_last_change(t->db, t->version, f->path, f->layout, &f->changed));
+        newest = f->changed > newest ? f->changed : newest;
+    }
+    json_object_set_new(entry, "lastCommit", json_null());
+    return am_hub_commit_get(t->db, newest, take_change, entry);
 }
 
 static int put(struct tree *t, json_t *entry /* stolen */, size_t lo, size_t hi)
@@ -112,18 +105,12 @@ static int walk(struct tree *t, size_t lo, size_t hi, size_t prefix)
     return 0;
 }
 
-static int take_commit(void *ctx, const struct am_version_row *v)
-{
-    snprintf(ctx, 41, "%s", v->commit);
-    return 0;
-}
-
 /* The next page is asked of the commit, whatever the name that was given points to by then. */
 static int reply_tree(struct am_req *r, struct tree *t, size_t shown)
 {
     char commit[41], model[200], cursor[32], folder[3200] = "", path[4096];
     json_t *out = json_incref(t->out);
-    int rc = t->more ? am_version_brief(t->db, t->version, take_commit, commit) : 0;
+    int rc = t->more ? am_version_commit(t->db, t->version, commit) : 0;
     if (rc == 0 && t->more && r->arg[3])
         rc = am_url_encode(r->arg[3], true, folder, sizeof folder);
     if (rc < 0) {
@@ -165,7 +152,6 @@ static int with_files(struct am_req *r, struct tree *t, int (*then)(struct am_re
     return queued;
 }
 
-#define X
 int am_api_hub_tree(struct am_req *r)
 {
     int queued = MHD_NO;

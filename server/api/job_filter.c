@@ -12,8 +12,7 @@
 struct filter {
     struct am_req *r;
     struct am_job_filter *f;
-    char *room; /* for names of metadata */
-    size_t left, pairs;
+    size_t pairs;
     int *ret_queued;
     bool refused;
 };
@@ -34,19 +33,11 @@ static int take_status(struct filter *c, const char *value)
     return 0;
 }
 
-static int take_pair(struct filter *c, const char *name, const char *value)
+static int take_pair(struct filter *c, const char *key, const char *value)
 {
-    size_t n = strlen(name) + 1;
     if (c->pairs == AM_JOB_PAIRS)
         return refuse(c, "?metadata", "at most 4 pairs of metadata can be asked for at once");
-    if (n > c->left)
-        return refuse(c, "?metadata", "the names of metadata are too long; one has at most 64 bytes");
-    memcpy(c->room, name, n);
-    if (am_url_decode(c->room) < 0)
-        return refuse(c, "?metadata", "a name of metadata cannot be decoded");
-    c->f->pair[c->pairs++] = (struct am_job_pair){.key = c->room, .value = value};
-    c->room += n;
-    c->left -= n;
+    c->f->pair[c->pairs++] = (struct am_job_pair){.key = key, .value = value};
     return 0;
 }
 
@@ -59,20 +50,17 @@ static int take(void *ctx, const char *name, const char *value)
         return take_pair(c, name + strlen("metadata."), value);
     if (am_streq(name, "since") && am_time_parse(value, &c->f->since) < 0)
         return refuse(c, "?since", "since must be a time such as 2026-11-23T01:48:10Z (a + in a URL is written %2B)");
-    if (am_streq(name, "archived") && !am_streq(value, "true") && !am_streq(value, "false"))
-        return refuse(c, "?archived", "archived must be true or false");
     return 0;
 }
 
-bool am_job_filter_read(struct am_req *r, struct am_job_filter *f, char room[AM_JOB_KEYS], int *ret_queued)
+bool am_job_filter_read(struct am_req *r, struct am_job_filter *f, int *ret_queued)
 {
-    struct filter c = {.r = r, .f = f, .room = room, .left = AM_JOB_KEYS, .ret_queued = ret_queued};
+    struct filter c = {.r = r, .f = f, .ret_queued = ret_queued};
     f->type = am_req_query(r, "type");
     f->method = am_req_query(r, "method");
     f->model = am_req_query(r, "model");
     f->created_by = am_req_query(r, "created_by");
     f->after = am_req_query(r, "after");
-    f->archived = am_streq(am_req_query(r, "archived"), "true");
     am_req_query_each(r, take, &c);
-    return !c.refused;
+    return !c.refused && am_req_flag(r, "archived", &f->archived, ret_queued);
 }

@@ -44,16 +44,6 @@ static int take_job(void *ctx, const struct am_job_row *j)
     return 0;
 }
 
-static bool read_follow(struct am_req *r, bool *ret, int *ret_queued)
-{
-    const char *text = am_req_query(r, "follow");
-    *ret = am_streq(text, "true");
-    if (!text || *ret || am_streq(text, "false"))
-        return true;
-    *ret_queued = am_reply_fault(r, AM_E_INVALID_REQUEST, "?follow", "follow must be true or false");
-    return false;
-}
-
 int am_api_job_log(struct am_req *r)
 {
     int queued = MHD_NO;
@@ -63,10 +53,11 @@ int am_api_job_log(struct am_req *r)
     struct am_db *db = am_reader(r, &queued);
     if (!db)
         return queued;
-    if (am_job_get(db, r->arg[0], take_job, &job) < 0)
-        return am_reply_problem(r, AM_E_NOT_FOUND, "no job %.60s; GET /v1/jobs lists them", r->arg[0]);
+    int rc = am_job_get(db, r->arg[0], take_job, &job);
+    if (rc < 0)
+        return am_reply_no_job(r, rc);
     if (!am_req_int(r, "attempt", 1, 1000, job.attempt, &attempt, &queued) ||
-        !am_req_int(r, "offset", 0, INT64_MAX, 0, &offset, &queued) || !read_follow(r, &follow, &queued))
+        !am_req_int(r, "offset", 0, INT64_MAX, 0, &offset, &queued) || !am_req_flag(r, "follow", &follow, &queued))
         return queued;
     if (!follow || r->head || job.over)
         return reply_whole(r, attempt, (uint64_t)offset);

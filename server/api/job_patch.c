@@ -133,8 +133,9 @@ int am_api_job_patch(struct am_req *r)
     struct am_db *db = am_reader(r, &queued);
     if (!db)
         return queued;
-    if (am_job_get(db, p.uid, take_row, &p) < 0)
-        return am_reply_problem(r, AM_E_NOT_FOUND, "no job %.60s; GET /v1/jobs lists them", p.uid);
+    int rc = am_job_get(db, p.uid, take_row, &p);
+    if (rc < 0)
+        return am_reply_no_job(r, rc);
     queued = apply(r, &p, &f);
     am_faults_done(&f);
     return queued;

@@ -19,8 +19,7 @@ json_t *am_progress_json(const struct am_progress *p)
                      "total", (json_int_t)p->total, "unit", p->unit, "bytes_done", (json_int_t)p->bytes_done,
                      "bytes_total", (json_int_t)p->bytes_total, "bytes_per_second",
                      p->bytes_per_second > 0 ? json_integer((json_int_t)p->bytes_per_second) : json_null(),
-                     "eta_seconds", p->eta_seconds >= 0 ? json_integer(p->eta_seconds) : json_null(), "updated_at",
-                     am_json_time(p->updated_at));
+                     "eta_seconds", am_json_count(p->eta_seconds), "updated_at", am_json_time(p->updated_at));
 }
 
 static json_t *progress_json(const struct am_job_row *j, struct am_engine *engine, int64_t *ret_updated)
@@ -106,7 +105,7 @@ static json_t *job_json(const struct am_job_row *j, struct am_engine *engine, in
 struct collect {
     json_t *data;
     struct am_engine *engine;
-    char last[64], etag[64];
+    char etag[64];
 };
 
 static int add_job(void *ctx, const struct am_job_row *j)
@@ -114,7 +113,6 @@ static int add_job(void *ctx, const struct am_job_row *j)
     struct collect *c = ctx;
     int64_t updated;
     json_t *o = job_json(j, c->engine, &updated);
-    snprintf(c->last, sizeof c->last, "%s", j->uid);
     /* progress enters the ETag at most once a second (api.md 6) */
     snprintf(c->etag, sizeof c->etag, "%lld-%lld-%lld", (long long)j->rev, (long long)(updated / 1000),
              (long long)j->queue_position);
@@ -132,9 +130,16 @@ json_t *am_job_load(struct am_req *r, struct am_db *db, const char *uid, char *r
     return job;
 }
 
+int am_reply_no_job(struct am_req *r, int rc)
+{
+    return rc == -AM_E_NOT_FOUND
+               ? am_reply_problem(r, AM_E_NOT_FOUND, "no job %.60s; GET /v1/jobs lists them", r->arg[0])
+               : am_reply_error(r, rc, "the job could not be read");
+}
+
 static int no_job(struct am_req *r)
 {
-    return am_reply_problem(r, AM_E_NOT_FOUND, "no job %.60s; GET /v1/jobs lists them", r->arg[0]);
+    return am_reply_no_job(r, -AM_E_NOT_FOUND);
 }
 
 static int reply_job(struct am_req *r, const char *uid, bool over)
@@ -190,8 +195,7 @@ int am_api_jobs(struct am_req *r)
     if (!am_req_int(r, "limit", 1, 100, 20, &limit, &queued))
         return queued;
     struct am_job_filter f = {.limit = (int)limit + 1};
-    char keys[AM_JOB_KEYS];
-    if (!am_job_filter_read(r, &f, keys, &queued))
+    if (!am_job_filter_read(r, &f, &queued))
         return queued;
     struct am_db *db = am_reader(r, &queued);
     if (!db)
@@ -200,16 +204,11 @@ int am_api_jobs(struct am_req *r)
     int rc = am_job_list(db, &f, add_job, &c);
     if (rc < 0) {
         json_decref(c.data);
-        return rc == -AM_E_NOT_FOUND ? am_reply_fault(r, AM_E_INVALID_REQUEST, "?after", "after names no job")
+        return rc == -AM_E_NOT_FOUND ? am_reply_fault(r, AM_E_INVALID_REQUEST, "?after",
+                                                      "after names no job; it is `next` of the page before")
                                      : am_reply_error(r, rc, "the jobs could not be listed");
     }
-    bool more = json_array_size(c.data) > (size_t)limit;
-    if (more) {
-        json_array_remove(c.data, (size_t)limit);
-        snprintf(c.last, sizeof c.last, "%s",
-                 json_string_value(json_object_get(json_array_get(c.data, (size_t)limit - 1), "id")));
-    }
-    return am_reply_json(r, 200, am_json_list(c.data, more ? c.last : NULL), NULL);
+    return am_reply_page(r, c.data, limit, "id");
 }
 
 struct cancel {

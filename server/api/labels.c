@@ -90,20 +90,23 @@ struct wanted {
     struct am_faults *faults;
 };
 
-static void want(void *ctx, const char *key, const char *value)
+static int want(void *ctx, const char *name, const char *value)
 {
     struct wanted *w = ctx;
+    if (!am_starts(name, "label."))
+        return 0;
+    const char *key = name + strlen("label.");
     if (!key_ok(key)) {
         am_fault_add(w->faults, AM_E_INVALID_REQUEST, (struct am_where){.pointer = "?label"},
                      "label.%.80s: the name of a label is letters, digits and . _ / -", key);
-        return;
+        return 0;
     }
     json_t *list = json_object_get(w->all, key);
     if (!list) {
         list = json_array();
         json_object_set_new(w->all, key, list);
     }
-    json_array_append_new(list, json_string(value));
+    return json_array_append_new(list, json_string(value)) < 0 ? -AM_E_OUT_OF_MEMORY : 0;
 }
 
 bool am_labels_wanted(struct am_req *r, char **ret, int *ret_queued)
@@ -111,7 +114,7 @@ bool am_labels_wanted(struct am_req *r, char **ret, int *ret_queued)
     struct am_faults f = {0};
     json_auto_t *all = json_object();
     struct wanted w = {all, &f};
-    am_req_each(r, "label.", want, &w);
+    am_req_query_each(r, want, &w);
     *ret = json_object_size(all) && !f.n ? json_dumps(all, JSON_COMPACT) : NULL;
     bool bad = f.n > 0;
     if (bad)

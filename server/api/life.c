@@ -75,14 +75,6 @@ void am_version_deleted(struct am_req *r, struct am_db *db, const char *model, c
     tell(r, &l, what, url, out, cap);
 }
 
-static int reply_no_model(struct am_req *r, struct am_db *db, const char *name)
-{
-    char hint[500];
-    am_model_deleted(r, db, name, hint, sizeof hint);
-    return hint[0] ? am_reply_problem(r, AM_E_NOT_FOUND, "%s", hint)
-                   : am_reply_problem(r, AM_E_NOT_FOUND, "no model %s; GET /v1/models lists what is here", name);
-}
-
 /* ---- the transaction ---- */
 
 static int take_model_etag(void *ctx, const struct am_model_row *m)
@@ -181,7 +173,7 @@ static int remove_with_task(struct am_db *db, const char *uid, void *arg)
 static int add_descendant(void *ctx, const struct am_descendant *d)
 {
     return json_array_append_new(ctx, json_pack("{s:s, s:s, s:o}", "model", d->model, "commit", d->commit, "number",
-                                                d->number >= 0 ? json_integer(d->number) : json_null())) < 0
+                                                am_json_count(d->number))) < 0
                ? -AM_E_OUT_OF_MEMORY
                : 0;
 }
@@ -192,9 +184,9 @@ static json_t *deletion_json(struct removal *d, json_t *descendants, int64_t tot
     char url[320];
     snprintf(url, sizeof url, "/v1/models/%s%s%s/restore", d->model, d->of_version ? "/versions/" : "", l->commit);
     return json_pack("{s:s, s:s, s:s?, s:o, s:o, s:s, s:s?, s:o, s:O, s:I, s:{s:s}}", "object", "deletion", "model",
-                     d->model, "commit", d->of_version ? l->commit : NULL, "number",
-                     l->number >= 0 ? json_integer(l->number) : json_null(), "deleted_at", am_json_time(l->deleted_at),
-                     "deleted_by", l->by, "reason", l->reason[0] ? l->reason : NULL, "restorable_until",
+                     d->model, "commit", d->of_version ? l->commit : NULL, "number", am_json_count(l->number),
+                     "deleted_at", am_json_time(l->deleted_at), "deleted_by", l->by, "reason",
+                     l->reason[0] ? l->reason : NULL, "restorable_until",
                      am_json_time(l->deleted_at + (int64_t)d->r->srv->cfg->gc_grace_seconds * 1000), "descendants",
                      descendants, "descendants_total", (json_int_t)total, "links", "restore", url);
 }
@@ -231,7 +223,7 @@ static int refuse(struct removal *d, int rc)
             "v0 is the empty commit that every model begins with; there is nothing in it to delete");
     struct am_db *db = am_store_read(d->r->srv->store);
     if (rc == -AM_E_NOT_FOUND || (rc == -AM_E_VERSION_GONE && !d->of_version && !d->life.gone_at))
-        return reply_no_model(d->r, db, d->model);
+        return am_reply_no_model(d->r, d->model);
     if (rc == -AM_E_VERSION_GONE && db)
         am_version_deleted(d->r, db, d->model, d->of_version ? d->life.commit : "", hint, sizeof hint);
     if (rc == -AM_E_VERSION_GONE)
@@ -328,7 +320,7 @@ static int restore(struct removal *d)
     if (rc == 0)
         return d->of_version ? am_reply_version(d->r, d->version) : am_reply_model(d->r, d->model);
     if (rc == -AM_E_NOT_FOUND)
-        return reply_no_model(d->r, am_store_read(d->r->srv->store), d->model);
+        return am_reply_no_model(d->r, d->model);
     if (rc == -AM_E_VERSION_GONE)
         return am_reply_problem(d->r, AM_E_VERSION_GONE, "too late: the files of the %s are removed", what);
     if (rc == -AM_E_CONFLICT)

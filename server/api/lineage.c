@@ -23,9 +23,9 @@ static int add_node(void *ctx, const struct am_lineage_node *n)
     struct graph *g = ctx;
     json_t *o =
         json_pack("{s:s, s:s, s:s, s:o, s:o, s:s, s:o, s:s?, s:s?, s:s?, s:n, s:o}", "id", n->commit, "kind", "version",
-                  "model", n->model, "number", n->number >= 0 ? json_integer(n->number) : json_null(), "refs",
-                  am_json_stored(n->refs), "state", "complete", "created_at", am_json_time(n->created_at), "job",
-                  n->job, "type", n->type, "method", n->method, "verdict", "deleted_at", am_json_time(n->deleted_at));
+                  "model", n->model, "number", am_json_count(n->number), "refs", am_json_stored(n->refs), "state",
+                  "complete", "created_at", am_json_time(n->created_at), "job", n->job, "type", n->type, "method",
+                  n->method, "verdict", "deleted_at", am_json_time(n->deleted_at));
     json_object_set(g->by_id, n->commit, o);
     return json_array_append_new(g->nodes, o) < 0 ? -AM_E_OUT_OF_MEMORY : 0;
 }
@@ -166,12 +166,6 @@ static int read_query(struct am_req *r, struct query *q, int *ret_queued)
     return 0;
 }
 
-static int take_commit(void *ctx, const struct am_version_row *v)
-{
-    snprintf(ctx, 41, "%s", v->commit);
-    return 0;
-}
-
 int am_api_lineage(struct am_req *r)
 {
     int queued = MHD_NO;
@@ -188,7 +182,7 @@ int am_api_lineage(struct am_req *r)
         return queued;
     struct am_db *db = am_store_read(r->srv->store);
     struct graph g = {.nodes = json_array(), .edges = json_array(), .by_id = json_object()};
-    int rc = am_version_brief(db, version, take_commit, root);
+    int rc = am_version_commit(db, version, root);
     if (rc == 0)
         rc = am_lineage_walk(db, version, q.ways, q.depth, MAX_NODES, add_node, add_edge, &g, &truncated);
     if (rc < 0)

@@ -41,13 +41,12 @@ struct collect {
     const struct am_config *cfg;
     struct am_db *db;
     json_t *data;
-    char last[200], etag[AM_ETAG];
+    char etag[AM_ETAG];
 };
 
 static int add_model(void *ctx, const struct am_model_row *m)
 {
     struct collect *c = ctx;
-    snprintf(c->last, sizeof c->last, "%s", m->name);
     am_model_etag(m, c->etag);
     return json_array_append_new(c->data, am_model_json(c->cfg, c->db, m)) < 0 ? -AM_E_OUT_OF_MEMORY : 0;
 }
@@ -71,13 +70,7 @@ int am_api_models(struct am_req *r)
         json_decref(c.data);
         return am_reply_error(r, rc, "the models could not be listed");
     }
-    bool more = json_array_size(c.data) > (size_t)limit;
-    if (more) {
-        json_array_remove(c.data, (size_t)limit);
-        snprintf(c.last, sizeof c.last, "%s",
-                 json_string_value(json_object_get(json_array_get(c.data, (size_t)limit - 1), "id")));
-    }
-    return am_reply_json(r, 200, am_json_list(c.data, more ? c.last : NULL), NULL);
+    return am_reply_page(r, c.data, limit, "id");
 }
 
 static int reply_created(struct am_req *r, json_t *model /* stolen */)
@@ -91,7 +84,6 @@ static int reply_created(struct am_req *r, json_t *model /* stolen */)
 int am_reply_model(struct am_req *r, const char *name)
 {
     int queued = MHD_NO;
-    char hint[500];
     struct am_db *db = am_reader(r, &queued);
     if (!db)
         return queued;
@@ -99,11 +91,9 @@ int am_reply_model(struct am_req *r, const char *name)
     int rc = am_model_get(db, name, add_model, &c);
     json_t *m = json_incref(json_array_get(c.data, 0));
     json_decref(c.data);
-    am_model_deleted(r, db, name, hint, sizeof hint);
     if (rc < 0)
-        return rc != -AM_E_NOT_FOUND ? am_reply_error(r, rc, "the model could not be read")
-               : hint[0]             ? am_reply_problem(r, AM_E_NOT_FOUND, "%s", hint)
-                         : am_reply_problem(r, AM_E_NOT_FOUND, "no model %s; GET /v1/models lists what is here", name);
+        return rc == -AM_E_NOT_FOUND ? am_reply_no_model(r, name)
+                                     : am_reply_error(r, rc, "the model could not be read");
     return am_reply_resource(r, m, c.etag);
 }
 

@@ -47,11 +47,10 @@ void am_description_check(const char *text, struct am_faults *f)
     check_text(text, "#/description", DESCRIPTION_MAX, f);
 }
 
-static void check_not_empty(struct am_req *r, const char *const *known, struct am_faults *f)
+static void check_not_empty(struct am_req *r, const char *members, struct am_faults *f)
 {
     if (json_object_size(r->json) == 0)
-        am_fault_add(f, AM_E_INVALID_REQUEST, (struct am_where){.pointer = "#"},
-                     "nothing to change: give one of %s, ...", known[0]);
+        am_fault_add(f, AM_E_INVALID_REQUEST, (struct am_where){.pointer = "#"}, "nothing to change; give %s", members);
 }
 
 static const bool *read_flag(struct am_req *r, const char *name, bool *at, struct am_faults *f)
@@ -156,7 +155,7 @@ int am_api_model_patch(struct am_req *r)
     AM_CLEANUP(patch_done) struct patch p = {.r = r};
     am_model_id(r, p.name);
     am_members_known(r->json, "#", known, &f);
-    check_not_empty(r, known, &f);
+    check_not_empty(r, "description, labels, private or retention", &f);
     p.model.description = am_member_text(r->json, "#", "description", false, NULL, &f);
     am_description_check(p.model.description, &f);
     p.labels = am_member_object(r->json, "#", "labels", false, &f);
@@ -176,7 +175,7 @@ int am_api_version_patch(struct am_req *r)
     AM_CLEANUP(patch_done) struct patch p = {.r = r};
     int queued = MHD_NO;
     am_members_known(r->json, "#", known, &f);
-    check_not_empty(r, known, &f);
+    check_not_empty(r, "labels, pinned or note", &f);
     p.labels = am_member_object(r->json, "#", "labels", false, &f);
     am_labels_check(p.labels, true, &f);
     p.version.pinned = read_flag(r, "pinned", &p.pinned, &f);

@@ -10,16 +10,6 @@
 
 #include <microhttpd.h>
 
-bool am_plan_is_asked(struct am_req *r, bool *ret, int *ret_queued)
-{
-    const char *dry = am_req_query(r, "dry_run");
-    *ret = am_streq(dry, "true");
-    if (!dry || *ret || am_streq(dry, "false"))
-        return true;
-    *ret_queued = am_reply_fault(r, AM_E_INVALID_REQUEST, "?dry_run", "dry_run must be true or false");
-    return false;
-}
-
 struct cached {
     const char *job;
     json_t *ret;

@@ -2,6 +2,7 @@
  * prepare.c - from the body of a job to a plan (submit.h): names are pinned to commits, the tensor tables of the inputs
  * are joined, the target and the room are looked at. Everything that can be known now is told now.
  */
+#include "core/base/grow.h"
 #include "core/base/text.h"
 #include "core/table/recipe.h"
 #include "server/api/api.h"
@@ -193,14 +194,7 @@ static int add_file(void *ctx, const struct am_file_row *row)
     struct donor *d = ctx;
     if (!row->weights)
         return 0;
-    if (d->n == d->cap) {
-        size_t cap = d->cap ? 2 * d->cap : 16;
-        struct am_plan_file *v = reallocarray(d->v, cap, sizeof *v);
-        if (!v)
-            return -AM_E_OUT_OF_MEMORY;
-        d->v = v;
-        d->cap = cap;
-    }
+    AM_TRY(am_grow(&d->v, d->n, &d->cap, sizeof *d->v));
     char *path = strdup(row->path);
     if (!path)
         return -AM_E_OUT_OF_MEMORY;

@@ -55,7 +55,7 @@ int am_ref_refused(struct am_ref_change *c, int rc, const char *what)
     if (rc == -AM_E_NOT_FOUND && c->model_row)
         return am_reply_no_ref(c->r, c->model, c->name);
     if (rc == -AM_E_NOT_FOUND)
-        return am_reply_problem(c->r, AM_E_NOT_FOUND, "no model %s; GET /v1/models lists what is here", c->model);
+        return am_reply_no_model(c->r, c->model);
     if (rc != -c->code)
         return am_reply_error(c->r, rc, what);
     return c->pointer[0] ? am_reply_fault(c->r, c->code, c->pointer, "%s", c->detail)

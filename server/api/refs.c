@@ -12,15 +12,10 @@
 #include <stdio.h>
 #include <string.h>
 
-static json_t *number_json(int64_t number)
-{
-    return number >= 0 ? json_integer(number) : json_null();
-}
-
 json_t *am_ref_json(const char *model, const struct am_ref_row *row)
 {
     return json_pack("{s:s, s:s, s:s, s:s, s:s, s:o, s:I, s:{s:b}, s:o, s:s?, s:s?}", "object", "ref", "model", model,
-                     "name", row->name, "kind", row->kind, "commit", row->commit, "number", number_json(row->number),
+                     "name", row->name, "kind", row->kind, "commit", row->commit, "number", am_json_count(row->number),
                      "revision", (json_int_t)row->revision, "policy", "protected", row->is_protected, "moved_at",
                      am_json_time(row->moved_at), "moved_by", row->moved_by, "reason", row->reason);
 }
@@ -67,7 +62,6 @@ struct reading {
     int64_t model_row;
     struct am_db *db;
     json_t *data;
-    char last[300];
 };
 
 /* false: an answer was queued. */
@@ -79,7 +73,7 @@ static bool begin(struct am_req *r, struct reading *q, int *ret_queued)
         return false;
     int rc = am_model_row(q->db, q->model, &q->model_row);
     if (rc == -AM_E_NOT_FOUND)
-        *ret_queued = am_reply_problem(r, AM_E_NOT_FOUND, "no model %s; GET /v1/models lists what is here", q->model);
+        *ret_queued = am_reply_no_model(r, q->model);
     else if (rc < 0)
         *ret_queued = am_reply_error(r, rc, "the model could not be read");
     q->data = rc < 0 ? NULL : json_array();
@@ -90,21 +84,6 @@ static int add_ref(void *ctx, const struct am_ref_row *row)
 {
     struct reading *q = ctx;
     return json_array_append_new(q->data, am_ref_json(q->model, row)) < 0 ? -AM_E_OUT_OF_MEMORY : 0;
-}
-
-/* The list of what was read, one entry more than `limit` if there is more; the cursor is member `key` of the last. */
-static int reply_page(struct am_req *r, struct reading *q, int64_t limit, const char *key)
-{
-    bool more = json_array_size(q->data) > (size_t)limit;
-    if (more) {
-        json_array_remove(q->data, (size_t)limit);
-        const json_t *at = json_object_get(json_array_get(q->data, (size_t)limit - 1), key);
-        if (json_is_string(at))
-            snprintf(q->last, sizeof q->last, "%s", json_string_value(at));
-        else
-            snprintf(q->last, sizeof q->last, "%lld", (long long)json_integer_value(at));
-    }
-    return am_reply_json(r, 200, am_json_list(q->data, more ? q->last : NULL), NULL);
 }
 
 int am_api_refs(struct am_req *r)
@@ -125,7 +104,7 @@ int am_api_refs(struct am_req *r)
         json_decref(q.data);
         return am_reply_error(r, rc, "the refs could not be read");
     }
-    return reply_page(r, &q, limit, "name");
+    return am_reply_page(r, q.data, limit, "name");
 }
 
 /* NULL: an answer was queued. */
@@ -179,9 +158,9 @@ static int add_move(void *ctx, const struct am_ref_move_row *m)
 {
     struct reading *q = ctx;
     json_t *o = json_pack("{s:I, s:s, s:s?, s:o, s:s?, s:o, s:o, s:o, s:s, s:s, s:s?, s:n}", "seq", (json_int_t)m->seq,
-                          "kind", m->kind, "from", m->from, "from_number", number_json(m->from_number), "to", m->to,
-                          "to_number", number_json(m->to_number), "steps", number_json(m->steps ? m->steps : -1), "at",
-                          am_json_time(m->at), "by", m->by, "reason", m->reason, "job", m->job, "decision");
+                          "kind", m->kind, "from", m->from, "from_number", am_json_count(m->from_number), "to", m->to,
+                          "to_number", am_json_count(m->to_number), "steps", am_json_count(m->steps ? m->steps : -1),
+                          "at", am_json_time(m->at), "by", m->by, "reason", m->reason, "job", m->job, "decision");
     return json_array_append_new(q->data, o) < 0 ? -AM_E_OUT_OF_MEMORY : 0;
 }
 
@@ -226,7 +205,7 @@ int am_api_ref_history(struct am_req *r)
     if (rc == 0)
         rc = check_known(&q, r->arg[2]);
     if (rc == 0)
-        return reply_page(r, &q, limit, "seq");
+        return am_reply_page(r, q.data, limit, "seq");
     json_decref(q.data);
     return rc == -AM_E_NOT_FOUND ? am_reply_no_ref(r, q.model, r->arg[2])
                                  : am_reply_error(r, rc, "the history could not be read");

@@ -190,7 +190,7 @@ int am_api_job_submit(struct am_req *r)
 {
     int queued = MHD_NO;
     bool dry;
-    if (!am_plan_is_asked(r, &dry, &queued))
+    if (!am_req_flag(r, "dry_run", &dry, &queued))
         return queued;
     if (dry)
         return am_api_plan(r);

@@ -52,7 +52,7 @@ json_t *am_version_json(const struct am_config *cfg, const struct am_version_row
 {
     json_t *tensors = json_pack("{s:I, s:o, s:s?}", "count", (json_int_t)v->tensors, "parameters",
                                 am_json_stored(v->parameters), "architecture", v->architecture);
-    json_t *number = v->number >= 0 ? json_integer(v->number) : json_null();
+    json_t *number = am_json_count(v->number);
     json_t *o = json_pack("{s:s, s:s, s:s, s:o, s:s, s:o, s:s?, s:o, s:s?, s:s?, s:s?, s:s?, s:s?, s:o, s:s?}",
                           "object", "version", "model", v->model_name, "commit", v->commit, "number", number, "state",
                           "complete", "warnings", am_json_stored(v->warnings), "parent", v->parent, "created_at",
@@ -134,11 +134,11 @@ int am_api_versions(struct am_req *r)
     if (rc < 0) {
         json_decref(c.data);
         if (rc == -AM_E_REVISION_NOT_FOUND)
-            return am_reply_fault(r, AM_E_REVISION_NOT_FOUND, "?ref", "%s has no revision \"%.100s\"", model,
-                                  am_req_query(r, "ref"));
-        return rc == -AM_E_NOT_FOUND
-                   ? am_reply_problem(r, AM_E_NOT_FOUND, "no model %s; GET /v1/models lists what is here", model)
-                   : am_reply_error(r, rc, "the versions could not be listed");
+            return am_reply_fault(r, AM_E_REVISION_NOT_FOUND, "?ref",
+                                  "%s has no revision \"%.100s\"; GET /v1/models/%s/refs lists its refs", model,
+                                  am_req_query(r, "ref"), model);
+        return rc == -AM_E_NOT_FOUND ? am_reply_no_model(r, model)
+                                     : am_reply_error(r, rc, "the versions could not be listed");
     }
     bool more = json_array_size(c.data) > (size_t)limit;
     if (more)
@@ -242,12 +242,5 @@ int am_api_tensors(struct am_req *r)
         json_decref(data);
         return am_reply_error(r, rc, "the tensors could not be read");
     }
-    json_t *next = NULL;
-    if (json_array_size(data) > (size_t)limit) {
-        json_array_remove(data, (size_t)limit);
-        next = json_incref(json_object_get(json_array_get(data, (size_t)limit - 1), "name"));
-    }
-    queued = am_reply_json(r, 200, am_json_list(data, json_string_value(next)), NULL);
-    json_decref(next);
-    return queued;
+    return am_reply_page(r, data, limit, "name");
 }

@@ -134,6 +134,10 @@ def test_lists_by_label_and_namespace(client):
     assert ids("label.t=x&label.t=y&label.s=1") == ["f/b"], "all labels"
     assert ids("label.t=x&namespace=ff&limit=1") == ["ff/a"]
     assert ids("label.none=x") == [] and ids("namespace=none") == []
+    assert c.post("/v1/models", {"id": "f/d", "labels": {"acme.org/team": "ml"}}).status_code == 201
+    for name in ("label.acme.org/team", "label.acme.org%2Fteam", "%6Cabel.acme.org%2Fteam"):
+        assert ids(name + "=ml&limit=%31") == ["f/d"], "clients write a slash as %2F, and may write any character so"
+    assert ids("na%6Despace=f&%6Cimit=1")[:2] == ["f/a", "f/b"]
     problem(c.get("/v1/models?label.=x"), 400, "unknown-member")
     problem(c.get("/v1/models?labels.t=x"), 400, "unknown-member")
     problem(c.get("/v1/models?label.a%20b=x"), 400, "invalid-request")

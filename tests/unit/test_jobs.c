@@ -228,6 +228,46 @@ static void lists_filter_and_page(void **state)
     assert_int_equal(am_job_list(am_store_read(f->s), &lost, join, NULL), -AM_E_NOT_FOUND);
 }
 
+/* Rows of jobs are large and most are not what is asked for: a list that looks at each of them reads the whole table.
+ */
+static void lists_pass_over_rows_unread(void **state)
+{
+    struct fixture *f = *state;
+    static const struct am_job_filter filters[] = {
+        {.limit = 3, .archived = true},
+        {.limit = 3, .since = 2000},
+        {.limit = 3, .pair = {{"run", "7"}}},
+        {.limit = 3, .pair = {{"run", "7"}, {"team", "a"}}, .type = "merge"},
+        {.limit = 3, .method = "linear", .states = 1u << AM_CANCELLED_},
+        {.limit = 3, .states = 1u << AM_FAILED | 1u << AM_CANCELLED_},
+    };
+    assert_int_equal(
+        write_sql(f, "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 400)"
+                     " INSERT INTO job (uid, type, method, state, priority, created_by, spec, spec_sha256, resolved,"
+                     " plan, metadata, publish, max_attempts, created_at) SELECT 'job_' || i, 'merge', 'linear',"
+                     " 'succeeded', 50, 'ci', json_quote(hex(zeroblob(4000))), zeroblob(32), '{}', '{}',"
+                     " json_object('run', CAST(i AS TEXT), 'team', 'a', 'n', 7), '{}', 1, 1000 FROM n"),
+        0);
+    for (size_t i = 0; i < sizeof filters / sizeof *filters; i++) {
+        char text[256] = "";
+        int before = 0, after = 0, high;
+        struct am_db *db = am_store_read(f->s);
+        sqlite3_db_status(am_db_handle(db), SQLITE_DBSTATUS_CACHE_MISS, &before, &high, 0);
+        assert_int_equal(am_job_list(db, &filters[i], join, text), 0);
+        sqlite3_db_status(am_db_handle(db), SQLITE_DBSTATUS_CACHE_MISS, &after, &high, 0);
+        assert_string_equal(text, filters[i].pair[0].key ? "job_7 " : "");
+        assert_true(after - before < 100); /* of more than 800 pages */
+    }
+    /* the pairs follow the job */
+    char text[256] = "";
+    assert_int_equal(write_sql(f, "UPDATE job SET metadata = '{\"run\": \"8\"}' WHERE uid = 'job_7'"), 0);
+    const struct am_job_filter moved = {.limit = 9, .pair = {{"run", "8"}}};
+    assert_int_equal(am_job_list(am_store_read(f->s), &filters[2], join, text), 0);
+    assert_string_equal(text, "");
+    assert_int_equal(am_job_list(am_store_read(f->s), &moved, join, text), 0);
+    assert_string_equal(text, "job_8 job_7 ");
+}
+
 static int call_event(struct am_db *db, void *arg)
 {
     return am_event_put(
@@ -376,6 +416,7 @@ int main(void)
         T(cancel_and_finish_race),
         T(recovery_requeues_within_bounds),
         T(lists_filter_and_page),
+        T(lists_pass_over_rows_unread),
         T(events_replay),
         T(times_of_scheduled_tasks),
         T(tally),
