@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SORT_BYTES = 44, CAP_FIRST = 1024 }; /* of a row, while the rows are put in order and written */
+enum { SORT_BYTES = 44, CAP_FIRST = 64 }; /* of a row, while the rows are put in order and written */
 
 size_t am_pack_col_bytes(const struct am_pack_cols *c, enum am_pack_col col)
 {
@@ -79,7 +79,7 @@ static int resize(void *at, size_t cap, size_t bytes)
 
 static int grow_rows(struct am_pack_cols *c, struct am_faults *f)
 {
-    size_t cap = c->cap ? c->cap + c->cap / 2 : CAP_FIRST;
+    size_t cap = c->cap + c->cap / 2 + CAP_FIRST;
     if (c->n < c->cap)
         return 0;
     if (c->h->n > c->n && cap > c->h->n) /* the header knows */

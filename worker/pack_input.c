@@ -8,12 +8,12 @@
 #include <string.h>
 #include <zlib.h>
 
-enum { PART = 65536, GZIP_ONLY = 15 + 16 };
+enum { PART = 16384, GZIP_ONLY = 15 + 16 };
 
 struct am_pack_input {
     am_pack_read *read;
     void *ctx;
-    bool gzip, inside /* a member */, ended, begun;
+    bool gzip, inside /* a member */, ended, begun, broken;
     z_stream z;
     uint64_t number, bytes;
     size_t from, have;      /* of `plain`: what was not given yet */
@@ -23,9 +23,10 @@ struct am_pack_input {
 
 struct am_pack_input *am_pack_input_new(am_pack_read *read, void *ctx, bool gzip)
 {
-    struct am_pack_input *in = calloc(1, sizeof *in);
+    struct am_pack_input *in = malloc(sizeof *in);
     if (!in)
         return NULL;
+    memset(in, 0, offsetof(struct am_pack_input, in)); /* the buffers need no zeros */
     in->read = read;
     in->ctx = ctx;
     in->gzip = gzip;
@@ -64,6 +65,8 @@ static ssize_t read_raw(struct am_pack_input *in, void *buf, size_t n)
 static ssize_t read_gzip(struct am_pack_input *in, char *buf, size_t n)
 {
     z_stream *z = &in->z;
+    if (in->broken)
+        return -AM_E_MALFORMED_PREDICTIONS;
     z->next_out = (unsigned char *)buf;
     z->avail_out = (unsigned)n;
     while (z->avail_out == n) {
@@ -84,8 +87,10 @@ static ssize_t read_gzip(struct am_pack_input *in, char *buf, size_t n)
             in->inside = false;
         else if (rc == Z_MEM_ERROR)
             return -AM_E_OUT_OF_MEMORY;
-        else if (rc != Z_OK && rc != Z_BUF_ERROR)
-            return -AM_E_MALFORMED_PREDICTIONS;
+        else if (rc != Z_OK && rc != Z_BUF_ERROR) {
+            in->broken = true; /* what came before is given first, however the bytes were cut */
+            return z->avail_out < n ? (ssize_t)(n - z->avail_out) : -AM_E_MALFORMED_PREDICTIONS;
+        }
     }
     return (ssize_t)(n - z->avail_out);
 }

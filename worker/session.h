@@ -1,5 +1,5 @@
 /*
- * session.h - what both modes share while they work: the staging folder, the record channel, faults, warnings, the
+ * session.h - what all modes share while they work: the staging folder, the record channel, faults, warnings, the
  * result.
  */
 #ifndef AM_WORKER_SESSION_H
