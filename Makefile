@@ -122,7 +122,7 @@ $(O)/migrations.c: $(sort $(wildcard migrations/[0-9]*.sql)) tools/embed-sql
 CORE_OBJ := $(call obj,$(BASE) $(TENSOR) $(METHODS) $(FAMILY) $(TABLE)) $(O)/methods_table.o
 $(B)/amend-worker: $(call obj,$(WORKER)) $(CORE_OBJ)
 	@mkdir -p $(@D)
-	$(CC) $(ALL_LDFLAGS) $^ -o $@ $(call pc,jansson libcrypto) -lm
+	$(CC) $(ALL_LDFLAGS) $^ -o $@ $(call pc,jansson libcrypto zlib) -lm
 
 # What the worker says of its methods is embedded in the daemon; the client asks the daemon.
 $(O)/registry.json: $(B)/amend-worker
@@ -142,7 +142,7 @@ bench: all bench-kernels
 
 $(B)/amendd: $(call obj,$(SERVER) $(STORAGE) $(TABLE) $(BASE)) $(O)/migrations.o $(O)/registry.o
 	@mkdir -p $(@D)
-	$(CC) $(ALL_LDFLAGS) $^ -o $@ $(call pc,libmicrohttpd jansson sqlite3 libuv libcrypto) -lm
+	$(CC) $(ALL_LDFLAGS) $^ -o $@ $(call pc,libmicrohttpd jansson sqlite3 libuv libcrypto zlib) -lm
 $(B)/amend: $(call obj,$(CLI) $(BASE))
 	@mkdir -p $(@D)
 	$(CC) $(ALL_LDFLAGS) $^ -o $@ $(call pc,libcurl jansson libcrypto) -lm

@@ -176,6 +176,29 @@ const struct am_command am_commands[] = {
      "  --prefix P  those whose name begins with P\n"
      "  --limit N   at most N rows (all)\n",
      am_cmd_model_tensors, false},
+    {"predictions", "push", "FILE|- [--version V] [--dataset D] [options]",
+     "upload what a version said about the samples of a dataset",
+     "FILE holds lines of JSON, the first one the header "
+     "{\"schema\":\"amend.preds/1\",\"version\",\"dataset\",\"task\","
+     "\"n\"},\n"
+     "each other one a sample {\"id\",\"y\",\"p\"}; also as .gz, or a table FILE.csv with a head line.\n"
+     "  --version V   MODEL@REV, or external:NAME of a model that is not here; a .csv needs it, lines have it in the "
+     "header\n"
+     "  --dataset D   the name of the dataset that the samples are from; the same\n"
+     "  --id COLUMN  --label COLUMN  --pred COLUMN  of a .csv (id, label, pred); --id '#' numbers the rows\n"
+     "  --task T  --split S  of a .csv (classification)\n"
+     "  --labels A,B,...     names of the classes, when the columns of a .csv hold names and no numbers\n"
+     "example: amend predictions push preds.csv --id index --pred resnet44 --version demo/net@v2 --dataset holdout\n",
+     am_cmd_predictions_push, false},
+    {"predictions", "list", "[--version V] [--dataset D] [--limit N]", "list the prediction sets, newest first",
+     "  --version V  those of MODEL@REV, or of external:NAME\n"
+     "  --dataset D  those about the dataset of this name\n"
+     "  --limit N    at most N rows (100)\n",
+     am_cmd_predictions_list, false},
+    {"predictions", "show", "ID [--lines]", "show a prediction set", "  --lines   print the lines that were uploaded\n",
+     am_cmd_predictions_show, false},
+    {"predictions", "rm", "ID [--yes]", "delete a prediction set", "  --yes   do not ask\n", am_cmd_predictions_rm,
+     false},
     {"queue", NULL, "[-w]", "show how many jobs are in which state, and what is stored and free",
      "  -w, --watch  stay and show changes\n", am_cmd_queue, false},
     {"verify", NULL, "DIR | MODEL@REV", "check a directory here without a daemon, or a version by the daemon",

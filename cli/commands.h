@@ -85,6 +85,10 @@ int am_cmd_methods(struct am_cli *c, int argc, char **argv);
 int am_cmd_model_import(struct am_cli *c, int argc, char **argv);
 int am_cmd_model_tensors(struct am_cli *c, int argc, char **argv); /* tensors, too */
 int am_cmd_model_recipe(struct am_cli *c, int argc, char **argv);
+int am_cmd_predictions_push(struct am_cli *c, int argc, char **argv);
+int am_cmd_predictions_list(struct am_cli *c, int argc, char **argv);
+int am_cmd_predictions_show(struct am_cli *c, int argc, char **argv);
+int am_cmd_predictions_rm(struct am_cli *c, int argc, char **argv);
 int am_cmd_queue(struct am_cli *c, int argc, char **argv);
 int am_cmd_verify(struct am_cli *c, int argc, char **argv);
 int am_cmd_context_list(struct am_cli *c, int argc, char **argv);

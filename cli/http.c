@@ -111,7 +111,10 @@ static void set_body(CURL *curl, const struct am_request *q)
         curl_easy_setopt(curl, CURLOPT_NOBODY, 1L);
     else if (!am_streq(q->verb, "GET"))
         curl_easy_setopt(curl, CURLOPT_POST, 1L), curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, q->verb);
-    if (!am_streq(q->verb, "GET") && !am_streq(q->verb, "HEAD")) {
+    if (q->file) { /* libcurl reads it by fread() */
+        curl_easy_setopt(curl, CURLOPT_READDATA, q->file);
+        curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)(q->file_bytes < 0 ? -1 : q->file_bytes));
+    } else if (!am_streq(q->verb, "GET") && !am_streq(q->verb, "HEAD")) {
         curl_easy_setopt(curl, CURLOPT_POSTFIELDS, q->body ? q->body : "");
         curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)(q->body ? q->body_len : 0));
     }
@@ -121,7 +124,14 @@ static struct curl_slist *make_headers(const struct am_cli *c, const struct am_r
 {
     /* An empty "Expect:" stops libcurl from waiting a second for 100-continue on large bodies. */
     struct curl_slist *list = curl_slist_append(NULL, "Expect:");
-    list = curl_slist_append(list, q->body ? "Content-Type: application/json" : "Content-Type:");
+    AM_CLEANUP(am_xfreep)
+    char *type = am_xprintf("Content-Type:%s%s", q->body || q->file ? " " : "",
+                            q->type              ? q->type
+                            : q->body || q->file ? "application/json"
+                                                 : "");
+    list = curl_slist_append(list, type);
+    if (q->file && q->file_bytes < 0)
+        list = curl_slist_append(list, "Transfer-Encoding: chunked");
     AM_CLEANUP(am_xfreep) char *token = c->token ? am_xprintf("Authorization: Bearer %s", c->token) : NULL;
     if (token)
         list = curl_slist_append(list, token);
@@ -193,6 +203,8 @@ enum am_http_end am_http_try(struct am_cli *c, const struct am_request *q, struc
     struct am_reply reply = {0};
     struct transfer t = {.http = c->http, .q = q, .reply = &reply};
     am_buf_init(&t.body, AM_REPLY_MAX);
+    if (q->file && !q->once)
+        rewind(q->file);
     CURLcode rc = perform(c, &t, words);
     enum am_http_end end = end_of(rc, t.stopped);
     if (end != AM_HTTP_ANSWERED) {

@@ -8,6 +8,8 @@
 
 #include "cli/cli.h"
 
+#include <stdio.h>
+
 #define AM_REPLY_MAX (64u << 20) /* ceiling of an answer kept in memory */
 
 struct am_request {
@@ -15,6 +17,9 @@ struct am_request {
     const char *path; /* from "/", percent-encoded */
     const char *body; /* or NULL */
     size_t body_len;
+    FILE *file;         /* the body comes out of it instead, from its beginning; one that cannot go back is sent once */
+    int64_t file_bytes; /* what it holds; negative: unknown */
+    const char *type;   /* Content-Type of a body; NULL: JSON */
     const char *const *headers; /* NULL-terminated further "Name: value" lines, or NULL */
     bool once;                  /* not tried again */
     bool silent;                /* nothing may come for long */

@@ -134,6 +134,34 @@ CREATE TABLE model_blob (                        -- which blobs a model names: b
     blob BLOB NOT NULL REFERENCES blob (sha256), named INTEGER NOT NULL DEFAULT 0 CHECK (named >= 0),
     PRIMARY KEY (model, blob)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE prediction_file (
+    owner TEXT NOT NULL,
+    kind TEXT NOT NULL CHECK (kind IN ('upload', 'packed', 'ids')),
+    layout INTEGER NOT NULL REFERENCES layout (id),
+    gzip INTEGER NOT NULL DEFAULT 0 CHECK (gzip IN (0, 1)),
+    PRIMARY KEY (owner, kind)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE prediction_set (
+    id INTEGER PRIMARY KEY,
+    uid TEXT NOT NULL UNIQUE,
+    version INTEGER REFERENCES version (id),     -- NULL: of a model that is not here
+    model TEXT NOT NULL,                         -- as submitted: "ns/name@rev", or the name of a model elsewhere
+    model_sha256 BLOB CHECK (length(model_sha256) = 32),
+    dataset TEXT NOT NULL,                       -- by its name elsewhere
+    dataset_sha256 BLOB CHECK (length(dataset_sha256) = 32),
+    split TEXT,
+    task TEXT NOT NULL,
+    metric TEXT,
+    n INTEGER NOT NULL CHECK (n > 0),
+    ids INTEGER NOT NULL CHECK (ids BETWEEN 1 AND n),         -- distinct: fewer than n with replicates
+    correct INTEGER CHECK (correct BETWEEN 0 AND n),          -- NULL: rows have a score and no verdict
+    header TEXT NOT NULL CHECK (json_valid(header)),          -- the first line, with its defaults
+    source TEXT NOT NULL CHECK (source IN ('upload', 'job')),
+    job TEXT,                                    -- uid of what packed it
+    created_by TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    CHECK (version IS NULL OR model_sha256 IS NULL)
+) STRICT;
 CREATE TABLE purge_held (
     blob BLOB NOT NULL CHECK (length(blob) = 32),
     model INTEGER NOT NULL REFERENCES model (id),
@@ -229,6 +257,10 @@ CREATE INDEX job_waiting ON job (id) WHERE state = 'queued' AND waiting > 0;
 CREATE INDEX layout_damaged ON layout (id) WHERE damage IS NOT NULL;
 CREATE INDEX model_blob_blob ON model_blob (blob);
 CREATE INDEX model_deleted ON model (deleted_at) WHERE deleted_at IS NOT NULL;
+CREATE INDEX prediction_file_layout ON prediction_file (layout);
+CREATE INDEX prediction_set_dataset ON prediction_set (dataset, id);
+CREATE INDEX prediction_set_model ON prediction_set (model, id) WHERE version IS NULL;
+CREATE INDEX prediction_set_version ON prediction_set (version, id) WHERE version IS NOT NULL;
 CREATE INDEX purge_held_model ON purge_held (model);
 CREATE INDEX ref_move_from ON ref_move (from_version, at) WHERE from_version IS NOT NULL;
 CREATE INDEX ref_move_ref ON ref_move (model, name, id);
@@ -298,6 +330,20 @@ CREATE TRIGGER model_blob_insert AFTER INSERT ON model_blob BEGIN
 END;
 CREATE TRIGGER model_blob_update AFTER UPDATE OF named ON model_blob BEGIN
     UPDATE blob SET named = named + NEW.named - OLD.named WHERE sha256 = NEW.blob;
+END;
+CREATE TRIGGER prediction_file_delete AFTER DELETE ON prediction_file
+    WHEN NOT EXISTS (SELECT 1 FROM file WHERE layout = OLD.layout)
+    AND NOT EXISTS (SELECT 1 FROM prediction_file WHERE layout = OLD.layout) BEGIN
+    DELETE FROM tensor WHERE layout = OLD.layout;
+    DELETE FROM span WHERE layout = OLD.layout;
+    DELETE FROM layout WHERE id = OLD.layout;
+END;
+CREATE TRIGGER prediction_job_end AFTER UPDATE OF state ON job
+    WHEN NEW.type = 'task' AND NEW.method = 'pack' AND NEW.state IN ('failed', 'cancelled') BEGIN
+    DELETE FROM prediction_file WHERE owner = json_extract(NEW.resolved, '$.prediction_set');
+END;
+CREATE TRIGGER prediction_set_delete AFTER DELETE ON prediction_set BEGIN
+    DELETE FROM prediction_file WHERE owner = OLD.uid;
 END;
 CREATE VIEW job_reads AS SELECT j.id AS job, v.id AS version
     FROM job j, json_each(j.resolved, '$.inputs') i

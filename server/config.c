@@ -96,6 +96,7 @@ static const struct key keys[] = {
     {"database.backup_dir", TEXT, AT(backup_dir), "", 0, 0,
      "folder of backups without a target; it must exist; empty = data_dir/backup, which is made"},
     {"limits.body_bytes", SIZE, AT(body_bytes), "1MiB", 1024, 64 << 20, "JSON bodies"},
+    {"limits.upload_bytes", SIZE, AT(upload_bytes), "4GiB", 1024, 1ull << 44, "uploads, as they come over the wire"},
     {"limits.queue", COUNT, AT(queue_max), "100000", 1, 10000000, "queued jobs; beyond it 503 queue-full"},
     {"limits.streams", COUNT, AT(streams), "512", 1, 65536,
      "open event streams and followed logs; beyond it 503 too-many-streams"},

@@ -32,7 +32,8 @@ struct am_config {
     double assemble_fraction;
     uint64_t scrub_days, backup_hours, backup_keep;
     uint64_t unreferenced_days; /* 0: versions do not expire */
-    uint64_t body_bytes, queue_max, idempotency_hours, connections, header_bytes, tensors, request_seconds;
+    uint64_t body_bytes, upload_bytes, queue_max, idempotency_hours, connections, header_bytes, tensors,
+        request_seconds;
     uint64_t jobs_max_restarts, jobs_max_attempts, retry_pause_ms, heartbeat_timeout_ms, cancel_grace_ms, kill_wait_ms;
     uint64_t ageing_seconds, short_seconds;
     uint64_t events_keep_days, streams;

@@ -72,7 +72,12 @@ bool am_claim_unplanned(const struct am_claim *c)
 
 bool am_claim_imports(const struct am_claim *c)
 {
-    return am_streq(c->type, "task");
+    return am_streq(c->type, "task") && !am_claim_packs(c);
+}
+
+bool am_claim_packs(const struct am_claim *c)
+{
+    return am_streq(c->type, "task") && am_streq(c->method, "pack");
 }
 
 int am_claim_warn(struct am_claim *c, const char *code, const char *detail)

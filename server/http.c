@@ -13,6 +13,7 @@
 #include "server/reply.h"
 #include "server/routes.h"
 #include "server/streams.h"
+#include "server/upload.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -174,6 +175,8 @@ static int check_body_headers(struct am_req *r, const char *method, int *ret_que
     if (length && am_parse_u64(length, &n) < 0)
         n = UINT64_MAX;
     bool writes = strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0;
+    if (r->route->body & AM_BODY_LINES)
+        return am_upload_check(r, n, ret_queued);
     if (writes && (n > 0 || chunked || r->route->body & AM_BODY_JSON)) {
         size_t k = type ? strcspn(type, "; ") : 0;
         bool form = r->route->body & AM_BODY_FORM && k == strlen(FORM) && strncasecmp(type, FORM, k) == 0;
@@ -232,6 +235,10 @@ static enum MHD_Result first_call(struct am_req *r, const char *method, const ch
     }
     if (check_body_headers(r, method, &queued) < 0)
         goto refused;
+    if (r->route->body & AM_BODY_LINES && (rc = am_upload_begin(r)) < 0) {
+        queued = am_reply_error(r, rc, "the upload cannot be taken: there is no place for it in the staging folder");
+        goto refused;
+    }
     return MHD_YES;
 refused:
     r->refused = true;
@@ -256,7 +263,9 @@ static enum MHD_Result parse_body_and_answer(struct am_req *r, const char *path)
     if (atomic_load(&r->srv->draining) && strcmp(r->route->method, "GET") != 0)
         return (enum MHD_Result)am_reply_problem(r, AM_E_SHUTTING_DOWN,
                                                  "the service is stopping; try again in a few seconds");
-    int queued;
+    int queued = MHD_NO;
+    if (r->upload && !am_upload_end(r, &queued))
+        return (enum MHD_Result)queued;
     if (r->route->body & AM_CACHED && am_reply_again(r, path, &queued))
         return (enum MHD_Result)queued;
     return (enum MHD_Result)r->route->handler(r);
@@ -289,10 +298,12 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *conn, const 
     if (*upload_n > 0) {
         if (am_mono_ms() > r->deadline)
             return MHD_NO;
-        if (!r->refused && !r->too_large && am_buf_put(&r->body, upload, *upload_n) < 0)
+        if (r->upload && !r->refused)
+            am_upload_put(r, upload, *upload_n);
+        else if (!r->refused && !r->too_large && am_buf_put(&r->body, upload, *upload_n) < 0)
             r->too_large = true;
         /* the library can answer only after the body, so a longer one is read over; an endless one is cut */
-        if ((r->refused || r->too_large) && (r->skipped += *upload_n) > SKIP_BYTES)
+        if ((r->refused || r->too_large || (r->upload && r->upload->rc < 0)) && (r->skipped += *upload_n) > SKIP_BYTES)
             return MHD_NO;
         *upload_n = 0;
         return MHD_YES;
@@ -326,6 +337,7 @@ static void on_completed(void *cls, struct MHD_Connection *conn, void **con_cls,
     if (!r)
         return;
     am_hold_done(r);
+    am_upload_drop(r);
     int64_t us = am_mono_us() - r->began;
     am_metrics_request(&r->srv->metrics, r->route ? (int)(r->route - am_routes) : -1, r->head, r->status, us);
     log_request(r, us);

@@ -23,6 +23,7 @@ struct MHD_Connection;
 struct MHD_Daemon;
 struct am_idem;
 struct am_streams;
+struct am_upload;
 
 /* Requests with an Idempotency-Key that are at work now: one a thread at most (api/idempotency.c). */
 struct am_flight {
@@ -71,13 +72,14 @@ struct am_req {
     char *path;               /* raw path, cut into segments in place */
     char *arg[AM_ROUTE_ARGS]; /* decoded values of {…}, in the order of the pattern */
     struct am_buf body;
-    json_t *json;  /* the body of routes that take JSON; an object */
-    char id[40];   /* request id: 32 hex digits */
-    bool head;     /* HEAD: same answer, no body */
-    bool replayed; /* the answer is one that was given before */
-    bool waited;   /* for something, as far as it could */
-    int preferred; /* the n of Prefer: wait=n that was honoured; 0: none */
-    bool refused;  /* answered at the first call; the rest is ignored */
+    json_t *json;             /* the body of routes that take JSON; an object */
+    struct am_upload *upload; /* that of routes that take lines (upload.h) */
+    char id[40];              /* request id: 32 hex digits */
+    bool head;                /* HEAD: same answer, no body */
+    bool replayed;            /* the answer is one that was given before */
+    bool waited;              /* for something, as far as it could */
+    int preferred;            /* the n of Prefer: wait=n that was honoured; 0: none */
+    bool refused;             /* answered at the first call; the rest is ignored */
     bool too_large;
     const char *keep;            /* AM_CACHED: the path under which the answer may be kept, ... */
     struct am_stamp stamp;       /* ... if this is still the stamp after reading; NULL: it may not */

@@ -23,6 +23,7 @@ enum { FIRST_INPUT = 5, SLOTS = 2 * AM_LAUNCH_INPUTS_MAX, FILES_MAX = 100000 };
 enum { OWN_DESCRIPTORS = 64, CPU_SLACK_SECONDS = 60 };
 #define FILE_SLACK ((uint64_t)1 << 20) /* over what is planned */
 #define IMPORT_MEMORY ((uint64_t)256 << 20)
+#define PACK_MEMORY ((uint64_t)128 << 20)
 
 struct file {
     char *path, sha256[AM_SHA256_LEN + 1];
@@ -361,12 +362,44 @@ static int make_import(struct am_launch *l, const struct am_config *cfg, struct 
     return dump_spec(l, spec);
 }
 
+/* What the columns take is not known before the upload is read, least of all when it is gzip. The worker keeps to it
+   and says so when it does not fit. */
+static uint64_t pack_memory(const struct am_config *cfg, uint64_t bytes, bool gzip)
+{
+    uint64_t want = PACK_MEMORY + bytes * (gzip ? 80 : 6);
+    return want < cfg->workers_memory_max ? want : cfg->workers_memory_max;
+}
+
+static int make_pack(struct am_launch *l, struct am_store *store, const struct am_config *cfg,
+                     const struct am_claim *job, struct am_faults *faults)
+{
+    const char *sha = json_string_value(json_object_get(job->resolved, "sha256"));
+    json_t *bytes = json_object_get(job->resolved, "bytes"), *gzip = json_object_get(job->resolved, "gzip");
+    if (!sha || !json_is_integer(bytes) || !json_is_boolean(gzip))
+        return -AM_E_BAD_SPEC;
+    int fd = am_blob_open(store, sha);
+    if (fd < 0)
+        return am_fault_add(faults, AM_E_STORE_DAMAGED, (struct am_where){0}, "the upload %s cannot be opened", sha);
+    if (add_input(l, fd) < 0) {
+        am_sys_close(fd);
+        return -AM_E_OUT_OF_MEMORY;
+    }
+    l->threads = 1;
+    l->read_bytes = (uint64_t)json_integer_value(bytes);
+    uint64_t memory = pack_memory(cfg, l->read_bytes, json_is_true(gzip)); /* what it writes was in memory */
+    json_auto_t *limits = limits_of(l, memory, memory, 0);
+    json_auto_t *spec =
+        json_pack("{s:i,s:s,s:i,s:i,s:O,s:{s:i,s:O,s:O}}", "proto", 1, "job", job->uid, "attempt", job->attempt,
+                  "staging", 4, "limits", limits, "upload", "fd", FIRST_INPUT, "bytes", bytes, "gzip", gzip);
+    return limits ? dump_spec(l, spec) : -AM_E_OUT_OF_MEMORY;
+}
+
 int am_launch_make(struct am_launch *ret, struct am_store *store, const struct am_config *cfg, struct am_claim *job,
                    struct am_faults *faults)
 {
-    bool imports = am_claim_imports(job);
-    struct am_launch l = {.mode = imports ? "import" : "run", .staging = -1};
-    int rc = imports ? 0 : make_run(&l, store, cfg, job, faults);
+    bool imports = am_claim_imports(job), packs = am_claim_packs(job);
+    struct am_launch l = {.mode = imports ? "import" : packs ? "pack" : "run", .staging = -1};
+    int rc = imports ? 0 : packs ? make_pack(&l, store, cfg, job, faults) : make_run(&l, store, cfg, job, faults);
     if (rc == 0) {
         l.staging = am_staging_make(store, job->staging);
         rc = l.staging < 0 ? l.staging : 0;

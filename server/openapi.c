@@ -62,6 +62,7 @@ static const struct {
     const char *type, *schema, *doc;
 } further[] = {
     {"/versions", "POST", 202, "application/json", "Job", "not ready yet: the task that goes on"},
+    {"/v1/predictions", "POST", 202, "application/json", "Job", "not ready yet: the task that goes on"},
     {"/refs/{ref}", "PUT", 201, "application/json", "Ref", "it was made"},
     {"{name}", "DELETE", 202, "application/json", "Job", "with purge=true: the task"},
     {"/versions/{rev}", "DELETE", 202, "application/json", "Job", "with purge=true: the task"},
@@ -113,6 +114,10 @@ static json_t *operation(const struct am_route *row)
         json_object_set_new(o, "requestBody",
                             json_pack("{s:b, s:{s:{s:o}}}", "required", (row->body & AM_BODY_JSON) != 0, "content",
                                       "application/json", "schema", ref(row->request)));
+    if (row->body & AM_BODY_LINES)
+        json_object_set_new(o, "requestBody",
+                            json_pack("{s:b, s:{s:{s:{s:s}}}}", "required", 1, "content", "application/x-ndjson",
+                                      "schema", "type", "string"));
     if (row->body & AM_BODY_FORM) {
         json_t *schema = ref("HubPaths");
         json_object_set_new(o, "requestBody",

@@ -52,6 +52,11 @@ static const struct {
     {"POST", "/v1/admin/tasks",
      "not-found revision-not-found conflict invalid-params path-not-allowed queue-full "
      "insufficient-disk"},
+    {"POST", "/v1/predictions",
+     "not-found revision-not-found malformed-predictions payload-too-large queue-full insufficient-disk job-errors"},
+    {"GET", "/v1/predictions", "not-found revision-not-found"},
+    {"DELETE", "/v1/predictions/{id}", "not-found"},
+    {"GET", "/v1/predictions/{id}/content", "not-found"},
     {"GET", "/content", "not-found revision-not-found range-not-satisfiable"},
     {"GET", "/{path+}", "not-found revision-not-found range-not-satisfiable"},
 };

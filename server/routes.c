@@ -154,6 +154,19 @@ const struct am_route am_routes[] = {
      "what happened, oldest first; `topic` jobs, models, reports, datasets, queue or tasks", NULL},
     {"GET", "/v1/events/stream", am_api_events_stream, AM_BODY_NONE, "topics model last_event_id", 200, NULL, "Events",
      "what happens from now on, or after `last_event_id`; one stream for all topics, or for some of them", NULL},
+    {"GET", "/v1/predictions", am_api_predictions, AM_BODY_NONE, "version dataset after limit", 200,
+     "PredictionSetList", "Prediction sets", "what versions said about the samples of datasets, newest first", NULL},
+    {"POST", "/v1/predictions", am_api_prediction_push, AM_BODY_LINES | AM_IDEM, "", 201, "PredictionSet",
+     "Prediction sets",
+     "upload a set: lines of JSON (`application/x-ndjson`, gzip allowed), the first one its header; 202 with a task "
+     "when it takes longer",
+     NULL},
+    {"GET", "/v1/predictions/{id}", am_api_prediction, AM_BODY_NONE, "", 200, "PredictionSet", "Prediction sets",
+     "one set", NULL},
+    {"GET", "/v1/predictions/{id}/content", am_api_prediction_content, AM_BODY_NONE, "", 200, NULL, "Prediction sets",
+     "its lines, as they were uploaded", NULL},
+    {"DELETE", "/v1/predictions/{id}", am_api_prediction_delete, AM_BODY_NONE | AM_IF_MATCH, "", 200, "PredictionSet",
+     "Prediction sets", "delete it, answering with the set as it was; its files go with the next gc", NULL},
     {"POST", "/v1/admin/tasks", am_api_task_create, AM_BODY_JSON | AM_IDEM, "", 202, "Job", "Admin",
      "work of the store: `{\"kind\":\"gc|verify|scrub|backup|check|retention\",\"target\"?}`; the target of a verify "
      "is a "

@@ -104,7 +104,7 @@ static const struct {
      "spec:object resolved:object? "
      "plan:@JobPlan? "
      "result:@JobResult/@GcResult/@VerifyResult/@BackupResult/@CheckResult/@RetentionResult/@PurgeResult/"
-     "@ExportResult? error:@JobError? warnings:[@Warning] "
+     "@ExportResult/@PackResult? error:@JobError? warnings:[@Warning] "
      "retry_of:text? rerun_of:text? archived:bool created_by:text metadata:{text} trace_id:text links:{text}"},
     {"JobReason", NULL, "code:text not_before?:time cause?:text detail?:text job?:text"},
     {"Progress", NULL,
@@ -161,6 +161,14 @@ static const struct {
     {"Event", "event",
      "id:text? seq:int job_seq:int? created_at:time level:text topic:text type:text subject:text model:text? "
      "revision:int? message:text data:object"},
+    {"PredictionSet", "prediction_set",
+     "id:text version:text? external:@External? submitted_as:text dataset:@External split:text? "
+     "task:classification|multiple_choice|multilabel|generative|retrieval metric:text? rows:int ids:int correct:int? "
+     "accuracy:real? header:object upload:@StoredFile? packed:@StoredFile? dictionary:@StoredFile? "
+     "source:upload|job created_by:text job:text? created_at:time links:{text}"},
+    {"External", NULL, "external:text sha256:sha256?"},
+    {"StoredFile", NULL, "sha256:sha256 bytes:int"},
+    {"PackResult", NULL, "kind:pack| prediction_set:text rows:int new_bytes:int measured:@Measured"},
     {"HubModel", NULL,
      "_id:text id:text modelId?:text author?:text sha?:text private?:bool gated?:bool disabled?:bool createdAt?:time "
      "lastModified?:time downloads?:int likes?:int tags?:list library_name?:text pipeline_tag?:text cardData?:object "
@@ -181,9 +189,17 @@ static const struct {
     {"Fault", NULL, "pointer:text code:text detail:text reason?:text tensor?:text file?:text"},
 };
 
-static const char *const lists[] = {"Problem:ProblemKind", "Method:Method", "Model:Model",   "Ref:Ref",
-                                    "Version:Version",     "File:File",     "Tensor:Tensor", "Job:Job",
-                                    "RefMove:RefMove",     "Event:Event"};
+static const char *const lists[] = {"Problem:ProblemKind",
+                                    "Method:Method",
+                                    "Model:Model",
+                                    "Ref:Ref",
+                                    "Version:Version",
+                                    "File:File",
+                                    "Tensor:Tensor",
+                                    "Job:Job",
+                                    "RefMove:RefMove",
+                                    "Event:Event",
+                                    "PredictionSet:PredictionSet"};
 
 static const char *const arrays[][2] = {
     {"HubModels", "HubModel"}, {"HubEntries", "HubEntry"}, {"HubCommits", "HubCommit"}};

@@ -32,6 +32,8 @@ void am_blobs_unpin(struct am_store *s, int staging_dir);
 /* For the collector: unlinks a blob's file unless it is pinned or named(ctx, sha256) says 1. 1 = removed, 0 = kept or
    not there. The folder is the caller's to sync. */
 int am_blob_remove(struct am_store *s, const char *sha256, int (*named)(void *ctx, const char *sha256), void *ctx);
+/* The folder of a body while it comes in begins so; its request removes it. */
+#define AM_STAGING_UPLOAD "upload."
 /* Start-up: removes every folder under staging/. */
 int am_staging_clear(struct am_store *s);
 /* Creates staging/<name>, returns its directory descriptor. */

@@ -292,6 +292,8 @@ static int look_at_staging(struct collector *c, int dir, const char *name)
     struct owner owner;
     uint64_t attempt = 0;
     (void)dir;
+    if (am_starts(name, AM_STAGING_UPLOAD)) /* of a request that is at work now: older ones went at the start */
+        return 0;
     int rc = find_owner(c, name, &owner, &attempt);
     AM_TRY(rc);
     bool runs = rc > 0 && (owner.state == AM_RUNNING || owner.state == AM_CANCELLING);

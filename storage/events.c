@@ -17,6 +17,7 @@ static const struct {
     {"reports", "report.", AM_TOPIC_REPORTS},
     {"reports", "gate.", AM_TOPIC_REPORTS},
     {"datasets", "dataset.", AM_TOPIC_DATASETS},
+    {"datasets", "prediction.", AM_TOPIC_DATASETS},
     {"queue", "queue.", AM_TOPIC_QUEUE},
     {"queue", "worker.", AM_TOPIC_QUEUE},
     {"tasks", "task.", AM_TOPIC_TASKS},

@@ -78,14 +78,15 @@ static int head_of(struct am_db *db, enum am_lane lane, int64_t *ret_id)
         "ii", (int64_t)(lane == AM_LANE_TASK), (int64_t)(lane != AM_LANE_SHORT));
 }
 
-/* Of the store's own work one of each kind runs at a time: two would only do the same twice. Imports are many. */
+/* Of the store's own work one of each kind runs at a time: two would only do the same twice. Imports and uploads are
+ * many. */
 static int head_of_tasks(struct am_db *db, int64_t *ret_id)
 {
     return am_db_int(
         db, ret_id,
         "SELECT id FROM job AS j INDEXED BY job_ready WHERE state = 'queued' AND not_before = 0 AND waiting = 0 AND "
         "task = 1"
-        " AND short = 0 AND (method = 'import' OR NOT EXISTS (SELECT 1 FROM job r INDEXED BY job_open WHERE"
+        " AND short = 0 AND (method IN ('import', 'pack') OR NOT EXISTS (SELECT 1 FROM job r INDEXED BY job_open WHERE"
         " r.state IN ('running', 'cancelling') AND r.task = 1 AND r.method = j.method))"
         " ORDER BY rank, id LIMIT 1",
         "");

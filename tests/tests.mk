@@ -18,6 +18,8 @@ UNIT := $(sort $(wildcard tests/unit/test_*.c))
 UNIT_BIN := $(patsubst tests/unit/%.c,$(B)/unit/%,$(UNIT))
 UNIT_SERVER := server/cache.c server/trace.c server/engine_claim.c server/engine_end.c server/records.c server/result.c server/result_spans.c server/result_check.c server/publisher_spans.c server/range.c
 UNIT_WORKER := worker/limits.c worker/confine.c
+# The reader of prediction sets, for its fuzz target.
+FUZZ_WORKER := worker/pack_input.c worker/pack_header.c worker/pack_line.c worker/pack_cols.c worker/pack_dict.c worker/pack_sort.c
 UNIT_LIB := $(call obj,$(BASE) $(POOL) $(TENSOR) $(METHODS) $(FAMILY) $(TABLE) $(COMPAT) $(STORAGE) $(UNIT_SERVER) $(UNIT_WORKER)) $(O)/methods_table.o $(O)/migrations.o
 
 $(O)/libunit.a: $(UNIT_LIB)
@@ -29,11 +31,11 @@ $(B)/unit/%: $(O)/tests/unit/%.o $(O)/libunit.a
 # Fuzz targets (VARIANT=fuzz or planted): clang's libFuzzer with the sanitizers over the parsers of untrusted bytes.
 FUZZ_SECONDS ?= 600
 FUZZ := $(patsubst tests/fuzz/fuzz_%.c,%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
-$(O)/libfuzz.a: $(call obj,$(BASE) $(TENSOR) $(TABLE) $(UNIT_SERVER))
+$(O)/libfuzz.a: $(call obj,$(BASE) $(TENSOR) $(TABLE) $(UNIT_SERVER) $(FUZZ_WORKER))
 	rm -f $@ && ar rcsD $@ $^
 $(B)/fuzz_%: $(O)/tests/fuzz/fuzz_%.o $(O)/libfuzz.a
 	@mkdir -p $(@D)
-	$(CC) $(SAN) -fsanitize=fuzzer -pie $< $(O)/libfuzz.a -o $@ $(call pc,jansson libcrypto) -lm
+	$(CC) $(SAN) -fsanitize=fuzzer -pie $< $(O)/libfuzz.a -o $@ $(call pc,jansson libcrypto zlib) -lm
 
 VENV := build/venv
 $(VENV)/ok: tests/requirements.txt

@@ -1,5 +1,5 @@
 /*
- * session.h - what both modes share while they work: the staging folder, the record channel, faults, warnings, the
+ * session.h - what all modes share while they work: the staging folder, the record channel, faults, warnings, the
  * result.
  */
 #ifndef AM_WORKER_SESSION_H
@@ -31,6 +31,7 @@ int am_session_alive(struct am_session *s);
 /* The modes: read the spec from `root` (taken), work, and leave a complete result in staging, all but its `end`. */
 int am_mode_run(struct am_session *s, json_t *root);
 int am_mode_import(struct am_session *s, json_t *root);
+int am_mode_pack(struct am_session *s, json_t *root);
 
 /* `architecture` of the record `model`: architectures[0] or model_type of a config.json; JSON null when it has none.
  * New reference. */

@@ -1,5 +1,5 @@
 /*
- * spec.c - loading, and the members that both modes have.
+ * spec.c - loading, and the members that all modes have.
  */
 #include "core/base/buf.h"
 #include "core/base/sys.h"

@@ -66,7 +66,7 @@ struct am_spec_import {
 
 /* Reads descriptor `fd` to its end, at most 64 MiB, and parses it. -AM_E_BAD_SPEC with a fault. */
 int am_spec_load(int fd, json_t **ret, struct am_faults *faults);
-/* The member `limits`, which both modes have. -AM_E_BAD_SPEC with a fault. */
+/* The member `limits`, which all modes have. -AM_E_BAD_SPEC with a fault. */
 int am_spec_limits(struct am_limits *ret, json_t *root, struct am_faults *faults);
 /* `root` is taken. -AM_E_BAD_SPEC with faults (JSON Pointers into the spec), -AM_E_UNSUPPORTED for another proto. */
 int am_spec_run(struct am_spec_run *ret, json_t *root, struct am_faults *faults);

@@ -101,6 +101,13 @@ int am_api_job_rerun(struct am_req *r);
 /* plans.c */
 int am_api_plan(struct am_req *r);
 
+/* predictions.c, predictions_push.c, predictions_content.c */
+int am_api_predictions(struct am_req *r);
+int am_api_prediction(struct am_req *r);
+int am_api_prediction_delete(struct am_req *r);
+int am_api_prediction_push(struct am_req *r);
+int am_api_prediction_content(struct am_req *r);
+
 /* admin.c */
 int am_api_task_create(struct am_req *r);
 int am_api_version_verify(struct am_req *r);

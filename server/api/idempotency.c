@@ -11,6 +11,7 @@
 #include "server/api/api.h"
 #include "server/reply.h"
 #include "server/routes.h"
+#include "server/upload.h"
 #include "storage/idempotency.h"
 
 #include <microhttpd.h>
@@ -98,6 +99,8 @@ static int fingerprint(struct am_idem *i)
         for (size_t k = 0; k < AM_ROUTE_ARGS && r->arg[k]; k++)
             am_hash_put(h, r->arg[k], strlen(r->arg[k]) + 1);
         am_hash_put(h, body, strlen(body));
+        if (r->upload)
+            am_hash_put(h, r->upload->sha256, sizeof r->upload->sha256);
         am_hash_hex(h, i->fingerprint);
     }
     int rc = h && body ? 0 : -AM_E_OUT_OF_MEMORY;

@@ -187,6 +187,7 @@ def test_it_is_documented(models):
         ("/v1/models/{ns}/{name}/versions", "post"),
         ("/v1/models/{ns}/{name}/versions/{rev}/export", "post"),
         ("/v1/models/{ns}/{name}/versions/{rev}/verify", "post"),
+        ("/v1/predictions", "post"),
     }
 
 

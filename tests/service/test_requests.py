@@ -149,8 +149,12 @@ def test_answers_are_as_described(client, roots):
     problem(client.post(f"/v1/jobs/{uid}/cancel"), 409, "job-terminal")
     values = {"ns": "schema", "name": "m", "rev": "main", "path": "model.safetensors", "id": uid}
     values |= {"type": "merge", "method": "linear", "slug": "conflict", "schema": "Job.json", "ref": "main"}
+    head = '{"schema":"amend.preds/1","version":"schema/m","dataset":{"external":"d"},"task":"classification","n":1}'
+    lines = client.post("/v1/predictions", data=head + '\n{"id":"1","y":1,"p":1}', headers={"Content-Type": "application/x-ndjson"})
+    sets = {**values, "id": lines.json()["id"]}
     for path, operations in client.ok("/v1/openapi.json")["paths"].items():
-        url = re.sub(r"\{(\w+)\}", lambda m: seg(values[m[1]]), path)
+        ids = sets if path.startswith("/v1/predictions/") else values
+        url = re.sub(r"\{(\w+)\}", lambda m: seg(ids[m[1]]), path)
         if "get" in operations and not path.endswith("/stream"):  # those do not end (test_events.py)
             answer = client.get(url)
             assert answer.status_code == 200, (url, answer.text)

@@ -1,0 +1,247 @@
+/*
+ * cmd_predictions.c - amend predictions push, list, show, rm.
+ */
+#include "cli/commands.h"
+#include "cli/http.h"
+#include "cli/job.h"
+#include "cli/opt.h"
+#include "cli/out.h"
+#include "cli/predictions.h"
+#include "core/base/clock.h"
+#include "core/base/text.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* "demo/m@v3", or "external:NAME". */
+static char *model_of(const json_t *set)
+{
+    const char *version = am_js_text(set, "version", NULL);
+    return version ? am_xdup(am_js_text(set, "submitted_as", version))
+                   : am_xprintf("external:%s", am_js_text(set, "external.external", "?"));
+}
+
+static void put_accuracy(struct am_grid *g, const json_t *set)
+{
+    if (json_is_number(am_js(set, "accuracy")))
+        am_grid_putf(g, "%.4f", am_js_real(set, "accuracy", 0));
+    else
+        am_grid_put(g, NULL);
+}
+
+static int print_set(struct am_cli *c, const json_t *set)
+{
+    AM_CLEANUP(am_xfreep) char *model = model_of(set);
+    if (c->out == AM_OUT_JSON)
+        am_print_json(c, set);
+    else if (c->out == AM_OUT_NAME)
+        puts(am_js_text(set, "id", "?"));
+    else {
+        am_put_clean(stdout, am_js_text(set, "id", "?"));
+        printf(" %lld rows", (long long)am_js_int(set, "rows", 0));
+        if (am_js_int(set, "correct", -1) >= 0)
+            printf(", %lld correct", (long long)am_js_int(set, "correct", -1));
+        fputs(": ", stdout);
+        am_put_clean(stdout, model);
+        am_put_clean(stdout, " on ");
+        am_put_clean(stdout, am_js_text(set, "dataset.external", "?"));
+        putchar('\n');
+    }
+    return 0;
+}
+
+/* ---- push ---- */
+
+static int print_made(struct am_cli *c, const char *id)
+{
+    AM_CLEANUP(am_xfreep) char *path = am_url("/v1/predictions", id, NULL);
+    AM_CLEANUP(am_reply_done) struct am_reply r = {0};
+    int rc = am_http_get(c, path, &r);
+    return rc ? rc : print_set(c, r.json);
+}
+
+static int follow(struct am_cli *c, const char *task)
+{
+    AM_CLEANUP(am_jsonp) json_t *job = NULL;
+    int rc = am_job_wait(c, task, &job);
+    return rc ? rc : print_made(c, am_js_text(job, "result.prediction_set", ""));
+}
+
+static int send_file(struct am_cli *c, const struct am_push *p, struct am_reply *ret)
+{
+    char fresh[64];
+    am_id_new("", am_now_ms(), fresh);
+    AM_CLEANUP(am_xfreep) char *key = am_xprintf("Idempotency-Key: %s", fresh);
+    const char *const headers[] = {key, p->gzip ? "Content-Encoding: gzip" : NULL, NULL};
+    bool again = p->bytes >= 0; /* a pipe can be read once only */
+    struct am_request q = {.verb = "POST",
+                           .path = "/v1/predictions",
+                           .file = p->file,
+                           .file_bytes = p->bytes,
+                           .type = "application/x-ndjson",
+                           .headers = headers,
+                           .keyed = again,
+                           .once = !again,
+                           .silent = true};
+    int rc = am_http_send(c, &q, ret);
+    return rc ? rc : ret->status >= 400 || ret->status < 200 ? am_problem_say(c, ret) : 0;
+}
+
+int am_cmd_predictions_push(struct am_cli *c, int argc, char **argv)
+{
+    struct am_push p = {.bytes = -1};
+    const struct am_opt opts[] = {
+        {"version", 0, &p.version, NULL}, {"dataset", 0, &p.dataset, NULL}, {"id", 0, &p.id, NULL},
+        {"label", 0, &p.label, NULL},     {"pred", 0, &p.pred, NULL},       {"task", 0, &p.task, NULL},
+        {"split", 0, &p.split, NULL},     {"labels", 0, &p.labels, NULL},   {0}};
+    AM_CLEANUP(am_reply_done) struct am_reply r = {0};
+    int rc = am_opt_parse(c, opts, argc, argv, 1, 1, &p.path);
+    if (rc == 0)
+        rc = am_push_open(c, &p);
+    if (rc == 0)
+        rc = send_file(c, &p, &r);
+    am_push_done(&p);
+    if (rc)
+        return rc;
+    return r.status == 202 ? follow(c, am_js_text(r.json, "id", "")) : print_set(c, r.json);
+}
+
+/* ---- list, show, rm ---- */
+
+static void put_set(struct am_grid *g, const json_t *set)
+{
+    AM_CLEANUP(am_xfreep) char *model = model_of(set);
+    am_grid_put(g, am_js_text(set, "id", "?"));
+    am_grid_put(g, model);
+    am_grid_put(g, am_js_text(set, "dataset.external", "?"));
+    am_grid_put(g, am_js_text(set, "task", "?"));
+    am_grid_putf(g, "%lld", (long long)am_js_int(set, "rows", 0));
+    put_accuracy(g, set);
+    am_grid_time(g, am_js_text(set, "created_at", NULL));
+    am_grid_bytes(g, am_js_int(set, "packed.bytes", -1));
+}
+
+int am_cmd_predictions_list(struct am_cli *c, int argc, char **argv)
+{
+    static const char *const head[] = {"ID",       "VERSION", "DATASET", "TASK", "ROWS",
+                                       "ACCURACY", "CREATED", "+PACKED", NULL};
+    const char *version = NULL, *dataset = NULL, *limit = NULL;
+    const struct am_opt opts[] = {
+        {"version", 0, &version, NULL}, {"dataset", 0, &dataset, NULL}, {"limit", 0, &limit, NULL}, {0}};
+    uint64_t want = 100;
+    int rc = am_opt_parse(c, opts, argc, argv, 0, 0, NULL);
+    if (rc || (limit && (rc = am_opt_number(c, "--limit", limit, 1, 100000, &want))))
+        return rc;
+    AM_CLEANUP(am_xfreep) char *v = version ? am_url_encoded(version) : NULL;
+    AM_CLEANUP(am_xfreep) char *d = dataset ? am_url_encoded(dataset) : NULL;
+    AM_CLEANUP(am_xfreep)
+    char *path = am_xprintf("/v1/predictions%s%s%s%s%s", v || d ? "?" : "", v ? "version=" : "", v ? v : "",
+                            d ? (v ? "&dataset=" : "dataset=") : "", d ? d : "");
+    AM_CLEANUP(am_jsonp) json_t *list = NULL;
+    if ((rc = am_http_list(c, path, (size_t)want, true, &list)))
+        return rc;
+    return am_print_list(c, list, head, 3u << 4, put_set,
+                         "no prediction sets; upload one with: amend predictions push FILE");
+}
+
+static void show_set(struct am_cli *c, const json_t *set)
+{
+    static const char *const rows[][2] = {{"id", "id"},
+                                          {"version", "version"},
+                                          {"submitted as", "submitted_as"},
+                                          {"task", "task"},
+                                          {"metric", "metric"},
+                                          {"split", "split"},
+                                          {"rows", "rows"},
+                                          {"ids", "ids"},
+                                          {"correct", "correct"},
+                                          {"accuracy", "accuracy"},
+                                          {"created", "created_at"},
+                                          {"by", "created_by"},
+                                          {"packed", "packed.sha256"},
+                                          {"dictionary", "dictionary.sha256"}};
+    struct am_grid g;
+    am_grid_init(&g, c, NULL);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const json_t *v = am_js(set, rows[i][1]);
+        AM_CLEANUP(am_xfreep) char *text = v && !json_is_null(v) ? am_js_plain(v) : NULL;
+        am_grid_pair(&g, rows[i][0], text);
+    }
+    am_grid_pair(&g, "dataset", am_js_text(set, "dataset.external", NULL));
+    am_grid_print(&g);
+    am_grid_done(&g);
+}
+
+static int write_lines(void *arg, const void *bytes, size_t n)
+{
+    (void)arg;
+    return fwrite(bytes, 1, n, stdout) == n ? 0 : -1;
+}
+
+static int print_lines(struct am_cli *c, const char *id)
+{
+    AM_CLEANUP(am_xfreep) char *path = am_url("/v1/predictions", id, "content", NULL);
+    AM_CLEANUP(am_reply_done) struct am_reply r = {0};
+    struct am_request q = {.verb = "GET", .path = path, .sink = write_lines, .once = true};
+    int rc = am_http_send(c, &q, &r);
+    return rc ? rc : r.status >= 400 ? am_problem_say(c, &r) : 0;
+}
+
+int am_cmd_predictions_show(struct am_cli *c, int argc, char **argv)
+{
+    const char *id;
+    bool lines = false;
+    const struct am_opt opts[] = {{"lines", 0, NULL, &lines}, {0}};
+    int rc = am_opt_parse(c, opts, argc, argv, 1, 1, &id);
+    if (rc || lines)
+        return rc ? rc : print_lines(c, id);
+    AM_CLEANUP(am_xfreep) char *path = am_url("/v1/predictions", id, NULL);
+    AM_CLEANUP(am_reply_done) struct am_reply r = {0};
+    if ((rc = am_http_get(c, path, &r)))
+        return rc;
+    if (c->out == AM_OUT_JSON)
+        am_print_json(c, r.json);
+    else
+        show_set(c, r.json);
+    return 0;
+}
+
+static int ask(const struct am_cli *c, const char *id)
+{
+    char line[16] = "";
+    if (!isatty(STDIN_FILENO) || !c->err_tty)
+        return am_say_usage(c, "add --yes: there is no terminal to ask on");
+    fprintf(stderr, "delete the prediction set %s? [y/N] ", id);
+    if (fgets(line, sizeof line, stdin) && (line[0] == 'y' || line[0] == 'Y'))
+        return 0;
+    am_say_note(c, "nothing was deleted");
+    return AM_EXIT_ERROR;
+}
+
+int am_cmd_predictions_rm(struct am_cli *c, int argc, char **argv)
+{
+    const char *id;
+    bool yes = false;
+    const struct am_opt opts[] = {{"yes", 'y', NULL, &yes}, {0}};
+    int rc = am_opt_parse(c, opts, argc, argv, 1, 1, &id);
+    if (rc || (!yes && (rc = ask(c, id))))
+        return rc;
+    AM_CLEANUP(am_xfreep) char *path = am_url("/v1/predictions", id, NULL);
+    AM_CLEANUP(am_reply_done) struct am_reply seen = {0}, r = {0};
+    if ((rc = am_http_get(c, path, &seen)))
+        return rc;
+    AM_CLEANUP(am_xfreep) char *match = am_xprintf("If-Match: %s", seen.etag);
+    const char *const headers[] = {match, NULL};
+    struct am_request q = {.verb = "DELETE", .path = path, .headers = headers};
+    if ((rc = am_http_send(c, &q, &r)))
+        return rc;
+    if (r.status >= 400)
+        return am_problem_say(c, &r);
+    if (c->out == AM_OUT_JSON)
+        am_print_json(c, r.json);
+    else
+        printf("deleted %s\n", id);
+    return 0;
+}

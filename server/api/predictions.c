@@ -1,0 +1,169 @@
+/*
+ * predictions.c - prediction sets: list, get, delete. The upload is predictions_push.c.
+ */
+#include "server/api/predictions.h"
+
+#include "core/base/clock.h"
+#include "core/base/text.h"
+#include "server/api/api.h"
+#include "server/reply.h"
+
+#include <microhttpd.h>
+#include <stdlib.h>
+#include <string.h>
+
+static json_t *external(const char *name, const char *sha256)
+{
+    return json_pack("{s:s, s:s?}", "external", name, "sha256", sha256);
+}
+
+static json_t *file(const char *sha256, int64_t bytes)
+{
+    return sha256 ? json_pack("{s:s, s:I}", "sha256", sha256, "bytes", (json_int_t)bytes) : json_null();
+}
+
+json_t *am_prediction_json(const struct am_prediction_row *p)
+{
+    char version[300], self[120], content[140];
+    snprintf(version, sizeof version, "%s@%s", p->model_name ? p->model_name : "", p->commit ? p->commit : "");
+    snprintf(self, sizeof self, "/v1/predictions/%s", p->uid);
+    snprintf(content, sizeof content, "%s/content", self);
+    json_t *o = json_pack("{s:s, s:s, s:s?, s:o, s:s, s:o, s:s?, s:s, s:s?, s:I, s:I, s:o, s:o}", "object",
+                          "prediction_set", "id", p->uid, "version", p->commit ? version : NULL, "external",
+                          p->commit ? json_null() : external(p->model, p->model_sha256), "submitted_as", p->model,
+                          "dataset", external(p->dataset, p->dataset_sha256), "split", p->split, "task", p->task,
+                          "metric", p->metric, "rows", (json_int_t)p->n, "ids", (json_int_t)p->ids, "correct",
+                          p->correct < 0 ? json_null() : json_integer(p->correct), "accuracy",
+                          p->correct < 0 ? json_null() : json_real((double)p->correct / (double)p->n));
+    json_t *rest =
+        json_pack("{s:o, s:o, s:o, s:o, s:s, s:s, s:s?, s:o, s:{s:s, s:s}}", "header", am_json_stored(p->header),
+                  "upload", file(p->upload_sha256, p->upload_bytes), "packed", file(p->packed_sha256, p->packed_bytes),
+                  "dictionary", file(p->ids_sha256, p->ids_bytes), "source", p->source, "created_by", p->created_by,
+                  "job", p->job, "created_at", am_json_time(p->created_at), "links", "self", self, "content", content);
+    json_object_update(o, rest);
+    json_decref(rest);
+    return o;
+}
+
+struct collect {
+    json_t *data;
+    int64_t last;
+    size_t limit;
+    bool more;
+};
+
+static int add_set(void *ctx, const struct am_prediction_row *p)
+{
+    struct collect *c = ctx;
+    if (json_array_size(c->data) == c->limit) {
+        c->more = true;
+        return 0;
+    }
+    c->last = p->id;
+    return json_array_append_new(c->data, am_prediction_json(p)) < 0 ? -AM_E_OUT_OF_MEMORY : 0;
+}
+
+/* ?version=ns/name@rev, or external:NAME of a model that is not here. false: an answer was queued. */
+static bool read_version(struct am_req *r, struct am_db *db, struct am_prediction_filter *f, int *ret_queued)
+{
+    const char *text = am_req_query(r, "version");
+    char model[200];
+    if (!text)
+        return true;
+    if (am_starts(text, "external:")) {
+        f->external = text + strlen("external:");
+        return true;
+    }
+    size_t n = strcspn(text, "@");
+    snprintf(model, sizeof model, "%.*s", (int)(n < sizeof model ? n : 0), text);
+    const char *why = am_model_name_fault(model);
+    if (why) {
+        *ret_queued = am_reply_fault(r, AM_E_INVALID_REQUEST, "?version",
+                                     "version must be namespace/name@rev, or external:NAME (%s)", why);
+        return false;
+    }
+    int rc = am_rev_resolve_any(db, model, text[n] ? text + n + 1 : "main", &f->version);
+    if (rc == 0)
+        return true;
+    *ret_queued = rc == -AM_E_NOT_FOUND || rc == -AM_E_REVISION_NOT_FOUND
+                      ? am_reply_fault(r, -rc, "?version", "there is no version %.300s here", text)
+                      : am_reply_error(r, rc, "the database could not answer");
+    return false;
+}
+
+int am_api_predictions(struct am_req *r)
+{
+    int64_t limit, after;
+    int queued = MHD_NO;
+    char next[32];
+    if (!am_req_int(r, "limit", 1, 100, 20, &limit, &queued) ||
+        !am_req_int(r, "after", 1, INT64_MAX - 1, 0, &after, &queued))
+        return queued;
+    struct am_db *db = am_reader(r, &queued);
+    struct am_prediction_filter f = {.dataset = am_req_query(r, "dataset"), .after = after, .limit = (int)limit + 1};
+    if (!db || !read_version(r, db, &f, &queued))
+        return queued;
+    struct collect c = {.data = json_array(), .limit = (size_t)limit};
+    int rc = am_prediction_list(db, &f, add_set, &c);
+    if (rc < 0) {
+        json_decref(c.data);
+        return am_reply_error(r, rc, "the prediction sets could not be listed");
+    }
+    snprintf(next, sizeof next, "%lld", (long long)c.last);
+    return am_reply_json(r, 200, am_json_list(c.data, c.more ? next : NULL), NULL);
+}
+
+static int take_set(void *ctx, const struct am_prediction_row *p)
+{
+    json_t **ret = ctx;
+    json_decref(*ret);
+    *ret = am_prediction_json(p);
+    return *ret ? 0 : -AM_E_OUT_OF_MEMORY;
+}
+
+json_t *am_prediction_load(struct am_req *r, const char *uid, int *ret_queued)
+{
+    json_t *set = NULL;
+    struct am_db *db = am_reader(r, ret_queued);
+    if (!db)
+        return NULL;
+    int rc = am_prediction_get(db, uid, take_set, &set);
+    if (rc < 0)
+        *ret_queued = rc == -AM_E_NOT_FOUND
+                          ? am_reply_problem(r, AM_E_NOT_FOUND,
+                                             "no prediction set %.80s; GET /v1/predictions lists what is here", uid)
+                          : am_reply_error(r, rc, "the prediction set could not be read");
+    return set;
+}
+
+/* A set never changes, so its id says all of its state. */
+int am_api_prediction(struct am_req *r)
+{
+    int queued = MHD_NO;
+    json_t *set = am_prediction_load(r, r->arg[0], &queued);
+    return set ? am_reply_resource(r, set, r->arg[0]) : queued;
+}
+
+static int delete_set(struct am_db *db, void *arg)
+{
+    return am_prediction_delete(db, arg, am_now_ms());
+}
+
+int am_api_prediction_delete(struct am_req *r)
+{
+    int queued = MHD_NO;
+    json_t *set = am_prediction_load(r, r->arg[0], &queued);
+    if (!set)
+        return queued;
+    if (!am_req_if_match(r, r->arg[0], &queued)) {
+        json_decref(set);
+        return queued;
+    }
+    int rc = am_store_write(r->srv->store, delete_set, r->arg[0]);
+    if (rc == 0)
+        return am_reply_json(r, 200, set, NULL);
+    json_decref(set);
+    return rc == -AM_E_NOT_FOUND
+               ? am_reply_problem(r, AM_E_NOT_FOUND, "somebody deleted the prediction set %s just now", r->arg[0])
+               : am_reply_error(r, rc, "the prediction set could not be deleted");
+}

@@ -1,0 +1,232 @@
+/*
+ * publisher_pack.c - see publisher_pack.h. The header is judged here a second time where it names what only the
+ * database knows: the version.
+ */
+#include "server/publisher_pack.h"
+
+#include "core/base/clock.h"
+#include "core/base/failpoint.h"
+#include "core/base/sys.h"
+#include "core/base/text.h"
+#include "server/log.h"
+#include "server/result.h"
+#include "storage/blobs.h"
+#include "storage/predictions.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { HEADER_MAX = 1 << 20 };
+
+struct packing {
+    const struct am_publication *in;
+    struct am_result result;
+    const struct am_result_file *ids, *packed, *head;
+    json_t *header;
+    char *header_text, *warnings;
+    int64_t rows, distinct, correct, new_bytes, now;
+    char *why;
+    size_t why_cap;
+};
+
+static const char *recipe(const struct packing *p, const char *name)
+{
+    return json_string_value(json_object_get(p->in->job->resolved, name));
+}
+
+static int64_t metric(const struct am_result *r, const char *name)
+{
+    for (size_t i = 0; i < r->metrics; i++)
+        if (am_streq(r->metric[i].name, name))
+            return (int64_t)r->metric[i].value;
+    return -1;
+}
+
+static const struct am_result_file *file_of(const struct am_result *r, const char *path)
+{
+    for (size_t i = 0; i < r->files; i++)
+        if (am_streq(r->file[i].path, path) && r->file[i].staged)
+            return &r->file[i];
+    return NULL;
+}
+
+static int find_parts(struct packing *p)
+{
+    const struct am_result *r = &p->result;
+    p->ids = file_of(r, "ids.safetensors");
+    p->packed = file_of(r, "packed.safetensors");
+    p->head = file_of(r, "header.json");
+    p->rows = metric(r, "rows");
+    p->distinct = metric(r, "ids");
+    p->correct = metric(r, "correct");
+    if (p->ids && p->packed && p->head && p->rows > 0 && p->distinct > 0 && p->head->bytes <= HEADER_MAX)
+        return 0;
+    snprintf(p->why, p->why_cap, "the worker left no whole prediction set");
+    return -AM_E_PUBLISH;
+}
+
+static int read_header(struct packing *p)
+{
+    int fd AM_CLEANUP(am_sys_closep) = am_sys_open(p->in->staging, p->head->staged, O_RDONLY | O_NOFOLLOW, 0);
+    struct stat st;
+    p->header_text = calloc(1, (size_t)p->head->bytes + 1);
+    if (!p->header_text)
+        return -AM_E_OUT_OF_MEMORY;
+    if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) ||
+        am_sys_pread(fd, p->header_text, (size_t)p->head->bytes, 0) < 0)
+        p->header_text[0] = 0;
+    p->header = json_loads(p->header_text, JSON_REJECT_DUPLICATES, NULL);
+    if (json_is_object(p->header))
+        return 0;
+    snprintf(p->why, p->why_cap, "the header that the worker left cannot be read");
+    return -AM_E_PUBLISH;
+}
+
+/* ---- the transaction ---- */
+
+static int find_version(struct packing *p, struct am_db *db, const char *name, int64_t *ret)
+{
+    char model[520];
+    const char *at = strchr(name, '@');
+    snprintf(model, sizeof model, "%.*s", (int)strcspn(name, "@"), name);
+    int rc = am_rev_resolve(db, model, at ? at + 1 : "main", ret, NULL);
+    if (rc == -AM_E_NOT_FOUND)
+        snprintf(p->why, p->why_cap,
+                 "line 1: there is no model %s here; register it, or name it as one that is elsewhere: "
+                 "{\"external\":\"%s\"}",
+                 model, name);
+    else if (rc == -AM_E_REVISION_NOT_FOUND)
+        snprintf(p->why, p->why_cap, "line 1: %s has no revision %s; GET /v1/models/%s/versions lists them", model,
+                 at ? at + 1 : "main", model);
+    return rc;
+}
+
+static const char *member(const json_t *o, const char *name)
+{
+    return json_string_value(json_object_get(o, name));
+}
+
+static int insert_set(struct packing *p, struct am_db *db)
+{
+    const json_t *h = p->header, *version = json_object_get(h, "version"), *dataset = json_object_get(h, "dataset");
+    const char *external = member(version, "external"), *name = external ? external : json_string_value(version);
+    struct am_prediction_new row = {.uid = recipe(p, "prediction_set"),
+                                    .model = name,
+                                    .model_sha256 = member(version, "sha256"),
+                                    .dataset = member(dataset, "external"),
+                                    .dataset_sha256 = member(dataset, "sha256"),
+                                    .split = member(h, "split"),
+                                    .task = member(h, "task"),
+                                    .metric = member(h, "metric"),
+                                    .n = p->rows,
+                                    .ids = p->distinct,
+                                    .correct = p->correct,
+                                    .header = p->header_text,
+                                    .job = p->in->job->uid,
+                                    .created_by = p->in->job->created_by,
+                                    .now = p->now};
+    if (!row.uid || !name || !row.dataset || !row.task)
+        return -AM_E_PUBLISH;
+    if (!external)
+        AM_TRY(find_version(p, db, name, &row.version));
+    const struct am_prediction_file packed = {"packed", p->packed->sha256, p->packed->bytes, false},
+                                    ids = {"ids", p->ids->sha256, p->ids->bytes, false};
+    AM_TRY(am_prediction_hold(db, row.uid, &packed, p->now));
+    AM_TRY(am_prediction_hold(db, row.uid, &ids, p->now));
+    return am_prediction_insert(db, &row);
+}
+
+static json_t *real_or_null(double v)
+{
+    return v >= 0 ? json_real(v) : json_null();
+}
+
+static json_t *int_or_null(int64_t v)
+{
+    return v >= 0 ? json_integer(v) : json_null();
+}
+
+static int write_all(struct am_db *db, void *arg)
+{
+    struct packing *p = arg;
+    const struct am_record_done *d = p->in->done;
+    p->now = am_now_ms();
+    AM_TRY(insert_set(p, db));
+    json_auto_t *result =
+        json_pack("{s:s,s:s,s:I,s:I,s:{s:s?,s:f,s:o,s:o,s:I,s:I}}", "kind", "pack", "prediction_set",
+                  recipe(p, "prediction_set"), "rows", (json_int_t)p->rows, "new_bytes", (json_int_t)p->new_bytes,
+                  "measured", "kernels", p->in->kernels, "seconds", p->in->seconds, "cpu_seconds",
+                  real_or_null(d->cpu_seconds), "peak_memory_bytes", int_or_null(d->peak_memory_bytes), "read_bytes",
+                  (json_int_t)p->in->read_bytes, "write_bytes", (json_int_t)(p->ids->bytes + p->packed->bytes));
+    char *text = result ? json_dumps(result, JSON_COMPACT | JSON_REAL_PRECISION(15)) : NULL;
+    int rc =
+        text ? am_job_finish(db, p->in->job->uid, AM_SUCCEEDED, p->now, text, NULL, p->warnings) : -AM_E_OUT_OF_MEMORY;
+    free(text);
+    return rc;
+}
+
+static int move_files(struct packing *p)
+{
+    struct am_blob_move move[] = {
+        {.staged = p->ids->staged, .sha256 = p->ids->sha256, .bytes = p->ids->bytes},
+        {.staged = p->packed->staged, .sha256 = p->packed->sha256, .bytes = p->packed->bytes}};
+    AM_TRY(am_blobs_publish(p->in->store, p->in->staging, move, 2, p->why, p->why_cap));
+    for (size_t i = 0; i < 2; i++)
+        p->new_bytes += move[i].was_there ? 0 : move[i].bytes;
+    if (p->in->written)
+        atomic_fetch_add(p->in->written, (uint64_t)(p->ids->bytes + p->packed->bytes));
+    return 0;
+}
+
+static int publish(struct packing *p)
+{
+    AM_TRY(find_parts(p));
+    AM_TRY(read_header(p));
+    p->warnings = json_dumps(p->in->job->warnings, JSON_COMPACT);
+    if (!p->warnings)
+        return -AM_E_OUT_OF_MEMORY;
+    AM_TRY(move_files(p));
+    p->why[0] = 0;
+    am_failpoint("publish.before_row");
+    return am_store_write(p->in->store, write_all, p);
+}
+
+/* What the two files are called, when nobody names them after all. */
+static void forget_files(const struct packing *p)
+{
+    if (p->packed && p->new_bytes > 0) {
+        am_prediction_forget(p->in->store, p->packed->sha256);
+        am_prediction_forget(p->in->store, p->ids->sha256);
+    }
+}
+
+int am_publish_pack(const struct am_publication *in, char *why, size_t why_cap)
+{
+    struct packing p = {.in = in, .why = why, .why_cap = why_cap};
+    why[0] = 0;
+    int rc = am_result_read(&p.result, in->staging, in->done, why, why_cap);
+    if (rc == 0)
+        rc = publish(&p);
+    am_blobs_unpin(in->store, in->staging);
+    if (rc < 0)
+        forget_files(&p);
+    if (rc < 0 && !why[0])
+        snprintf(why, why_cap, "the prediction set could not be recorded: %s", am_err_title(rc));
+    free(p.header_text);
+    free(p.warnings);
+    json_decref(p.header);
+    am_result_done(&p.result);
+    bool known = rc == 0 || rc == -AM_E_NOT_FOUND || rc == -AM_E_REVISION_NOT_FOUND || rc == -AM_E_DISK ||
+                 rc == -AM_E_STORE_DAMAGED;
+    return known ? rc : -AM_E_PUBLISH;
+}
+
+void am_pack_forget(struct am_store *store, const struct am_claim *job)
+{
+    const char *sha = json_string_value(json_object_get(job->resolved, "sha256"));
+    int rc = sha ? am_prediction_forget(store, sha) : 0;
+    if (rc < 0) /* the next gc does it */
+        am_log(AM_LOG_WARN, "the upload of a failed task could not be removed: job=%s: %s", job->uid, am_err_title(rc));
+}

@@ -1,0 +1,360 @@
+/*
+ * pack_write.c - the two files of a packed prediction set, in safetensors. See pack.h and contract.md, which lists the
+ * tensors. The same rows give the same bytes, whatever the order of the lines.
+ */
+#include "worker/pack.h"
+
+#include "core/base/hash.h"
+#include "core/base/sys.h"
+#include "core/tensor/safetensors.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { PART = 262144, HEADER_MAX = 16 << 20, TENSORS = AM_COLS + 1 };
+
+struct writer {
+    struct am_pack_cols *c;
+    const uint32_t *order;
+    int fd;
+    struct am_hash *hash;
+    char *part;
+    size_t used;
+    uint64_t bytes;
+};
+
+static int flush(struct writer *w)
+{
+    am_hash_put(w->hash, w->part, w->used);
+    int rc = am_sys_write(w->fd, w->part, w->used);
+    w->bytes += w->used;
+    w->used = 0;
+    return rc == -AM_E_INTERNAL ? -AM_E_CANNOT_WRITE : rc;
+}
+
+static int put(struct writer *w, const void *bytes, size_t n)
+{
+    const char *from = bytes;
+    while (n > 0) {
+        size_t room = PART - w->used, k = n < room ? n : room;
+        memcpy(w->part + w->used, from, k);
+        w->used += k;
+        from += k;
+        n -= k;
+        if (w->used == PART)
+            AM_TRY(flush(w));
+    }
+    return 0;
+}
+
+static int writer_open(struct writer *w, int dir, const char *name)
+{
+    w->hash = am_hash_new(AM_SHA256);
+    w->part = malloc(PART);
+    w->fd = w->hash && w->part ? am_sys_open(dir, name, O_WRONLY | O_CREAT | O_EXCL, 0600) : -AM_E_OUT_OF_MEMORY;
+    return w->fd < 0 ? w->fd : 0;
+}
+
+static int writer_end(struct writer *w, struct am_pack_file *ret)
+{
+    AM_TRY(flush(w));
+    AM_TRY(am_sys_fsync(w->fd));
+    am_hash_hex(w->hash, ret->sha256);
+    ret->bytes = w->bytes;
+    return 0;
+}
+
+static void writer_done(struct writer *w)
+{
+    am_sys_closep(&w->fd);
+    am_hash_free(w->hash);
+    free(w->part);
+}
+
+static int put_header(struct writer *w, struct am_st_out *v, size_t n, const char *key, const char *value)
+{
+    struct am_buf head;
+    am_buf_init(&head, HEADER_MAX);
+    int rc = am_st_write_header(v, n, key, value, &head);
+    if (rc == 0)
+        rc = put(w, head.data, head.len);
+    am_buf_done(&head);
+    return rc;
+}
+
+/* ---- ids: the dictionary ---- */
+
+static bool is_new(const struct writer *w, size_t i)
+{
+    return i == 0 || !am_pack_same_id(w->c, w->order[i - 1], w->order[i]);
+}
+
+static int put_ids(struct writer *w)
+{
+    const struct am_pack_cols *c = w->c;
+    for (size_t i = 0; i < c->n; i++) {
+        size_t row = w->order[i];
+        if (is_new(w, i))
+            AM_TRY(put(w, c->ids + c->id_at[row], (size_t)(c->id_at[row + 1] - c->id_at[row])));
+    }
+    return 0;
+}
+
+static int put_offsets(struct writer *w)
+{
+    const struct am_pack_cols *c = w->c;
+    uint64_t at = 0;
+    AM_TRY(put(w, &at, sizeof at));
+    for (size_t i = 0; i < c->n; i++) {
+        size_t row = w->order[i];
+        if (!is_new(w, i))
+            continue;
+        at += c->id_at[row + 1] - c->id_at[row];
+        AM_TRY(put(w, &at, sizeof at));
+    }
+    return 0;
+}
+
+static int write_ids(struct writer *w, uint64_t *ret_ids)
+{
+    const struct am_pack_cols *c = w->c;
+    uint64_t ids = 0, bytes = 0;
+    for (size_t i = 0; i < c->n; i++)
+        if (is_new(w, i)) {
+            ids++;
+            bytes += c->id_at[w->order[i] + 1] - c->id_at[w->order[i]];
+        }
+    const uint64_t places = ids + 1;
+    struct am_st_out v[] = {{.name = "bytes", .shape = &bytes, .dtype = AM_U8, .rank = 1},
+                            {.name = "offsets", .shape = &places, .dtype = AM_U64, .rank = 1}};
+    AM_TRY(put_header(w, v, 2, "amend", "ids/1"));
+    AM_TRY(put_offsets(w)); /* the wider dtype comes first */
+    AM_TRY(put_ids(w));
+    *ret_ids = ids;
+    return 0;
+}
+
+/* ---- packed: the columns ---- */
+
+struct tensor { /* what stands behind an am_st_out */
+    char name[24];
+    enum am_pack_col col; /* AM_COLS: row */
+    uint64_t shape[2];
+};
+
+static const struct {
+    enum am_pack_col col;
+    const char *name;
+    uint8_t dtype;
+    uint8_t bytes; /* of an element */
+} kinds[] = {
+    {AM_COL_Y, "y", AM_I32, 4},
+    {AM_COL_P, "p", AM_I32, 4},
+    {AM_COL_Y_DIGEST, "y_digest", AM_U8, 1},
+    {AM_COL_DIGEST, "digest", AM_U8, 1},
+    {AM_COL_Y_BITS, "y_bits", AM_U64, 8},
+    {AM_COL_P_BITS, "p_bits", AM_U64, 8},
+    {AM_COL_CORRECT, "correct", AM_U64, 8},
+    {AM_COL_S, "s", AM_F32, 4},
+    {AM_COL_LP, "lp", AM_F32, 4},
+    {AM_COL_W, "w", AM_F32, 4},
+    {AM_COL_K, "k", AM_I32, 4},
+    {AM_COL_CLUSTER, "cluster", AM_I32, 4},
+    {AM_COL_TOP_CLASS, "top_class", AM_I32, 4},
+    {AM_COL_TOP_LOGIT, "top_logit", AM_F32, 4},
+};
+#define KINDS (sizeof kinds / sizeof *kinds)
+
+static uint64_t words_of(const struct am_pack_cols *c)
+{
+    return ((uint64_t)c->n + 63) / 64;
+}
+
+static void list_one(struct tensor *t, struct am_st_out *v, uint8_t dtype, uint64_t rows, uint64_t width)
+{
+    t->shape[0] = rows;
+    t->shape[1] = width;
+    *v = (struct am_st_out){.name = t->name, .shape = t->shape, .dtype = dtype, .rank = width > 1 ? 2 : 1};
+}
+
+/* Bit columns stay matrices when they are one word wide. */
+static size_t list_tensors(const struct am_pack_cols *c, const uint32_t *slice_rank, struct tensor *t,
+                           struct am_st_out *v)
+{
+    size_t n = 0;
+    t[n] = (struct tensor){.name = "row", .col = AM_COLS};
+    list_one(&t[n], &v[n], AM_I64, c->n, 1);
+    n++;
+    for (size_t i = 0; i < KINDS; i++) {
+        enum am_pack_col col = kinds[i].col;
+        if (!c->col[col])
+            continue;
+        t[n] = (struct tensor){.col = col};
+        memcpy(t[n].name, kinds[i].name, strlen(kinds[i].name) + 1);
+        if (col == AM_COL_CORRECT)
+            list_one(&t[n], &v[n], AM_U64, words_of(c), 1);
+        else
+            list_one(&t[n], &v[n], kinds[i].dtype, c->n, am_pack_col_bytes(c, col) / kinds[i].bytes);
+        if (col == AM_COL_Y_BITS || col == AM_COL_P_BITS)
+            v[n].rank = 2;
+        n++;
+    }
+    for (size_t i = 0; i < c->slice_keys.n; i++) {
+        t[n] = (struct tensor){.col = AM_COL_SLICE + (enum am_pack_col)i};
+        snprintf(t[n].name, sizeof t[n].name, "slice.%02u", slice_rank[i]);
+        list_one(&t[n], &v[n], AM_I32, c->n, 1);
+        n++;
+    }
+    return n;
+}
+
+static int put_correct(struct writer *w)
+{
+    const unsigned char *ok = w->c->col[AM_COL_CORRECT];
+    for (size_t i = 0; i < w->c->n; i += 64) {
+        uint64_t word = 0;
+        for (size_t k = 0; k < 64 && i + k < w->c->n; k++)
+            word |= (uint64_t)ok[w->order[i + k]] << k;
+        AM_TRY(put(w, &word, sizeof word));
+    }
+    return 0;
+}
+
+static int put_rows(struct writer *w)
+{
+    int64_t at = -1;
+    for (size_t i = 0; i < w->c->n; i++) {
+        at += is_new(w, i);
+        AM_TRY(put(w, &at, sizeof at));
+    }
+    return 0;
+}
+
+static int put_tensor(struct writer *w, enum am_pack_col col)
+{
+    if (col == AM_COLS)
+        return put_rows(w);
+    if (col == AM_COL_CORRECT)
+        return put_correct(w);
+    size_t bytes = am_pack_col_bytes(w->c, col);
+    for (size_t i = 0; i < w->c->n; i++)
+        AM_TRY(put(w, (const char *)w->c->col[col] + w->order[i] * bytes, bytes));
+    return 0;
+}
+
+/* Numbers in the order of first use become ranks: they no longer tell of the order of the lines. */
+static int number_by_rank(struct am_pack_cols *c, enum am_pack_col col, const struct am_pack_dict *d)
+{
+    int32_t *v = c->col[col];
+    uint32_t *rank = am_pack_dict_ranks(d);
+    if (!rank)
+        return -AM_E_OUT_OF_MEMORY;
+    for (size_t i = 0; v && i < c->n; i++)
+        if (v[i] >= 0)
+            v[i] = (int32_t)rank[v[i]];
+    free(rank);
+    return 0;
+}
+
+static json_t *sorted_texts(const struct am_pack_dict *d)
+{
+    uint32_t *rank = am_pack_dict_ranks(d);
+    json_t *list = rank ? json_array() : NULL;
+    for (size_t i = 0; list && i < d->n; i++)
+        json_array_append_new(list, json_null());
+    for (size_t i = 0; list && i < d->n; i++)
+        json_array_set_new(list, rank[i], json_string(am_pack_dict_text(d, i)));
+    free(rank);
+    return list;
+}
+
+/* {"key":{"tensor":"slice.00","values":[...]}} */
+static json_t *slices_json(const struct am_pack_cols *c, const uint32_t *rank)
+{
+    json_t *o = json_object();
+    for (size_t i = 0; i < c->slice_keys.n; i++) {
+        char name[24];
+        snprintf(name, sizeof name, "slice.%02u", rank[i]);
+        json_object_set_new(o, am_pack_dict_text(&c->slice_keys, i),
+                            json_pack("{s:s,s:o}", "tensor", name, "values", sorted_texts(&c->slice[i])));
+    }
+    return o;
+}
+
+/* What a reader needs beside the columns; nothing of who uploaded it, so that the same answers are the same file. */
+static char *meta_text(const struct am_pack_cols *c, const uint32_t *rank, const char *ids_sha256, uint64_t ids)
+{
+    const json_t *h = c->h->json;
+    json_t *o =
+        json_pack("{s:s,s:I,s:I,s:s,s:I,s:o,s:O,s:O,s:O,s:O}", "schema", "amend.packed/1", "rows", (json_int_t)c->n,
+                  "ids", (json_int_t)ids, "ids_sha256", ids_sha256, "clusters", (json_int_t)c->clusters.n, "slices",
+                  slices_json(c, rank), "task", json_object_get(h, "task"), "metric", json_object_get(h, "metric"),
+                  "higher_is_better", json_object_get(h, "higher_is_better"), "labels", json_object_get(h, "labels"));
+    char *text = o ? json_dumps(o, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
+    json_decref(o);
+    return text;
+}
+
+static int write_packed(struct writer *w, const uint32_t *rank, const char *ids_sha256, uint64_t ids)
+{
+    struct tensor t[TENSORS];
+    struct am_st_out v[TENSORS];
+    size_t n = list_tensors(w->c, rank, t, v);
+    char *meta = meta_text(w->c, rank, ids_sha256, ids);
+    int rc = meta ? put_header(w, v, n, "amend", meta) : -AM_E_OUT_OF_MEMORY;
+    free(meta);
+    for (size_t i = 0; i < n && rc == 0; i++) /* v is in the order of the file now */
+        for (size_t k = 0; k < n && rc == 0; k++)
+            if (v[i].name == t[k].name)
+                rc = put_tensor(w, t[k].col);
+    return rc;
+}
+
+static int rank_texts(struct am_pack_cols *c)
+{
+    AM_TRY(number_by_rank(c, AM_COL_CLUSTER, &c->clusters));
+    for (size_t i = 0; i < c->slice_keys.n; i++)
+        AM_TRY(number_by_rank(c, AM_COL_SLICE + (enum am_pack_col)i, &c->slice[i]));
+    return 0;
+}
+
+static int64_t count_correct(const struct am_pack_cols *c)
+{
+    const unsigned char *ok = c->col[AM_COL_CORRECT];
+    int64_t n = 0;
+    for (size_t i = 0; ok && i < c->n; i++)
+        n += ok[i];
+    return ok ? n : -1;
+}
+
+int am_pack_write(struct am_pack_cols *c, const uint32_t *order, int dir, const char *ids_name, const char *packed_name,
+                  struct am_pack_file *ret_ids, struct am_pack_file *ret_packed, struct am_pack_counts *ret)
+{
+    struct writer ids = {.c = c, .order = order, .fd = -1}, packed = ids;
+    struct am_pack_counts counts = {.correct = count_correct(c)};
+    struct am_pack_file ids_file = {0}, packed_file = {0};
+    uint32_t *rank = am_pack_dict_ranks(&c->slice_keys);
+    int rc = rank ? rank_texts(c) : -AM_E_OUT_OF_MEMORY;
+    if (rc == 0)
+        rc = writer_open(&ids, dir, ids_name);
+    if (rc == 0)
+        rc = write_ids(&ids, &counts.ids);
+    if (rc == 0)
+        rc = writer_end(&ids, &ids_file);
+    if (rc == 0)
+        rc = writer_open(&packed, dir, packed_name);
+    if (rc == 0)
+        rc = write_packed(&packed, rank, ids_file.sha256, counts.ids);
+    if (rc == 0)
+        rc = writer_end(&packed, &packed_file);
+    writer_done(&ids);
+    writer_done(&packed);
+    free(rank);
+    if (rc < 0)
+        return rc;
+    *ret_ids = ids_file;
+    *ret_packed = packed_file;
+    *ret = counts;
+    return 0;
+}
