@@ -143,9 +143,11 @@ def whole(bench, args, table):
 
 
 def sampled(bench, args, rng, table):
-    """A few faults, each at a random call, error and k; where there is no k-th call, the first."""
-    pairs = [(c, e) for c in args.calls for e in args.errors]
-    for call, error in rng.sample(pairs, min(args.sample, len(pairs))):
+    """So many faults, each at a random call, error and k; where there is no k-th call, the first; else another call."""
+    pairs, first = [(c, e) for c in args.calls for e in args.errors], bench.faults
+    for call, error in rng.sample(pairs, len(pairs)):
+        if bench.faults - first == args.sample:
+            return
         before, broken, k = bench.faults, len(bench.violations), rng.randint(1, 8)
         if not bench.once(call, error, k):
             bench.once(call, error, 1)
