@@ -64,7 +64,9 @@ static const char *next_option(const char *p, struct option *ret)
 /* Calls `take` for each option of the command, those of its usage line last. */
 static bool each_option(const struct am_command *cmd, bool (*take)(void *, const struct option *), void *arg)
 {
-    AM_CLEANUP(am_xfreep) char *text = am_xprintf(" %s\n %s", cmd->more ? cmd->more : "", cmd->usage);
+    const char *more = cmd->more ? cmd->more : "", *example = strstr(more, "example:"); /* it may call others, too */
+    AM_CLEANUP(am_xfreep)
+    char *text = am_xprintf(" %.*s\n %s", (int)(example ? example - more : (ptrdiff_t)strlen(more)), more, cmd->usage);
     struct option o;
     for (const char *p = text + 1; (p = next_option(p, &o));)
         if (take(arg, &o))

@@ -307,6 +307,11 @@ static int work(struct run *t)
 {
     AM_TRY(find(t));
     AM_TRY(open_parent(t));
+    /* An attempt before this one may have died between its rename and the sync: a name that could still go back must
+       not be told as done, nor may what had it be removed. */
+    int synced = am_sys_fsync(t->parent);
+    if (synced < 0)
+        return fail(t, synced, "synced", t->place.folder);
     sweep(t);
     int there = am_export_target(t->parent, t->place.name, t->x->overwrite, t->x->uid, t->why, t->why_cap);
     if (there != 0)
@@ -315,7 +320,7 @@ static int work(struct run *t)
     int rc = write_all(t);
     if (rc == 0)
         rc = show(t);
-    if (t->staged >= 0 && (rc < 0 || t->replaced))
+    if (t->staged >= 0 && (rc < 0) != t->replaced) /* replaced and not synced: what it replaced may come back */
         am_sys_rmtree(t->parent, t->staged_name);
     return rc;
 }

@@ -59,7 +59,7 @@ static const struct {
     const char *pattern; /* its end */
     const char *method;
     int status;
-    const char *type, *schema, *doc;
+    const char *type, *schema, *doc; /* type NULL: an answer without a body */
 } further[] = {
     {"/versions", "POST", 202, "application/json", "Job", "not ready yet: the task that goes on"},
     {"/v1/predictions", "POST", 202, "application/json", "Job", "not ready yet: the task that goes on"},
@@ -75,7 +75,7 @@ static const struct {
     {"/lineage", "GET", 200, "application/x-ndjson", NULL, NULL},
     {"/stream", "GET", 200, "text/event-stream", NULL, NULL},
     {"/stream", "GET", 200, "application/x-ndjson", NULL, NULL},
-    {"/jobs/{id}/events/stream", "GET", 204, "text/event-stream", NULL,
+    {"/jobs/{id}/events/stream", "GET", 204, NULL, NULL,
      "the job has ended and Last-Event-ID is its last event: do not come again"},
     {"/content", "GET", 206, "*/*", NULL, "the range that was asked for"},
     {"/resolve/{rev}/{path+}", "GET", 206, "*/*", NULL, "the range that was asked for"},
@@ -92,12 +92,16 @@ static void add_further(const struct am_route *row, json_t *responses)
         snprintf(status, sizeof status, "%d", further[i].status);
         json_t *a = json_object_get(responses, status);
         if (!a) {
-            a = json_pack("{s:s, s:{}}", "description", further[i].doc, "content");
+            a = json_pack("{s:s}", "description", further[i].doc);
+            if (further[i].type)
+                json_object_set_new(a, "content", json_object());
             json_object_set_new(responses, status, a);
             am_openapi_describe(row, further[i].status, a);
         }
-        json_object_set_new(json_object_get(a, "content"), further[i].type,
-                            further[i].schema ? json_pack("{s:o}", "schema", ref(further[i].schema)) : json_object());
+        if (further[i].type)
+            json_object_set_new(json_object_get(a, "content"), further[i].type,
+                                further[i].schema ? json_pack("{s:o}", "schema", ref(further[i].schema))
+                                                  : json_object());
     }
 }
 

@@ -107,15 +107,19 @@ int am_model_expunge(struct am_db *db, int64_t model, int64_t now)
                        "i", model);
     if (rc <= 0)
         return rc;
+    /* with their revisions: a ref made anew under a freed name goes on from there. The stack of main starts over */
     AM_TRY(
         am_db_exec(db,
-                   "INSERT INTO ref_move (model, name, kind, from_version, to_version, at, actor, reason)"
+                   "INSERT INTO ref_move (model, name, kind, from_version, to_version, at, actor, reason, rev)"
                    " SELECT model, name, iif(name = 'main', 'move', 'delete'), version, iif(name = 'main', ?2, NULL),"
-                   " ?3, 'housekeeping', 'the model was deleted' FROM ref WHERE model = ?1 AND version <> ?2",
+                   " ?3, 'housekeeping', 'the model was deleted', rev + 1 FROM ref WHERE model = ?1 AND (name <> "
+                   "'main' OR version <> ?2)",
                    "iii", model, empty, now));
     AM_TRY(am_db_exec(db, "DELETE FROM ref WHERE model = ?1 AND name <> 'main'", "i", model));
-    AM_TRY(am_db_exec(db, "UPDATE ref SET version = ?2, rev = rev + 1, moved_at = ?3 WHERE model = ?1", "iii", model,
-                      empty, now));
+    AM_TRY(am_db_exec(db,
+                      "UPDATE ref SET version = ?2, rev = rev + 1, moved_at = ?3, moved_by = 'housekeeping',"
+                      " reason = 'the model was deleted' WHERE model = ?1 AND version <> ?2",
+                      "iii", model, empty, now));
     AM_TRY(am_db_exec(db, "UPDATE model SET gone_at = ?2, rev = rev + 1 WHERE id = ?1", "ii", model, now));
     AM_TRY(am_event_life(db, &(struct am_life_event){.at = now, .model = model, .type = "model.purged"}));
     return 1;

@@ -119,14 +119,27 @@ static int check_free(struct am_db *db, const char *name, const char *folded, in
     return -AM_E_NAME_TAKEN;
 }
 
+static int put_created(struct am_db *db, const struct am_model_new *m, int64_t rev)
+{
+    return am_event_put(db, &(struct am_event_new){.at = m->now,
+                                                   .type = "model.created",
+                                                   .job = m->job,
+                                                   .subject = m->name,
+                                                   .model = m->name,
+                                                   .revision = rev});
+}
+
 /* Its row and its v0 serve again: the lineage of others still leads to its versions, and no number is given twice. */
 static int create_again(struct am_db *db, const struct am_model_new *m, int64_t id)
 {
-    return am_db_exec(db,
+    int64_t rev = 0;
+    AM_TRY(am_db_exec(db,
                       "UPDATE model SET description = ifnull(?2, ''), private = ?3, labels = ifnull(?4, '{}'),"
                       " created_by = ifnull(?5, '-'), created_at = ?6, rev = rev + 1, keep_days = NULL, gone_at = NULL,"
                       " deleted_at = NULL, deleted_by = NULL, deleted_reason = NULL WHERE id = ?1",
-                      "ititti", id, m->description, (int64_t)m->is_private, m->labels, m->created_by, m->now);
+                      "ititti", id, m->description, (int64_t)m->is_private, m->labels, m->created_by, m->now));
+    AM_TRY(am_db_int(db, &rev, "SELECT rev FROM model WHERE id = ?1", "i", id));
+    return put_created(db, m, rev);
 }
 
 int am_model_create(struct am_db *db, const struct am_model_new *m, int64_t *ret_id, char ret_other[200])
@@ -157,12 +170,7 @@ int am_model_create(struct am_db *db, const struct am_model_new *m, int64_t *ret
                                                  .kind = "branch",
                                                  .by = m->created_by,
                                                  .reason = "created with the model"}));
-    AM_TRY(am_event_put(db, &(struct am_event_new){.at = m->now,
-                                                   .type = "model.created",
-                                                   .job = m->job,
-                                                   .subject = m->name,
-                                                   .model = m->name,
-                                                   .revision = 1}));
+    AM_TRY(put_created(db, m, 1));
     *ret_id = id;
     return 0;
 }

@@ -50,6 +50,7 @@ hub-clients: build/venv-hub-old/ok build/venv-hub-new/ok
 build/venv-hub-%/ok: tests/requirements-hub-%.txt
 	python3 -m venv --clear $(@D)
 	$(@D)/bin/pip install -q --disable-pip-version-check --require-hashes -r $<
+	touch $@
 
 # What only make check-full needs (tests/service/test_schemathesis.py).
 VENV_SLOW := build/venv-slow

@@ -19,7 +19,7 @@ import time
 from collections import Counter
 
 import scene
-from history import Client, History, verify
+from history import Client, History, Mover, verify
 from recording import read, struck
 from store import check, files_of
 
@@ -183,6 +183,7 @@ def prepare(crash):
     crash.start({})
     for name in ("a", "b"):
         crash.daemon.client.register(crash.place.models / name, f"t/{name}")
+        crash.daemon.client.register(crash.place.models / name, Mover.MODEL)
     crash.history.learn(crash.daemon.client)
     crash.history.down()
     crash.daemon.stop()
@@ -202,6 +203,7 @@ def report(crash, final, seconds):
                 "jobs": len(final),
                 "ended": dict(Counter(j["status"] for j in final.values())),
                 "history": len(crash.history.log),
+                "ref_moves": len(crash.history.promises().moves),
                 "idempotency_keys": crash.history.keys_used,
                 "answers_lost_and_asked_again": crash.history.repeated,
                 "store_checks": crash.checks,
@@ -224,6 +226,7 @@ def main(argv=None):
         crash = Crash(place, args)
         prepare(crash)
         clients = [Client(crash.history, i, random.Random(f"{args.seed}/{i}")) for i in range(3)]
+        clients.append(Mover(crash.history, random.Random(f"{args.seed}/mover")))
         for c in clients:
             c.start()
         for number in range(args.rounds):

@@ -38,11 +38,12 @@ class Bench:
         self.place, self.scenario = place, scenario
         self.inject, self.promises = place.inject(), Promises()
         self.env = {"AMEND_INJECT": str(self.inject.path), **scenario.env}
-        self.daemon = place.daemon(f"data-{scenario.name}", *scenario.args, env=self.env)
+        self.daemon = place.daemon(f"data-{scenario.name}", *scenario.arguments(place), env=self.env)
         self.faults, self.violations, self.n = 0, [], 0
         self.daemon.start(timeout=30)
         for name in ("a", "b"):
             self.daemon.client.register(place.models / name, f"t/{name}")
+        scenario.prepare(self)
         self.daemon.stop()
         self.template = shutil.copytree(self.daemon.data, place.path / f"template-{scenario.name}")
         self.daemon.start(timeout=30)
@@ -69,7 +70,7 @@ class Bench:
         fresh = self.faults % FRESH == 0
         found = list(scenario.wrong)
         found += self.goes_on(error)
-        found += self.after_restart()
+        found += self.after_restart(scenario)
         self.violations += [f"{self.scenario.name} {call} {error} k={k}: {f}" for f in found]
         if fresh:
             self.renew()
@@ -102,14 +103,11 @@ class Bench:
         self.daemon._closed()
         scene.wait_gone(self.daemon.data)
 
-    def restart(self):
+    def after_restart(self, scenario):
         self.halt()
-        self.daemon.start(timeout=30)
-
-    def after_restart(self):
-        found = []
+        found = scenario.left()
         try:
-            self.restart()
+            self.daemon.start(timeout=30)
         except scene.harness.StartError as e:
             return [f"no start after the fault: {str(e)[-400:]}"]
         c = self.daemon.client
@@ -123,6 +121,7 @@ class Bench:
             except AssertionError as e:
                 found.append(str(e)[:300])
         found += check_running(self.daemon.data, self.promises)
+        found += [f"{f}, when all jobs had ended" for f in scenario.left()]
         self.promises.jobs.clear()  # checked, and at their end; the others stay promised
         return found
 
@@ -144,9 +143,11 @@ def whole(bench, args, table):
 
 
 def sampled(bench, args, rng, table):
-    """A few faults, each at a random call, error and k; where there is no k-th call, the first."""
-    pairs = [(c, e) for c in args.calls for e in args.errors]
-    for call, error in rng.sample(pairs, min(args.sample, len(pairs))):
+    """So many faults, each at a random call, error and k; where there is no k-th call, the first; else another call."""
+    pairs, first = [(c, e) for c in args.calls for e in args.errors], bench.faults
+    for call, error in rng.sample(pairs, len(pairs)):
+        if bench.faults - first == args.sample:
+            return
         before, broken, k = bench.faults, len(bench.violations), rng.randint(1, 8)
         if not bench.once(call, error, k):
             bench.once(call, error, 1)

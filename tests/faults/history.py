@@ -64,6 +64,8 @@ class History:
                     p.cancelled.add(name)
                 elif what == "seen" and answer[0] == "succeeded":
                     p.succeeded.add(name)
+                elif what == "moved":
+                    p.moves.add((Mover.MODEL, name, *answer))
         return p
 
     def settle(self, client):
@@ -149,11 +151,56 @@ class Client(threading.Thread):
             self.h.wrong.append(f"a cancel was answered {answer.status_code}: {answer.text[:300]}")
 
 
+class Mover(threading.Thread):
+    """Moves aliases of one model, back and forth, and deletes some; what was answered must be in the history."""
+
+    MODEL = "t/r"  # with v1 and v2
+
+    def __init__(self, history, rng):
+        super().__init__(daemon=True)
+        self.h, self.rng = history, rng
+
+    def run(self):
+        session = requests.Session()
+        session.trust_env = False
+        while not self.h.ended:
+            url = self.h.url
+            try:
+                if url:
+                    self.step(session, url)
+            except requests.RequestException:
+                pass
+            except Exception as e:  # a wrong answer must not end the thread unseen
+                self.h.wrong.append(f"mover: {type(e).__name__}: {e}")
+            time.sleep(0.004)
+
+    def step(self, session, url):
+        name, what = self.rng.choice(("prod", "next")), self.rng.choice(("move", "move", "move", "back", "delete"))
+        path = f"{url}/v1/models/{self.MODEL}/refs/{name}"
+        more = {"headers": {"If-Match": "*"}, "timeout": 20}
+        if what == "delete":
+            answer = session.delete(path, params={"reason": "gone"}, **more)
+        elif what == "back":
+            answer = session.post(f"{path}/rollback", json={"reason": "back", "steps": 1}, **more)
+        else:
+            to = self.rng.choice(("v1", "v2"))
+            answer = session.put(path, json={"to": to, "reason": "on"}, **more)
+            if answer.status_code == 412:  # it is not there
+                more["headers"] = {"If-None-Match": "*"}
+                answer = session.put(path, json={"to": to, "reason": "made"}, **more)
+        if answer.status_code in (200, 201):
+            doc, gone = answer.json(), what == "delete"
+            self.h.put("mover", "moved", name, (doc["revision"] + gone, None if gone else doc["commit"]))
+        elif answer.status_code < 500 and answer.status_code not in (404, 409, 412):
+            self.h.wrong.append(f"a {what} of a ref was answered {answer.status_code}: {answer.text[:300]}")
+
+
 def verify(history, final, worker_kills):
     """Sentences, one for each contradiction."""
     found = list(history.wrong)
     found += _order(history, final)
     found += _keys(history)
+    found += _revisions(history)
     failed = [j for j in final.values() if j["status"] == "failed"]
     codes = {j["error"]["code"] for j in failed}
     if len(failed) > worker_kills or codes - {"worker-crashed", "attempts-exhausted"}:
@@ -201,3 +248,13 @@ def _keys(history):
     for key, uids in by_key.items():
         if len(uids) > 1:
             yield f"key {key} has {len(uids)} jobs: {sorted(uids)}"
+
+
+def _revisions(history):
+    """Of a ref, as its only mover was told them: a move to where it stands keeps the revision, none goes back."""
+    last = {}
+    for _, _, what, name, answer in history.log:
+        if what == "moved":
+            if answer[0] < last.get(name, 0):
+                yield f"ref {name} was told in revision {answer[0]} after {last[name]}"
+            last[name] = answer[0]

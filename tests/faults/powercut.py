@@ -19,6 +19,7 @@ import requests
 import scene
 from disk import Disk, answers
 from recording import read
+from scene import np, ref
 from store import Promises, check
 
 
@@ -63,6 +64,23 @@ def play(place):
             tell("succeeded", uid)
     idle()
     run(scene.blend("t/out", 9.0))
+    prod = "/v1/models/t/out/refs/prod"
+    for method, path, body in (("PUT", prod, {"to": "v1"}), ("PUT", prod, {"to": "v2"}), ("POST", prod + "/rollback", {"steps": 1})):
+        new = {"If-None-Match": "*"} if body == {"to": "v1"} else {"If-Match": "*"}
+        doc = c.request(method, path, json={"reason": "r", **body}, headers=new).json()
+        tell("moves", ("t/out", "prod", doc["revision"], doc["commit"]))
+    # what is purged was read by an edit, so its blob is packed anew
+    c.register(place.write("p", {f"l{i}.weight": ref.tensor("F32", np.arange(2000) + i) for i in range(4)}), "t/p")
+    run(scene.prune("t/p", "t/p", 0.9, include=["l1.weight"]))
+    old = c.at("t/p@v1")
+    match = {"If-Match": c.get(old).headers["ETag"]}
+    commit = c.version("t/p@v1")["commit"]
+    uid = c.request("DELETE", old, params={"purge": "true"}, headers=match).json()["id"]
+    tell("jobs", uid)
+    tell("deleted", ("t/p", commit))
+    assert c.wait(uid)["status"] == "succeeded"
+    tell("purged", ("t/p", commit))
+    idle()
     d.kill()
     scene.wait_gone(d.data)
     return records, d.data, told

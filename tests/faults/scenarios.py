@@ -1,6 +1,7 @@
-"""The nine scenarios of enumerate.py. run() asks for things as a client does and notes what was promised; it may be cut off
+"""The scenarios of enumerate.py. run() asks for things as a client does and notes what was promised; it may be cut off
 anywhere by an exception. `arm` starts the counting of calls."""
 
+import json
 import time
 
 import scene
@@ -16,6 +17,18 @@ class Scenario:
         self.bench, self.tag, self.arm, self.wrong = bench, tag, arm, []
         self.idle = False
         self.client, self.promises = bench.daemon.client, bench.promises
+
+    @classmethod
+    def arguments(cls, place):
+        return cls.args
+
+    @staticmethod
+    def prepare(bench):
+        """What must be there before the first fault, beside t/a and t/b."""
+
+    def left(self):
+        """What is wrong in the world outside the data folder; no daemon runs."""
+        return []
 
     def submit(self, body):
         uid = self.client.submit(body)
@@ -138,6 +151,137 @@ class TwoPublications(Scenario):
             self.end(uid)
 
 
+class MoveRef(Scenario):
+    """An alias made, moved, gone back and deleted; another one stays."""
+
+    name = "move ref"
+
+    @staticmethod
+    def prepare(bench):
+        for name in ("a", "b"):
+            bench.daemon.client.register(bench.place.models / name, "t/r")
+
+    def step(self, name, method, end="", match="*", **body):
+        headers = {"If-Match": match} if match else {"If-None-Match": "*"}
+        sent = {"params" if method == "DELETE" else "json": {"reason": "fault", **body}}
+        answer = self.client.request(method, f"/v1/models/t/r/refs/{name}{end}", headers=headers, **sent)
+        assert answer.status_code in (200, 201), answer.text
+        doc = answer.json()
+        deleted = method == "DELETE"
+        self.promises.moves.add(("t/r", name, doc["revision"] + deleted, None if deleted else doc["commit"]))
+
+    def run(self):
+        stays, goes = self.tag, self.tag + "-x"
+        self.arm()
+        self.step(stays, "PUT", match=None, to="v1")
+        self.step(goes, "PUT", match=None, to="v2")
+        self.step(stays, "PUT", to="v2")
+        self.step(stays, "POST", "/rollback", steps=1)
+        self.step(goes, "DELETE")
+
+
+class DeletePurge(Scenario):
+    """A version is deleted, restored and purged; the one that was made of it reads its bytes to the end."""
+
+    name = "delete and purge"
+
+    def life(self, version, method, end="", **query):
+        path = self.client.at("@".join(version)) + end
+        match = {} if end else {"If-Match": self.client.get(path).headers["ETag"]}
+        return self.client.request(method, path, params=query, headers=match)
+
+    def run(self):
+        p, model = self.promises, f"t/{self.tag}"
+        rng = np.random.default_rng(self.bench.n)
+        tensors = {f"l{i}.weight": ref.tensor("F32", rng.standard_normal(2000)) for i in range(4)}
+        self.secret = tensors["l1.weight"].data
+        self.purged = False
+        first = (model, self.client.register(self.bench.place.write(self.tag, tensors), model)["commit"])
+        p.versions.add(first)
+        self.end(self.submit(scene.prune(model, model, 0.9, include=["l1.weight"])))
+        self.arm()
+        if self.life(first, "DELETE").status_code != 200:
+            return
+        if self.life(first, "POST", "/restore").status_code != 200:
+            return
+        answer = self.life(first, "DELETE", purge="true")
+        if answer.status_code != 202:
+            return
+        p.deleted.add(first)
+        uid = answer.json()["id"]
+        p.jobs.add(uid)
+        if self.client.wait(uid, 30)["status"] == "succeeded":
+            p.succeeded.add(uid)
+            p.purged.add(first)
+            self.purged = True
+
+    def left(self):
+        if not getattr(self, "purged", False):
+            return []
+        blobs = self.bench.daemon.data / "blobs"
+        return [f"purged bytes are in blob {f.name}" for f in blobs.rglob("*") if f.is_file() and self.secret in f.read_bytes()]
+
+
+class Export(Scenario):
+    """A folder is written, then another version in its place: what has the name is one of them, whole."""
+
+    name = "export"
+
+    @classmethod
+    def arguments(cls, place):
+        (place.path / "out").mkdir(exist_ok=True)
+        return (*cls.args, f"--store.export_roots={place.path / 'out'}")
+
+    def run(self):
+        self.target, self.told, self.there = self.bench.place.path / "out" / self.tag, None, False
+        self.arm()
+        for model in ("t/a", "t/b"):
+            self.told = None  # from here on either may be there
+            answer = self.client.post(self.client.at(model) + "/export", {"path": str(self.target), "overwrite": True})
+            assert answer.status_code == 202, answer.text
+            uid = answer.json()["id"]
+            self.promises.jobs.add(uid)
+            if self.client.wait(uid, 30)["status"] == "succeeded":
+                self.promises.succeeded.add(uid)
+                self.told, self.there = model, True
+
+    def left(self):
+        target = getattr(self, "target", None)
+        if not target:
+            return []
+        if not target.exists():
+            return ["an export that was told is not there"] if self.there else []
+        try:
+            model = json.loads((target / ".amend-export.json").read_text())["model"]
+        except (OSError, ValueError) as e:
+            return [f"an export without its note: {e}"]
+        want = {p.name: p.read_bytes() for p in (self.bench.place.models / model[2:]).iterdir()}
+        have = {p.name: p.read_bytes() for p in target.iterdir() if p.name != ".amend-export.json"}
+        wrong = [] if have == want else [f"an export of {model} is not whole: {sorted(have)} for {sorted(want)}"]
+        return wrong + ([f"the export of {self.told} was told, and {model} is there"] if self.told not in (None, model) else [])
+
+
+class Graph(Scenario):
+    """A job that waits for another one, its rerun, and the same once more, which is answered without a worker."""
+
+    name = "graph and rerun"
+
+    def run(self):
+        self.arm()
+        into, weight = f"t/{self.tag}", 2.0 + self.bench.n
+        first = self.submit(scene.blend(into, weight, reuse=True))
+        second = self.submit(scene.blend(into, weight, models=({"job": first}, "t/b")))
+        for uid in (first, second):
+            self.end(uid)
+        answer = self.client.post(f"/v1/jobs/{first}/rerun")
+        if answer.status_code == 202:
+            self.promises.jobs.add(answer.json()["id"])
+            job = self.client.wait(answer.json()["id"], 30)
+            if job["status"] == "succeeded" and job["result"]["reproduced"] is not True:
+                self.wrong.append(f"a rerun did not reproduce: {job['result']}")
+        self.end(self.submit(scene.blend(into, weight, reuse=True)))
+
+
 ALL = [
     Register,
     RegisterSharded,
@@ -148,4 +292,8 @@ ALL = [
     Backup,
     RestartRunning,
     TwoPublications,
+    MoveRef,
+    DeletePurge,
+    Export,
+    Graph,
 ]

@@ -74,8 +74,8 @@ def blend(into, weight=1.0, models=("t/a", "t/b"), **options):
     return merge("linear", [(m, {"weight": weight if i == 0 else 1.0}) for i, m in enumerate(models)], into, **options)
 
 
-def prune(into, model="t/a", sparsity=0.5):
-    return sparsify(model, into, {"sparsity": sparsity})
+def prune(into, model="t/a", sparsity=0.5, **params):
+    return sparsify(model, into, {"sparsity": sparsity, **params})
 
 
 def wait_gone(data, seconds=3):

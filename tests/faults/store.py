@@ -12,6 +12,8 @@ class Promises:
 
     def __init__(self):
         self.jobs, self.versions, self.cancelled, self.succeeded = set(), set(), set(), set()
+        self.moves = set()  # (model, ref, its revision after the move, commit; None: the ref was deleted)
+        self.deleted, self.purged = set(), set()  # (model, commit)
 
     def copy(self):
         other = Promises()
@@ -58,6 +60,10 @@ def _check(db, read_blob, promises, deep):
         return
     yield from _promises(db, promises)
     yield from _jobs(db)
+    if db.execute("SELECT 1 FROM pragma_table_info('ref_move') WHERE name = 'rev'").fetchone():
+        yield from _moves(db, promises)
+    if db.execute("SELECT 1 FROM pragma_table_info('version') WHERE name = 'gone_at'").fetchone():
+        yield from _life(db, promises)
     yield from _files(db, read_blob)
 
 
@@ -97,6 +103,70 @@ def _jobs(db):
     ):
         if [int(n) for n in numbers.split(",")] != list(range(numbers.count(",") + 1)):
             yield f"the numbers of model {model} have a gap: {numbers}"
+
+
+def _moves(db, p):
+    """A ref stands where its history says, and each rollback went where the stack of its moves leads."""
+    refs = {(m, n): (v, r) for m, n, v, r in db.execute("SELECT model, name, version, rev FROM ref")}
+    stacks, last, told = {}, {}, set()
+    for model, name, kind, a, b, steps, rev, below, title, commit in db.execute(
+        "SELECT h.model, h.name, h.kind, from_version, to_version, steps, h.rev, below, m.name, lower(hex(v.oid)) FROM ref_move h"
+        " JOIN model m ON m.id = h.model LEFT JOIN version v ON v.id = h.to_version ORDER BY h.id"
+    ):
+        key, stack = (model, name), stacks.setdefault((model, name), [])
+        before = last.get(key)
+        if (before[0] if before else None) != a:
+            yield f"ref {title}@{name}: a move from {a} follows one to {before and before[0]}"
+        if before and rev <= before[1]:
+            yield f"ref {title}@{name}: revision {rev} comes after {before[1]}"
+        last[key] = (b, rev)
+        told.add((title, name, rev, commit or None))
+        if kind == "rollback":
+            del stack[-steps:]
+            if not stack or stack[-1] != b:
+                yield f"ref {title}@{name}: a rollback of {steps} went to {b}; the stack is {stack}"
+        elif kind == "delete":
+            stack.clear()
+        else:
+            if below is None:
+                stack.clear()
+            stack.append(b)
+    for key, (b, rev) in last.items():
+        version, at = refs.get(key, (None, None))
+        if version != b or (at is not None and at < rev):
+            yield f"ref {key} is at {version} in revision {at}; its history ends at {b} in {rev}"
+    for key in refs.keys() - last.keys():
+        yield f"ref {key} has no history"
+    for move in p.moves - told:
+        yield f"acknowledged move {move} is lost"
+
+
+def _life(db, p):
+    """What is alive has its files, what is gone has none, and nothing names what was deleted."""
+    rows = {
+        (m, c): (deleted, gone)
+        for m, c, deleted, gone in db.execute(
+            "SELECT m.name, lower(hex(v.oid)), v.deleted_at, v.gone_at FROM version v JOIN model m ON m.id = v.model"
+        )
+    }
+    for model, commit, files, gone, n in db.execute(
+        "SELECT m.name, lower(hex(v.oid)), v.files, v.gone_at, (SELECT count(*) FROM file WHERE version = v.id)"
+        " FROM version v JOIN model m ON m.id = v.model"
+    ):
+        if n != (0 if gone else files):
+            yield f"version {model}@{commit} {'is gone' if gone else 'lives'} with {n} of {files} files"
+    for (name,) in db.execute(
+        "SELECT m.name || '@' || r.name FROM ref r JOIN version v ON v.id = r.version JOIN model m ON m.id = r.model"
+        " WHERE v.deleted_at IS NOT NULL AND m.deleted_at IS NULL"
+    ):
+        yield f"ref {name} names a version that was deleted"
+    for what, promised, holds in (
+        ("deleted", p.deleted, lambda r: r[0]),
+        ("purged", p.purged, lambda r: r[1]),
+    ):
+        for version in promised:
+            if version in rows and not holds(rows[version]):
+                yield f"version {version} was told to be {what} and is not"
 
 
 def _files(db, read_blob):

@@ -364,9 +364,10 @@ def test_limits_seen_from_outside(daemon):
     assert int(lim["Max open files"][1]) < 100 and lim["Max cpu time"] == ("180", "180")
     assert open(f"/proc/{pid}/oom_score_adj").read() == "800\n"
     assert os.getpgid(pid) == pid and os.getsid(pid) == pid
-    assert open(f"/proc/{pid}/environ", "rb").read().split(b"\0")[:-1] == [
-        b"OPENBLAS_NUM_THREADS=1",
-    ]
+    # nothing of the daemon's environment: one thread of BLAS, and the trace of the job
+    blas, trace = open(f"/proc/{pid}/environ").read().split("\0")[:-1]
+    assert blas == "OPENBLAS_NUM_THREADS=1"
+    assert re.fullmatch(rf"TRACEPARENT=00-{c.job(uid)['trace_id']}-[0-9a-f]{{16}}-01", trace), trace
     c.post(f"/v1/jobs/{uid}/cancel")
     assert c.wait(uid)["status"] == "cancelled"
 

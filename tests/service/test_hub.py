@@ -17,6 +17,12 @@ def feed(daemon, roots):
     return hub_feed.Feed(daemon, roots)
 
 
+@pytest.fixture(scope="module")
+def client(feed, daemon):
+    """After the feed, which starts the daemon again."""
+    return daemon.client
+
+
 class Get:
     """get(path): the answer, after a check of what hub.md promises of every one."""
 

@@ -418,6 +418,29 @@ def test_purge_says_what_it_cannot_remove(daemon, roots):
     problem(c.request("DELETE", "/v1/models/h/last", params={"purge": "maybe"}), 400, "invalid-request")
 
 
+def test_a_freed_name_starts_anew_and_repeats_no_revision(daemon, roots):
+    c, at = daemon.client, "/v1/models/h/again"
+    put(c, roots, "h/again", 95)
+    put(c, roots, "h/again", 96)
+    def alias(to, **headers):
+        return c.request("PUT", at + "/refs/prod", json={"to": to, "reason": "r"}, headers=headers)
+    assert alias("v1", **{"If-None-Match": "*"}).status_code == 201
+    seen = alias("v2", **{"If-Match": '"1"'}).headers["ETag"]
+    branch = etag(c, at + "/refs/main")
+    purge(c, at)
+    last = c.ok("/v1/events?topic=models&model=h/again&limit=100")["data"][-1]["seq"]
+    assert c.post("/v1/models", {"id": "h/again"}).status_code == 201
+    told = c.ok(f"/v1/events?model=h/again&after={last}")["data"]
+    assert [(e["type"], e["subject"]) for e in told] == [("model.created", "h/again")], told
+    assert etag(c, at).endswith(f'-{told[0]["revision"]}"')
+    # what somebody saw of a ref before never fits the one of that name now, and the history has every step
+    assert put(c, roots, "h/again", 97) and alias("v3", **{"If-None-Match": "*"}).status_code == 201
+    assert int(etag(c, at + "/refs/prod")[1:-1]) > int(seen[1:-1]) and int(etag(c, at + "/refs/main")[1:-1]) > int(branch[1:-1])
+    assert [m["kind"] for m in c.all(at + "/refs/prod/history")] == ["create", "delete", "move", "create"]
+    for status in (200, 409):  # to the empty v0, and no further
+        assert c.post(at + "/refs/main/rollback", {"reason": "r"}, headers={"If-Match": "*"}).status_code == status
+
+
 @pytest.mark.slow
 def test_purges_of_random_versions(daemon, roots, seed):
     """Edits upon edits in two models, purged in a random order: what is left reads as before, and the store never holds

@@ -119,6 +119,11 @@ def test_schemas_one_by_one(doc, models):
         problem(models.get("/v1/schemas/" + bad), 404, "not-found")
 
 
+def test_an_answer_without_a_body_has_no_content(doc):
+    empty = [a for item in doc["paths"].values() for op in item.values() for s, a in op["responses"].items() if s == "204"]
+    assert empty and not any("content" in a for a in empty), empty
+
+
 # ---- every route -----------------------------------------------------------------------------------------------------
 
 

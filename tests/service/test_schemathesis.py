@@ -13,6 +13,7 @@ import harness
 
 PROGRAM = harness.REPO / "build/venv-slow/bin/schemathesis"
 CASES = 2000
+ENDLESS = "/v1/events/stream"  # a good request of it has no end: test_events.py
 CHECKS = (
     "not_a_server_error",
     "status_code_conformance",
@@ -53,8 +54,9 @@ def test_nothing_undocumented(served, tmp_path, seed):
     operations = sum(len(item) for item in doc["paths"].values())
     each = CASES // operations + 10
     done = schemathesis(
-        [served.url + "/v1/openapi.json"], tmp_path, seed, "--phases", "examples,fuzzing", "-n", str(each), "--continue-on-failure"
-    )
+        [served.url + "/v1/openapi.json"], tmp_path, seed, "--phases", "examples,fuzzing", "-n", str(each), "--continue-on-failure",
+        "--exclude-path", ENDLESS
+    )  # fmt: skip
     assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-2000:]
     cases = int(re.search(r"(\d+) generated, \1 passed", done.stdout)[1])
     assert cases >= CASES, f"only {cases} cases"
