@@ -143,6 +143,7 @@ static const struct {
     {"POST", "/verify", "Prefer"},
     {"POST", "/v1/jobs", "Prefer"},
     {"POST", "/v1/admin/tasks", "Prefer"},
+    {"POST", "/v1/predictions", "Prefer"},
     {"DELETE", "/v1/models/{ns}/{name}", "Prefer"},
     {"DELETE", "/versions/{rev}", "Prefer"},
     {"PUT", "/refs/{ref}", "If-Match"},

@@ -381,16 +381,18 @@ def half_an_upload(d):
 
 def test_a_crash_in_an_upload_leaves_nothing(launch):
     d = launch()
-    half_an_upload(d)
+    cut = half_an_upload(d)  # held: a socket that nobody holds is closed, and the daemon would clean up
     d.kill()
     assert list((d.data / "staging").iterdir()), "what is to be removed is there"
     d.start()
     left_nothing(d)
     half_an_upload(d).close()  # a client that goes away
     left_nothing(d)
-    half_an_upload(d)
+    held = half_an_upload(d)
     task = d.client.wait(d.client.post("/v1/admin/tasks", {"kind": "gc"}).json()["id"])
     assert task["result"]["staging"] == 0, "a gc takes no upload that is under way"
+    cut.close()
+    held.close()
     d.stop()  # checks that staging is empty
 
 
