@@ -57,8 +57,8 @@ FAULT := $(if $(filter fault,$(VARIANT)),-DAM_FAILPOINTS -DAM_RECORD)
 ifeq ($(VARIANT),fault)
 OPT := -O1
 endif
-# Lines are enough for a sanitizer's report; whole debug information takes a third of the time that these variants are built in.
-CFLAGS ?= $(if $(filter asan fuzz planted fault,$(VARIANT)),-g1,-g)
+# Lines are enough for a backtrace and a sanitizer's report; whole debug information takes a third of the time of a build.
+CFLAGS ?= $(if $(filter debug,$(VARIANT)),-g,-g1)
 ALL_CFLAGS = -std=gnu17 -D_GNU_SOURCE -DAM_VERSION='"$(VERSION)"' -I. -I$(O) $(OPT) $(KERNEL_SET) $(CFLAGS) $(WARN) $(HARDEN) $(SAN) $(FAULT) -ffp-contract=off \
              -ffile-prefix-map=$(CURDIR)=. -MMD -MP
 ALL_LDFLAGS = -pie -Wl,-z,relro,-z,now $(SAN) $(LDFLAGS)

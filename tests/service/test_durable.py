@@ -202,6 +202,7 @@ def check_store(data):
         assert db.execute("PRAGMA foreign_key_check").fetchall() == []
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(150)
 def test_kill_it_anywhere(launch, roots, seed):
     rng = random.Random(seed)

@@ -46,6 +46,7 @@ def descriptors(pid):
     return n
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(240)
 def test_a_thousand_jobs(launch, roots):
     d = launch(name="footprint")

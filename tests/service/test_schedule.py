@@ -70,6 +70,7 @@ def read_since(d, when):
     return {r[0] for r in sql(d, "SELECT lower(hex(sha256)) FROM blob WHERE verified_at >= ?", when)}
 
 
+@pytest.mark.slow
 def test_a_new_store_is_left_alone(launch, roots):
     d = launch("--database.backup_hours=1", "--store.scrub_days=1")
     d.client.register(ref.write(roots / "new", {"w": ref.tensor("F32", [1, 2, 3])}), "s/new")
@@ -78,6 +79,7 @@ def test_a_new_store_is_left_alone(launch, roots):
     assert not (d.data / "backup").exists()
 
 
+@pytest.mark.slow
 def test_a_scrub_reads_its_share_and_goes_on_after_a_restart(store):
     d, began = store, int(time.time() * 1000)
     small, middle, large = weights(d)
@@ -130,6 +132,7 @@ def test_a_scrub_finds_damage(store):
     new.stop()
 
 
+@pytest.mark.slow
 def test_no_scrub(store):
     d = store
     age(d, **{sha: 4000 for sha in weights(d)})

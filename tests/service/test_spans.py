@@ -146,6 +146,7 @@ def check_ranges(client, version, want, entry, rng, count):
     return crossed
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_two_of_sixty_tensors(launch, roots, seed, tmp_path):
     """An edit of 2 of 60 tensors adds less than 5 % of the model, whose bytes are a plain writer's."""

@@ -72,7 +72,7 @@ def test_errors_have_no_stray_escapes(two):
 
 
 def test_watching_draws_over_itself(two):
-    uid = two.ok("/v1/jobs?limit=1")["data"][0]["id"]
+    uid = two.ok("/v1/jobs?type=task&limit=1")["data"][0]["id"]  # a registration: the fixture made no other job
     out, code = on_terminal(two.url, "job", "get", uid, "-w")
     assert code == 0 and out.startswith("\x1b[2J\x1b[H") and "succeeded" in out, out
 
