@@ -88,11 +88,10 @@ def test_full_disk(launch, roots, tmp_path):
         assert error["code"] in ("insufficient-disk", "cannot-write", "publish-failed"), j["error"]
         assert error is j["error"] or j["attempt"] == j["max_attempts"] == 2
     # full to the last byte: requests that write are refused, requests that read are answered
-    with open(f"{inside}/ballast", "wb") as f:
+    with open(f"{inside}/ballast", "wb", buffering=0) as f:  # buffered, what is left over fails again at the close
         try:
             while True:
                 f.write(b"\0" * 65536)
-                f.flush()
         except OSError:
             pass
     problem(c.post("/v1/jobs", body(9)), 507, "insufficient-disk")

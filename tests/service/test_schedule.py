@@ -144,6 +144,7 @@ def test_no_scrub(store):
     new.stop()
 
 
+@pytest.mark.slow
 def test_backups_by_themselves(store, tmp_path):
     d = store
     sql(d, "UPDATE job SET created_at = created_at - ?", 25 * HOUR)
