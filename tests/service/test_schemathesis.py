@@ -13,6 +13,7 @@ import harness
 
 PROGRAM = harness.REPO / "build/venv-slow/bin/schemathesis"
 CASES = 2000
+LINES = "postV1Predictions"  # its body is lines of JSON, which Schemathesis cannot make: test_predictions.py
 ENDLESS = "/v1/events/stream"  # a good request of it has no end: test_events.py
 CHECKS = (
     "not_a_server_error",
@@ -55,7 +56,8 @@ def test_nothing_undocumented(served, tmp_path, seed):
     each = CASES // operations + 10
     done = schemathesis(
         [served.url + "/v1/openapi.json"], tmp_path, seed, "--phases", "examples,fuzzing", "-n", str(each), "--continue-on-failure",
-        "--exclude-path", ENDLESS
+        "--exclude-path", ENDLESS,
+        "--exclude-operation-id", LINES
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-2000:]
     cases = int(re.search(r"(\d+) generated, \1 passed", done.stdout)[1])
