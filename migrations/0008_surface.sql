@@ -3,7 +3,13 @@
 ALTER TABLE job ADD COLUMN request_id TEXT CHECK (length(request_id) = 32);     -- of the request that made it
 ALTER TABLE job ADD COLUMN traceparent TEXT CHECK (length(traceparent) = 55);   -- as that request sent it (W3C)
 
-CREATE TABLE job_tally (                         -- kept by triggers: jobs are counted without looking at them
+-- job_tally tells all that job_count did.
+DROP TRIGGER job_count_insert;
+DROP TRIGGER job_count_update;
+DROP TRIGGER job_count_delete;
+DROP TABLE job_count;
+
+CREATE TABLE job_tally (                         -- kept by triggers: a full queue is known without counting it
     type TEXT NOT NULL,
     state TEXT NOT NULL,
     band INTEGER NOT NULL,                       -- priority / 25: 0 to 4

@@ -80,12 +80,6 @@ CREATE TABLE job (
     started_at INTEGER,
     finished_at INTEGER
 , rank INTEGER NOT NULL DEFAULT 0, short INTEGER NOT NULL DEFAULT 0 CHECK (short IN (0, 1)), time_limit INTEGER NOT NULL DEFAULT 0 CHECK (time_limit >= 0), request_id TEXT CHECK (length(request_id) = 32), traceparent TEXT CHECK (length(traceparent) = 55), waiting INTEGER NOT NULL DEFAULT 0 CHECK (waiting >= 0), retry_of TEXT, rerun_of TEXT, archived INTEGER NOT NULL DEFAULT 0 CHECK (archived IN (0, 1))) STRICT;
-CREATE TABLE job_count (                         -- kept by triggers: a full queue is known without counting it
-    task INTEGER NOT NULL CHECK (task IN (0, 1)),
-    state TEXT NOT NULL,
-    n INTEGER NOT NULL CHECK (n >= 0),
-    PRIMARY KEY (task, state)
-) STRICT, WITHOUT ROWID;
 CREATE TABLE job_input (                         -- whose result a job takes; only jobs that were there before it
     job INTEGER NOT NULL REFERENCES job (id),
     input INTEGER NOT NULL REFERENCES job (id),
@@ -98,7 +92,7 @@ CREATE TABLE job_metadata (                      -- kept by triggers: the pairs 
     job INTEGER NOT NULL REFERENCES job (id) ON DELETE CASCADE,
     PRIMARY KEY (key, value, job)
 ) STRICT, WITHOUT ROWID;
-CREATE TABLE job_tally (                         -- kept by triggers: jobs are counted without looking at them
+CREATE TABLE job_tally (                         -- kept by triggers: a full queue is known without counting it
     type TEXT NOT NULL,
     state TEXT NOT NULL,
     band INTEGER NOT NULL,                       -- priority / 25: 0 to 4
@@ -276,16 +270,6 @@ CREATE TRIGGER blob_count_delete AFTER DELETE ON blob BEGIN
 END;
 CREATE TRIGGER blob_count_insert AFTER INSERT ON blob BEGIN
     UPDATE blob_count SET n = n + 1, bytes = bytes + NEW.bytes;
-END;
-CREATE TRIGGER job_count_delete AFTER DELETE ON job BEGIN
-    UPDATE job_count SET n = n - 1 WHERE task = (OLD.type = 'task') AND state = OLD.state;
-END;
-CREATE TRIGGER job_count_insert AFTER INSERT ON job BEGIN
-    UPDATE job_count SET n = n + 1 WHERE task = (NEW.type = 'task') AND state = NEW.state;
-END;
-CREATE TRIGGER job_count_update AFTER UPDATE OF state ON job WHEN OLD.state <> NEW.state BEGIN
-    UPDATE job_count SET n = n - 1 WHERE task = (OLD.type = 'task') AND state = OLD.state;
-    UPDATE job_count SET n = n + 1 WHERE task = (NEW.type = 'task') AND state = NEW.state;
 END;
 CREATE TRIGGER job_metadata_insert AFTER INSERT ON job WHEN NEW.metadata <> '{}' BEGIN
     INSERT INTO job_metadata SELECT key, value, NEW.id FROM json_each(NEW.metadata) WHERE type = 'text';

@@ -24,3 +24,8 @@ json_t *am_json_count(int64_t n)
 {
     return n >= 0 ? json_integer(n) : json_null();
 }
+
+json_t *am_json_measure(double v)
+{
+    return v >= 0 ? json_real(v) : json_null();
+}

@@ -282,11 +282,6 @@ static int set_tags(struct publication *p, json_t *refs)
     return 0;
 }
 
-static json_t *real_or_null(double v)
-{
-    return v >= 0 ? json_real(v) : json_null();
-}
-
 /* The date is never a surprise. */
 static int look_at_expiry(struct publication *p)
 {
@@ -311,7 +306,7 @@ static json_t *result_json(const struct publication *p, json_t *refs)
                      "expires_at", am_json_time(p->expires_at), "refs", refs, "reports", "decision", "dataset", "state",
                      "files", "rows", 0, "new_bytes", (json_int_t)p->new_bytes, "reused_from", p->in->reused_from,
                      "reproduced", p->reproduced, "reproduction", p->reproduction, "measured", "kernels",
-                     p->in->kernels, "seconds", p->in->seconds, "cpu_seconds", real_or_null(d->cpu_seconds),
+                     p->in->kernels, "seconds", p->in->seconds, "cpu_seconds", am_json_measure(d->cpu_seconds),
                      "peak_memory_bytes", am_json_count(d->peak_memory_bytes), "read_bytes",
                      (json_int_t)p->in->read_bytes, "write_bytes", (json_int_t)p->write_bytes);
 }

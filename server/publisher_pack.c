@@ -8,6 +8,7 @@
 #include "core/base/failpoint.h"
 #include "core/base/sys.h"
 #include "core/base/text.h"
+#include "server/json.h"
 #include "server/log.h"
 #include "server/result.h"
 #include "storage/blobs.h"
@@ -138,28 +139,18 @@ static int insert_set(struct packing *p, struct am_db *db)
     return am_prediction_insert(db, &row);
 }
 
-static json_t *real_or_null(double v)
-{
-    return v >= 0 ? json_real(v) : json_null();
-}
-
-static json_t *int_or_null(int64_t v)
-{
-    return v >= 0 ? json_integer(v) : json_null();
-}
-
 static int write_all(struct am_db *db, void *arg)
 {
     struct packing *p = arg;
     const struct am_record_done *d = p->in->done;
     p->now = am_now_ms();
     AM_TRY(insert_set(p, db));
-    json_auto_t *result =
-        json_pack("{s:s,s:s,s:I,s:I,s:{s:s?,s:f,s:o,s:o,s:I,s:I}}", "kind", "pack", "prediction_set",
-                  recipe(p, "prediction_set"), "rows", (json_int_t)p->rows, "new_bytes", (json_int_t)p->new_bytes,
-                  "measured", "kernels", p->in->kernels, "seconds", p->in->seconds, "cpu_seconds",
-                  real_or_null(d->cpu_seconds), "peak_memory_bytes", int_or_null(d->peak_memory_bytes), "read_bytes",
-                  (json_int_t)p->in->read_bytes, "write_bytes", (json_int_t)(p->ids->bytes + p->packed->bytes));
+    json_auto_t *result = json_pack("{s:s,s:s,s:I,s:I,s:{s:s?,s:f,s:o,s:o,s:I,s:I}}", "kind", "pack", "prediction_set",
+                                    recipe(p, "prediction_set"), "rows", (json_int_t)p->rows, "new_bytes",
+                                    (json_int_t)p->new_bytes, "measured", "kernels", p->in->kernels, "seconds",
+                                    p->in->seconds, "cpu_seconds", am_json_measure(d->cpu_seconds), "peak_memory_bytes",
+                                    am_json_count(d->peak_memory_bytes), "read_bytes", (json_int_t)p->in->read_bytes,
+                                    "write_bytes", (json_int_t)(p->ids->bytes + p->packed->bytes));
     char *text = result ? json_dumps(result, JSON_COMPACT | JSON_REAL_PRECISION(15)) : NULL;
     int rc =
         text ? am_job_finish(db, p->in->job->uid, AM_SUCCEEDED, p->now, text, NULL, p->warnings) : -AM_E_OUT_OF_MEMORY;

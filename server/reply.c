@@ -281,5 +281,7 @@ int am_reply_error(struct am_req *r, int rc, const char *what)
     int code = rc < 0 ? -rc : AM_E_INTERNAL;
     if (am_err_status(code) == 0)
         code = AM_E_INTERNAL;
+    if (code == AM_E_QUEUE_FULL)
+        what = "the queue holds limits.queue entries; try again later";
     return am_reply_problem(r, code, "%s", what);
 }

@@ -83,13 +83,15 @@ int am_job_origin(struct am_db *db, const char *uid, const char *request_id, con
                       traceparent);
 }
 
+/* The kinds, states and bands of priority are few: a sum over them is a handful of rows. */
+#define QUEUED "FROM job_tally WHERE state = 'queued' AND (type = 'task') = (?1 = 'task')"
+
 int am_job_insert(struct am_db *db, const struct am_job_new *j)
 {
     unsigned char sha[32];
     AM_TRY(am_unhex(j->spec_sha256, sizeof sha, sha));
     int64_t queued = 0;
-    AM_TRY(am_db_int(db, &queued, "SELECT n FROM job_count WHERE task = (?1 = 'task') AND state = 'queued'", "t",
-                     j->type));
+    AM_TRY(am_db_int(db, &queued, "SELECT ifnull(sum(n), 0) " QUEUED, "t", j->type));
     if (queued >= j->queue_limit)
         return -AM_E_QUEUE_FULL;
     AM_TRY(insert_row(db, j, sha, sizeof sha));
@@ -108,10 +110,10 @@ static int position_from_end(struct am_db *db, struct am_job_row *j)
         db, &j->queue_position,
         "SELECT iif(behind > 100 OR EXISTS (SELECT 1 FROM job INDEXED BY job_delayed WHERE"
         " state = 'queued' AND waiting = 0 AND task = (?1 = 'task') AND not_before > 0) OR EXISTS (SELECT 1 FROM job"
-        " INDEXED BY job_waiting WHERE state = 'queued' AND waiting > 0), 0, n - behind) FROM job_count,"
+        " INDEXED BY job_waiting WHERE state = 'queued' AND waiting > 0), 0, queued - behind) FROM"
+        " (SELECT ifnull(sum(n), 0) AS queued " QUEUED "),"
         " (SELECT (SELECT count(*) FROM (SELECT 1 " IN_LINE " AND short = 0 AND (rank, id) > (?2, ?3) LIMIT 101))"
-        " + (SELECT count(*) FROM (SELECT 1 " IN_LINE " AND short = 1 AND (rank, id) > (?2, ?3) LIMIT 101)) AS behind)"
-        " WHERE task = (?1 = 'task') AND state = 'queued'",
+        " + (SELECT count(*) FROM (SELECT 1 " IN_LINE " AND short = 1 AND (rank, id) > (?2, ?3) LIMIT 101)) AS behind)",
         "tii", j->type, j->rank, j->id);
 }
 
@@ -258,7 +260,7 @@ int am_task_last(struct am_db *db, const char *kind, int64_t *ret)
 int am_job_counts(struct am_db *db, int64_t ret[AM_STATES])
 {
     int64_t n[AM_STATES] = {0};
-    AM_STMT st = am_db_bind(db, "SELECT state, n FROM job_count WHERE task = 0", "");
+    AM_STMT st = am_db_bind(db, "SELECT state, sum(n) FROM job_tally WHERE type <> 'task' GROUP BY state", "");
     int rc;
     while ((rc = am_db_row(st)) > 0) {
         int s = am_state_parse(am_col_text(st, 0));

@@ -39,9 +39,7 @@ int am_task_reply(struct am_req *r, const struct am_idem *idem, const char *kind
     int rc = am_task_queue(r->srv->store, r->srv->cfg, kind, more, keep, &a, uid);
     if (rc < 0) {
         json_decref(a.answer);
-        return rc == -AM_E_QUEUE_FULL
-                   ? am_reply_problem(r, AM_E_QUEUE_FULL, "the queue holds limits.queue entries; try again later")
-                   : am_reply_error(r, rc, "the task could not be stored");
+        return am_reply_error(r, rc, "the task could not be stored");
     }
     am_engine_wake(r->srv->engine);
     if (a.answer)

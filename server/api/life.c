@@ -229,9 +229,7 @@ static int refuse(struct removal *d, int rc)
     if (rc == -AM_E_VERSION_GONE)
         return am_reply_problem(d->r, d->life.gone_at ? AM_E_VERSION_GONE : AM_E_REVISION_NOT_FOUND, "%s",
                                 hint[0] ? hint : "it is deleted and its files are removed");
-    return rc == -AM_E_QUEUE_FULL
-               ? am_reply_problem(d->r, AM_E_QUEUE_FULL, "the queue holds limits.queue entries; try again later")
-               : am_reply_error(d->r, rc, "nothing was deleted");
+    return am_reply_error(d->r, rc, "nothing was deleted");
 }
 
 static int purge(struct removal *d)

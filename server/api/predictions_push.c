@@ -7,18 +7,15 @@
 #include "core/base/text.h"
 #include "core/table/canon.h"
 #include "server/api/api.h"
-#include "server/api/idempotency.h"
 #include "server/api/predictions.h"
+#include "server/api/task.h"
 #include "server/reply.h"
-#include "server/space.h"
 #include "server/upload.h"
 #include "storage/blobs.h"
 
 #include <microhttpd.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define WAIT_MS 20000
 
 struct added { /* a task, what it holds, and whose key it is kept under */
     struct am_job_new job;
@@ -90,7 +87,6 @@ static int store_upload(struct am_req *r, const struct am_idem *idem, char uid[6
 
 static int begin(struct am_req *r, const struct am_idem *idem, char uid[64], int *ret_queued)
 {
-    struct am_space space;
     char why[300] = "";
     if (!am_accepts_jobs(r, ret_queued))
         return -AM_E_STORE_DAMAGED;
@@ -99,22 +95,18 @@ static int begin(struct am_req *r, const struct am_idem *idem, char uid[64], int
                                      "line 1: the body is empty; the first line is the header");
         return -AM_E_MALFORMED_PREDICTIONS;
     }
-    if (am_space(r->srv, &space) == 0 && space.free < space.min_free) {
-        *ret_queued = am_reply_problem(r, AM_E_DISK,
-                                       "%llu bytes are free and store.min_free keeps %llu; make room, then try again",
-                                       (unsigned long long)space.free, (unsigned long long)space.min_free);
+    if (!am_task_has_room(r, ret_queued))
         return -AM_E_DISK;
-    }
     int rc = store_upload(r, idem, uid, why, sizeof why);
-    if (rc == -AM_E_QUEUE_FULL)
-        *ret_queued = am_reply_problem(r, AM_E_QUEUE_FULL, "the queue holds limits.queue entries; try again later");
-    else if (rc < 0)
+    am_upload_drop(r);
+    if (rc < 0)
         *ret_queued = am_reply_error(r, rc, why[0] ? why : "the upload could not be queued");
     return rc;
 }
 
-static int reply_created(struct am_req *r, json_t *job)
+static int reply_created(struct am_req *r, struct am_db *db, const json_t *job)
 {
+    (void)db;
     char location[120];
     int queued = MHD_NO;
     const char *uid = json_string_value(json_object_get(json_object_get(job, "result"), "prediction_set"));
@@ -126,61 +118,12 @@ static int reply_created(struct am_req *r, json_t *job)
     return am_reply_json(r, 201, set, headers);
 }
 
-static int reply_failed(struct am_req *r, json_t *job)
-{
-    json_t *error = json_object_get(job, "error");
-    const char *slug = json_string_value(json_object_get(error, "code")),
-               *detail = json_string_value(json_object_get(error, "detail"));
-    int code = slug ? am_err_from_slug(slug) : AM_E_CANCELLED;
-    return am_reply_problem_full(r, code > 0 ? code : AM_E_INTERNAL, detail ? detail : "the task was cancelled",
-                                 json_incref(json_object_get(error, "errors")), NULL);
-}
-
 static int reply_task(struct am_req *r, const char *uid, bool ended)
 {
-    int queued = MHD_NO;
-    struct am_db *db = am_reader(r, &queued);
-    if (!db)
-        return queued;
-    json_t *job = am_job_load(r, db, uid, NULL);
-    if (!job)
-        return am_reply_problem(r, AM_E_INTERNAL, "the task %s cannot be read", uid);
-    if (!ended)
-        return am_reply_accepted(r, job);
-    bool good = am_streq(json_string_value(json_object_get(job, "status")), "succeeded");
-    queued = good ? reply_created(r, job) : reply_failed(r, job);
-    json_decref(job);
-    return queued;
-}
-
-/* A task that did not succeed answers nobody again: nothing came of it. */
-static bool is_spent(struct am_req *r, const char *uid)
-{
-    struct am_db *db = am_store_read(r->srv->store);
-    json_t *job = db ? am_job_load(r, db, uid, NULL) : NULL;
-    const char *status = json_string_value(json_object_get(job, "status"));
-    bool spent = am_streq(status, "failed") || am_streq(status, "cancelled");
-    json_decref(job);
-    return spent;
+    return am_task_made(r, uid, ended, reply_created);
 }
 
 int am_api_prediction_push(struct am_req *r)
 {
-    char uid[64];
-    int queued = MHD_NO;
-    struct am_idem idem;
-    int rc = am_idem_begin(&idem, r, &queued);
-    if (rc == 1) {
-        snprintf(uid, sizeof uid, "%s", json_string_value(json_object_get(idem.stored, "id")));
-        rc = 0;
-        r->replayed = !is_spent(r, uid);
-    }
-    if (rc == 0 && !r->replayed)
-        rc = begin(r, &idem, uid, &queued);
-    am_idem_end(&idem);
-    am_upload_drop(r);
-    if (rc < 0)
-        return queued;
-    am_engine_wake(r->srv->engine);
-    return am_req_wait_job(r, uid, am_req_prefer_ms(r, WAIT_MS), reply_task);
+    return am_task_make(r, begin, reply_task);
 }

@@ -8,16 +8,13 @@
 #include "core/table/canon.h"
 #include "core/table/members.h"
 #include "server/api/api.h"
-#include "server/api/idempotency.h"
+#include "server/api/task.h"
 #include "server/import.h"
 #include "server/reply.h"
-#include "server/space.h"
 
 #include <microhttpd.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define WAIT_MS 20000
 
 struct request {
     const char *branch, *message;
@@ -130,13 +127,15 @@ static int add_version(void *ctx, const struct am_version_row *v)
 }
 
 /* 201 with the version that the task made. */
-static int reply_created(struct am_req *r, struct am_db *db, const char *model, json_t *job)
+static int reply_created(struct am_req *r, struct am_db *db, const json_t *job)
 {
+    char model[200];
     int64_t version;
     struct read_back back = {.cfg = r->srv->cfg};
     char location[300];
     const char *commit =
         json_string_value(json_object_get(json_object_get(json_object_get(job, "result"), "version"), "commit"));
+    am_model_id(r, model);
     int rc = commit ? am_rev_resolve(db, model, commit, &version, NULL) : -AM_E_INTERNAL;
     if (rc == 0)
         rc = am_version_get(db, version, add_version, &back);
@@ -147,51 +146,15 @@ static int reply_created(struct am_req *r, struct am_db *db, const char *model, 
     return am_reply_json(r, 201, back.body, headers);
 }
 
-static int reply_failed(struct am_req *r, json_t *job)
-{
-    json_t *error = json_object_get(job, "error");
-    const char *slug = json_string_value(json_object_get(error, "code")),
-               *detail = json_string_value(json_object_get(error, "detail"));
-    int code = slug ? am_err_from_slug(slug) : AM_E_CANCELLED;
-    return am_reply_problem_full(r, code > 0 ? code : AM_E_INTERNAL, detail ? detail : "the import was cancelled",
-                                 json_incref(json_object_get(error, "errors")), NULL);
-}
-
 static int reply_task(struct am_req *r, const char *uid, bool ended)
 {
-    int queued = MHD_NO;
-    char model[200];
-    struct am_db *db = am_reader(r, &queued);
-    if (!db)
-        return queued;
-    json_t *job = am_job_load(r, db, uid, NULL);
-    if (!job)
-        return am_reply_problem(r, AM_E_INTERNAL, "the task %s cannot be read", uid);
-    if (!ended)
-        return am_reply_accepted(r, job);
-    am_model_id(r, model);
-    bool good = am_streq(json_string_value(json_object_get(job, "status")), "succeeded");
-    queued = good ? reply_created(r, db, model, job) : reply_failed(r, job);
-    json_decref(job);
-    return queued;
-}
-
-/* A task that ended in the service's own trouble answers nobody again. */
-static bool is_spent(struct am_req *r, const char *uid)
-{
-    struct am_db *db = am_store_read(r->srv->store);
-    json_t *job = db ? am_job_load(r, db, uid, NULL) : NULL;
-    const char *code = json_string_value(json_object_get(json_object_get(job, "error"), "code"));
-    bool spent = code && am_err_status(am_err_from_slug(code)) >= 500;
-    json_decref(job);
-    return spent;
+    return am_task_made(r, uid, ended, reply_created);
 }
 
 static int begin(struct am_req *r, const struct am_idem *idem, char uid[64], int *ret_queued)
 {
     struct request q = {0};
     struct am_faults f = {0};
-    struct am_space space;
     if (!am_accepts_jobs(r, ret_queued))
         return -AM_E_STORE_DAMAGED;
     am_model_id(r, q.model);
@@ -201,11 +164,8 @@ static int begin(struct am_req *r, const struct am_idem *idem, char uid[64], int
         *ret_queued = am_reply_faults(r, &f);
         return -AM_E_INVALID_REQUEST;
     }
-    if (am_space(r->srv, &space) == 0 && space.free < space.min_free) {
+    if (!am_task_has_room(r, ret_queued)) {
         free(q.path);
-        *ret_queued = am_reply_problem(r, AM_E_DISK,
-                                       "%llu bytes are free and store.min_free keeps %llu; make room, then try again",
-                                       (unsigned long long)space.free, (unsigned long long)space.min_free);
         return -AM_E_DISK;
     }
     char hint[500] = "";
@@ -213,9 +173,7 @@ static int begin(struct am_req *r, const struct am_idem *idem, char uid[64], int
     free(q.path);
     if (rc == -AM_E_CONFLICT) /* a trigger refuses what would be published there */
         am_model_deleted(r, am_store_read(r->srv->store), q.model, hint, sizeof hint);
-    if (rc == -AM_E_QUEUE_FULL)
-        *ret_queued = am_reply_problem(r, AM_E_QUEUE_FULL, "the queue holds limits.queue entries; try again later");
-    else if (hint[0])
+    if (hint[0])
         *ret_queued = am_reply_problem(r, AM_E_CONFLICT, "%s", hint);
     else if (rc < 0)
         *ret_queued = am_reply_error(r, rc, "the registration could not be queued");
@@ -224,20 +182,5 @@ static int begin(struct am_req *r, const struct am_idem *idem, char uid[64], int
 
 int am_api_register(struct am_req *r)
 {
-    char uid[64];
-    int queued = MHD_NO;
-    struct am_idem idem;
-    int rc = am_idem_begin(&idem, r, &queued);
-    if (rc == 1) {
-        snprintf(uid, sizeof uid, "%s", json_string_value(json_object_get(idem.stored, "id")));
-        rc = 0;
-        r->replayed = !is_spent(r, uid);
-    }
-    if (rc == 0 && !r->replayed)
-        rc = begin(r, &idem, uid, &queued);
-    am_idem_end(&idem);
-    if (rc < 0)
-        return queued;
-    am_engine_wake(r->srv->engine);
-    return am_req_wait_job(r, uid, am_req_prefer_ms(r, WAIT_MS), reply_task);
+    return am_task_make(r, begin, reply_task);
 }

@@ -130,8 +130,6 @@ static int insert_job(struct am_submit *s, struct added *a)
 static int refuse(struct am_submit *s, int rc)
 {
     switch (-rc) {
-    case AM_E_QUEUE_FULL:
-        return am_reply_problem(s->r, AM_E_QUEUE_FULL, "the queue holds limits.queue entries; try again later");
     case AM_E_CONFLICT: /* of the triggers on job */
         return am_reply_problem(s->r, AM_E_CONFLICT,
                                 "an input or the model of the result was deleted just now; nothing was submitted");

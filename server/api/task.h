@@ -1,5 +1,6 @@
 /*
- * task.h - what routes that queue a task share (admin.c).
+ * task.h - what routes that queue a task share: those that answer with the task (admin.c), and those that wait for it
+ * and answer with what it made (task_made.c).
  */
 #ifndef AM_SERVER_API_TASK_H
 #define AM_SERVER_API_TASK_H
@@ -10,5 +11,18 @@
 int am_task_once(struct am_req *r, int (*fresh)(struct am_req *r, const struct am_idem *idem));
 /* Queues a task with these members of its recipe (stolen) and answers 202. */
 int am_task_reply(struct am_req *r, const struct am_idem *idem, const char *kind, json_t *more);
+
+/* Queues the task of a request; *ret_queued: why not, with a negative result. */
+typedef int am_task_begin(struct am_req *r, const struct am_idem *idem, char uid[64], int *ret_queued);
+/* 201 with what a task that succeeded has made. */
+typedef int am_task_answer(struct am_req *r, struct am_db *db, const json_t *job);
+
+/* Whether store.min_free would stay free; else an answer was queued. */
+bool am_task_has_room(struct am_req *r, int *ret_queued);
+/* Begins the task, or finds the one of a request that was answered before, and waits for it. The last call of a
+ * handler. */
+int am_task_make(struct am_req *r, am_task_begin *begin, am_after_wait *then);
+/* What `then` does: the task as long as it goes on, what it made, or why it made nothing. */
+int am_task_made(struct am_req *r, const char *uid, bool ended, am_task_answer *made);
 
 #endif

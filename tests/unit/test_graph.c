@@ -62,7 +62,7 @@ static void fails_with_them(void **state)
     assert_true(state_is(f, "job_b", "failed", 1));
     assert_int_equal(read_int(f, "SELECT count(*) FROM job WHERE error ->> '$.code' = 'dependency-failed'"), 2);
     assert_int_equal(read_int(f, "SELECT error ->> '$.job' = 'job_c' FROM job WHERE uid = 'job_d'"), 1);
-    assert_int_equal(read_int(f, "SELECT n FROM job_count WHERE task = 0 AND state = 'queued'"), 0);
+    assert_int_equal(read_int(f, "SELECT sum(n) FROM job_tally WHERE state = 'queued'"), 0);
     assert_int_equal(read_int(f, "SELECT count(*) FROM event WHERE type = 'job.failed'"), 2);
     assert_int_equal(add_after(f, "job_e", "job_a"), -AM_E_DEPENDENCY);
     assert_int_equal(add_after(f, "job_e", "job_none"), -AM_E_NOT_FOUND);

@@ -147,8 +147,8 @@ static void queue_limit_and_counts(void **state)
     assert_int_equal(n[AM_QUEUED], 2);
     assert_int_equal(n[AM_RUNNING], 1);
     assert_int_equal(n[AM_SUCCEEDED] + n[AM_FAILED] + n[AM_CANCELLED_] + n[AM_CANCELLING], 0);
-    assert_int_equal(read_int(f, "SELECT count(*) FROM job_count c WHERE n <>"
-                                 " (SELECT count(*) FROM job WHERE state = c.state AND (type = 'task') = c.task)"),
+    assert_int_equal(read_int(f, "SELECT count(*) FROM job_tally c WHERE n <> (SELECT count(*) FROM job"
+                                 " WHERE state = c.state AND type = c.type AND priority / 25 = c.band)"),
                      0);
 }
 
