@@ -178,7 +178,7 @@ def gram(deltas):
     """deltas: for each input a list of float32 arrays. K = G'G in float64."""
     G = np.stack([np.concatenate([a.reshape(-1) for a in d] or [np.zeros(0, np.float32)]) for d in deltas])
     G = G.astype(np.float64)
-    return G @ G.T
+    return G @ G.T if G.size else np.zeros((len(G), len(G)))  # some BLAS leave a product over nothing unset
 
 
 def distances(K):
@@ -227,7 +227,8 @@ def flag(K, m=0, lam=0.0, iterations=10, epsilon=1e-7, norm="median"):
     p = len(K)
     m = m or math.ceil((p + 1) / 2)
     nr = np.sqrt(np.diag(K))
-    Kh = K / np.outer(nr, nr)
+    both = np.outer(nr, nr)
+    Kh = np.divide(K, both, out=np.zeros_like(K), where=both > 0)  # a contributor that is the base has no direction
     C, factor = [np.eye(p)[:, i] for i in range(p)], [1.0] * p
     if lam > 0:
         D = np.sqrt(distances(Kh))
@@ -243,14 +244,15 @@ def flag(K, m=0, lam=0.0, iterations=10, epsilon=1e-7, norm="median"):
         S, V = np.linalg.eigh(A.T @ Kh @ A)
         top = [k for k in np.argsort(-S)[:m] if S[k] > 1e-12 * S.max()]
         B = A @ V[:, top] / np.sqrt(S[top])
-        v = np.clip((((B.T @ Kh @ C) ** 2).sum(axis=0)) / own, 0, 1)
+        v = np.divide(((B.T @ Kh @ C) ** 2).sum(axis=0), own, out=np.ones_like(own), where=own > 0).clip(0, 1)
         w = factor * (1 - v + epsilon) ** -0.5
         goal = float((factor * np.sqrt(1 - v)).sum())
         if before is not None and abs(goal - before) < 1e-10:
             break
         before = goal
     scale = {"median": np.median(nr), "mean": nr.mean(), "one": 1.0}[norm]
-    return scale * (B @ (B.T @ (Kh @ np.ones(p)))) / p / nr, v[:p]
+    c = scale * (B @ (B.T @ (Kh @ np.ones(p)))) / p
+    return np.divide(c, nr, out=np.zeros_like(c), where=nr > 0), v[:p]
 
 
 def combine(base, xs, c, alpha=1.0):

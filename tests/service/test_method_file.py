@@ -2,6 +2,7 @@
 the method
 everywhere; without the file it is gone again."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -95,7 +96,12 @@ def copy_tree(target):
 
 def make(tree, variant):
     done = subprocess.run(
-        ["make", "-C", str(tree), f"VARIANT={variant}", "all"], capture_output=True, text=True, check=False, timeout=240
+        ["make", "-C", str(tree), f"VARIANT={variant}", "all"],
+        env={k: v for k, v in os.environ.items() if k != "MAKEFLAGS"},  # of a make around this one, which may be -s
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=240,
     )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     return done.stdout
