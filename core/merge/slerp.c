@@ -64,9 +64,10 @@ static int stat(const struct am_window *w, const void *sofar, void *acc, unsigne
 {
     struct arc *a = acc;
     (void)sofar, (void)pass;
-    a->p += am_block_dot(w->base, w->x[0], w->n);
-    a->q0 += am_block_dot(w->base, w->base, w->n);
-    a->q1 += am_block_dot(w->x[0], w->x[0], w->n);
+    struct am_dots dots = am_block_dots(w->base, w->x[0], w->n);
+    a->p += dots.xy;
+    a->q0 += dots.xx;
+    a->q1 += dots.yy;
     return 0;
 }
 

@@ -201,6 +201,11 @@ double am_block_dot(const float *x, const float *y, size_t n)
     return set()->block_dot(x, y, n);
 }
 
+struct am_dots am_block_dots(const float *x, const float *y, size_t n)
+{
+    return set()->block_dots(x, y, n);
+}
+
 double am_delta_square(float *d, const float *x, const float *y, size_t n)
 {
     return set()->delta_square(d, x, y, n);

@@ -54,6 +54,11 @@ void am_blend_f32(float *out, float a, const float *x, float b, const float *y, 
  * caller in their order. Products of two f32 are exact in f64.
  */
 double am_block_dot(const float *x, const float *y, size_t n);
+/* am_block_dot of (x, y), (x, x) and (y, y), read once. */
+struct am_dots {
+    double xy, xx, yy;
+};
+struct am_dots am_block_dots(const float *x, const float *y, size_t n);
 /* d = fl(x-y), and am_block_dot(d, d) of that. d, like out, may be an input itself. */
 double am_delta_square(float *d, const float *x, const float *y, size_t n);
 /* out = fl(y + t) where t = fl(a*x), and am_block_dot(t, t). */

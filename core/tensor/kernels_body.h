@@ -82,6 +82,7 @@ const struct am_kernel_set SET_TABLE = {
     .axpy_diff = axpy_diff,
     .blend = blend,
     .block_dot = block_dot,
+    .block_dots = block_dots,
     .delta_square = delta_square,
     .add_square = add_square,
     .block_sum = block_sum,

@@ -134,6 +134,30 @@ static double block_dot(const float *x, const float *y, size_t n)
     return add_lanes(lane);
 }
 
+/* Every element is widened once for all three. */
+static struct am_dots block_dots(const float *x, const float *y, size_t n)
+{
+    wide xy[V] = {0}, xx[V] = {0}, yy[V] = {0};
+    double lane[3][16];
+    size_t i = 0;
+    for (; i + 16 <= n; i += 16)
+        for (size_t v = 0; v < V; v++) {
+            wide a = widen(x + i + v * W), b = widen(y + i + v * W);
+            xy[v] += a * b;
+            xx[v] += a * a;
+            yy[v] += b * b;
+        }
+    memcpy(lane[0], xy, sizeof(lane[0]));
+    memcpy(lane[1], xx, sizeof(lane[1]));
+    memcpy(lane[2], yy, sizeof(lane[2]));
+    for (size_t j = 0; i < n; i++, j++) {
+        lane[0][j] += (double)x[i] * (double)y[i];
+        lane[1][j] += (double)x[i] * (double)x[i];
+        lane[2][j] += (double)y[i] * (double)y[i];
+    }
+    return (struct am_dots){.xy = add_lanes(lane[0]), .xx = add_lanes(lane[1]), .yy = add_lanes(lane[2])};
+}
+
 /* d as fl(x - y), and am_block_dot(d, d). */
 static double delta_square(float *d, const float *x, const float *y, size_t n)
 {

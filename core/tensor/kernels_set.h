@@ -30,6 +30,7 @@ struct am_kernel_set {
     void (*axpy_diff)(float *out, float a, const float *x, const float *y, size_t n);
     void (*blend)(float *out, float a, const float *x, float b, const float *y, size_t n);
     double (*block_dot)(const float *x, const float *y, size_t n);
+    struct am_dots (*block_dots)(const float *x, const float *y, size_t n);
     double (*delta_square)(float *d, const float *x, const float *y, size_t n);
     double (*add_square)(float *out, float a, const float *x, const float *y, size_t n);
     double (*block_sum)(const float *x, size_t n);

@@ -33,7 +33,7 @@ struct out {
     float f[2][ROOM]; /* results, and beyond them what must stay */
     unsigned char raw[8 * ROOM];
     uint64_t count[4];
-    double sum[2];
+    double sum[4];
     uint32_t bins[64];
 };
 
@@ -372,12 +372,21 @@ static void want_squares(const struct in *in, struct out *out)
 
 static void run_dot(const struct in *in, struct out *out)
 {
+    struct am_dots dots = am_block_dots(in->x, in->y, in->n);
     out->sum[0] = am_block_dot(in->x, in->y, in->n);
+    out->sum[1] = dots.xy;
+    out->sum[2] = dots.xx;
+    out->sum[3] = dots.yy;
 }
 
 static void want_dot(const struct in *in, struct out *out)
 {
-    out->sum[0] = lanes(in, 0);
+    struct in xx = *in, yy = *in;
+    xx.y = in->x;
+    yy.x = in->y;
+    out->sum[0] = out->sum[1] = lanes(in, 0);
+    out->sum[2] = lanes(&xx, 0);
+    out->sum[3] = lanes(&yy, 0);
 }
 
 static void run_sums(const struct in *in, struct out *out)
@@ -457,11 +466,11 @@ static const struct kernel {
 /* Which NaN comes out of arithmetic is the processor's affair. */
 static void same_nan(struct out *out)
 {
-    for (int k = 0; k < 2; k++) {
+    for (int k = 0; k < 2; k++)
         for (size_t i = 0; i < ROOM; i++)
             out->f[k][i] = isnan(out->f[k][i]) ? NAN : out->f[k][i];
+    for (int k = 0; k < 4; k++)
         out->sum[k] = isnan(out->sum[k]) ? (double)NAN : out->sum[k];
-    }
 }
 
 static void check(const struct in *in, const char *set, enum kind kind)
