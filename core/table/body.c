@@ -63,12 +63,12 @@ static void list_methods(const struct am_table *t, const char *type, char list[A
 
 static void unknown_type(const struct am_table *t, const char *type, struct am_faults *f)
 {
-    static const char *const later[] = {"adapt", "evaluate", "select"};
+    static const char *const later[] = {"adapt", "select"};
     const char *names[8];
     char list[AM_LIST_TEXT] = "", shown[AM_SHOWN];
     size_t n = list_types(t, names, list);
     struct am_where w = {.pointer = "#/type", .reason = "unknown-method"};
-    for (size_t i = 0; i < 3; i++) {
+    for (size_t i = 0; i < 2; i++) {
         if (am_streq(type, later[i])) {
             am_fault_add(f, AM_E_UNKNOWN_METHOD, w, "this version has no %s methods; it has: %s", type, list);
             return;
@@ -188,7 +188,8 @@ static int check_options(struct am_body *b, json_t *options, struct am_faults *f
                                         "shard_bytes", "max_attempts", "time_limit_seconds",
                                         "not_before",  "reuse",        NULL};
     am_members_known(options, "#/options", known, f);
-    bool data_free = b->row && am_streq(am_row_need(b->row, "data"), "none");
+    const char *data = b->row ? am_row_need(b->row, "data") : "";
+    bool data_free = am_streq(data, "none") || am_streq(data, "predictions"); /* both are pinned by their bytes */
     b->reuse = am_member_bool(options, "#/options", "reuse", data_free, f);
     check_schedule(b, options, f);
     json_int_t seed = am_member_int(options, "#/options", "seed", 0, INT64_MAX, 0, f);
