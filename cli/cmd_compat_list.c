@@ -25,26 +25,15 @@ static void put_points(struct am_grid *g, const json_t *v)
 
 /* ---- list ---- */
 
-/* A commit by its first digits; the name of something that is elsewhere whole. */
-static void put_side(struct am_grid *g, const json_t *report, const char *side)
-{
-    const char *name = am_js_text(report, side, "?");
-    if (am_is_hex(name, AM_COMMIT_LEN))
-        am_grid_putf(g, "%.12s", name);
-    else
-        am_grid_put(g, name);
-}
-
 static void put_report(struct am_grid *g, const json_t *r)
 {
     am_grid_put(g, am_js_text(r, "id", "?"));
-    put_side(g, r, "old");
-    put_side(g, r, "new");
+    am_side_name(g, r, "old");
+    am_side_name(g, r, "new");
     am_grid_put(g, am_js_text(r, "dataset", NULL));
     am_grid_putf(g, "%lld", (long long)am_js_int(r, "n", 0));
     put_share(g, am_js(r, "values.nfr.value"));
     put_points(g, am_js(r, "values.accuracy_delta.value"));
-    am_grid_put(g, am_js_text(r, "decision.verdict", NULL));
     am_grid_time(g, am_js_text(r, "created_at", NULL));
     am_grid_put(g, am_js_text(r, "method", NULL));
     am_grid_put(g, am_js_text(r, "job", NULL));
@@ -53,7 +42,7 @@ static void put_report(struct am_grid *g, const json_t *r)
 int am_cmd_compat_list(struct am_cli *c, int argc, char **argv)
 {
     static const char *const head[] = {"REPORT",   "OLD",     "NEW",     "DATASET", "SAMPLES", "NFR",
-                                       "ACCURACY", "VERDICT", "CREATED", "+METHOD", "+JOB",    NULL};
+                                       "ACCURACY", "CREATED", "+METHOD", "+JOB",    NULL};
     const char *version = NULL, *dataset = NULL, *method = NULL, *job = NULL, *limit = NULL;
     const struct am_opt opts[] = {{"version", 0, &version, NULL}, {"dataset", 0, &dataset, NULL},
                                   {"method", 0, &method, NULL},   {"job", 0, &job, NULL},
@@ -118,16 +107,16 @@ static void put_sample(struct am_grid *g, const json_t *s)
 {
     am_grid_put(g, am_js_text(s, "id", "?"));
     am_grid_put(g, am_js_text(s, "cell", NULL));
-    put_plain(g, am_js(s, "y"));
-    put_plain(g, am_js(s, "old_p"));
-    put_plain(g, am_js(s, "new_p"));
-    put_plain(g, am_js(s, "old_lp"));
-    put_plain(g, am_js(s, "new_lp"));
+    put_plain(g, am_js(s, "label"));
+    put_plain(g, am_js(s, "before"));
+    put_plain(g, am_js(s, "after"));
+    put_plain(g, am_js(s, "lp_before"));
+    put_plain(g, am_js(s, "lp_after"));
 }
 
 int am_cmd_compat_samples(struct am_cli *c, int argc, char **argv)
 {
-    static const char *const head[] = {"ID", "CELL", "LABEL", "OLD", "NEW", "+OLD_LP", "+NEW_LP", NULL};
+    static const char *const head[] = {"ID", "CELL", "LABEL", "BEFORE", "AFTER", "+LP_BEFORE", "+LP_AFTER", NULL};
     const char *id, *cell = NULL, *slice = NULL, *limit = NULL;
     const struct am_opt opts[] = {
         {"cell", 0, &cell, NULL}, {"slice", 0, &slice, NULL}, {"limit", 0, &limit, NULL}, {0}};

@@ -190,22 +190,13 @@ int am_cmd_gate_check(struct am_cli *c, int argc, char **argv)
     return am_verdict_exit(r.json);
 }
 
-static void put_side(struct am_grid *g, const json_t *d, const char *side)
-{
-    const char *name = am_js_text(d, side, "?");
-    if (am_is_hex(name, AM_COMMIT_LEN))
-        am_grid_putf(g, "%.12s", name);
-    else
-        am_grid_put(g, name);
-}
-
 static void put_decision(struct am_grid *g, const json_t *d)
 {
     am_grid_put(g, am_js_text(d, "id", "?"));
     am_grid_put(g, am_js_text(d, "verdict", "?"));
     am_grid_put(g, am_js_text(d, "gate", NULL));
-    put_side(g, d, "old");
-    put_side(g, d, "new");
+    am_side_name(g, d, "old");
+    am_side_name(g, d, "new");
     am_grid_time(g, am_js_text(d, "created_at", NULL));
     am_grid_put(g, am_js_text(d, "created_by", NULL));
     am_grid_put(g, am_js_text(d, "report", NULL));

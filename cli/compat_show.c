@@ -3,6 +3,7 @@
  * the daemon's: amend compat report --format md.
  */
 #include "cli/compat.h"
+#include "cli/job.h"
 #include "cli/opt.h"
 #include "core/base/buf.h"
 #include "core/base/text.h"
@@ -44,6 +45,18 @@ static void plain(const json_t *v, char out[AM_RATE])
         snprintf(out, AM_RATE, "%.4f", json_number_value(v));
     else
         snprintf(out, AM_RATE, "-");
+}
+
+void am_side_name(struct am_grid *g, const json_t *of, const char *side)
+{
+    AM_CLEANUP(am_xfreep) char *member = am_xprintf("%s_version", side);
+    const json_t *version = am_js(of, member);
+    const char *text = am_js_text(of, side, "?");
+    AM_CLEANUP(am_xfreep)
+    char *name = json_is_object(version)          ? am_version_name(version)
+                 : am_is_hex(text, AM_COMMIT_LEN) ? am_xprintf("%.12s", text)
+                                                  : am_xdup(text);
+    am_grid_put(g, name);
 }
 
 /* "2.94 % [2.63 %, 3.29 %]", or why there is no value. For free(). */
@@ -148,13 +161,20 @@ static void put_decision(struct am_grid *g, const json_t *decision)
     put_rules(g, decision);
 }
 
+static void put_sides(struct am_grid *g, const json_t *of)
+{
+    am_grid_put(g, "old");
+    am_side_name(g, of, "old");
+    am_grid_put(g, "new");
+    am_side_name(g, of, "new");
+}
+
 void am_compat_show(const struct am_cli *c, const json_t *report, const json_t *decision)
 {
     struct am_grid g;
     am_grid_init(&g, c, NULL);
     am_grid_pair(&g, "report", am_js_text(report, "id", NULL));
-    am_grid_pair(&g, "old", am_js_text(report, "old", "?"));
-    am_grid_pair(&g, "new", am_js_text(report, "new", "?"));
+    put_sides(&g, report);
     am_grid_pair(&g, "dataset", am_js_text(report, "dataset", NULL));
     put_cells(&g, report);
     put_value(&g, "NFR", am_js(report, "values.nfr"), am_fmt_share);
@@ -171,14 +191,15 @@ void am_compat_show(const struct am_cli *c, const json_t *report, const json_t *
 
 void am_decision_show(const struct am_cli *c, const json_t *decision)
 {
-    static const char *const rows[][2] = {{"decision", "id"},   {"old", "old"},         {"new", "new"},
-                                          {"report", "report"}, {"made", "created_at"}, {"by", "created_by"}};
+    static const char *const rows[][2] = {
+        {"decision", "id"}, {"report", "report"}, {"made", "created_at"}, {"by", "created_by"}};
     struct am_grid g;
     am_grid_init(&g, c, NULL);
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         AM_CLEANUP(am_xfreep) char *text = am_js_plain(am_js(decision, rows[i][1]));
         am_grid_pair(&g, rows[i][0], text);
     }
+    put_sides(&g, decision);
     put_decision(&g, decision);
     am_grid_print(&g);
     am_grid_done(&g);

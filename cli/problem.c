@@ -64,7 +64,6 @@ static const struct remedy remedies[] = {
     {"stack-empty", "see where it has been: amend ref history MODEL REF; move it there: amend ref set MODEL REF REV"},
     {"version-gone", "see where else it has been: amend ref history MODEL REF"},
     {"ref-shadows-version", "choose a name that does not look like a version"},
-    {"dataset-mismatch", "compare sets about one dataset: amend predictions list --dataset D"},
     {"predictions-missing", "upload what is named: amend predictions push FILE --version V --dataset D"},
     {"report-missing", "make one: amend compat run OLD NEW --data D"},
     {"gate-required",

@@ -5,9 +5,25 @@
 
 #include <stdio.h>
 
-static void put_title(const json_t *r, char *out, size_t n)
+/* "demo/net@v3", or the name of what is elsewhere. */
+static void side_name(const json_t *r, const char *side, const char *version, char *out, size_t n)
 {
-    snprintf(out, n, "%.200s \xe2\x86\x92 %.200s", am_text_of(r, "old", "?"), am_text_of(r, "new", "?"));
+    const json_t *v = json_object_get(r, version), *number = json_object_get(v, "number");
+    const char *model = am_text_of(v, "model", NULL);
+    if (model && json_is_integer(number))
+        snprintf(out, n, "%.200s@v%lld", model, (long long)json_integer_value(number));
+    else if (model)
+        snprintf(out, n, "%.200s@%.12s", model, am_text_of(v, "commit", "?"));
+    else
+        snprintf(out, n, "%.230s", am_text_of(r, side, "?"));
+}
+
+static void make_title(const json_t *r, char *out, size_t n)
+{
+    char old[240], new[240];
+    side_name(r, "old", "old_version", old, sizeof old);
+    side_name(r, "new", "new_version", new, sizeof new);
+    snprintf(out, n, "%s \xe2\x86\x92 %s", old, new);
 }
 
 static void put_pair(struct am_doc *d, const char *label, const char *value)
@@ -79,7 +95,7 @@ int am_report_page(const struct am_report_view *v, enum am_doc_form form, struct
 {
     struct am_doc d;
     char title[512];
-    put_title(v->report, title, sizeof title);
+    make_title(v->report, title, sizeof title);
     am_doc_begin(&d, form, ret, title);
     am_report_verdict(&d, v);
     put_head(&d, v->report);

@@ -21,6 +21,10 @@ struct am_report_view {
 #define AM_REPORT_PAGE_MAX (8u << 20)
 #define AM_REPORT_SLICES 200
 
+/* Keeps a slice in a list for the page when it may be among the AM_REPORT_SLICES most harmed; the list stays below
+   twice as many, however many slices there are. */
+int am_report_slice_keep(json_t *list, json_t *slice);
+
 int am_report_page(const struct am_report_view *v, enum am_doc_form form, struct am_buf *ret);
 
 #endif

@@ -137,29 +137,60 @@ static void put_table(struct am_doc *d, const struct row *rows, size_t n)
     am_doc_table_end(d);
 }
 
-int am_report_slices(struct am_doc *d, const json_t *report, const json_t *slices)
+/* The rows of a list in their order, those without harm left out. NULL: no memory. For free(). */
+static struct row *ordered(const json_t *slices, size_t *ret_n)
 {
     size_t all = json_array_size(slices), n = 0;
-    if (!all)
-        return 0;
-    struct row *rows = calloc(all, sizeof *rows);
-    if (!rows)
-        return -AM_E_OUT_OF_MEMORY;
-    for (size_t i = 0; i < all; i++) {
+    struct row *rows = calloc(all + 1, sizeof *rows);
+    for (size_t i = 0; rows && i < all; i++) {
         const json_t *s = json_array_get(slices, i);
         struct row r = {.slice = s, .at = i, .small = json_is_true(json_object_get(s, "small"))};
         if (am_number_of(s, "harm", &r.harm))
             rows[n++] = r;
     }
-    qsort(rows, n, sizeof *rows, by_harm);
+    if (rows)
+        qsort(rows, n, sizeof *rows, by_harm);
+    *ret_n = n;
+    return rows;
+}
+
+static int cut(json_t *list)
+{
+    size_t n;
+    struct row *rows = ordered(list, &n);
+    json_t *best = json_array();
+    int rc = rows && best ? 0 : -AM_E_OUT_OF_MEMORY;
+    for (size_t i = 0; rc == 0 && i < n && i < AM_REPORT_SLICES; i++)
+        rc = json_array_append(best, (json_t *)rows[i].slice) < 0 ? -AM_E_OUT_OF_MEMORY : 0;
+    if (rc == 0 && (json_array_clear(list) < 0 || json_array_extend(list, best) < 0))
+        rc = -AM_E_OUT_OF_MEMORY;
+    free(rows);
+    json_decref(best);
+    return rc;
+}
+
+int am_report_slice_keep(json_t *list, json_t *slice)
+{
+    if (json_array_append(list, slice) < 0)
+        return -AM_E_OUT_OF_MEMORY;
+    return json_array_size(list) < 2 * AM_REPORT_SLICES ? 0 : cut(list);
+}
+
+int am_report_slices(struct am_doc *d, const json_t *report, const json_t *slices)
+{
+    size_t n;
+    if (!json_array_size(slices))
+        return 0;
+    struct row *rows = ordered(slices, &n);
+    if (!rows)
+        return -AM_E_OUT_OF_MEMORY;
+    size_t shown = n < AM_REPORT_SLICES ? n : AM_REPORT_SLICES;
     am_doc_heading(d, "Slices");
-    put_table(d, rows, n < AM_REPORT_SLICES ? n : AM_REPORT_SLICES);
-    const json_t *count = json_object_get(report, "slices");
-    double total = json_is_integer(count) ? (double)json_integer_value(count) : (double)all;
-    if (total > (double)(n < AM_REPORT_SLICES ? n : AM_REPORT_SLICES)) {
+    put_table(d, rows, shown);
+    json_int_t total = json_integer_value(json_object_get(report, "slices"));
+    if (total > (json_int_t)shown) {
         am_doc_open(d, "soft");
-        am_doc_put(d, "The report has ");
-        am_doc_putf(d, "%.0f slices; GET /v1/reports/", total);
+        am_doc_putf(d, "The report has %lld slices; GET /v1/reports/", (long long)total);
         am_doc_text(d, am_text_of(report, "id", "ID"));
         am_doc_put(d, "/slices lists all.");
         am_doc_close(d);

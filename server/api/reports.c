@@ -161,7 +161,10 @@ int am_api_report(struct am_req *r)
 {
     int queued = MHD_NO;
     json_t *report = am_report_load(r, r->arg[0], &queued);
-    return report ? am_reply_resource(r, report, r->arg[0]) : queued;
+    enum am_report_form form = am_report_form(r);
+    if (!report)
+        return queued;
+    return form == AM_REPORT_JSON ? am_reply_resource(r, report, r->arg[0]) : am_report_reply_page(r, report, form);
 }
 
 static int delete_report(struct am_db *db, void *arg)

@@ -9,6 +9,7 @@
 #include "server/report_page.h"
 #include "tests/unit/report_fixture.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -313,6 +314,36 @@ static void more_slices_than_a_page_has_are_counted(void **state)
     unload(&f);
 }
 
+/* Of many slices the worst are kept, wherever they come. */
+static void the_worst_slices_are_kept(void **state)
+{
+    (void)state;
+    struct fixture f = load();
+    json_t *list = json_array();
+    for (int i = 0; i < 5000; i++) {
+        char value[20];
+        snprintf(value, sizeof value, "s%d", i);
+        json_t *s = json_deep_copy(json_array_get(f.slices, 0));
+        json_object_set_new(s, "value", json_string(value));
+        json_object_set_new(s, "harm", json_real(i % 500 == 77 ? 0.5 + i / 1e5 : -0.3));
+        assert_int_equal(am_report_slice_keep(list, s), 0);
+        json_decref(s);
+    }
+    assert_in_range(json_array_size(list), AM_REPORT_SLICES, 2 * AM_REPORT_SLICES);
+    json_decref(f.slices);
+    f.slices = list;
+    char *text = page(&f, AM_DOC_MD);
+    const char *at = strstr(text, "label = s4577");
+    for (int i = 4077; at && i > 0; i -= 500) {
+        char value[20];
+        snprintf(value, sizeof value, "label = s%d ", i);
+        at = strstr(at, value);
+    }
+    assert_non_null(at);
+    free(text);
+    unload(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(the_page_says_what_the_report_holds),
@@ -323,6 +354,7 @@ int main(void)
                                        cmocka_unit_test(long_names_stay_whole),
                                        cmocka_unit_test(nothing_is_asked_of_elsewhere),
                                        cmocka_unit_test(a_report_of_little_is_a_page),
-                                       cmocka_unit_test(more_slices_than_a_page_has_are_counted)};
+                                       cmocka_unit_test(more_slices_than_a_page_has_are_counted),
+                                       cmocka_unit_test(the_worst_slices_are_kept)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
