@@ -85,7 +85,7 @@ const struct am_method am_method_evaluate_compare = {
     .type = AM_EVALUATE,
     .name = "compare",
     .since = "0.2",
-    .paper = "arXiv:2003.03021",
+    .paper = "arXiv:2011.09161",
     .summary = "negative flips between two versions on the same samples, with intervals and tests",
     .needs = {.min_inputs = 2, .max_inputs = 2, .random = true},
     .params = params,

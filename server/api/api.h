@@ -108,6 +108,13 @@ int am_api_prediction_delete(struct am_req *r);
 int am_api_prediction_push(struct am_req *r);
 int am_api_prediction_content(struct am_req *r);
 
+/* reports.c, report_rows.c */
+int am_api_reports(struct am_req *r);
+int am_api_report(struct am_req *r);
+int am_api_report_delete(struct am_req *r);
+int am_api_report_slices(struct am_req *r);
+int am_api_report_samples(struct am_req *r);
+
 /* admin.c */
 int am_api_task_create(struct am_req *r);
 int am_api_version_verify(struct am_req *r);
