@@ -77,7 +77,7 @@ DEBUG_METHODS ?= $(filter debug,$(VARIANT))
 ifneq ($(and $(filter release,$(VARIANT)),$(DEBUG_METHODS)),)
 $(error DEBUG_METHODS are not for a release: make VARIANT=debug)
 endif
-FAMILIES := core/merge core/unlearn core/edit $(if $(DEBUG_METHODS),tests/debug/edit)
+FAMILIES := core/merge core/unlearn core/edit core/evaluate $(if $(DEBUG_METHODS),tests/debug/edit)
 FAMILY := $(call src,$(FAMILIES))
 TABLE := $(call src,core/table)
 COMPAT := $(call src,core/compat)

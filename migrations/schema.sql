@@ -215,6 +215,40 @@ CREATE TABLE ref_move (                          -- every move, for ever
     reason TEXT NOT NULL,
     job TEXT,
     below INTEGER REFERENCES ref_move (id) CHECK (below < id), steps INTEGER CHECK (steps > 0), rev INTEGER, decision INTEGER REFERENCES decision (id), forced INTEGER NOT NULL DEFAULT 0 CHECK (forced IN (0, 1))) STRICT;
+CREATE TABLE report (
+    id INTEGER PRIMARY KEY,
+    uid TEXT NOT NULL UNIQUE,
+    type TEXT NOT NULL,
+    method TEXT NOT NULL,
+    job TEXT NOT NULL,                           -- uid
+    old_version INTEGER REFERENCES version (id), -- NULL: of a model that is not here
+    new_version INTEGER REFERENCES version (id),
+    old TEXT NOT NULL,                           -- commit, or the name of a model elsewhere
+    new TEXT NOT NULL,
+    dataset TEXT NOT NULL,
+    n INTEGER NOT NULL CHECK (n >= 0),
+    body TEXT NOT NULL CHECK (json_valid(body)), -- canonical JSON
+    sha256 BLOB NOT NULL CHECK (length(sha256) = 32), -- of it
+    nfr REAL,                                    -- NULL: undefined, the body says why
+    nfr_lower REAL,                              -- two-sided 95 %
+    nfr_upper REAL,
+    pfr REAL,
+    relative_nfr REAL,
+    accuracy_old REAL,
+    accuracy_new REAL,
+    accuracy_delta REAL,
+    b INTEGER,
+    c INTEGER,
+    p_mid REAL,                                  -- of the paired test, two-sided
+    created_by TEXT NOT NULL,
+    created_at INTEGER NOT NULL
+) STRICT;
+CREATE TABLE report_file (
+    owner TEXT NOT NULL,                         -- uid of the report
+    kind TEXT NOT NULL CHECK (kind IN ('slices', 'samples')),
+    layout INTEGER NOT NULL REFERENCES layout (id),
+    PRIMARY KEY (owner, kind)
+) STRICT, WITHOUT ROWID;
 CREATE TABLE span (                              -- ordered, gapless: at(n+1) = at(n) + bytes(n)
     layout INTEGER NOT NULL REFERENCES layout (id),
     seq INTEGER NOT NULL CHECK (seq >= 0),
@@ -293,6 +327,11 @@ CREATE INDEX ref_move_from ON ref_move (from_version, at) WHERE from_version IS 
 CREATE INDEX ref_move_ref ON ref_move (model, name, id);
 CREATE INDEX ref_move_to ON ref_move (to_version, id) WHERE to_version IS NOT NULL;
 CREATE INDEX ref_version ON ref (version, name);
+CREATE INDEX report_dataset ON report (dataset, id);
+CREATE INDEX report_file_layout ON report_file (layout);
+CREATE INDEX report_job ON report (job);
+CREATE INDEX report_new ON report (new_version, id);
+CREATE INDEX report_pair ON report (old_version, new_version, id);
 CREATE INDEX span_blob ON span (blob);
 CREATE INDEX version_commit ON version (lower(hex(oid)), model);
 CREATE INDEX version_deleted ON version (deleted_at) WHERE deleted_at IS NOT NULL AND gone_at IS NULL;
@@ -356,7 +395,8 @@ CREATE TRIGGER model_blob_update AFTER UPDATE OF named ON model_blob BEGIN
 END;
 CREATE TRIGGER prediction_file_delete AFTER DELETE ON prediction_file
     WHEN NOT EXISTS (SELECT 1 FROM file WHERE layout = OLD.layout)
-    AND NOT EXISTS (SELECT 1 FROM prediction_file WHERE layout = OLD.layout) BEGIN
+    AND NOT EXISTS (SELECT 1 FROM prediction_file WHERE layout = OLD.layout)
+    AND NOT EXISTS (SELECT 1 FROM report_file WHERE layout = OLD.layout) BEGIN
     DELETE FROM tensor WHERE layout = OLD.layout;
     DELETE FROM span WHERE layout = OLD.layout;
     DELETE FROM layout WHERE id = OLD.layout;
@@ -367,6 +407,17 @@ CREATE TRIGGER prediction_job_end AFTER UPDATE OF state ON job
 END;
 CREATE TRIGGER prediction_set_delete AFTER DELETE ON prediction_set BEGIN
     DELETE FROM prediction_file WHERE owner = OLD.uid;
+END;
+CREATE TRIGGER report_delete AFTER DELETE ON report BEGIN
+    DELETE FROM report_file WHERE owner = OLD.uid;
+END;
+CREATE TRIGGER report_file_delete AFTER DELETE ON report_file
+    WHEN NOT EXISTS (SELECT 1 FROM file WHERE layout = OLD.layout)
+    AND NOT EXISTS (SELECT 1 FROM prediction_file WHERE layout = OLD.layout)
+    AND NOT EXISTS (SELECT 1 FROM report_file WHERE layout = OLD.layout) BEGIN
+    DELETE FROM tensor WHERE layout = OLD.layout;
+    DELETE FROM span WHERE layout = OLD.layout;
+    DELETE FROM layout WHERE id = OLD.layout;
 END;
 CREATE VIEW job_reads AS SELECT j.id AS job, v.id AS version
     FROM job j, json_each(j.resolved, '$.inputs') i

@@ -16,7 +16,8 @@
 #define PLAN                                                                                                           \
     "not-found revision-not-found conflict precondition-failed invalid-params unknown-method shape-mismatch "          \
     "dtype-unsupported architecture-mismatch missing-input insufficient-memory unsupported-format "                    \
-    "malformed-safetensors store-damaged insufficient-disk dependency-failed version-gone ref-shadows-version"
+    "malformed-safetensors store-damaged insufficient-disk dependency-failed version-gone ref-shadows-version "        \
+    "dataset-mismatch predictions-missing"
 static const struct {
     const char *method, *pattern; /* its end */
     const char *codes;
@@ -61,6 +62,10 @@ static const struct {
     {"GET", "/v1/predictions", "not-found revision-not-found"},
     {"DELETE", "/v1/predictions/{id}", "not-found"},
     {"GET", "/v1/predictions/{id}/content", "not-found"},
+    {"GET", "/v1/reports", "not-found revision-not-found"},
+    {"DELETE", "/v1/reports/{id}", "not-found conflict"},
+    {"GET", "/samples", "not-found store-damaged"},
+    {"GET", "/slices", "not-found store-damaged"},
     {"GET", "/content", "not-found revision-not-found range-not-satisfiable"},
     {"GET", "/{path+}", "not-found revision-not-found range-not-satisfiable"},
 };

@@ -185,6 +185,18 @@ const struct am_route am_routes[] = {
      "the ref points to or has pointed to",
      NULL},
     {"GET", "/v1/decisions/{id}", am_api_decision, AM_BODY_NONE, "", 200, "Decision", "Gates", "one decision", NULL},
+    {"GET", "/v1/reports", am_api_reports, AM_BODY_NONE, "version old new dataset method job after limit", 200,
+     "ReportSummaryList", "Reports",
+     "what comparisons found, newest first; `version` on either side, `old` and `new` on theirs", NULL},
+    {"GET", "/v1/reports/{id}", am_api_report, AM_BODY_NONE, "", 200, "Report", "Reports", "one report", NULL},
+    {"GET", "/v1/reports/{id}/slices", am_api_report_slices, AM_BODY_NONE, "after limit", 200, "ReportSliceList",
+     "Reports", "the same numbers for each slice, by key and value", NULL},
+    {"GET", "/v1/reports/{id}/samples", am_api_report_samples, AM_BODY_NONE, "cell slice after limit", 200,
+     "ReportSampleList", "Reports",
+     "the samples by id, with what both versions said: of one `cell`, of one `slice` (`key=value`)", NULL},
+    {"DELETE", "/v1/reports/{id}", am_api_report_delete, AM_BODY_NONE | AM_IF_MATCH, "", 200, "Report", "Reports",
+     "delete it, answering with the report as it was; 409 while a decision names it; its files go with the next gc",
+     NULL},
     {"POST", "/v1/admin/tasks", am_api_task_create, AM_BODY_JSON | AM_IDEM, "", 202, "Job", "Admin",
      "work of the store: `{\"kind\":\"gc|verify|scrub|backup|check|retention\",\"target\"?}`; the target of a verify "
      "is a "

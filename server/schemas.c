@@ -121,7 +121,7 @@ static const struct {
      "reproduction:@Reproduction? "
      "measured:@Measured"},
     {"Reproduction", NULL,
-     "job:text? version:@ReproducedVersion files:int differ:list differ_total:int left_out:list "
+     "job:text? version:@ReproducedVersion report?:text? files:int differ:list differ_total:int left_out:list "
      "kernels:@ReproducedWith reason:text?"},
     {"ReproducedVersion", NULL, "model:text? commit:commit?"},
     {"ReproducedWith", NULL, "then:text? now:text?"},
@@ -154,10 +154,13 @@ static const struct {
      "refusals:[@Fault] "
      "warnings:[@Warning]"},
     {"Recipe", NULL,
-     "type:text method:text inputs:[@RecipeInput] donor:int params:object options:@RecipeOptions seed:int program:text "
+     "type:text method:text inputs:[@RecipeInput/@RecipeSide] donor?:int params:object options:@RecipeOptions seed:int "
+     "program:text "
      "kernels:text? blas:text? threads:int spec_sha256:sha256"},
     {"RecipeInput", NULL, "role:text commit:commit model:text rev:text manifest_sha256:sha256 params?:object"},
-    {"RecipeOptions", NULL, "seed:int threads:int out_dtype:text? shard_bytes:int"},
+    {"RecipeSide", NULL,
+     "role:old|new version:text? external:text? dataset:text predictions:text packed_sha256:sha256 ids_sha256:sha256"},
+    {"RecipeOptions", NULL, "seed:int threads:int out_dtype?:text? shard_bytes?:int"},
     {"Event", "event",
      "id:text? seq:int job_seq:int? created_at:time level:text topic:text type:text subject:text model:text? "
      "revision:int? message:text data:object"},
@@ -169,6 +172,27 @@ static const struct {
     {"External", NULL, "external:text sha256:sha256?"},
     {"StoredFile", NULL, "sha256:sha256 bytes:int"},
     {"PackResult", NULL, "kind:pack| prediction_set:text rows:int new_bytes:int measured:@Measured"},
+    {"ReportSummary", "report_summary",
+     "id:text type:text method:text job:text old:text new:text old_version:@VersionName? new_version:@VersionName? "
+     "dataset:text n:int values:@ReportNumbers b:int? c:int? p_mid:real? created_by:text created_at:time links:{text}"},
+    {"ReportNumbers", NULL,
+     "nfr:@ReportNumber pfr:@ReportNumber relative_nfr:@ReportNumber accuracy_old:@ReportNumber "
+     "accuracy_new:@ReportNumber accuracy_delta:@ReportNumber"},
+    {"ReportNumber", NULL, "value:real? interval?:[real]?"},
+    {"Report", "report",
+     "id:text type:text method:text job:text old:text new:text old_version:@VersionName? new_version:@VersionName? "
+     "dataset:text old_predictions:text new_predictions:text n:int ids:object n_eff:real weighted:bool clusters:any "
+     "judge_noise:any cells:object values:object tests:object noise_floor:any slices:int confusion_flips:list "
+     "exemplars:object method_record:object warnings:list sha256:sha256 decision:object? created_by:text "
+     "created_at:time files:@ReportFiles links:{text}"},
+    {"ReportFiles", NULL, "slices:@StoredFile? samples:@StoredFile?"},
+    {"ReportSlice", NULL,
+     "row:int key:text value:text n:int accuracy_old:real? accuracy_new:real? b:int c:int nfr:real? interval:any "
+     "lower95:real? upper95:real? harm:real? p_mid:real? q:real? p_regression:real? delta_lower95:real? "
+     "delta_upper95:real? small:bool verdict:text?"},
+    {"ReportSample", NULL,
+     "row:int id:text cell:both_right|negative|positive|both_wrong changed:bool label:any before:any after:any "
+     "lp_before:real? lp_after:real? d:real? k:int slices:{text}"},
     {"HubModel", NULL,
      "_id:text id:text modelId?:text author?:text sha?:text private?:bool gated?:bool disabled?:bool createdAt?:time "
      "lastModified?:time downloads?:int likes?:int tags?:list library_name?:text pipeline_tag?:text cardData?:object "
@@ -211,7 +235,10 @@ static const char *const lists[] = {"Problem:ProblemKind",
                                     "Event:Event",
                                     "PredictionSet:PredictionSet",
                                     "Gate:Gate",
-                                    "Decision:Decision"};
+                                    "Decision:Decision",
+                                    "ReportSummary:ReportSummary",
+                                    "ReportSlice:ReportSlice",
+                                    "ReportSample:ReportSample"};
 
 static const char *const arrays[][2] = {
     {"HubModels", "HubModel"}, {"HubEntries", "HubEntry"}, {"HubCommits", "HubCommit"}};
@@ -480,6 +507,12 @@ json_t *am_schemas(void)
 #define OLD_BASE                                                                                                       \
     "{\"oneOf\":[{\"type\":\"string\",\"description\":\"namespace/name@rev; port: the base that this model was tuned " \
     "from\"}," MADE "]}"
+#define DATA                                                                                                           \
+    "{\"oneOf\":[{\"type\":\"string\",\"minLength\":1,\"maxLength\":512,\"description\":\"name of the "                \
+    "dataset\"},{\"type\":"                                                                                            \
+    "\"object\",\"additionalProperties\":false,\"required\":[\"external\"],\"properties\":{\"external\":{\"type\":"    \
+    "\"string\",\"minLength\":1,\"maxLength\":512},\"sha256\":{\"type\":\"string\"}}}]}"
+#define SET "{\"type\":\"string\",\"pattern\":\"^prd_[0-9a-f]{32}$\"}"
 static const char *inputs_of(const char *type)
 {
     if (am_streq(type, "merge"))
@@ -492,6 +525,12 @@ static const char *inputs_of(const char *type)
         return "{\"type\":\"object\",\"additionalProperties\":false,\"required\":[\"model\"],\"properties\":{"
                "\"model\":" VERSION ",\"task\":{\"type\":\"object\",\"additionalProperties\":false,\"required\":["
                "\"version\"],\"properties\":{\"version\":" VERSION ",\"base\":" VERSION "}}}}";
+    if (am_streq(type, "evaluate"))
+        return "{\"oneOf\":[{\"type\":\"object\",\"additionalProperties\":false,\"required\":[\"old\",\"new\",\"data\"]"
+               ","
+               "\"properties\":{\"old\":" VERSION ",\"new\":" VERSION ",\"data\":" DATA "}},"
+               "{\"type\":\"object\",\"additionalProperties\":false,\"required\":[\"old_predictions\","
+               "\"new_predictions\"],\"properties\":{\"old_predictions\":" SET ",\"new_predictions\":" SET "}}]}";
     return "{\"type\":\"object\",\"additionalProperties\":false,\"required\":[\"model\"],\"properties\":{"
            "\"model\":" VERSION "}}";
 }
@@ -516,9 +555,32 @@ static const char common[] =
     "header Idempotency-Key\"},"
     "\"priority\":{\"type\":\"integer\",\"minimum\":0,\"maximum\":100,\"default\":50}}}";
 
+/* What an evaluate job has in place of a version to publish. */
+static void narrow_evaluate(json_t *props)
+{
+    json_t *options = json_object_get(json_object_get(props, "options"), "properties");
+    json_object_del(options, "out_dtype");
+    json_object_del(options, "shard_bytes");
+    json_object_set_new(
+        props, "publish",
+        json_loads(
+            "{\"type\":\"object\",\"additionalProperties\":false,\"properties\":{\"move\":{\"type\":\"array\","
+            "\"maxItems\":32,\"items\":{\"type\":\"object\",\"additionalProperties\":false,\"required\":[\"ref\"],"
+            "\"properties\":{\"ref\":{\"type\":\"string\"},\"to\":{\"const\":\"new\",\"default\":\"new\"},\"when\":{"
+            "\"enum\":[\"promote\",\"always\"],\"default\":\"promote\"}}}}}}",
+            0, NULL));
+    json_object_set_new(props, "gate",
+                        json_loads("{\"oneOf\":[{\"type\":\"string\",\"description\":\"name of a gate, with a "
+                                   "revision if one is meant: default@3\"},{\"type\":\"object\",\"description\":"
+                                   "\"{\\\"policy\\\": its name}, or a policy itself\"},{\"type\":\"null\"}]}",
+                                   0, NULL));
+}
+
 json_t *am_schema_job_body(const char *type)
 {
     json_t *body = json_loads(common, 0, NULL);
+    if (am_streq(type, "evaluate"))
+        narrow_evaluate(json_object_get(body, "properties"));
     json_object_set_new(json_object_get(body, "properties"), "inputs", json_loads(inputs_of(type), 0, NULL));
     return body;
 }
