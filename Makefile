@@ -120,8 +120,8 @@ $(O)/migrations.c: $(sort $(wildcard migrations/[0-9]*.sql)) tools/embed-sql
 	@mkdir -p $(@D)
 	tools/embed-sql $(sort $(wildcard migrations/[0-9]*.sql)) > $@
 
-CORE_OBJ := $(call obj,$(BASE) $(TENSOR) $(METHODS) $(FAMILY) $(TABLE) $(COMPAT) $(GATE)) $(O)/methods_table.o
-$(B)/amend-worker: $(call obj,$(WORKER)) $(CORE_OBJ)
+CORE_OBJ := $(call obj,$(BASE) $(TENSOR) $(METHODS) $(FAMILY) $(TABLE)) $(O)/methods_table.o
+$(B)/amend-worker: $(call obj,$(WORKER) $(COMPAT) $(GATE)) $(CORE_OBJ)
 	@mkdir -p $(@D)
 	$(CC) $(ALL_LDFLAGS) $^ -o $@ $(call pc,jansson libcrypto zlib) -lm
 
