@@ -103,7 +103,9 @@ static int compare(struct am_comparing *c)
     c->how.micro = c->how.micro && am_streq(task, "multilabel");
     AM_TRY(am_grouping_of(&c->join, &c->grouping));
     AM_TRY(am_compare_keys(c));
-    return am_compare(&c->join, &c->grouping, &c->how, &c->s->faults, &c->numbers);
+    AM_TRY(am_compare(&c->join, &c->grouping, &c->how, &c->s->faults, &c->numbers));
+    AM_TRY(am_compare_groups(c));
+    return am_compare_find(c);
 }
 
 /* ---- write ---- */
@@ -150,12 +152,14 @@ static void done(struct am_comparing *c)
     }
     free(c->fds.v);
     json_decref(c->warnings);
+    json_decref(c->groups);
+    json_decref(c->found);
     json_decref(c->root);
 }
 
 int am_mode_compare(struct am_session *s, json_t *root)
 {
-    struct am_comparing c = {.s = s, .root = root, .warnings = json_array()};
+    struct am_comparing c = {.s = s, .root = root, .warnings = json_array(), .groups = json_array()};
     int other = -1, rc = am_compare_spec(&c);
     if (rc == 0 && am_limits_check_fds(c.fds.v, c.fds.n, &other) < 0)
         rc = am_fault_add(&s->faults, AM_E_INTERNAL, (struct am_where){0}, "descriptor %d is open and not in the spec",

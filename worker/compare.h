@@ -6,7 +6,8 @@
 #ifndef AM_WORKER_COMPARE_H
 #define AM_WORKER_COMPARE_H
 
-#include "core/evaluate/_numbers.h"
+#include "core/evaluate/_find.h"
+#include "core/evaluate/_groups.h"
 #include "worker/session.h"
 #include "worker/spec.h"
 
@@ -39,6 +40,8 @@ struct am_comparing {
     struct am_compared numbers;
     struct am_slice_key key[AM_COMPARE_KEYS]; /* that the report tells, by name */
     size_t keys;
+    json_t *groups;   /* list: the gaps of each key of params.groups */
+    json_t *found;    /* what params.find_slices found; NULL: not asked */
     uint64_t slices;  /* rows of slices.ndjson */
     json_t *warnings; /* {code, detail}, in the report and in the job */
 };
@@ -64,12 +67,20 @@ int am_compare_put_slices(struct am_comparing *c, unsigned number);
 /* The name of value v; room for 24 bytes in `number`. */
 const char *am_compare_value_text(const struct am_slice_key *k, size_t v, char number[24]);
 
+/* ---- compare_groups.c ---- */
+/* The gaps of params.groups, into c->groups; the widest of each go among the values. -AM_E_INVALID_PARAMS with faults.
+ */
+int am_compare_groups(struct am_comparing *c);
+/* What params.find_slices asks for, into c->found. */
+int am_compare_find(struct am_comparing *c);
+
 /* ---- compare_samples.c ---- */
 int am_compare_put_samples(struct am_comparing *c, unsigned number);
 
 /* ---- compare_report.c ---- */
 /* The body of the report. NULL: out of memory. */
 json_t *am_compare_report(const struct am_comparing *c);
+json_t *am_compare_value(const struct am_value *v);
 json_t *am_compare_real(struct am_maybe v);
 json_t *am_compare_pair(struct am_interval v);
 

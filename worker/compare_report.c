@@ -19,7 +19,7 @@ json_t *am_compare_pair(struct am_interval v)
     return v.known ? json_pack("[f,f]", v.lower, v.upper) : json_null();
 }
 
-static json_t *value_json(const struct am_value *v)
+json_t *am_compare_value(const struct am_value *v)
 {
     if (!v->value.known)
         return json_pack("{s:n,s:s}", "value", "reason", v->reason ? v->reason : "undefined");
@@ -35,7 +35,7 @@ static json_t *values_json(const struct am_compared *n)
 {
     json_t *o = json_object();
     for (size_t i = 0; i < n->values; i++)
-        json_object_set_new(o, n->value[i].name, value_json(&n->value[i]));
+        json_object_set_new(o, n->value[i].name, am_compare_value(&n->value[i]));
     return o;
 }
 
@@ -60,7 +60,14 @@ static json_t *weighed_json(const struct am_comparing *c)
 static json_t *tests_json(const struct am_comparing *c)
 {
     const struct am_mcnemar *m = &c->numbers.mcnemar;
+    const struct am_wilcoxon *w = &c->numbers.wilcoxon;
     const struct am_cells *n = &c->numbers.cells;
+    if (c->how.texts)
+        return json_pack("{s:{s:f,s:f,s:f,s:I,s:I,s:s}}", "wilcoxon", "z", w->z, "p", w->p.p, "log10_p", w->p.log10_p,
+                         "n", (json_int_t)w->n, "zeros", (json_int_t)w->zeros, "verdict",
+                         w->p.p >= 0.05                 ? "no_difference_shown"
+                         : w->rank_plus > w->rank_minus ? "better"
+                                                        : "worse");
     return json_pack("{s:{s:I,s:I,s:f,s:f,s:f,s:f,s:f,s:s}}", "mcnemar", "b", (json_int_t)n->b, "c", (json_int_t)n->c,
                      "p_exact", m->exact.p, "p_mid", m->mid.p, "log10_p_exact", m->exact.log10_p, "log10_p_mid",
                      m->mid.log10_p, "p_regression", m->regression.p, "verdict", am_verdict(m->mid.p, n->b, n->c));
@@ -121,16 +128,16 @@ static json_t *record_json(const struct am_comparing *c)
 json_t *am_compare_report(const struct am_comparing *c)
 {
     const struct am_join *j = &c->join;
-    json_t *o =
-        json_pack("{s:s,s:s,s:I,s:{s:I,s:I,s:I},s:f,s:b,s:o,s:I,s:o,s:o,s:o,s:o,s:o,s:I,s:o,s:o,s:o,s:O}", "type",
-                  "evaluate", "method", "compare", "n", (json_int_t)j->n, "ids", "both", (json_int_t)j->n, "old_only",
-                  (json_int_t)j->only[AM_OLD], "new_only", (json_int_t)j->only[AM_NEW], "n_eff", c->grouping.n_eff,
-                  "weighted", c->grouping.weight != NULL, "clusters",
-                  c->grouping.clusters ? json_integer((json_int_t)c->grouping.clusters) : json_null(), "judge_noise",
-                  (json_int_t)j->judge_noise, "cells", cells_json(&c->numbers.cells), "weighted_cells", weighed_json(c),
-                  "values", values_json(&c->numbers), "tests", tests_json(c), "noise_floor", noise_json(c), "slices",
-                  (json_int_t)c->slices, "confusion_flips", pairs_json(c), "exemplars", exemplars_json(c),
-                  "method_record", record_json(c), "warnings", c->warnings);
+    json_t *o = json_pack(
+        "{s:s,s:s,s:I,s:{s:I,s:I,s:I},s:f,s:b,s:o,s:I,s:o,s:o,s:o,s:o,s:o,s:I,s:o,s:o,s:o,s:O}", "type", "evaluate",
+        "method", "compare", "n", (json_int_t)j->n, "ids", "both", (json_int_t)j->n, "old_only",
+        (json_int_t)j->only[AM_OLD], "new_only", (json_int_t)j->only[AM_NEW], "n_eff", c->grouping.n_eff, "weighted",
+        c->grouping.weight != NULL, "clusters",
+        c->grouping.clusters ? json_integer((json_int_t)c->grouping.clusters) : json_null(), "judge_noise",
+        (json_int_t)j->judge_noise, "cells", cells_json(&c->numbers.cells), "weighted_cells", weighed_json(c), "values",
+        values_json(&c->numbers), "tests", tests_json(c), "noise_floor", noise_json(c), "slices", (json_int_t)c->slices,
+        "confusion_flips", pairs_json(c), "exemplars", exemplars_json(c), "method_record", record_json(c), "warnings",
+        c->warnings, "groups", c->groups, "found_slices", c->found);
     if (o)
         json_object_update_missing(o, (json_t *)(uintptr_t)c->about);
     return o;

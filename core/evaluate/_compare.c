@@ -1,6 +1,7 @@
 /*
  * _compare.c - see _numbers.h: all numbers of one comparison, in their order.
  */
+#include "core/evaluate/_calibration.h"
 #include "core/evaluate/_numbers.h"
 
 #include <stdlib.h>
@@ -44,15 +45,26 @@ static int find_flips(const struct am_join *j, const struct am_grouping *g, cons
                         c->exemplar, &c->exemplars);
 }
 
+static int find_values(struct am_join *j, const struct am_grouping *g, const struct am_compare_how *how,
+                       struct am_faults *f, struct am_compared *c)
+{
+    if (how->texts)
+        return am_text_values(j, g, how, c);
+    AM_TRY(how->micro ? am_micro_values(j, g, how, f, c) : am_class_values(j, g, how, c));
+    return am_calibration_values(j, g, how, f, c);
+}
+
 static int compare(struct am_join *j, const struct am_grouping *g, const struct am_compare_how *how,
-                   struct am_compared *c)
+                   struct am_faults *f, struct am_compared *c)
 {
     if (!(c->cell = malloc(j->n + 1)))
         return -AM_E_OUT_OF_MEMORY;
+    if (how->texts)
+        AM_TRY(am_text_cells(j, how, c));
     find_cells(j, g, c);
     AM_TRY(am_cells_check(&c->cells, j->n, am_bits_count(j->ok[0], j->n), am_bits_count(j->ok[1], j->n)));
+    AM_TRY(find_values(j, g, how, f, c));
     c->mcnemar = am_mcnemar_of(c->cells.b, c->cells.c);
-    AM_TRY(am_class_values(j, g, how, c));
     AM_TRY(am_noise_floor(j, c));
     return find_flips(j, g, how, c);
 }
@@ -63,7 +75,7 @@ int am_compare(struct am_join *j, const struct am_grouping *g, const struct am_c
     struct am_compared c = {0};
     if (how->texts ? !(j->set[0]->col[AM_PACKED_S] && j->set[1]->col[AM_PACKED_S]) : !(j->ok[0] && j->ok[1]))
         return refuse(j, how->texts, f);
-    int rc = compare(j, g, how, &c);
+    int rc = compare(j, g, how, f, &c);
     if (rc < 0)
         am_compared_done(&c);
     else

@@ -82,6 +82,13 @@ int am_class_values(const struct am_join *j, const struct am_grouping *g, const 
                     struct am_compared *c);
 /* The same over rows of six sums a unit. */
 int am_drawn_values(const struct am_compare_how *how, const double *rows, size_t units, struct am_compared *c);
+/* Cells of texts: j->ok and c->d from the scores; then their values and the test. */
+int am_text_cells(struct am_join *j, const struct am_compare_how *how, struct am_compared *c);
+int am_text_values(const struct am_join *j, const struct am_grouping *g, const struct am_compare_how *how,
+                   struct am_compared *c);
+/* Puts decisions in place of samples: c->cells, c->weighed, and the values. */
+int am_micro_values(const struct am_join *j, const struct am_grouping *g, const struct am_compare_how *how,
+                    struct am_faults *f, struct am_compared *c);
 int am_noise_floor(const struct am_join *j, struct am_compared *c);
 
 /* ---- _slices.c ---- */
