@@ -48,7 +48,7 @@ static const struct {
      "descendants:[@VersionName] descendants_total:int links:{text}"},
     {"ModelHead", NULL, "commit:commit number:int"},
     {"ModelRefs", NULL, "branches:int tags:int aliases:int"},
-    {"RefPolicy", NULL, "protected:bool"},
+    {"RefPolicy", NULL, "protected:bool gate:text?"},
     {"Ref", "ref",
      "model:text name:text kind:branch|tag|alias commit:commit number:int? revision:int policy:@RefPolicy "
      "moved_at:time "
@@ -56,7 +56,7 @@ static const struct {
      "reason:text?"},
     {"RefMove", NULL,
      "seq:int kind:text from:text? from_number:int? to:text? to_number:int? steps:int? at:time by:text reason:text "
-     "job:text? decision:text?"},
+     "job:text? decision:text? forced:bool"},
     {"Version", "version",
      "model:text commit:commit number:int? state:text warnings:[@Warning] parent:commit? created_at:time "
      "created_by:text? "
@@ -207,10 +207,20 @@ static const struct {
     {"HubNothing", NULL, ""},
     {"HubCard", NULL, "content:text"},
     {"HubPaths", NULL, "paths:[text]"},
+    {"Gate", "gate", "name:text revision:int policy:@GatePolicy created_at:time created_by:text"},
+    {"GatePolicy", NULL, "description:text min_samples:int min_ids_matched:real protected:[@GateKey] rules:[object]"},
+    {"GateKey", NULL, "key:text value:text"},
+    {"Decision", "decision",
+     "id:text gate:text? policy:@GatePolicy? old_model:text? old:text new_model:text? new:text report:text? job:text? "
+     "rules:[@DecisionRule] verdict:promote|inconclusive|hold text:text created_at:time created_by:text"},
+    {"DecisionRule", NULL,
+     "id:text outcome:pass|fail|inconclusive|skipped measure:text? value:real? interval:[real]? bound:text? op:text? "
+     "limit:any reason:text? slice:@DecisionSlice? adjusted_p:real? needed_n:int? text:text"},
+    {"DecisionSlice", NULL, "key:text value:text n:int"},
     {"Problem", NULL,
      "type:text title:text status:int code:text detail:text instance:text request_id:text retryable:bool "
      "errors:[@Fault] "
-     "message:text error:text"},
+     "message:text error:text job?:object decision?:@Decision"},
     {"Fault", NULL, "pointer:text code:text detail:text reason?:text tensor?:text file?:text"},
 };
 
@@ -227,7 +237,9 @@ static const char *const lists[] = {"Problem:ProblemKind",
                                     "PredictionSet:PredictionSet",
                                     "ReportSummary:ReportSummary",
                                     "ReportSlice:ReportSlice",
-                                    "ReportSample:ReportSample"};
+                                    "ReportSample:ReportSample",
+                                    "Gate:Gate",
+                                    "Decision:Decision"};
 
 static const char *const arrays[][2] = {
     {"HubModels", "HubModel"}, {"HubEntries", "HubEntry"}, {"HubCommits", "HubCommit"}};
@@ -404,9 +416,25 @@ static json_t *ref_request(void)
 static json_t *ref_policy_request(void)
 {
     return json_loads("{\"type\":\"object\",\"additionalProperties\":false,\"required\":[\"policy\"],\"properties\":{"
-                      "\"policy\":{\"type\":\"object\",\"additionalProperties\":false,\"required\":[\"protected\"],"
-                      "\"properties\":{\"protected\":{\"type\":\"boolean\"}}}}}",
+                      "\"policy\":{\"type\":\"object\",\"additionalProperties\":false,\"minProperties\":1,"
+                      "\"properties\":{\"protected\":{\"type\":\"boolean\"},\"gate\":{\"type\":[\"string\","
+                      "\"null\"],\"minLength\":1}}}}}",
                       0, NULL);
+}
+
+static json_t *gate_policy_request(void)
+{
+    return json_loads(
+        "{\"type\":\"object\",\"minProperties\":1,\"additionalProperties\":{\"type\":\"number\",\"description\":"
+        "\"short form of a rule: NAME_max or NAME_min, such as nfr_max\"},\"properties\":{"
+        "\"description\":{\"type\":\"string\",\"maxLength\":1000},"
+        "\"min_samples\":{\"type\":\"integer\",\"minimum\":0,\"maximum\":1000000000,\"default\":300},"
+        "\"min_ids_matched\":{\"type\":\"number\",\"minimum\":0,\"maximum\":1,\"default\":0.99},"
+        "\"protected\":{\"type\":\"array\",\"maxItems\":100,\"items\":{\"type\":\"object\",\"additionalProperties\":"
+        "false,\"required\":[\"key\",\"value\"],\"properties\":{\"key\":{\"type\":\"string\"},\"value\":{\"type\":"
+        "\"string\"}}}},"
+        "\"rules\":{\"type\":\"array\",\"maxItems\":100,\"items\":{\"type\":\"object\",\"required\":[\"id\"]}}}}",
+        0, NULL);
 }
 
 static json_t *rollback_request(void)
@@ -465,6 +493,7 @@ json_t *am_schemas(void)
     json_object_set_new(all, "RefRequest", ref_request());
     json_object_set_new(all, "RefPolicyRequest", ref_policy_request());
     json_object_set_new(all, "RollbackRequest", rollback_request());
+    json_object_set_new(all, "GatePolicyRequest", gate_policy_request());
     json_object_set_new(all, "ModelPatch", model_patch());
     json_object_set_new(all, "VersionPatch", version_patch());
     json_object_set_new(all, "JobPatch", job_patch());

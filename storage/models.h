@@ -62,6 +62,7 @@ struct am_ref_row {
     int64_t version, number, revision, moved_at;
     const char *moved_by, *reason;
     bool is_protected;
+    const char *gate; /* whose decision a move takes while it is protected; or NULL */
 };
 
 /* ---- reading ---- */
