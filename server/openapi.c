@@ -71,6 +71,8 @@ static const struct {
     {"/readyz", "GET", 503, "application/json", "Readiness", "not usable: checks say why"},
     {"/healthz", "GET", 503, "application/json", "Readiness", "not usable: checks say why"},
     {"/card", "GET", 200, "text/markdown", NULL, NULL},
+    {"/v1/reports/{id}", "GET", 200, "text/markdown", NULL, NULL},
+    {"/v1/reports/{id}", "GET", 200, "text/html", NULL, NULL},
     {"/lineage", "GET", 200, "text/vnd.mermaid", NULL, NULL},
     {"/lineage", "GET", 200, "text/vnd.graphviz", NULL, NULL},
     {"/lineage", "GET", 200, "application/x-ndjson", NULL, NULL},

@@ -183,8 +183,8 @@ static const struct {
      "id:text type:text method:text job:text old:text new:text old_version:@VersionName? new_version:@VersionName? "
      "dataset:text old_predictions:text new_predictions:text n:int ids:object n_eff:real weighted:bool clusters:any "
      "judge_noise:any cells:object weighted_cells:object? values:object tests:object noise_floor:any slices:int "
-     "confusion_flips:list "
-     "exemplars:object method_record:object warnings:list sha256:sha256 decision:object? created_by:text "
+     "confusion_flips:list exemplars:object method_record:object warnings:list groups:list found_slices:object? "
+     "sha256:sha256 decision:object? created_by:text "
      "created_at:time files:@ReportFiles links:{text}"},
     {"ReportFiles", NULL, "slices:@StoredFile? samples:@StoredFile?"},
     {"ReportSlice", NULL,
@@ -235,11 +235,11 @@ static const char *const lists[] = {"Problem:ProblemKind",
                                     "RefMove:RefMove",
                                     "Event:Event",
                                     "PredictionSet:PredictionSet",
-                                    "Gate:Gate",
-                                    "Decision:Decision",
                                     "ReportSummary:ReportSummary",
                                     "ReportSlice:ReportSlice",
-                                    "ReportSample:ReportSample"};
+                                    "ReportSample:ReportSample",
+                                    "Gate:Gate",
+                                    "Decision:Decision"};
 
 static const char *const arrays[][2] = {
     {"HubModels", "HubModel"}, {"HubEntries", "HubEntry"}, {"HubCommits", "HubCommit"}};

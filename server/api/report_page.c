@@ -6,6 +6,7 @@
 
 #include "core/base/text.h"
 #include "server/api/api.h"
+#include "server/api/decisions.h"
 #include "server/api/reports.h"
 #include "server/doc_style.h"
 #include "server/reply.h"
@@ -65,14 +66,33 @@ static int reply(struct am_req *r, enum am_report_form form, struct am_buf *page
     return am_reply_queue(r, 200, MHD_create_response_from_buffer(n, text, MHD_RESPMEM_MUST_FREE), headers);
 }
 
+static int take_decision(void *ctx, const struct am_decision_row *d)
+{
+    json_t **ret = ctx;
+    json_decref(*ret);
+    *ret = am_decision_json(d);
+    return *ret ? 0 : -AM_E_OUT_OF_MEMORY;
+}
+
+/* With its rules; NULL: no gate was asked. */
+static int read_decision(struct am_req *r, const json_t *report, json_t **ret)
+{
+    const char *uid = json_string_value(json_object_get(json_object_get(report, "decision"), "id"));
+    int rc = uid ? am_decision_get(am_store_read(r->srv->store), uid, take_decision, ret) : 0;
+    return rc == -AM_E_NOT_FOUND ? 0 : rc;
+}
+
 static int make(struct am_req *r, const json_t *report, enum am_report_form form, struct am_buf *ret)
 {
-    json_t *slices = json_array();
-    struct am_report_view v = {report, slices, json_object_get(report, "decision")};
+    json_t *slices = json_array(), *decision = NULL;
     int rc = slices ? read_slices(r, report, slices) : -AM_E_OUT_OF_MEMORY;
+    if (rc == 0)
+        rc = read_decision(r, report, &decision);
+    struct am_report_view v = {report, slices, decision};
     if (rc == 0)
         rc = am_report_page(&v, form == AM_REPORT_MD ? AM_DOC_MD : AM_DOC_HTML, ret);
     json_decref(slices);
+    json_decref(decision);
     return rc;
 }
 
