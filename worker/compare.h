@@ -8,10 +8,12 @@
 
 #include "core/evaluate/_find.h"
 #include "core/evaluate/_groups.h"
+#include "core/gate/policy.h"
 #include "worker/session.h"
 #include "worker/spec.h"
 
 #define AM_COMPARE_KEYS (2 * AM_PACKED_KEYS_MAX + 1)
+#define AM_COMPARE_CRITICAL 20
 
 /* One prediction set as the spec names it. */
 struct am_compare_set {
@@ -23,6 +25,11 @@ struct am_compare_set {
     struct am_packed packed;
     struct am_packed_meta plain;
     const char **text; /* what `plain` points into, beside `meta` */
+};
+
+struct am_compare_critical { /* samples that no gate lets flip */
+    const char *dataset;
+    struct am_compare_set set[2];
 };
 
 struct am_comparing {
@@ -40,10 +47,14 @@ struct am_comparing {
     struct am_compared numbers;
     struct am_slice_key key[AM_COMPARE_KEYS]; /* that the report tells, by name */
     size_t keys;
-    json_t *groups;   /* list: the gaps of each key of params.groups */
-    json_t *found;    /* what params.find_slices found; NULL: not asked */
-    uint64_t slices;  /* rows of slices.ndjson */
-    json_t *warnings; /* {code, detail}, in the report and in the job */
+    struct am_policy policy; /* of the gate */
+    struct am_compare_critical critical[AM_COMPARE_CRITICAL];
+    size_t criticals;
+    json_t *slice_rows; /* that the gate may look at */
+    json_t *groups;     /* list: the gaps of each key of params.groups */
+    json_t *found;      /* what params.find_slices found; NULL: not asked */
+    uint64_t slices;    /* rows of slices.ndjson */
+    json_t *warnings;   /* {code, detail}, in the report and in the job */
 };
 
 /* ---- compare_spec.c ---- */
@@ -83,6 +94,15 @@ json_t *am_compare_report(const struct am_comparing *c);
 json_t *am_compare_value(const struct am_value *v);
 json_t *am_compare_real(struct am_maybe v);
 json_t *am_compare_pair(struct am_interval v);
+
+/* ---- compare_gate.c: all do nothing without a gate ---- */
+int am_compare_spec_gate(struct am_comparing *c);
+/* Reads the policy, before anything is computed. */
+int am_compare_gate_read(struct am_comparing *c);
+/* Whether the policy may look at slices of this key. */
+bool am_compare_gate_wants(const struct am_comparing *c, const char *key);
+/* The decision, a new reference. */
+int am_compare_decide(struct am_comparing *c, const json_t *report, json_t **ret);
 
 /* ---- compare.c ---- */
 void am_compare_warn(struct am_comparing *c, const char *code, const char *fmt, ...) AM_PRINTF(3, 4);

@@ -129,7 +129,7 @@ json_t *am_compare_report(const struct am_comparing *c)
 {
     const struct am_join *j = &c->join;
     json_t *o = json_pack(
-        "{s:s,s:s,s:I,s:{s:I,s:I,s:I},s:f,s:b,s:o,s:I,s:o,s:o,s:o,s:o,s:o,s:I,s:o,s:o,s:o,s:O}", "type", "evaluate",
+        "{s:s,s:s,s:I,s:{s:I,s:I,s:I},s:f,s:b,s:o,s:I,s:o,s:o,s:o,s:o,s:o,s:I,s:o,s:o,s:o,s:O,s:O,s:O?}", "type", "evaluate",
         "method", "compare", "n", (json_int_t)j->n, "ids", "both", (json_int_t)j->n, "old_only",
         (json_int_t)j->only[AM_OLD], "new_only", (json_int_t)j->only[AM_NEW], "n_eff", c->grouping.n_eff, "weighted",
         c->grouping.weight != NULL, "clusters",

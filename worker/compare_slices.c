@@ -98,8 +98,10 @@ static json_t *row_json(const struct am_comparing *c, const struct am_slice_key 
         am_compare_real((struct am_maybe){delta.known, delta.upper}), "small", r->small, "verdict", r->verdict);
 }
 
-static int put_row(struct am_sink *sink, json_t *row)
+static int put_row(struct am_comparing *c, const struct am_slice_key *k, struct am_sink *sink, json_t *row)
 {
+    if (row && am_compare_gate_wants(c, k->key))
+        json_array_append(c->slice_rows, row);
     char *text = row ? am_canon(row) : NULL;
     int rc = text ? am_sink_put(sink, text, strlen(text)) : -AM_E_OUT_OF_MEMORY;
     free(text);
@@ -134,7 +136,7 @@ static int put_key(struct am_comparing *c, struct am_sink *sink, const struct am
     if (rc == 0)
         qsort(name, n, sizeof *name, by_text);
     for (size_t i = 0; rc == 0 && i < n; i++)
-        rc = put_row(sink,
+        rc = put_row(c, k, sink,
                      row_json(c, k, k->text ? name[i].text : am_compare_value_text(k, name[i].value, name[i].number),
                               &rows[name[i].value]));
     c->slices += n;
