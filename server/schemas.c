@@ -156,7 +156,9 @@ static const struct {
     {"Recipe", NULL,
      "type:text method:text inputs:[@RecipeInput/@RecipeSide] donor?:int params:object options:@RecipeOptions seed:int "
      "program:text "
-     "kernels:text? blas:text? threads:int spec_sha256:sha256"},
+     "kernels:text? blas:text? threads:int spec_sha256:sha256 gate?:@RecipeGate?"},
+    {"RecipeGate", NULL, "gate:text? policy:@GatePolicy critical:[@RecipeCritical]"},
+    {"RecipeCritical", NULL, "dataset:text old:@RecipeSide new:@RecipeSide"},
     {"RecipeInput", NULL, "role:text commit:commit model:text rev:text manifest_sha256:sha256 params?:object"},
     {"RecipeSide", NULL,
      "role:old|new version:text? external:text? dataset:text predictions:text packed_sha256:sha256 ids_sha256:sha256"},
