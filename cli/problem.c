@@ -55,6 +55,8 @@ static const struct remedy remedies[] = {
     {"path-not-allowed",
      "start amendd with --store.import_roots (export: --store.export_roots) =FOLDER that holds the directory"},
     {"dataset-mismatch", "upload both prediction sets over the same samples with the same labels, then compare again"},
+    {"predictions-missing",
+     "upload what the version says about the data: amend predictions push FILE --version MODEL@REV --dataset NAME"},
     {"malformed-predictions", "correct the lines that are named and upload it again; nothing was stored"},
     {"malformed-safetensors", "download or write the named file again; nothing was registered"},
     {"shape-mismatch", "merge models of one architecture and size; amend model show M@REV tells them apart"},

@@ -182,7 +182,8 @@ static const struct {
     {"Report", "report",
      "id:text type:text method:text job:text old:text new:text old_version:@VersionName? new_version:@VersionName? "
      "dataset:text old_predictions:text new_predictions:text n:int ids:object n_eff:real weighted:bool clusters:any "
-     "judge_noise:any cells:object values:object tests:object noise_floor:any slices:int confusion_flips:list "
+     "judge_noise:any cells:object weighted_cells:object? values:object tests:object noise_floor:any slices:int "
+     "confusion_flips:list "
      "exemplars:object method_record:object warnings:list sha256:sha256 decision:object? created_by:text "
      "created_at:time files:@ReportFiles links:{text}"},
     {"ReportFiles", NULL, "slices:@StoredFile? samples:@StoredFile?"},

@@ -6,6 +6,7 @@
 
 #include "core/base/text.h"
 #include "core/table/canon.h"
+#include "core/table/plan_compare.h"
 #include "server/api/api.h"
 #include "storage/predictions.h"
 #include "storage/reports.h"
@@ -128,19 +129,38 @@ static void check_moves(struct am_submit *s)
                      "the new side is %s, a model that is not here: no ref can point to it", s->side[1].external);
 }
 
-/* What the worker holds: both sets as they are stored, the joined table, and what it writes. */
+#define REST ((uint64_t)8 << 20) /* for the body and the slices */
+
+/* What is written: the columns of both sides side by side, with an id, its place, a cell and a difference a row. */
+static uint64_t table_bytes(const struct am_side *side)
+{
+    uint64_t each = (uint64_t)((side->rows + side->distinct - 1) / side->distinct);
+    return (uint64_t)side->packed_bytes + each * (uint64_t)side->ids_bytes + 16 * (uint64_t)side->rows;
+}
+
 static void plan(struct am_submit *s)
 {
     struct am_plan *p = &s->plan;
-    uint64_t rows = 0, bytes = 0;
+    struct am_compare_size size = {.replicates =
+                                       (uint64_t)json_integer_value(json_object_get(s->body.params, "bootstrap")),
+                                   .threads = s->threads,
+                                   .texts = am_streq(s->side[0].task, "generative")};
+    p->read_bytes = 0;
+    p->write_bytes = REST;
     for (size_t i = 0; i < 2; i++) {
-        rows += (uint64_t)s->side[i].rows;
-        bytes += (uint64_t)(s->side[i].packed_bytes + s->side[i].ids_bytes);
+        const struct am_side *side = &s->side[i];
+        size.rows[i] = (uint64_t)side->rows;
+        size.packed_bytes[i] = (uint64_t)side->packed_bytes;
+        size.ids_bytes[i] = (uint64_t)side->ids_bytes;
+        p->read_bytes += size.packed_bytes[i] + size.ids_bytes[i];
+        p->write_bytes += table_bytes(side);
     }
-    p->read_bytes = bytes;
-    p->write_bytes = bytes + ((uint64_t)8 << 20); /* the joined table has no column that a set has not */
+    if (am_streq(s->side[0].ids, s->side[1].ids)) /* a file is opened once */
+        p->read_bytes -= size.ids_bytes[1];
+    if (am_streq(s->side[0].packed, s->side[1].packed))
+        p->read_bytes -= size.packed_bytes[1];
     p->disk_bytes = p->write_bytes;
-    p->peak_memory_bytes = 2 * bytes + 32 * rows + ((uint64_t)48 << 20);
+    p->peak_memory_bytes = am_compare_memory(&size);
     s->planned = true;
 }
 
