@@ -293,6 +293,7 @@ CREATE TABLE version (
 CREATE INDEX blob_damaged ON blob (sha256) WHERE damage IS NOT NULL;
 CREATE INDEX blob_read ON blob (ifnull(verified_at, created_at));
 CREATE INDEX decision_new ON decision (new_version, id) WHERE new_version IS NOT NULL;
+CREATE INDEX decision_report ON decision (report, id) WHERE report IS NOT NULL;
 CREATE INDEX decision_verdict ON decision (verdict, id);
 CREATE INDEX edge_parent ON edge (parent, child);
 CREATE INDEX event_job ON event (job, job_seq) WHERE job IS NOT NULL;

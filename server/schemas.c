@@ -156,7 +156,9 @@ static const struct {
     {"Recipe", NULL,
      "type:text method:text inputs:[@RecipeInput/@RecipeSide] donor?:int params:object options:@RecipeOptions seed:int "
      "program:text "
-     "kernels:text? blas:text? threads:int spec_sha256:sha256"},
+     "kernels:text? blas:text? threads:int spec_sha256:sha256 gate?:@RecipeGate?"},
+    {"RecipeGate", NULL, "gate:text? policy:@GatePolicy critical:[@RecipeCritical]"},
+    {"RecipeCritical", NULL, "dataset:text old:@RecipeSide new:@RecipeSide"},
     {"RecipeInput", NULL, "role:text commit:commit model:text rev:text manifest_sha256:sha256 params?:object"},
     {"RecipeSide", NULL,
      "role:old|new version:text? external:text? dataset:text predictions:text packed_sha256:sha256 ids_sha256:sha256"},
@@ -183,8 +185,8 @@ static const struct {
      "id:text type:text method:text job:text old:text new:text old_version:@VersionName? new_version:@VersionName? "
      "dataset:text old_predictions:text new_predictions:text n:int ids:object n_eff:real weighted:bool clusters:any "
      "judge_noise:any cells:object weighted_cells:object? values:object tests:object noise_floor:any slices:int "
-     "confusion_flips:list "
-     "exemplars:object method_record:object warnings:list sha256:sha256 decision:object? created_by:text "
+     "confusion_flips:list exemplars:object method_record:object warnings:list groups:list found_slices:object? "
+     "sha256:sha256 decision:object? created_by:text "
      "created_at:time files:@ReportFiles links:{text}"},
     {"ReportFiles", NULL, "slices:@StoredFile? samples:@StoredFile?"},
     {"ReportSlice", NULL,
@@ -235,11 +237,11 @@ static const char *const lists[] = {"Problem:ProblemKind",
                                     "RefMove:RefMove",
                                     "Event:Event",
                                     "PredictionSet:PredictionSet",
-                                    "Gate:Gate",
-                                    "Decision:Decision",
                                     "ReportSummary:ReportSummary",
                                     "ReportSlice:ReportSlice",
-                                    "ReportSample:ReportSample"};
+                                    "ReportSample:ReportSample",
+                                    "Gate:Gate",
+                                    "Decision:Decision"};
 
 static const char *const arrays[][2] = {
     {"HubModels", "HubModel"}, {"HubEntries", "HubEntry"}, {"HubCommits", "HubCommit"}};

@@ -1,6 +1,6 @@
 /*
  * reports.c - rows of reports (reports.h). Files are contents (layouts) like those of versions, held by report_file;
- * triggers let go of them (migrations/0013).
+ * triggers let go of them (migrations/0014).
  */
 #include "storage/reports.h"
 #include "storage/db.h"
@@ -185,6 +185,10 @@ int am_report_newest(struct am_db *db, int64_t new_version, int64_t *ret)
 
 int am_report_delete(struct am_db *db, const char *uid, int64_t now)
 {
+    int64_t one;
+    int rc = am_db_int(db, &one, "SELECT 1 FROM decision WHERE report = ?1", "t", uid);
+    if (rc != 0)
+        return rc < 0 ? rc : -AM_E_CONFLICT;
     AM_TRY(put_event(db, uid, "report.deleted", now));
     return am_db_exec(db, "DELETE FROM report WHERE uid = ?1", "t", uid);
 }
