@@ -63,7 +63,8 @@ static const struct {
      "message:text? job:text? "
      "type:text? method:text? refs:[text] manifest_sha256:sha256? files:int bytes:int new_bytes:int "
      "tensors:@VersionTensors "
-     "inputs:[@VersionInput] metadata:{text} labels:{text} pinned:bool note:text? expires_at:time? deleted_at:time?"},
+     "inputs:[@VersionInput] metadata:{text} labels:{text} pinned:bool note:text? expires_at:time? deleted_at:time? "
+     "compatibility?:[@ReportSummary]"},
     {"VersionTensors", NULL, "count:int parameters:{int}? architecture:text?"},
     {"VersionInput", NULL, "role:text? model:text? commit:commit? rev:text? weight?:real?"},
     {"Warning", NULL, "code:text detail:text pointer?:text"},
@@ -94,7 +95,9 @@ static const struct {
     {"LineageNode", NULL,
      "id:commit kind:text model:text number:int? refs:[text] state:text created_at:time job:text? type:text? "
      "method:text? verdict:text? deleted_at:time?"},
-    {"LineageEdge", NULL, "from:commit to:commit role:text weight:real? trust:real? job:text? type:text? method:text?"},
+    {"LineageEdge", NULL,
+     "from:commit to:commit role:text weight:real? trust:real? job:text? type:text? method:text? "
+     "report:@ReportSummary?"},
     {"SpecRunFacet", NULL, "_producer:text _schemaURL:text spec_sha256:sha256 type:text method:text"},
     {"Job", "job",
      "id:text type:text method:text status:" STATUS " status_reason:@JobReason? created_at:time queued_at:time "
@@ -117,7 +120,7 @@ static const struct {
     {"PlanFile", NULL, "path:text bytes:int"},
     {"JobResult", NULL,
      "version:@ResultVersion? published:bool detached_reason:text? expires_at:time? refs:[@ResultRef] reports:[text] "
-     "decision:object? dataset:object? state:@ResultState new_bytes:int reused_from:text? reproduced:bool? "
+     "decision:@Verdict? dataset:object? state:@ResultState new_bytes:int reused_from:text? reproduced:bool? "
      "reproduction:@Reproduction? "
      "measured:@Measured"},
     {"Reproduction", NULL,
@@ -176,7 +179,9 @@ static const struct {
     {"PackResult", NULL, "kind:pack| prediction_set:text rows:int new_bytes:int measured:@Measured"},
     {"ReportSummary", "report_summary",
      "id:text type:text method:text job:text old:text new:text old_version:@VersionName? new_version:@VersionName? "
-     "dataset:text n:int values:@ReportNumbers b:int? c:int? p_mid:real? created_by:text created_at:time links:{text}"},
+     "dataset:text n:int values:@ReportNumbers b:int? c:int? p_mid:real? decision:@Verdict? created_by:text "
+     "created_at:time links:{text}"},
+    {"Verdict", NULL, "id:text verdict:promote|inconclusive|hold"},
     {"ReportNumbers", NULL,
      "nfr:@ReportNumber pfr:@ReportNumber relative_nfr:@ReportNumber accuracy_old:@ReportNumber "
      "accuracy_new:@ReportNumber accuracy_delta:@ReportNumber"},
@@ -186,7 +191,7 @@ static const struct {
      "dataset:text old_predictions:text new_predictions:text n:int ids:object n_eff:real weighted:bool clusters:any "
      "judge_noise:any cells:object weighted_cells:object? values:object tests:object noise_floor:any slices:int "
      "confusion_flips:list exemplars:object method_record:object warnings:list groups:list found_slices:object? "
-     "sha256:sha256 decision:object? created_by:text "
+     "sha256:sha256 decision:@Verdict? created_by:text "
      "created_at:time files:@ReportFiles links:{text}"},
     {"ReportFiles", NULL, "slices:@StoredFile? samples:@StoredFile?"},
     {"ReportSlice", NULL,
