@@ -191,6 +191,11 @@ const struct am_route am_routes[] = {
      "delete it, answering with the gate as it was; not while the policy of a ref names it; its revisions stay", NULL},
     {"GET", "/v1/gates/{gate}/revisions", am_api_gate_revisions, AM_BODY_NONE, "after limit", 200, "GateList", "Gates",
      "every revision, newest first; also of a gate that is no more", NULL},
+    {"POST", "/v1/gates/{gate}/check", am_api_gate_check, AM_BODY_JSON | AM_IDEM, "", 201, "Decision", "Gates",
+     "decide about a report that is here: `{\"report\"}`, or `{\"old\",\"new\",\"dataset\"?}` for the newest one of "
+     "the "
+     "two; 409 `report-missing`",
+     "GateCheckRequest"},
     {"GET", "/v1/decisions", am_api_decisions, AM_BODY_NONE, "version ref verdict after limit", 200, "DecisionList",
      "Gates",
      "decisions of gates, newest first; `version`: about that new version; `ref=ns/name@ref`: against a version that "

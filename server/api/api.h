@@ -120,6 +120,7 @@ int am_api_gate(struct am_req *r);
 int am_api_gate_put(struct am_req *r);
 int am_api_gate_delete(struct am_req *r);
 int am_api_gate_revisions(struct am_req *r);
+int am_api_gate_check(struct am_req *r);
 /* decisions.c */
 int am_api_decisions(struct am_req *r);
 int am_api_decision(struct am_req *r);

@@ -46,4 +46,5 @@ ALTER TABLE ref ADD COLUMN gate TEXT REFERENCES gate (name);
 CREATE INDEX ref_gate ON ref (gate) WHERE gate IS NOT NULL;
 ALTER TABLE ref_move DROP COLUMN gate; -- never written
 ALTER TABLE ref_move ADD COLUMN decision INTEGER REFERENCES decision (id);
+CREATE INDEX ref_move_decision ON ref_move (model, name, id) WHERE decision IS NOT NULL;
 ALTER TABLE ref_move ADD COLUMN forced INTEGER NOT NULL DEFAULT 0 CHECK (forced IN (0, 1));
