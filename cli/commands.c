@@ -89,7 +89,7 @@ const struct am_command am_commands[] = {
      "  --mermaid   print a Mermaid graph\n"
      "  --depth N   so many steps back (8), or all\n"
      "On a terminal a tree, the version at the top and what it came from below; piped one line an edge: child, role, "
-     "weight, parent.\n",
+     "weight, parent, negative flip rate.\n",
      am_cmd_model_lineage, false},
     {"ref", "list", "MODEL [--kind K] [--limit N]", "list the branches, tags and aliases of a model",
      "  --kind K    branch, tag or alias\n"

@@ -13,8 +13,9 @@
 void am_fmt_share(const json_t *v, char out[AM_RATE]);  /* "-" when it is no number */
 void am_fmt_points(const json_t *v, char out[AM_RATE]); /* a difference of shares */
 
-/* A cell with the version on a `side` ("old", "new"): demo/net@v3, a commit by its first digits, or the name of one
-   that is elsewhere. */
+/* The version on a `side` ("old", "new"): demo/net@v3, or a commit by its first digits, or the name of one that is
+   elsewhere. For free(). The other puts it into a cell. */
+char *am_side_text(const json_t *of, const char *side);
 void am_side_name(struct am_grid *g, const json_t *of, const char *side);
 
 /* The report in some ten lines; `decision` may be NULL. */

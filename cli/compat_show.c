@@ -47,15 +47,22 @@ static void plain(const json_t *v, char out[AM_RATE])
         snprintf(out, AM_RATE, "-");
 }
 
+char *am_side_text(const json_t *of, const char *side)
+{
+    AM_CLEANUP(am_xfreep) char *whole = am_xprintf("%s_version", side);
+    AM_CLEANUP(am_xfreep) char *only = am_xprintf("%s_model", side);
+    const json_t *version = am_js(of, whole);
+    const char *model = am_js_text(of, only, NULL), *text = am_js_text(of, side, "?");
+    if (json_is_object(version))
+        return am_version_name(version);
+    if (model)
+        return am_xprintf("%s@%.12s", model, text);
+    return am_is_hex(text, AM_COMMIT_LEN) ? am_xprintf("%.12s", text) : am_xdup(text);
+}
+
 void am_side_name(struct am_grid *g, const json_t *of, const char *side)
 {
-    AM_CLEANUP(am_xfreep) char *member = am_xprintf("%s_version", side);
-    const json_t *version = am_js(of, member);
-    const char *text = am_js_text(of, side, "?");
-    AM_CLEANUP(am_xfreep)
-    char *name = json_is_object(version)          ? am_version_name(version)
-                 : am_is_hex(text, AM_COMMIT_LEN) ? am_xprintf("%.12s", text)
-                                                  : am_xdup(text);
+    AM_CLEANUP(am_xfreep) char *name = am_side_text(of, side);
     am_grid_put(g, name);
 }
 
