@@ -148,24 +148,27 @@ static void put_accuracy(struct am_grid *g, const json_t *report)
     am_grid_putf(g, "%s to %s, %s", old, new, delta);
 }
 
-static void put_rules(struct am_grid *g, const json_t *decision)
+/* `skipped`: also those that were not about this comparison */
+static void put_rules(struct am_grid *g, const json_t *decision, bool skipped)
 {
     const json_t *rule;
     size_t i;
     json_array_foreach(am_js(decision, "rules"), i, rule)
     {
+        if (!skipped && am_streq(am_js_text(rule, "outcome", NULL), "skipped"))
+            continue;
         const char *text = am_js_text(rule, "text", am_js_text(rule, "reason", ""));
         am_grid_putf(g, "  %s", am_js_text(rule, "id", "?"));
         am_grid_putf(g, "%s%s%s", am_js_text(rule, "outcome", "?"), *text ? ": " : "", text);
     }
 }
 
-static void put_decision(struct am_grid *g, const json_t *decision)
+static void put_decision(struct am_grid *g, const json_t *decision, bool skipped)
 {
     am_grid_put(g, "verdict");
     am_grid_putf(g, "%s by %s", am_js_text(decision, "verdict", "?"),
                  am_js_text(decision, "gate", "a gate of the job"));
-    put_rules(g, decision);
+    put_rules(g, decision, skipped);
 }
 
 static void put_sides(struct am_grid *g, const json_t *of)
@@ -191,7 +194,7 @@ void am_compat_show(const struct am_cli *c, const json_t *report, const json_t *
     put_value(&g, "score", am_js(report, "values.score_delta"), plain);
     put_test(&g, report);
     if (json_is_object(decision))
-        put_decision(&g, decision);
+        put_decision(&g, decision, false);
     am_grid_print(&g);
     am_grid_done(&g);
 }
@@ -207,7 +210,7 @@ void am_decision_show(const struct am_cli *c, const json_t *decision)
         am_grid_pair(&g, rows[i][0], text);
     }
     put_sides(&g, decision);
-    put_decision(&g, decision);
+    put_decision(&g, decision, true);
     am_grid_print(&g);
     am_grid_done(&g);
 }
