@@ -20,7 +20,8 @@ enum am_exit {
     AM_EXIT_OK = 0,
     AM_EXIT_ERROR = 1,
     AM_EXIT_USAGE = 2,
-    AM_EXIT_JOB = 3, /* the job failed or was cancelled */
+    AM_EXIT_JOB = 3,  /* the job failed or was cancelled */
+    AM_EXIT_GATE = 4, /* a gate said hold or inconclusive */
     AM_EXIT_NOT_FOUND = 5,
     AM_EXIT_FORBIDDEN = 6,
     AM_EXIT_CONFLICT = 7,

@@ -98,6 +98,17 @@ static void put_inputs(struct am_grid *g, const json_t *job)
     }
 }
 
+static void put_reports(struct am_grid *g, const json_t *job)
+{
+    const json_t *id, *decision = am_js(job, "result.decision");
+    size_t i;
+    json_array_foreach(am_js(job, "result.reports"), i, id) am_grid_pair(g, "report", json_string_value(id));
+    if (!json_is_object(decision))
+        return;
+    am_grid_put(g, "decision");
+    am_grid_putf(g, "%s %s", am_js_text(decision, "verdict", "?"), am_js_text(decision, "id", ""));
+}
+
 static void show(const struct am_cli *c, const json_t *job)
 {
     static const char *const times[] = {"created_at", "started_at", "finished_at"};
@@ -123,6 +134,7 @@ static void show(const struct am_cli *c, const json_t *job)
         am_grid_put(&g, "version");
         am_grid_putf(&g, "%s %s", name, am_js_text(version, "commit", "?"));
     }
+    put_reports(&g, job);
     if (json_is_object(am_js(job, "error"))) {
         am_grid_put(&g, "error");
         am_grid_putf(&g, "%s: %s", am_js_text(job, "error.code", "?"), am_js_text(job, "error.detail", ""));

@@ -3,10 +3,9 @@
  * The graph may join again: what was drawn once is named, not drawn, the next time.
  */
 #include "cli/commands.h"
-#include "cli/http.h"
+#include "cli/compat.h"
 #include "cli/job.h"
 #include "cli/opt.h"
-#include "cli/out.h"
 #include "core/base/text.h"
 
 #include <stdio.h>
@@ -65,6 +64,11 @@ static void put_edge_label(const json_t *e)
         AM_CLEANUP(am_xfreep) char *weight = am_js_plain(am_js(e, "weight"));
         printf(" %s", weight);
     }
+    if (json_is_object(am_js(e, "report"))) {
+        char nfr[AM_RATE];
+        am_fmt_share(am_js(e, "report.values.nfr.value"), nfr);
+        printf(" NFR %s", nfr);
+    }
     fputs("  ", stdout);
 }
 
@@ -116,7 +120,7 @@ static void print_edges(const struct tree *t)
     const json_t *e;
     size_t i;
     struct am_grid g;
-    static const char *const head[] = {"CHILD", "ROLE", "WEIGHT", "PARENT", NULL};
+    static const char *const head[] = {"CHILD", "ROLE", "WEIGHT", "PARENT", "NFR", NULL};
     am_grid_init(&g, t->c, head);
     json_array_foreach(t->edges, i, e)
     {
@@ -127,6 +131,9 @@ static void print_edges(const struct tree *t)
         am_grid_put(&g, am_js_text(e, "role", "?"));
         am_grid_put(&g, weight);
         am_grid_put(&g, parent);
+        char nfr[AM_RATE];
+        am_fmt_share(am_js(e, "report.values.nfr.value"), nfr);
+        am_grid_put(&g, nfr);
     }
     am_grid_print(&g);
     am_grid_done(&g);

@@ -85,12 +85,13 @@ static void put_move(struct am_grid *g, const json_t *m)
     put_version(g, m, "to_number", "to");
     am_grid_put(g, am_js_text(m, "by", NULL));
     am_grid_put(g, am_js_text(m, "job", NULL));
-    am_grid_put(g, am_js_text(m, "reason", ""));
+    am_grid_put(g, am_js_text(m, "decision.id", am_js_text(m, "decision", NULL)));
+    am_grid_putf(g, "%s%s", json_is_true(am_js(m, "forced")) ? "(forced) " : "", am_js_text(m, "reason", ""));
 }
 
 int am_cmd_ref_history(struct am_cli *c, int argc, char **argv)
 {
-    static const char *const head[] = {"AT", "MOVE", "FROM", "TO", "BY", "JOB", "REASON", NULL};
+    static const char *const head[] = {"AT", "MOVE", "FROM", "TO", "BY", "JOB", "DECISION", "REASON", NULL};
     const char *words[2], *limit = NULL, *at = NULL;
     const struct am_opt opts[] = {{"limit", 0, &limit, NULL}, {"at", 0, &at, NULL}, {0}};
     struct am_ref m;
@@ -135,7 +136,9 @@ static int look(struct am_cli *c, const char *path, bool made, struct seen *ret)
     return 0;
 }
 
-static int change(struct am_cli *c, const char *verb, const char *path, const struct seen *seen, const json_t *body)
+/* 0: r has the answer, whatever its status. */
+static int send_change(struct am_cli *c, const char *verb, const char *path, const struct seen *seen,
+                       const json_t *body, struct am_reply *r)
 {
     const char *headers[3] = {NULL};
     size_t n = 0;
@@ -144,19 +147,43 @@ static int change(struct am_cli *c, const char *verb, const char *path, const st
     if (seen->key)
         headers[n++] = seen->key;
     AM_CLEANUP(am_xfreep) char *text = body ? am_js_dump(body, false) : NULL;
-    AM_CLEANUP(am_reply_done) struct am_reply r = {0};
     struct am_request q = {.verb = verb,
                            .path = path,
                            .body = text,
                            .body_len = text ? strlen(text) : 0,
                            .headers = headers,
                            .keyed = seen->key != NULL};
-    int rc = am_http_send(c, &q, &r);
-    if (rc)
-        return rc;
-    return r.status >= 200 && r.status < 300 ? print_ref(c, r.json) : am_problem_say(c, &r);
+    return am_http_send(c, &q, r);
 }
 
+static int say_change(struct am_cli *c, const struct am_reply *r)
+{
+    return r->status >= 200 && r->status < 300 ? print_ref(c, r->json) : am_problem_say(c, r);
+}
+
+static int change(struct am_cli *c, const char *verb, const char *path, const struct seen *seen, const json_t *body)
+{
+    AM_CLEANUP(am_reply_done) struct am_reply r = {0};
+    int rc = send_change(c, verb, path, seen, body, &r);
+    return rc ? rc : say_change(c, &r);
+}
+
+/* A move that waits for its gate: the command that asks it. The dataset and the gate are those of the job that the
+   daemon proposes, where it knows them. */
+static void say_ask(const struct am_cli *c, const struct am_reply *r, const char *model, const char *ref,
+                    const char *rev)
+{
+    const char *code = am_js_text(r->json, "code", "");
+    const json_t *job = am_js(r->json, "job");
+    if (!am_streq(code, "gate-required") && !am_streq(code, "gate-refused"))
+        return;
+    const char *data = am_js_text(job, "inputs.data", am_js_text(job, "inputs.data.external", "DATASET"));
+    am_say_note(c, "  ask the gate: amend compat run %s@%s %s@%s --data %s%s --gate %s", model, ref, model, rev,
+                json_is_object(am_js(job, "inputs.data")) ? "external:" : "", data,
+                am_js_text(job, "gate", am_js_text(job, "gate.policy", "GATE")));
+}
+
+/* Also amend promote: the daemon finds the decision that a protected ref needs. */
 int am_cmd_ref_set(struct am_cli *c, int argc, char **argv)
 {
     const char *words[3], *kind = NULL, *from = NULL, *reason = NULL;
@@ -178,23 +205,40 @@ int am_cmd_ref_set(struct am_cli *c, int argc, char **argv)
         json_object_set_new(body, "force", json_true());
     AM_CLEANUP(am_xfreep) char *path = am_url_model(m.model, "refs", words[1], NULL);
     AM_CLEANUP(seen_done) struct seen seen = {0};
+    AM_CLEANUP(am_reply_done) struct am_reply r = {0};
     if (!from && (rc = look(c, path, true, &seen)))
         return rc;
-    return change(c, "PUT", path, &seen, body);
+    if ((rc = send_change(c, "PUT", path, &seen, body, &r)))
+        return rc;
+    rc = say_change(c, &r);
+    say_ask(c, &r, m.model, words[1], words[2]);
+    return rc;
 }
 
 int am_cmd_ref_policy(struct am_cli *c, int argc, char **argv)
 {
-    const char *words[2];
-    bool on = false, off = false;
-    const struct am_opt opts[] = {{"protected", 0, NULL, &on}, {"unprotected", 0, NULL, &off}, {0}};
+    const char *words[2], *gate = NULL;
+    bool on = false, off = false, none = false;
+    const struct am_opt opts[] = {{"protected", 0, NULL, &on},
+                                  {"unprotected", 0, NULL, &off},
+                                  {"gate", 0, &gate, NULL},
+                                  {"no-gate", 0, NULL, &none},
+                                  {0}};
     struct am_ref m;
     int rc = am_opt_parse(c, opts, argc, argv, 2, 2, words);
     if (rc || (rc = am_model_parse(c, words[0], &m)))
         return rc;
-    if (on == off)
-        return am_say_usage(c, "give one of --protected and --unprotected");
-    AM_CLEANUP(am_jsonp) json_t *body = json_pack("{s:{s:b}}", "policy", "protected", on);
+    if ((on && off) || (gate && none) || !(on || off || gate || none))
+        return am_say_usage(c,
+                            "give one of --protected and --unprotected, or one of --gate NAME and --no-gate, or both");
+    AM_CLEANUP(am_jsonp) json_t *policy = gate ? json_pack("{s:s}", "gate", gate) : json_object();
+    if (!policy)
+        return am_say_usage(c, "the gate must be UTF-8 text");
+    if (none)
+        json_object_set_new(policy, "gate", json_null());
+    if (on || off)
+        json_object_set_new(policy, "protected", json_boolean(on));
+    AM_CLEANUP(am_jsonp) json_t *body = json_pack("{s:O}", "policy", policy);
     AM_CLEANUP(am_xfreep) char *path = am_url_model(m.model, "refs", words[1], NULL);
     AM_CLEANUP(seen_done) struct seen seen = {0};
     if ((rc = look(c, path, false, &seen)))

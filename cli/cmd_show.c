@@ -2,10 +2,9 @@
  * cmd_show.c - amend model show: one model, or one of its versions, as names and values.
  */
 #include "cli/commands.h"
-#include "cli/http.h"
+#include "cli/compat.h"
 #include "cli/job.h"
 #include "cli/opt.h"
-#include "cli/out.h"
 
 #include <stdio.h>
 
@@ -83,6 +82,23 @@ static void put_inputs(struct am_grid *g, const json_t *v)
     }
 }
 
+/* What the newest comparison with each other version found. */
+static void put_compared(struct am_grid *g, const json_t *v)
+{
+    const json_t *r;
+    size_t i;
+    char nfr[AM_RATE], delta[AM_RATE];
+    json_array_foreach(am_js(v, "compatibility"), i, r)
+    {
+        AM_CLEANUP(am_xfreep) char *old = am_side_text(r, "old");
+        am_fmt_share(am_js(r, "values.nfr.value"), nfr);
+        am_fmt_points(am_js(r, "values.accuracy_delta.value"), delta);
+        am_grid_put(g, "against");
+        am_grid_putf(g, "%s: NFR %s, accuracy %s, on %s, %s", old, nfr, delta, am_js_text(r, "dataset", "?"),
+                     am_js_text(r, "id", "?"));
+    }
+}
+
 static void show_version(struct am_grid *g, const json_t *v)
 {
     AM_CLEANUP(am_xfreep) char *name = am_version_name(v);
@@ -97,6 +113,7 @@ static void show_version(struct am_grid *g, const json_t *v)
         am_grid_putf(g, "%s/%s %s", type, am_js_text(v, "method", "?"), am_js_text(v, "job", ""));
     }
     put_inputs(g, v);
+    put_compared(g, v);
     put_plain(g, v, "files");
     put_bytes(g, v, "bytes");
     put_bytes(g, v, "new_bytes");

@@ -18,6 +18,14 @@
     "  --to REV    back to the last time it was there\n"                                                               \
     "  --reason T  why; the history keeps it\n"                                                                        \
     "  --force     a tag\n"
+#define PROMOTE "MODEL REF REV [--reason T] [--force]"
+#define PROMOTE_MORE                                                                                                   \
+    "A protected ref moves when its gate has said promote for exactly these two versions; without that decision "      \
+    "this\n"                                                                                                           \
+    "exits 7 and tells the command that makes one.\n"                                                                  \
+    "  --reason T  why; the history keeps it\n"                                                                        \
+    "  --force     move it whatever the gate says; takes a reason, and the history shows it for ever\n"                \
+    "  --kind K  --from REV   as in amend ref set\n"
 #define METHOD_MORE                                                                                                    \
     "  --PARAM VALUE       a parameter of the method; --PARAM / --no-PARAM for yes and no; repeat it for lists\n"      \
     "  --param NAME=VALUE  the same, when an option below has the parameter's name\n"                                  \
@@ -81,7 +89,7 @@ const struct am_command am_commands[] = {
      "  --mermaid   print a Mermaid graph\n"
      "  --depth N   so many steps back (8), or all\n"
      "On a terminal a tree, the version at the top and what it came from below; piped one line an edge: child, role, "
-     "weight, parent.\n",
+     "weight, parent, negative flip rate.\n",
      am_cmd_model_lineage, false},
     {"ref", "list", "MODEL [--kind K] [--limit N]", "list the branches, tags and aliases of a model",
      "  --kind K    branch, tag or alias\n"
@@ -89,7 +97,10 @@ const struct am_command am_commands[] = {
      am_cmd_ref_list, false},
     {"ref", "set", REF_SET, "make a ref, or move it",
      REF_SET_MORE "example: amend ref set demo/base prod v3 --reason 'ticket 512'\n", am_cmd_ref_set, false},
-    {"ref", "policy", "MODEL REF --protected|--unprotected", "protect a ref: then --force moves and deletes it", NULL,
+    {"ref", "policy", "MODEL REF [--protected|--unprotected] [--gate NAME|--no-gate]",
+     "protect a ref: then its gate, or --force, moves it, and --force deletes it",
+     "  --gate NAME  the gate that must say promote before it moves\n"
+     "  --no-gate    then only --force moves it\n",
      am_cmd_ref_policy, false},
     {"ref", "rm", "MODEL REF [--reason T] [--force]", "delete a ref; its history stays",
      "  --reason T  why; the history keeps it\n"
@@ -101,7 +112,9 @@ const struct am_command am_commands[] = {
      am_cmd_ref_history, false},
     {"rollback", NULL, ROLLBACK, "move a ref back to where it was before",
      ROLLBACK_MORE "example: amend rollback demo/base prod --reason 'error rate'\n", am_cmd_rollback, false},
-    {"model", "promote", REF_SET, "the same as ref set", REF_SET_MORE, am_cmd_ref_set, false},
+    {"promote", NULL, PROMOTE, "move a ref to a version that its gate has let pass",
+     PROMOTE_MORE "example: amend promote demo/base prod v3 --reason 'ticket 512'\n", am_cmd_ref_set, false},
+    {"model", "promote", PROMOTE, "the same as promote", PROMOTE_MORE, am_cmd_ref_set, false},
     {"model", "rollback", ROLLBACK, "the same as rollback", ROLLBACK_MORE, am_cmd_rollback, false},
     {"model", "alias", "set|history MODEL REF ...", "the same as ref set and ref history", NULL, am_cmd_model_alias,
      false},
@@ -199,6 +212,60 @@ const struct am_command am_commands[] = {
      am_cmd_predictions_show, false},
     {"predictions", "rm", "ID [--yes]", "delete a prediction set", "  --yes   do not ask\n", am_cmd_predictions_rm,
      false},
+    {"compat", "run", "OLD NEW --data D [--slice KEY] [--gate G] [--move REF]",
+     "compare two versions: what the new one breaks, and whether a gate lets it pass",
+     "OLD and NEW are MODEL@REV; their prediction sets about the dataset D are compared (amend predictions push).\n"
+     "  --data D      the dataset; external:NAME of one that is not here\n"
+     "  --old-predictions ID  --new-predictions ID  two prediction sets in place of OLD, NEW and --data\n"
+     "  --slice KEY   only slices of this key (repeat; all keys)\n"
+     "  --gate G      the gate that decides: NAME or NAME@REVISION\n"
+     "  --move REF    move it to NEW when the gate says promote\n"
+     "  --bootstrap N  resamples for intervals (2000);  --seed N  of them (0)\n"
+     "Waits for the end (--timeout SECONDS). Exits 4 when the gate says hold or inconclusive.\n"
+     "example: amend compat run demo/net@prod demo/net@v2 --data holdout --gate default --move prod\n",
+     am_cmd_compat_run, false},
+    {"compat", "report", "ID [--format F] [--out FILE]", "show a report",
+     "  --format F  text, md, html or json (text)\n"
+     "  --out FILE  write it there; its ending tells the format\n"
+     "The HTML is one page that asks for nothing from elsewhere, so it can be sent or archived as it is.\n"
+     "example: amend compat report rep_0... --out report.html\n",
+     am_cmd_compat_report, false},
+    {"compat", "list", "[--version V] [--dataset D] [--method M] [--job J] [--limit N]",
+     "list the reports, newest first",
+     "  --version V  those with MODEL@REV on either side\n"
+     "  --dataset D  those about this dataset;  --method M  --job J\n"
+     "  --limit N    at most N rows (100)\n",
+     am_cmd_compat_list, false},
+    {"compat", "slices", "ID [--limit N]", "list the slices of a report", "  --limit N   at most N rows (1000)\n",
+     am_cmd_compat_slices, false},
+    {"compat", "samples", "ID [--cell C] [--slice KEY=VALUE] [--limit N]", "list samples of a report",
+     "  --cell C    negative, positive, both_right, both_wrong or changed (negative)\n"
+     "  --slice KEY=VALUE  only of that slice\n"
+     "  --limit N   at most N rows (100)\n",
+     am_cmd_compat_samples, false},
+    {"gate", "list", "[--limit N]", "list the gates", "  --limit N   at most N rows (100)\n", am_cmd_gate_list, false},
+    {"gate", "show", "NAME", "print the policy of a gate",
+     "It is JSON that amend gate put reads again; -o json has its revision and who made it.\n", am_cmd_gate_show,
+     false},
+    {"gate", "put", "NAME FILE|-", "make a gate, or a new revision of it, from a policy in JSON",
+     "Every fault of the policy is told. Prints NAME@REVISION.\n"
+     "example: echo '{\"rules\":[],\"nfr_max\":0.02}' | amend gate put strict -\n",
+     am_cmd_gate_put, false},
+    {"gate", "rm", "NAME [--yes]", "delete a gate; its decisions stay", "  --yes   do not ask\n", am_cmd_gate_rm,
+     false},
+    {"gate", "check", "NAME REPORT | NAME OLD NEW", "let a gate decide about a report that is there",
+     "Computes nothing: REPORT is an id, or the newest report about OLD and NEW is taken. Exits 4 when the gate says\n"
+     "hold or inconclusive.\n",
+     am_cmd_gate_check, false},
+    {"gate", "revisions", "NAME [--limit N]", "list the revisions of a gate, newest first",
+     "  --limit N   at most N rows (100)\n", am_cmd_gate_revisions, false},
+    {"decision", "list", "[--version V] [--ref R] [--verdict W] [--limit N]", "list what gates decided, newest first",
+     "  --version V  about MODEL@REV\n"
+     "  --ref R      about what this ref named\n"
+     "  --verdict W  promote, hold or inconclusive\n"
+     "  --limit N    at most N rows (100)\n",
+     am_cmd_decision_list, false},
+    {"decision", "show", "ID", "show a decision rule by rule", NULL, am_cmd_decision_show, false},
     {"queue", NULL, "[-w]", "show how many jobs are in which state, and what is stored and free",
      "  -w, --watch  stay and show changes\n", am_cmd_queue, false},
     {"verify", NULL, "DIR | MODEL@REV", "check a directory here without a daemon, or a version by the daemon",

@@ -183,15 +183,20 @@ static void offer_value(struct line *l, const char *cur)
                  {"--output", "table wide tsv json yaml name"},
                  {"--color", "auto always never"},
                  {"--status", "queued running cancelling succeeded failed cancelled"},
-                 {"--type", "merge unlearn edit task"},
+                 {"--type", "merge unlearn edit evaluate task"},
                  {"--out-dtype", "F32 F16 BF16"},
+                 {"--format", "text md html json"},
+                 {"--cell", "negative positive both_right both_wrong changed"},
+                 {"--verdict", "promote hold inconclusive"},
                  {"--depth", "all"}};
     for (size_t i = 0; i < sizeof fixed / sizeof *fixed; i++)
         if (am_streq(fixed[i].option, l->open))
             offer_words(cur, fixed[i].words);
     if (am_streq(l->open, "--context"))
         am_offer_contexts(l->c, cur);
-    if (am_streq(l->open, "--base") || am_streq(l->open, "--task"))
+    if (am_streq(l->open, "--gate"))
+        am_offer_gates(l->c, cur);
+    if (am_streq(l->open, "--base") || am_streq(l->open, "--task") || am_streq(l->open, "--version"))
         am_offer_models(l->c, cur, true);
     if (am_streq(l->open, "--into") || am_streq(l->open, "--model") || am_streq(l->open, "--as"))
         am_offer_models(l->c, cur, false);
@@ -250,8 +255,16 @@ static void offer_place(struct line *l, const char *cur)
         am_offer_models(l->c, cur, strstr(p, "@") || l->cmd->run == am_cmd_shorthand);
     else if (am_starts(p, "REF") && l->n)
         am_offer_refs(l->c, cur, l->word[0]);
+    else if (am_starts(p, "ID") && am_streq(l->noun, "compat"))
+        am_offer_ids(l->c, cur, "/v1/reports?limit=50", "dataset");
+    else if (am_starts(p, "ID") && am_streq(l->noun, "decision"))
+        am_offer_ids(l->c, cur, "/v1/decisions?limit=50", "verdict");
     else if (am_starts(p, "ID"))
-        am_offer_jobs(l->c, cur);
+        am_offer_ids(l->c, cur, "/v1/jobs?limit=50", "status");
+    else if (am_starts(p, "OLD") || am_starts(p, "NEW"))
+        am_offer_models(l->c, cur, true);
+    else if (am_starts(p, "NAME") && am_streq(l->noun, "gate"))
+        am_offer_gates(l->c, cur);
     else if (am_starts(p, "TYPE[/METHOD]") || (am_starts(p, "METHOD") && am_streq(l->noun, "methods")))
         am_offer_methods(l->c, cur, NULL);
     else if (am_starts(p, "METHOD") && l->cmd->run == am_cmd_shorthand)

@@ -102,10 +102,16 @@ void am_offer_refs(struct am_cli *c, const char *cur, const char *of)
     offer_each(list, cur, "", "name", "kind");
 }
 
-void am_offer_jobs(struct am_cli *c, const char *cur)
+void am_offer_ids(struct am_cli *c, const char *cur, const char *path, const char *doc)
 {
-    AM_CLEANUP(am_jsonp) json_t *list = ask(c, "/v1/jobs?limit=50");
-    offer_each(list, cur, "", "id", "status");
+    AM_CLEANUP(am_jsonp) json_t *list = ask(c, path);
+    offer_each(list, cur, "", "id", doc);
+}
+
+void am_offer_gates(struct am_cli *c, const char *cur)
+{
+    AM_CLEANUP(am_jsonp) json_t *list = ask(c, "/v1/gates?limit=100");
+    offer_each(list, cur, "", "name", NULL);
 }
 
 void am_offer_methods(struct am_cli *c, const char *cur, const char *of)

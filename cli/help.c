@@ -23,10 +23,11 @@ const struct am_global am_globals[] = {
 const size_t am_globals_n = sizeof am_globals / sizeof *am_globals;
 
 const struct am_exit_doc am_exit_docs[] = {
-    {AM_EXIT_OK, "done; with a wait: succeeded"},
+    {AM_EXIT_OK, "done; with a wait: succeeded, and its gate, if it has one, said promote"},
     {AM_EXIT_ERROR, "error"},
     {AM_EXIT_USAGE, "usage"},
     {AM_EXIT_JOB, "the job failed or was cancelled"},
+    {AM_EXIT_GATE, "the gate said hold or inconclusive; the job itself succeeded"},
     {AM_EXIT_NOT_FOUND, "not found"},
     {AM_EXIT_FORBIDDEN, "not allowed"},
     {AM_EXIT_CONFLICT, "conflict or precondition"},

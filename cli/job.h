@@ -10,7 +10,7 @@
    AM_EXIT_JOB: failed or cancelled (said; *ret is set too), AM_EXIT_TIMEOUT, AM_EXIT_INTERRUPTED, or an error of the
    network. */
 int am_job_wait(struct am_cli *c, const char *id, json_t **ret);
-/* Waits and prints the resulting version (-o json: the job). */
+/* Waits and prints the resulting version or reports (-o json: the job). AM_EXIT_GATE: its gate did not say promote. */
 int am_job_follow(struct am_cli *c, const char *id);
 /* POST /v1/jobs, then prints the id, or follows the job. `key` NULL: a fresh Idempotency-Key. */
 int am_job_submit(struct am_cli *c, const json_t *body, bool wait, const char *key);

@@ -4,8 +4,7 @@
  */
 #include "cli/job.h"
 
-#include "cli/http.h"
-#include "cli/out.h"
+#include "cli/compat.h"
 #include "core/base/clock.h"
 #include "core/base/text.h"
 
@@ -178,6 +177,35 @@ static int say_reproduced(const struct am_cli *c, const json_t *job)
     return AM_EXIT_ERROR;
 }
 
+/* What the gate of a job said: not to let its result pass is an exit code of its own, though the job went well. */
+static int say_decision(const struct am_cli *c, const json_t *job)
+{
+    const json_t *decision = am_js(job, "result.decision");
+    int rc = am_verdict_exit(decision);
+    if (json_is_object(decision))
+        am_verdict_say(c, decision);
+    return rc;
+}
+
+static int say_ended(const struct am_cli *c, const json_t *job)
+{
+    int differs = say_reproduced(c, job), gate = say_decision(c, job);
+    return differs ? differs : gate;
+}
+
+static void print_reports(const struct am_cli *c, const json_t *job)
+{
+    const json_t *id;
+    size_t i;
+    json_array_foreach(am_js(job, "result.reports"), i, id)
+    {
+        am_put_clean(stdout, json_is_string(id) ? json_string_value(id) : "?");
+        putchar('\n');
+        if (json_is_string(id))
+            am_say_note(c, "read it with: amend compat report %s", json_string_value(id));
+    }
+}
+
 int am_job_follow(struct am_cli *c, const char *id)
 {
     AM_CLEANUP(am_jsonp) json_t *job = NULL;
@@ -191,17 +219,18 @@ int am_job_follow(struct am_cli *c, const char *id)
     if (rc)
         return rc;
     if (c->out == AM_OUT_JSON)
-        return say_reproduced(c, job);
+        return say_ended(c, job);
     const json_t *version = am_js(job, "result.version");
     if (json_is_object(version))
         am_print_version(c, version);
+    print_reports(c, job);
     const char *detached = am_js_text(job, "result.detached_reason", NULL);
     if (detached)
         am_say_note(c, "published without a branch: %s", detached);
     const char *reused = am_js_text(job, "result.reused_from", NULL);
     if (reused)
         am_say_note(c, "nothing was computed: %s had done the same (--no-reuse computes it again)", reused);
-    return say_reproduced(c, job);
+    return say_ended(c, job);
 }
 
 int am_job_submit(struct am_cli *c, const json_t *body, bool wait, const char *key)

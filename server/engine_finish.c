@@ -11,6 +11,7 @@
 #include "server/log.h"
 #include "server/publisher.h"
 #include "server/publisher_pack.h"
+#include "server/publisher_report.h"
 #include "storage/blobs.h"
 
 #include <stdio.h>
@@ -32,7 +33,9 @@ static void publish(struct am_slot *s)
                                .read_bytes = s->launch.read_bytes,
                                .written = &s->e->metrics.write_bytes};
     atomic_fetch_add(&s->e->metrics.read_bytes, p.read_bytes);
-    int rc = am_claim_packs(&s->job) ? am_publish_pack(&p, why, sizeof why) : am_publish(&p, why, sizeof why);
+    int rc = am_claim_packs(&s->job)      ? am_publish_pack(&p, why, sizeof why)
+             : am_claim_compares(&s->job) ? am_publish_report(&p, why, sizeof why)
+                                          : am_publish(&p, why, sizeof why);
     if (rc < 0) {
         snprintf(s->out.phase, sizeof s->out.phase, "publish");
         am_outcome_fail(&s->out, -rc, "%s", why);

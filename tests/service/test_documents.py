@@ -20,11 +20,12 @@ from harness import BUILD, REPO, amend
 
 # how many blocks do not run here, as (walk, not-run and text): a new one has to be counted on purpose
 DOCUMENTS = {
-    "README.md": (2, 2),
+    "README.md": (2, 3),
     "api.md": (0, 4),
     "docs/merge.md": (0, 0),
     "docs/unlearn.md": (0, 0),
     "docs/edit.md": (0, 0),
+    "docs/compat.md": (0, 0),
     "examples/digits/README.md": (0, 0),
 }
 

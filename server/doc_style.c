@@ -1,0 +1,35 @@
+/*
+ * doc_style.c - see doc_style.h. Colours are never alone: signs, words and shapes say the same.
+ */
+#include "server/doc_style.h"
+
+const char am_doc_style[] =
+    ":root{color-scheme:light dark;--ink:#1c2024;--soft:#5b646d;--line:#cdd3d9;--paper:#fff;--band:#f3f5f7;"
+    "--bad:#b3261e;--good:#1b6e3c;--open:#8a5a00}\n"
+    "@media (prefers-color-scheme:dark){:root{--ink:#e7eaed;--soft:#a3adb7;--line:#3c444c;--paper:#15181b;"
+    "--band:#20252a;--bad:#ff8a80;--good:#7bd59b;--open:#ffc46b}}\n"
+    "*{box-sizing:border-box}\n"
+    "body{margin:0;background:var(--paper);color:var(--ink);font:15px/1.5 system-ui,sans-serif}\n"
+    "main{max-width:70rem;margin:0 auto;padding:1.5rem 1rem 4rem}\n"
+    "h1{font-size:1.5rem;margin:0 0 .5rem;overflow-wrap:anywhere}h2{font-size:1.15rem;margin:2.2rem 0 .6rem}\n"
+    "p{margin:.4rem 0;overflow-wrap:anywhere}ul{margin:.4rem 0;padding-left:1.3rem}li{overflow-wrap:anywhere}\n"
+    "table{border-collapse:collapse;margin:.6rem 0;max-width:100%}\n"
+    "caption{text-align:left;color:var(--soft);padding-bottom:.3rem}\n"
+    "th,td{border-bottom:1px solid var(--line);padding:.3rem .6rem;text-align:left;vertical-align:top;"
+    "overflow-wrap:anywhere}\n"
+    "thead th{border-bottom:2px solid var(--line)}tbody th{font-weight:500;min-width:7rem}\n"
+    ".num{text-align:right;font-variant-numeric:tabular-nums}\n"
+    "data{font-variant-numeric:tabular-nums;white-space:nowrap}\n"
+    ".soft,.small,.small th{color:var(--soft)}.small svg{opacity:.45}\n"
+    ".big{font-size:1.15rem}\n"
+    ".banner{border:2px solid;border-radius:.4rem;padding:.6rem 1rem;margin:1rem 0;background:var(--band)}\n"
+    ".banner p,.banner li{color:var(--ink)}.banner .word{font-size:1.25rem;font-weight:700;color:inherit}\n"
+    ".promote{color:var(--good)}.hold{color:var(--bad);border-style:double;border-width:5px}"
+    ".inconclusive{color:var(--open);border-style:dashed}.none{color:var(--soft)}\n"
+    "svg{display:block;max-width:100%;height:auto}svg text{font:11px system-ui,sans-serif;fill:var(--ink)}\n"
+    ".axis{stroke:var(--soft);stroke-width:1;fill:none}.whisker{stroke:var(--ink);stroke-width:1.5;fill:none}\n"
+    ".floor{stroke:var(--open);stroke-width:2;stroke-dasharray:4 3;fill:none}.dot{fill:var(--ink)}\n"
+    ".worse{fill:var(--bad);stroke:var(--bad)}.better{fill:none;stroke:var(--good);stroke-width:1.5}\n"
+    "@media print{:root{--ink:#000;--soft:#444;--line:#999;--paper:#fff;--band:#fff;--bad:#900;--good:#060;"
+    "--open:#640}body{font-size:10pt}main{max-width:none;padding:0}h2{break-after:avoid}"
+    "tr,svg,.banner{break-inside:avoid}thead{display:table-header-group}}\n";
