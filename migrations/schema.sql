@@ -324,6 +324,7 @@ CREATE INDEX prediction_set_model ON prediction_set (model, id) WHERE version IS
 CREATE INDEX prediction_set_version ON prediction_set (version, id) WHERE version IS NOT NULL;
 CREATE INDEX purge_held_model ON purge_held (model);
 CREATE INDEX ref_gate ON ref (gate) WHERE gate IS NOT NULL;
+CREATE INDEX ref_move_decision ON ref_move (model, name, id) WHERE decision IS NOT NULL;
 CREATE INDEX ref_move_from ON ref_move (from_version, at) WHERE from_version IS NOT NULL;
 CREATE INDEX ref_move_ref ON ref_move (model, name, id);
 CREATE INDEX ref_move_to ON ref_move (to_version, id) WHERE to_version IS NOT NULL;

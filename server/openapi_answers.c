@@ -46,6 +46,7 @@ static const struct {
     {"PATCH", "/refs/{ref}", "not-found"},
     {"PUT", "/v1/gates/{gate}", "invalid-params precondition-failed precondition-required"},
     {"DELETE", "/v1/gates/{gate}", "not-found conflict"},
+    {"POST", "/v1/gates/{gate}/check", "not-found revision-not-found report-missing"},
     {"GET", "/v1/decisions", "not-found revision-not-found"},
     {"POST", "/rollback",
      "not-found revision-not-found conflict invalid-params stack-empty version-gone precondition-failed "

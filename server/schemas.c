@@ -242,11 +242,11 @@ static const char *const lists[] = {"Problem:ProblemKind",
                                     "RefMove:RefMove",
                                     "Event:Event",
                                     "PredictionSet:PredictionSet",
+                                    "Gate:Gate",
+                                    "Decision:Decision",
                                     "ReportSummary:ReportSummary",
                                     "ReportSlice:ReportSlice",
-                                    "ReportSample:ReportSample",
-                                    "Gate:Gate",
-                                    "Decision:Decision"};
+                                    "ReportSample:ReportSample"};
 
 static const char *const arrays[][2] = {
     {"HubModels", "HubModel"}, {"HubEntries", "HubEntry"}, {"HubCommits", "HubCommit"}};
@@ -444,6 +444,15 @@ static json_t *gate_policy_request(void)
         0, NULL);
 }
 
+static json_t *gate_check_request(void)
+{
+    return json_loads("{\"type\":\"object\",\"additionalProperties\":false,\"properties\":{"
+                      "\"report\":{\"type\":\"string\",\"description\":\"rep_...; not with the others\"},"
+                      "\"old\":{\"type\":\"string\",\"description\":\"namespace/name@rev, or external:NAME\"},"
+                      "\"new\":{\"type\":\"string\"},\"dataset\":{\"type\":\"string\"}}}",
+                      0, NULL);
+}
+
 static json_t *rollback_request(void)
 {
     return json_loads("{\"type\":\"object\",\"additionalProperties\":false,\"required\":[\"reason\"],\"properties\":{"
@@ -500,6 +509,7 @@ json_t *am_schemas(void)
     json_object_set_new(all, "RefRequest", ref_request());
     json_object_set_new(all, "RefPolicyRequest", ref_policy_request());
     json_object_set_new(all, "RollbackRequest", rollback_request());
+    json_object_set_new(all, "GateCheckRequest", gate_check_request());
     json_object_set_new(all, "GatePolicyRequest", gate_policy_request());
     json_object_set_new(all, "ModelPatch", model_patch());
     json_object_set_new(all, "VersionPatch", version_patch());

@@ -99,6 +99,22 @@ int am_decision_find(struct am_db *db, const char *gate, int64_t revision, int64
     return walk(st, row, ctx);
 }
 
+int am_promotion_rates(struct am_db *db, int limit,
+                       int (*row)(void *, const char *model, const char *name, double rate), void *ctx)
+{
+    int rc;
+    AM_STMT st = am_db_bind(db,
+                            "SELECT m.name, r.name, p.nfr FROM (SELECT model, name, max(id) AS id FROM ref_move"
+                            " WHERE decision IS NOT NULL GROUP BY model, name) l JOIN ref_move h ON h.id = l.id"
+                            " JOIN ref r ON r.model = l.model AND r.name = l.name JOIN model m ON m.id = r.model"
+                            " AND m.deleted_at IS NULL JOIN decision d ON d.id = h.decision"
+                            " JOIN report p ON p.uid = d.report WHERE p.nfr IS NOT NULL LIMIT ?1",
+                            "i", (int64_t)limit);
+    while ((rc = am_db_row(st)) > 0)
+        AM_TRY(row(ctx, am_col_text(st, 0), am_col_text(st, 1), sqlite3_column_double(st, 2)));
+    return rc;
+}
+
 int am_decision_counts(struct am_db *db, int64_t ret[3])
 {
     static const char *const verdicts[] = {"promote", "inconclusive", "hold"};

@@ -76,6 +76,10 @@ int am_decision_list(struct am_db *db, const struct am_decision_filter *f,
    call of row(), or 0. */
 int am_decision_find(struct am_db *db, const char *gate, int64_t revision, int64_t old_version, int64_t new_version,
                      int64_t since, int (*row)(void *, const struct am_decision_row *), void *ctx);
+/* The rate of negative flips that the report of a ref's last promotion shows, of at most `limit` refs. `name`: the ref.
+ */
+int am_promotion_rates(struct am_db *db, int limit,
+                       int (*row)(void *, const char *model, const char *name, double rate), void *ctx);
 /* How many there are of each verdict: promote, inconclusive, hold. */
 int am_decision_counts(struct am_db *db, int64_t ret[3]);
 

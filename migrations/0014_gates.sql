@@ -33,6 +33,7 @@ CREATE TABLE decision (
     CHECK ((gate IS NULL) = (revision IS NULL))
 ) STRICT;
 CREATE INDEX decision_new ON decision (new_version, id) WHERE new_version IS NOT NULL;
+CREATE INDEX decision_report ON decision (report, id) WHERE report IS NOT NULL;
 CREATE INDEX decision_verdict ON decision (verdict, id);
 CREATE TRIGGER decision_update BEFORE UPDATE ON decision BEGIN
     SELECT raise(ABORT, 'a decision is never changed');
@@ -46,4 +47,5 @@ ALTER TABLE ref ADD COLUMN gate TEXT REFERENCES gate (name);
 CREATE INDEX ref_gate ON ref (gate) WHERE gate IS NOT NULL;
 ALTER TABLE ref_move DROP COLUMN gate; -- never written
 ALTER TABLE ref_move ADD COLUMN decision INTEGER REFERENCES decision (id);
+CREATE INDEX ref_move_decision ON ref_move (model, name, id) WHERE decision IS NOT NULL;
 ALTER TABLE ref_move ADD COLUMN forced INTEGER NOT NULL DEFAULT 0 CHECK (forced IN (0, 1));
