@@ -190,7 +190,7 @@ static const struct {
      "id:text type:text method:text job:text old:text new:text old_version:@VersionName? new_version:@VersionName? "
      "dataset:text old_predictions:text new_predictions:text n:int ids:object n_eff:real weighted:bool clusters:any "
      "judge_noise:any cells:object weighted_cells:object? values:object tests:object noise_floor:any slices:int "
-     "confusion_flips:list exemplars:object method_record:object warnings:list groups:list found_slices:object? "
+     "confusion_flips:list exemplars:object method_record:object warnings:list groups?:list found_slices?:object? "
      "sha256:sha256 decision:@Verdict? created_by:text "
      "created_at:time files:@ReportFiles links:{text}"},
     {"ReportFiles", NULL, "slices:@StoredFile? samples:@StoredFile?"},
