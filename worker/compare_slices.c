@@ -2,7 +2,6 @@
  * compare_slices.c - which keys a comparison is looked at by, and slices.ndjson. See compare.h.
  */
 #include "core/base/text.h"
-#include "core/gate/decide.h"
 #include "core/table/canon.h"
 #include "worker/compare.h"
 #include "worker/sink.h"
@@ -10,14 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-const char *am_compare_value_text(const struct am_slice_key *k, size_t v, char number[24])
-{
-    if (k->text)
-        return k->text[v];
-    snprintf(number, 24, "%zu", v);
-    return number;
-}
 
 static int by_key(const void *a, const void *b)
 {
@@ -99,56 +90,57 @@ static json_t *row_json(const struct am_comparing *c, const struct am_slice_key 
         am_compare_real((struct am_maybe){delta.known, delta.upper}), "small", r->small, "verdict", r->verdict);
 }
 
-/* A row that a rule of the gate is about is kept for the decision. */
-static int keep_row(struct am_comparing *c, json_t *row)
+static int put_row(struct am_comparing *c, const struct am_slice_key *k, struct am_sink *sink, json_t *row)
 {
-    if (!c->gate || !row ||
-        !am_gate_wants_slice(&c->policy.policy, json_string_value(json_object_get(row, "key")),
-                             json_string_value(json_object_get(row, "value"))))
-        return 0;
-    return json_array_append(c->gate_slices, row) < 0 ? -AM_E_OUT_OF_MEMORY : 0;
-}
-
-static int put_row(struct am_comparing *c, struct am_sink *sink, json_t *row)
-{
-    int kept = keep_row(c, row);
+    if (row && am_compare_gate_wants(c, k->key))
+        json_array_append(c->slice_rows, row);
     char *text = row ? am_canon(row) : NULL;
-    int rc = text && kept == 0 ? am_sink_put(sink, text, strlen(text)) : -AM_E_OUT_OF_MEMORY;
+    int rc = text ? am_sink_put(sink, text, strlen(text)) : -AM_E_OUT_OF_MEMORY;
     free(text);
     json_decref(row);
     return rc < 0 ? rc : am_sink_put(sink, "\n", 1);
 }
 
-struct named {
-    const char *text;
+struct named {        /* moved by qsort, so nothing points into it */
+    const char *text; /* NULL: `number` */
     size_t value;
     char number[24];
 };
 
+static const char *text_of(const struct named *n)
+{
+    return n->text ? n->text : n->number;
+}
+
 static int by_text(const void *a, const void *b)
 {
-    return strcmp(((const struct named *)a)->text, ((const struct named *)b)->text);
+    return strcmp(text_of(a), text_of(b));
+}
+
+/* The values that a sample of both sets has, by name. */
+static size_t sort_values(const struct am_slice_key *k, const struct am_slice *rows, struct named *ret)
+{
+    size_t n = 0;
+    for (size_t v = 0; v < k->values; v++) {
+        if (rows[v].counts.n == 0)
+            continue;
+        ret[n].value = v;
+        ret[n].text = k->text ? k->text[v] : NULL;
+        snprintf(ret[n].number, sizeof ret[n].number, "%zu", v);
+        n++;
+    }
+    qsort(ret, n, sizeof *ret, by_text);
+    return n;
 }
 
 static int put_key(struct am_comparing *c, struct am_sink *sink, const struct am_slice_key *k)
 {
     struct am_slice *rows = NULL;
     struct named *name = calloc(k->values + 1, sizeof *name);
-    size_t n = 0;
     int rc = name ? am_slice_rows(&c->join, k, &rows) : -AM_E_OUT_OF_MEMORY;
-    for (size_t v = 0; rc == 0 && v < k->values; v++) {
-        if (rows[v].counts.n == 0)
-            continue; /* a value that no sample of both sets has */
-        name[n].value = v;
-        name[n].text = am_compare_value_text(k, v, name[n].number);
-        n++;
-    }
-    if (rc == 0)
-        qsort(name, n, sizeof *name, by_text);
+    size_t n = rc == 0 ? sort_values(k, rows, name) : 0;
     for (size_t i = 0; rc == 0 && i < n; i++)
-        rc = put_row(c, sink,
-                     row_json(c, k, k->text ? name[i].text : am_compare_value_text(k, name[i].value, name[i].number),
-                              &rows[name[i].value]));
+        rc = put_row(c, k, sink, row_json(c, k, text_of(&name[i]), &rows[name[i].value]));
     c->slices += n;
     free(name);
     free(rows);

@@ -99,10 +99,10 @@ class Packed:
                 "header": self.header}
 
 
-def compare(staging, old, new, threads=2, seed=0, memory=512 * MIB, gate=None, about=None, **params):
+def compare(staging, old, new, threads=2, seed=0, memory=512 * MIB, gate=None, about=None, inputs=None, **params):
     spec = {"method": "compare", "params": {**PARAMS, **params}, "options": {"threads": threads, "seed": seed},
             "old": old.spec(5), "new": new.spec(7), "about": about or ABOUT, "gate": gate}
-    return run("compare", staging, spec, [old.packed, old.ids, new.packed, new.ids], memory)
+    return run("compare", staging, spec, inputs or [old.packed, old.ids, new.packed, new.ids], memory)
 
 
 def tensors(path):
