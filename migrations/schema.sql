@@ -9,6 +9,23 @@ CREATE TABLE blob_count (
     n INTEGER NOT NULL CHECK (n >= 0),
     bytes INTEGER NOT NULL CHECK (bytes >= 0)
 ) STRICT;
+CREATE TABLE decision (
+    id INTEGER PRIMARY KEY,
+    uid TEXT NOT NULL UNIQUE,
+    gate TEXT,                                   -- NULL: a policy without a name, which the body holds
+    revision INTEGER,
+    old_version INTEGER REFERENCES version (id), -- NULL: of a model that is not here
+    new_version INTEGER REFERENCES version (id),
+    old TEXT NOT NULL,                           -- commit, or the name of a model elsewhere
+    new TEXT NOT NULL,
+    report TEXT,                                 -- uid
+    job TEXT,                                    -- uid
+    verdict TEXT NOT NULL CHECK (verdict IN ('promote', 'inconclusive', 'hold')),
+    body TEXT NOT NULL CHECK (json_valid(body)),
+    created_by TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    CHECK ((gate IS NULL) = (revision IS NULL))
+) STRICT;
 CREATE TABLE doomed (blob BLOB PRIMARY KEY CHECK (length(blob) = 32)) STRICT, WITHOUT ROWID;
 CREATE TABLE edge (                              -- lineage; a cycle cannot be written
     child INTEGER NOT NULL REFERENCES version (id),
@@ -39,6 +56,20 @@ CREATE TABLE file (                              -- the manifest of a version
     git_sha1 BLOB CHECK (length(git_sha1) = 20), -- NULL: class lfs
     weights INTEGER NOT NULL CHECK (weights IN (0, 1)),
     PRIMARY KEY (version, path)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE gate (
+    id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    revision INTEGER NOT NULL CHECK (revision > 0),           -- the newest; a gate that is made anew goes on counting
+    deleted_at INTEGER
+) STRICT;
+CREATE TABLE gate_revision (                     -- never changed, so that "default@3" says the same for ever
+    gate INTEGER NOT NULL REFERENCES gate (id),
+    revision INTEGER NOT NULL,
+    policy TEXT NOT NULL CHECK (json_valid(policy)),          -- the long form
+    created_by TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    PRIMARY KEY (gate, revision)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE idempotency (                       -- written in the job's own transaction
     principal TEXT NOT NULL,
@@ -169,7 +200,7 @@ CREATE TABLE ref (
     rev INTEGER NOT NULL DEFAULT 1,
     moved_at INTEGER NOT NULL,
     moved_by TEXT NOT NULL,
-    reason TEXT NOT NULL, protected INTEGER NOT NULL DEFAULT 0 CHECK (protected IN (0, 1)),
+    reason TEXT NOT NULL, protected INTEGER NOT NULL DEFAULT 0 CHECK (protected IN (0, 1)), gate TEXT REFERENCES gate (name),
     PRIMARY KEY (model, name)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE ref_move (                          -- every move, for ever
@@ -183,8 +214,7 @@ CREATE TABLE ref_move (                          -- every move, for ever
     actor TEXT NOT NULL,
     reason TEXT NOT NULL,
     job TEXT,
-    gate INTEGER
-, below INTEGER REFERENCES ref_move (id) CHECK (below < id), steps INTEGER CHECK (steps > 0), rev INTEGER) STRICT;
+    below INTEGER REFERENCES ref_move (id) CHECK (below < id), steps INTEGER CHECK (steps > 0), rev INTEGER, decision INTEGER REFERENCES decision (id), forced INTEGER NOT NULL DEFAULT 0 CHECK (forced IN (0, 1))) STRICT;
 CREATE TABLE report (
     id INTEGER PRIMARY KEY,
     uid TEXT NOT NULL UNIQUE,
@@ -262,6 +292,9 @@ CREATE TABLE version (
 ) STRICT;
 CREATE INDEX blob_damaged ON blob (sha256) WHERE damage IS NOT NULL;
 CREATE INDEX blob_read ON blob (ifnull(verified_at, created_at));
+CREATE INDEX decision_new ON decision (new_version, id) WHERE new_version IS NOT NULL;
+CREATE INDEX decision_report ON decision (report, id) WHERE report IS NOT NULL;
+CREATE INDEX decision_verdict ON decision (verdict, id);
 CREATE INDEX edge_parent ON edge (parent, child);
 CREATE INDEX event_job ON event (job, job_seq) WHERE job IS NOT NULL;
 CREATE INDEX event_model ON event (model, seq) WHERE model IS NOT NULL;
@@ -290,6 +323,8 @@ CREATE INDEX prediction_set_dataset ON prediction_set (dataset, id);
 CREATE INDEX prediction_set_model ON prediction_set (model, id) WHERE version IS NULL;
 CREATE INDEX prediction_set_version ON prediction_set (version, id) WHERE version IS NOT NULL;
 CREATE INDEX purge_held_model ON purge_held (model);
+CREATE INDEX ref_gate ON ref (gate) WHERE gate IS NOT NULL;
+CREATE INDEX ref_move_decision ON ref_move (model, name, id) WHERE decision IS NOT NULL;
 CREATE INDEX ref_move_from ON ref_move (from_version, at) WHERE from_version IS NOT NULL;
 CREATE INDEX ref_move_ref ON ref_move (model, name, id);
 CREATE INDEX ref_move_to ON ref_move (to_version, id) WHERE to_version IS NOT NULL;
@@ -309,6 +344,12 @@ CREATE TRIGGER blob_count_delete AFTER DELETE ON blob BEGIN
 END;
 CREATE TRIGGER blob_count_insert AFTER INSERT ON blob BEGIN
     UPDATE blob_count SET n = n + 1, bytes = bytes + NEW.bytes;
+END;
+CREATE TRIGGER decision_delete BEFORE DELETE ON decision BEGIN
+    SELECT raise(ABORT, 'a decision is never removed');
+END;
+CREATE TRIGGER decision_update BEFORE UPDATE ON decision BEGIN
+    SELECT raise(ABORT, 'a decision is never changed');
 END;
 CREATE TRIGGER job_metadata_insert AFTER INSERT ON job WHEN NEW.metadata <> '{}' BEGIN
     INSERT INTO job_metadata SELECT key, value, NEW.id FROM json_each(NEW.metadata) WHERE type = 'text';

@@ -13,7 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { CPU_SLACK_SECONDS = 60, FILES = 4, OPEN_MAX_HERE = 8 };
+enum { CPU_SLACK_SECONDS = 60, FILES = 4, CRITICAL_MAX = 20, OPEN_MAX_HERE = 4 * (CRITICAL_MAX + 1) };
 
 struct set { /* of one side, as its row says */
     char packed[65], ids[65];
@@ -97,6 +97,45 @@ static json_t *put_set(struct sets *b, const struct set *s)
     return o;
 }
 
+/* The set of an input of the recipe, opened; NULL: *ret_rc. */
+static json_t *open_set(struct sets *b, const json_t *input, int *ret_rc)
+{
+    struct set set = {.header = NULL};
+    *ret_rc = find_set(b, input, &set);
+    json_t *o = *ret_rc == 0 ? put_set(b, &set) : NULL;
+    if (*ret_rc == 0 && !o)
+        *ret_rc = b->faults->n ? am_faults_worst(b->faults) : -AM_E_OUT_OF_MEMORY;
+    json_decref(set.header);
+    return o;
+}
+
+/* The gate of the recipe, with the sets of critical samples as descriptors in place of their names. null: none. */
+static int put_gate(struct sets *b, const json_t *gate, json_t **ret)
+{
+    json_t *critical = json_array(), *entry;
+    size_t i;
+    int rc = 0;
+    if (json_array_size(json_object_get(gate, "critical")) > CRITICAL_MAX)
+        rc = -AM_E_BAD_SPEC;
+    json_array_foreach(json_object_get(gate, "critical"), i, entry)
+    {
+        json_t *old = rc == 0 ? open_set(b, json_object_get(entry, "old"), &rc) : NULL,
+               *new = rc == 0 ? open_set(b, json_object_get(entry, "new"), &rc) : NULL;
+        if (rc == 0 &&
+            json_array_append_new(critical, json_pack("{s:O, s:O, s:O}", "dataset", json_object_get(entry, "dataset"),
+                                                      "old", old, "new", new)) < 0)
+            rc = -AM_E_OUT_OF_MEMORY;
+        json_decref(old);
+        json_decref(new);
+    }
+    if (rc == 0)
+        *ret = json_is_object(gate) ? json_pack("{s:O, s:O, s:O}", "gate", json_object_get(gate, "gate"), "policy",
+                                                json_object_get(gate, "policy"), "critical", critical)
+                                    : json_null();
+    json_decref(critical);
+    return rc == 0 && !*ret ? -AM_E_OUT_OF_MEMORY : rc;
+}
+
 static json_t *limits_of(const struct am_launch *l, const struct am_claim *job)
 {
     const json_t *peak = json_object_get(job->plan, "peak_memory_bytes"),
@@ -121,14 +160,16 @@ static int put_spec(struct sets *b, const struct am_claim *job, const struct set
     json_auto_t *old = put_set(b, &set[0]), *new = old ? put_set(b, &set[1]) : NULL;
     if (!new)
         return b->faults->n ? am_faults_worst(b->faults) : -AM_E_OUT_OF_MEMORY;
+    json_auto_t *gate = NULL;
+    AM_TRY(put_gate(b, json_object_get(r, "gate"), &gate));
     json_auto_t *limits = limits_of(b->l, job);
-    json_auto_t *spec = json_pack(
-        "{s:i,s:s,s:i,s:i,s:O?,s:s,s:O?,s:{s:O?,s:O?},s:O,s:O,s:{s:s,s:s,s:s,s:s,s:s},s:O?}", "proto", 1, "job",
-        job->uid, "attempt", job->attempt, "staging", 4, "limits", limits, "method", job->method, "params",
-        json_object_get(r, "params"), "options", "threads", threads, "seed", json_object_get(options, "seed"), "old",
-        old, "new", new, "about", "old", set[0].about, "new", set[1].about, "dataset", set[0].dataset,
-        "old_predictions", text_of(json_array_get(inputs, 0), "predictions"), "new_predictions",
-        text_of(json_array_get(inputs, 1), "predictions"), "gate", json_object_get(r, "gate"));
+    json_auto_t *spec = json_pack("{s:i,s:s,s:i,s:i,s:O?,s:s,s:O?,s:{s:O?,s:O?},s:O,s:O,s:{s:s,s:s,s:s,s:s,s:s},s:O}",
+                                  "proto", 1, "job", job->uid, "attempt", job->attempt, "staging", 4, "limits", limits,
+                                  "method", job->method, "params", json_object_get(r, "params"), "options", "threads",
+                                  threads, "seed", json_object_get(options, "seed"), "old", old, "new", new, "about",
+                                  "old", set[0].about, "new", set[1].about, "dataset", set[0].dataset,
+                                  "old_predictions", text_of(json_array_get(inputs, 0), "predictions"),
+                                  "new_predictions", text_of(json_array_get(inputs, 1), "predictions"), "gate", gate);
     return limits && spec ? am_launch_dump(b->l, spec) : -AM_E_BAD_SPEC;
 }
 

@@ -64,6 +64,7 @@ static const struct {
     {"/versions", "POST", 202, "application/json", "Job", "not ready yet: the task that goes on"},
     {"/v1/predictions", "POST", 202, "application/json", "Job", "not ready yet: the task that goes on"},
     {"/refs/{ref}", "PUT", 201, "application/json", "Ref", "it was made"},
+    {"/v1/gates/{gate}", "PUT", 201, "application/json", "Gate", "it was made"},
     {"{name}", "DELETE", 202, "application/json", "Job", "with purge=true: the task"},
     {"/versions/{rev}", "DELETE", 202, "application/json", "Job", "with purge=true: the task"},
     {"/v1/jobs", "POST", 200, "application/json", "Plan", "with dry_run=true: the plan"},

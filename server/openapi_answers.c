@@ -42,7 +42,12 @@ static const struct {
     {"GET", "/card", "not-found revision-not-found not-acceptable payload-too-large unsupported-format"},
     {"PUT", "/refs/{ref}",
      "not-found revision-not-found conflict version-incomplete ref-shadows-version precondition-failed "
-     "precondition-required"},
+     "precondition-required gate-required gate-refused"},
+    {"PATCH", "/refs/{ref}", "not-found"},
+    {"PUT", "/v1/gates/{gate}", "invalid-params precondition-failed precondition-required"},
+    {"DELETE", "/v1/gates/{gate}", "not-found conflict"},
+    {"POST", "/v1/gates/{gate}/check", "not-found revision-not-found report-missing"},
+    {"GET", "/v1/decisions", "not-found revision-not-found"},
     {"POST", "/rollback",
      "not-found revision-not-found conflict invalid-params stack-empty version-gone precondition-failed "
      "precondition-required queue-full"},

@@ -9,6 +9,7 @@
 #include "core/base/sys.h"
 #include "core/base/text.h"
 #include "server/json.h"
+#include "server/publisher_gate.h"
 #include "server/publisher_verify.h"
 #include "server/result.h"
 #include "storage/blobs.h"
@@ -28,10 +29,10 @@ enum { BODY_MAX = 16 << 20, WRITER_TRIES = 200, WRITER_PAUSE_MS = 50 };
 struct reporting {
     const struct am_publication *in;
     struct am_result result;
-    const struct am_result_file *body_file, *slices, *samples;
-    char *text; /* of the body */
-    json_t *body;
-    char *warnings;
+    const struct am_result_file *body_file, *slices, *samples, *decision_file; /* the last one NULL: no gate */
+    char *text;                                                                /* of the body */
+    json_t *body, *decision;
+    struct am_gated gated; /* of the transaction */
     char uid[64];
     int64_t new_bytes, write_bytes, now;
     json_t *reproduced, *reproduction, *refs;
@@ -65,7 +66,12 @@ static int find_parts(struct reporting *p)
     p->body_file = file_of(&p->result, "report.json");
     p->slices = file_of(&p->result, "slices.ndjson");
     p->samples = file_of(&p->result, "samples.safetensors");
-    if (p->body_file && p->slices && p->samples && p->body_file->bytes <= BODY_MAX)
+    p->decision_file = file_of(&p->result, "decision.json");
+    if (json_is_object(json_object_get(p->in->job->resolved, "gate")) != (p->decision_file != NULL))
+        return say(p, p->decision_file ? "the worker left a decision, and the job has no gate"
+                                       : "the worker left no decision of the job's gate");
+    if (p->body_file && p->slices && p->samples && p->body_file->bytes <= BODY_MAX &&
+        (!p->decision_file || p->decision_file->bytes <= BODY_MAX))
         return 0;
     return say(p, "the worker left no whole report");
 }
@@ -131,6 +137,19 @@ static int read_body(struct reporting *p)
     return say(p, "the report that the worker left cannot be read");
 }
 
+static int read_decision(struct reporting *p)
+{
+    char *text = p->decision_file ? read_staged(p, p->decision_file) : NULL;
+    if (!p->decision_file)
+        return 0;
+    if (!text)
+        return -AM_E_OUT_OF_MEMORY;
+    p->decision = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
+    free(text);
+    const char *fault = am_gated_fault(p->decision);
+    return fault ? say(p, fault) : 0;
+}
+
 /* ---- the transaction ---- */
 
 static const json_t *side_of(const struct reporting *p, size_t i)
@@ -174,28 +193,46 @@ static int insert_report(struct reporting *p, struct am_db *db)
     AM_TRY(find_side(p, db, 0, &r.old_version));
     AM_TRY(find_side(p, db, 1, &r.new_version));
     am_id_new("rep_", p->now, p->uid);
-    return am_report_insert(db, &r);
+    AM_TRY(am_report_insert(db, &r));
+    json_array_clear(p->refs);
+    p->gated = (struct am_gated){.job = p->in->job,
+                                 .body = p->body,
+                                 .decision = p->decision,
+                                 .report = p->uid,
+                                 .old_version = r.old_version,
+                                 .new_version = r.new_version,
+                                 .now = p->now,
+                                 .refs = p->refs};
+    if (p->decision)
+        AM_TRY(am_gated_decide(db, &p->gated));
+    return am_gated_move(db, &p->gated);
 }
 
 static json_t *result_json(const struct reporting *p, const char *reused_from)
 {
     const struct am_record_done *d = p->in->done;
     json_t *reports = p->uid[0] ? json_pack("[s]", p->uid) : json_array();
-    return json_pack("{s:n,s:b,s:n,s:n,s:O,s:o,s:n,s:n,s:{s:[],s:i},s:I,s:s?,s:O?,s:O?,s:{s:s?,s:f,s:o,s:o,s:I,s:I}}",
-                     "version", "published", p->uid[0] != 0, "detached_reason", "expires_at", "refs", p->refs,
-                     "reports", reports, "decision", "dataset", "state", "files", "rows", 0, "new_bytes",
-                     (json_int_t)p->new_bytes, "reused_from", reused_from, "reproduced", p->reproduced, "reproduction",
-                     p->reproduction, "measured", "kernels", p->in->kernels, "seconds", p->in->seconds, "cpu_seconds",
-                     am_json_measure(d->cpu_seconds), "peak_memory_bytes", am_json_count(d->peak_memory_bytes),
-                     "read_bytes", (json_int_t)p->in->read_bytes, "write_bytes", (json_int_t)p->write_bytes);
+    json_t *decision =
+        p->gated.uid[0] ? json_pack("{s:s,s:s}", "id", p->gated.uid, "verdict", p->gated.verdict) : json_null();
+    return json_pack("{s:n,s:b,s:s?,s:n,s:O,s:o,s:o,s:n,s:{s:[],s:i},s:I,s:s?,s:O?,s:O?,s:{s:s?,s:f,s:o,s:o,s:I,s:I}}",
+                     "version", "published", p->uid[0] != 0, "detached_reason", p->gated.detached, "expires_at", "refs",
+                     p->refs, "reports", reports, "decision", decision, "dataset", "state", "files", "rows", 0,
+                     "new_bytes", (json_int_t)p->new_bytes, "reused_from", reused_from, "reproduced", p->reproduced,
+                     "reproduction", p->reproduction, "measured", "kernels", p->in->kernels, "seconds", p->in->seconds,
+                     "cpu_seconds", am_json_measure(d->cpu_seconds), "peak_memory_bytes",
+                     am_json_count(d->peak_memory_bytes), "read_bytes", (json_int_t)p->in->read_bytes, "write_bytes",
+                     (json_int_t)p->write_bytes);
 }
 
 static int finish(struct reporting *p, struct am_db *db, const char *uid, const char *reused_from)
 {
     json_auto_t *result = result_json(p, reused_from);
-    char *text = result ? json_dumps(result, JSON_COMPACT | JSON_REAL_PRECISION(15)) : NULL;
-    int rc = text ? am_job_finish(db, uid, AM_SUCCEEDED, p->now, text, NULL, p->warnings) : -AM_E_OUT_OF_MEMORY;
+    char *text = result ? json_dumps(result, JSON_COMPACT | JSON_REAL_PRECISION(15)) : NULL,
+         *warnings = p->in->job ? json_dumps(p->in->job->warnings, JSON_COMPACT) : NULL;
+    int rc = text && (warnings || !p->in->job) ? am_job_finish(db, uid, AM_SUCCEEDED, p->now, text, NULL, warnings)
+                                               : -AM_E_OUT_OF_MEMORY;
     free(text);
+    free(warnings);
     return rc;
 }
 
@@ -268,8 +305,7 @@ static int take_warnings(struct reporting *p)
 {
     for (size_t i = 0; i < p->result.warnings; i++)
         AM_TRY(am_claim_warn(p->in->job, p->result.warning[i].code, p->result.warning[i].detail));
-    p->warnings = json_dumps(p->in->job->warnings, JSON_COMPACT);
-    return p->warnings ? 0 : -AM_E_OUT_OF_MEMORY;
+    return 0;
 }
 
 /* A full queue of the writer passes by itself; the files are moved already, so waiting is the cheaper way. */
@@ -288,6 +324,7 @@ static int publish(struct reporting *p)
 {
     AM_TRY(find_parts(p));
     AM_TRY(read_body(p));
+    AM_TRY(read_decision(p));
     if (p->in->verify)
         AM_TRY(am_publisher_verify(p->in->store, p->in->staging, &p->result, p->why, p->why_cap));
     AM_TRY(take_warnings(p));
@@ -303,8 +340,8 @@ static int publish(struct reporting *p)
 static void done(struct reporting *p)
 {
     free(p->text);
-    free(p->warnings);
     json_decref(p->body);
+    json_decref(p->decision);
     json_decref(p->reproduced);
     json_decref(p->reproduction);
     json_decref(p->refs);

@@ -108,7 +108,9 @@ const struct am_route am_routes[] = {
      "`{\"to\",\"from\"?,\"kind\"?,\"reason\"?,\"force\"?}`",
      "RefRequest"},
     {"PATCH", M "/refs/{ref}", am_api_ref_patch, AM_BODY_JSON | AM_IF_MATCH, "", 200, "Ref", "Refs",
-     "`{\"policy\":{\"protected\":true}}`: then moving and deleting it by hand take `force` and a reason",
+     "`{\"policy\":{\"protected\":true,\"gate\":\"default\"}}`: then moving it takes a decision `promote` of the gate "
+     "(without a "
+     "gate: `force` and a reason), and deleting it by hand `force` and a reason",
      "RefPolicyRequest"},
     {"DELETE", M "/refs/{ref}", am_api_ref_delete, AM_BODY_NONE | AM_IF_MATCH, "force reason", 200, "Ref", "Refs",
      "delete it, answering with the ref as it was; its history stays; not `main`", NULL},
@@ -167,6 +169,27 @@ const struct am_route am_routes[] = {
      "its lines, as they were uploaded", NULL},
     {"DELETE", "/v1/predictions/{id}", am_api_prediction_delete, AM_BODY_NONE | AM_IF_MATCH, "", 200, "PredictionSet",
      "Prediction sets", "delete it, answering with the set as it was; its files go with the next gc", NULL},
+    {"GET", "/v1/gates", am_api_gates, AM_BODY_NONE, "after limit", 200, "GateList", "Gates", "gate policies by name",
+     NULL},
+    {"GET", "/v1/gates/{gate}", am_api_gate, AM_BODY_NONE, "", 200, "Gate", "Gates",
+     "one, at its newest revision, which is its ETag", NULL},
+    {"PUT", "/v1/gates/{gate}", am_api_gate_put, AM_BODY_JSON, "", 200, "Gate", "Gates",
+     "make it (201) or give it a new revision (`If-Match`); the body is the policy", "GatePolicyRequest"},
+    {"DELETE", "/v1/gates/{gate}", am_api_gate_delete, AM_BODY_NONE | AM_IF_MATCH, "", 200, "Gate", "Gates",
+     "delete it, answering with the gate as it was; not while the policy of a ref names it; its revisions stay", NULL},
+    {"GET", "/v1/gates/{gate}/revisions", am_api_gate_revisions, AM_BODY_NONE, "after limit", 200, "GateList", "Gates",
+     "every revision, newest first; also of a gate that is no more", NULL},
+    {"POST", "/v1/gates/{gate}/check", am_api_gate_check, AM_BODY_JSON | AM_IDEM, "", 201, "Decision", "Gates",
+     "decide about a report that is here: `{\"report\"}`, or `{\"old\",\"new\",\"dataset\"?}` for the newest one of "
+     "the "
+     "two; 409 `report-missing`",
+     "GateCheckRequest"},
+    {"GET", "/v1/decisions", am_api_decisions, AM_BODY_NONE, "version ref verdict after limit", 200, "DecisionList",
+     "Gates",
+     "decisions of gates, newest first; `version`: about that new version; `ref=ns/name@ref`: against a version that "
+     "the ref points to or has pointed to",
+     NULL},
+    {"GET", "/v1/decisions/{id}", am_api_decision, AM_BODY_NONE, "", 200, "Decision", "Gates", "one decision", NULL},
     {"GET", "/v1/reports", am_api_reports, AM_BODY_NONE, "version old new dataset method job after limit", 200,
      "ReportSummaryList", "Reports",
      "what comparisons found, newest first; `version` on either side, `old` and `new` on theirs", NULL},

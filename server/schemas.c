@@ -48,7 +48,7 @@ static const struct {
      "descendants:[@VersionName] descendants_total:int links:{text}"},
     {"ModelHead", NULL, "commit:commit number:int"},
     {"ModelRefs", NULL, "branches:int tags:int aliases:int"},
-    {"RefPolicy", NULL, "protected:bool"},
+    {"RefPolicy", NULL, "protected:bool gate:text?"},
     {"Ref", "ref",
      "model:text name:text kind:branch|tag|alias commit:commit number:int? revision:int policy:@RefPolicy "
      "moved_at:time "
@@ -56,14 +56,15 @@ static const struct {
      "reason:text?"},
     {"RefMove", NULL,
      "seq:int kind:text from:text? from_number:int? to:text? to_number:int? steps:int? at:time by:text reason:text "
-     "job:text? decision:text?"},
+     "job:text? decision:text? forced:bool"},
     {"Version", "version",
      "model:text commit:commit number:int? state:text warnings:[@Warning] parent:commit? created_at:time "
      "created_by:text? "
      "message:text? job:text? "
      "type:text? method:text? refs:[text] manifest_sha256:sha256? files:int bytes:int new_bytes:int "
      "tensors:@VersionTensors "
-     "inputs:[@VersionInput] metadata:{text} labels:{text} pinned:bool note:text? expires_at:time? deleted_at:time?"},
+     "inputs:[@VersionInput] metadata:{text} labels:{text} pinned:bool note:text? expires_at:time? deleted_at:time? "
+     "compatibility?:[@ReportSummary]"},
     {"VersionTensors", NULL, "count:int parameters:{int}? architecture:text?"},
     {"VersionInput", NULL, "role:text? model:text? commit:commit? rev:text? weight?:real?"},
     {"Warning", NULL, "code:text detail:text pointer?:text"},
@@ -94,7 +95,9 @@ static const struct {
     {"LineageNode", NULL,
      "id:commit kind:text model:text number:int? refs:[text] state:text created_at:time job:text? type:text? "
      "method:text? verdict:text? deleted_at:time?"},
-    {"LineageEdge", NULL, "from:commit to:commit role:text weight:real? trust:real? job:text? type:text? method:text?"},
+    {"LineageEdge", NULL,
+     "from:commit to:commit role:text weight:real? trust:real? job:text? type:text? method:text? "
+     "report:@ReportSummary?"},
     {"SpecRunFacet", NULL, "_producer:text _schemaURL:text spec_sha256:sha256 type:text method:text"},
     {"Job", "job",
      "id:text type:text method:text status:" STATUS " status_reason:@JobReason? created_at:time queued_at:time "
@@ -117,7 +120,7 @@ static const struct {
     {"PlanFile", NULL, "path:text bytes:int"},
     {"JobResult", NULL,
      "version:@ResultVersion? published:bool detached_reason:text? expires_at:time? refs:[@ResultRef] reports:[text] "
-     "decision:object? dataset:object? state:@ResultState new_bytes:int reused_from:text? reproduced:bool? "
+     "decision:@Verdict? dataset:object? state:@ResultState new_bytes:int reused_from:text? reproduced:bool? "
      "reproduction:@Reproduction? "
      "measured:@Measured"},
     {"Reproduction", NULL,
@@ -156,7 +159,9 @@ static const struct {
     {"Recipe", NULL,
      "type:text method:text inputs:[@RecipeInput/@RecipeSide] donor?:int params:object options:@RecipeOptions seed:int "
      "program:text "
-     "kernels:text? blas:text? threads:int spec_sha256:sha256"},
+     "kernels:text? blas:text? threads:int spec_sha256:sha256 gate?:@RecipeGate?"},
+    {"RecipeGate", NULL, "gate:text? policy:@GatePolicy critical:[@RecipeCritical]"},
+    {"RecipeCritical", NULL, "dataset:text old:@RecipeSide new:@RecipeSide"},
     {"RecipeInput", NULL, "role:text commit:commit model:text rev:text manifest_sha256:sha256 params?:object"},
     {"RecipeSide", NULL,
      "role:old|new version:text? external:text? dataset:text predictions:text packed_sha256:sha256 ids_sha256:sha256"},
@@ -174,7 +179,9 @@ static const struct {
     {"PackResult", NULL, "kind:pack| prediction_set:text rows:int new_bytes:int measured:@Measured"},
     {"ReportSummary", "report_summary",
      "id:text type:text method:text job:text old:text new:text old_version:@VersionName? new_version:@VersionName? "
-     "dataset:text n:int values:@ReportNumbers b:int? c:int? p_mid:real? created_by:text created_at:time links:{text}"},
+     "dataset:text n:int values:@ReportNumbers b:int? c:int? p_mid:real? decision:@Verdict? created_by:text "
+     "created_at:time links:{text}"},
+    {"Verdict", NULL, "id:text verdict:promote|inconclusive|hold"},
     {"ReportNumbers", NULL,
      "nfr:@ReportNumber pfr:@ReportNumber relative_nfr:@ReportNumber accuracy_old:@ReportNumber "
      "accuracy_new:@ReportNumber accuracy_delta:@ReportNumber"},
@@ -182,8 +189,9 @@ static const struct {
     {"Report", "report",
      "id:text type:text method:text job:text old:text new:text old_version:@VersionName? new_version:@VersionName? "
      "dataset:text old_predictions:text new_predictions:text n:int ids:object n_eff:real weighted:bool clusters:any "
-     "judge_noise:any cells:object values:object tests:object noise_floor:any slices:int confusion_flips:list "
-     "exemplars:object method_record:object warnings:list groups:list found_slices:object? sha256:sha256 decision:object? created_by:text "
+     "judge_noise:any cells:object weighted_cells:object? values:object tests:object noise_floor:any slices:int "
+     "confusion_flips:list exemplars:object method_record:object warnings:list groups?:list found_slices?:object? "
+     "sha256:sha256 decision:@Verdict? created_by:text "
      "created_at:time files:@ReportFiles links:{text}"},
     {"ReportFiles", NULL, "slices:@StoredFile? samples:@StoredFile?"},
     {"ReportSlice", NULL,
@@ -206,10 +214,20 @@ static const struct {
     {"HubNothing", NULL, ""},
     {"HubCard", NULL, "content:text"},
     {"HubPaths", NULL, "paths:[text]"},
+    {"Gate", "gate", "name:text revision:int policy:@GatePolicy created_at:time created_by:text"},
+    {"GatePolicy", NULL, "description:text min_samples:int min_ids_matched:real protected:[@GateKey] rules:[object]"},
+    {"GateKey", NULL, "key:text value:text"},
+    {"Decision", "decision",
+     "id:text gate:text? policy:@GatePolicy? old_model:text? old:text new_model:text? new:text report:text? job:text? "
+     "rules:[@DecisionRule] verdict:promote|inconclusive|hold text:text created_at:time created_by:text"},
+    {"DecisionRule", NULL,
+     "id:text outcome:pass|fail|inconclusive|skipped measure:text? value:real? interval:[real]? bound:text? op:text? "
+     "limit:any reason:text? slice:@DecisionSlice? adjusted_p:real? needed_n:int? text:text"},
+    {"DecisionSlice", NULL, "key:text value:text n:int"},
     {"Problem", NULL,
      "type:text title:text status:int code:text detail:text instance:text request_id:text retryable:bool "
      "errors:[@Fault] "
-     "message:text error:text"},
+     "message:text error:text job?:object decision?:@Decision"},
     {"Fault", NULL, "pointer:text code:text detail:text reason?:text tensor?:text file?:text"},
 };
 
@@ -224,6 +242,8 @@ static const char *const lists[] = {"Problem:ProblemKind",
                                     "RefMove:RefMove",
                                     "Event:Event",
                                     "PredictionSet:PredictionSet",
+                                    "Gate:Gate",
+                                    "Decision:Decision",
                                     "ReportSummary:ReportSummary",
                                     "ReportSlice:ReportSlice",
                                     "ReportSample:ReportSample"};
@@ -403,8 +423,33 @@ static json_t *ref_request(void)
 static json_t *ref_policy_request(void)
 {
     return json_loads("{\"type\":\"object\",\"additionalProperties\":false,\"required\":[\"policy\"],\"properties\":{"
-                      "\"policy\":{\"type\":\"object\",\"additionalProperties\":false,\"required\":[\"protected\"],"
-                      "\"properties\":{\"protected\":{\"type\":\"boolean\"}}}}}",
+                      "\"policy\":{\"type\":\"object\",\"additionalProperties\":false,\"minProperties\":1,"
+                      "\"properties\":{\"protected\":{\"type\":\"boolean\"},\"gate\":{\"type\":[\"string\","
+                      "\"null\"],\"minLength\":1}}}}}",
+                      0, NULL);
+}
+
+static json_t *gate_policy_request(void)
+{
+    return json_loads(
+        "{\"type\":\"object\",\"minProperties\":1,\"additionalProperties\":{\"type\":\"number\",\"description\":"
+        "\"short form of a rule: NAME_max or NAME_min, such as nfr_max\"},\"properties\":{"
+        "\"description\":{\"type\":\"string\",\"maxLength\":1000},"
+        "\"min_samples\":{\"type\":\"integer\",\"minimum\":0,\"maximum\":1000000000,\"default\":300},"
+        "\"min_ids_matched\":{\"type\":\"number\",\"minimum\":0,\"maximum\":1,\"default\":0.99},"
+        "\"protected\":{\"type\":\"array\",\"maxItems\":100,\"items\":{\"type\":\"object\",\"additionalProperties\":"
+        "false,\"required\":[\"key\",\"value\"],\"properties\":{\"key\":{\"type\":\"string\"},\"value\":{\"type\":"
+        "\"string\"}}}},"
+        "\"rules\":{\"type\":\"array\",\"maxItems\":100,\"items\":{\"type\":\"object\",\"required\":[\"id\"]}}}}",
+        0, NULL);
+}
+
+static json_t *gate_check_request(void)
+{
+    return json_loads("{\"type\":\"object\",\"additionalProperties\":false,\"properties\":{"
+                      "\"report\":{\"type\":\"string\",\"description\":\"rep_...; not with the others\"},"
+                      "\"old\":{\"type\":\"string\",\"description\":\"namespace/name@rev, or external:NAME\"},"
+                      "\"new\":{\"type\":\"string\"},\"dataset\":{\"type\":\"string\"}}}",
                       0, NULL);
 }
 
@@ -464,6 +509,8 @@ json_t *am_schemas(void)
     json_object_set_new(all, "RefRequest", ref_request());
     json_object_set_new(all, "RefPolicyRequest", ref_policy_request());
     json_object_set_new(all, "RollbackRequest", rollback_request());
+    json_object_set_new(all, "GateCheckRequest", gate_check_request());
+    json_object_set_new(all, "GatePolicyRequest", gate_policy_request());
     json_object_set_new(all, "ModelPatch", model_patch());
     json_object_set_new(all, "VersionPatch", version_patch());
     json_object_set_new(all, "JobPatch", job_patch());

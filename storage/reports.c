@@ -71,7 +71,9 @@ int am_report_insert(struct am_db *db, const struct am_report_new *r)
     " mn.name, ifnull(vn.number, -1), r.nfr, r.nfr_lower, r.nfr_upper, r.pfr, r.relative_nfr, r.accuracy_old,"         \
     " r.accuracy_new, r.accuracy_delta, r.p_mid, ifnull(r.b, -1), ifnull(r.c, -1),"                                    \
     " " AM_SQL_HEX("ls.sha256") ", ifnull(ls.bytes, 0), " AM_SQL_HEX(                                                  \
-        "la.sha256") ", ifnull(la.bytes, 0)"                                                                           \
+        "la.sha256") ", ifnull(la.bytes, 0),"                                                                          \
+                     " (SELECT uid FROM decision d WHERE d.report = r.uid ORDER BY d.id DESC LIMIT 1),"                \
+                     " (SELECT verdict FROM decision d WHERE d.report = r.uid ORDER BY d.id DESC LIMIT 1)"             \
                      " FROM report r"                                                                                  \
                      " LEFT JOIN version vo ON vo.id = r.old_version LEFT JOIN model mo ON mo.id = vo.model"           \
                      " LEFT JOIN version vn ON vn.id = r.new_version LEFT JOIN model mn ON mn.id = vn.model"           \
@@ -125,6 +127,8 @@ static int give(sqlite3_stmt *st, int (*row)(void *, const struct am_report_row 
                                     .slices_bytes = sqlite3_column_int64(st, 31),
                                     .samples_sha256 = am_col_text(st, 32),
                                     .samples_bytes = sqlite3_column_int64(st, 33),
+                                    .decision = am_col_text(st, 34),
+                                    .verdict = am_col_text(st, 35),
                                     .numbers = numbers_of(st)};
     return row(ctx, &r);
 }
@@ -140,6 +144,15 @@ static int give_all(sqlite3_stmt *st, int (*row)(void *, const struct am_report_
 int am_report_get(struct am_db *db, const char *uid, int (*row)(void *, const struct am_report_row *), void *ctx)
 {
     AM_STMT st = am_db_bind(db, COLUMNS " WHERE r.uid = ?1", "t", uid);
+    int rc = am_db_row(st);
+    if (rc <= 0)
+        return rc < 0 ? rc : -AM_E_NOT_FOUND;
+    return give(st, row, ctx);
+}
+
+int am_report_by_row(struct am_db *db, int64_t id, int (*row)(void *, const struct am_report_row *), void *ctx)
+{
+    AM_STMT st = am_db_bind(db, COLUMNS " WHERE r.id = ?1", "i", id);
     int rc = am_db_row(st);
     if (rc <= 0)
         return rc < 0 ? rc : -AM_E_NOT_FOUND;
@@ -174,17 +187,12 @@ int am_report_against(struct am_db *db, int64_t new_version, int limit,
     return give_all(st, row, ctx);
 }
 
-int am_report_newest(struct am_db *db, int64_t new_version, int64_t *ret)
-{
-    int64_t id = 0;
-    int rc = am_db_int(db, &id, "SELECT ifnull(max(id), 0) FROM report WHERE new_version = ?1", "i", new_version);
-    if (rc >= 0)
-        *ret = id;
-    return rc < 0 ? rc : 0;
-}
-
 int am_report_delete(struct am_db *db, const char *uid, int64_t now)
 {
+    int64_t one;
+    int rc = am_db_int(db, &one, "SELECT 1 FROM decision WHERE report = ?1", "t", uid);
+    if (rc != 0)
+        return rc < 0 ? rc : -AM_E_CONFLICT;
     AM_TRY(put_event(db, uid, "report.deleted", now));
     return am_db_exec(db, "DELETE FROM report WHERE uid = ?1", "t", uid);
 }

@@ -47,6 +47,7 @@ int am_report_insert(struct am_db *db, const struct am_report_new *r);
 struct am_report_row {
     int64_t id, old_version, new_version, n, created_at;
     const char *uid, *type, *method, *job, *old, *new, *dataset, *body, *sha256, *created_by;
+    const char *decision, *verdict;    /* of the newest decision that names it, or NULL */
     const char *old_model, *new_model; /* NULL: not here */
     int64_t old_number, new_number;    /* on main; -1: none */
     const char *slices_sha256, *samples_sha256;
@@ -55,6 +56,7 @@ struct am_report_row {
 };
 int am_report_get(struct am_db *db, const char *uid, int (*row)(void *, const struct am_report_row *),
                   void *ctx); /* -AM_E_NOT_FOUND */
+int am_report_by_row(struct am_db *db, int64_t id, int (*row)(void *, const struct am_report_row *), void *ctx);
 struct am_report_filter {
     int64_t version;                  /* on either side; 0: any */
     const char *external;             /* a model that is not here, on either side, by its name; NULL: any */
@@ -69,8 +71,6 @@ int am_report_list(struct am_db *db, const struct am_report_filter *f, int (*row
 /* The newest report about `new_version` against each of the versions it was compared with, newest first. */
 int am_report_against(struct am_db *db, int64_t new_version, int limit,
                       int (*row)(void *, const struct am_report_row *), void *ctx);
-/* Changes with every report that am_report_against() may show: the newest id, 0 without one. */
-int am_report_newest(struct am_db *db, int64_t new_version, int64_t *ret);
 /* With its event. -AM_E_NOT_FOUND; -AM_E_CONFLICT: a decision names it. Its files go with the next gc. */
 int am_report_delete(struct am_db *db, const char *uid, int64_t now);
 

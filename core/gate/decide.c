@@ -10,6 +10,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 static json_t *maybe_json(struct am_maybe v)
 {
@@ -91,14 +92,29 @@ int am_gate_decision(const struct am_gate_policy *policy, const struct am_gate_i
     return rc;
 }
 
-bool am_gate_wants_slices(const struct am_gate_policy *policy)
+static bool wants(const struct am_gate_policy *policy, const char *slice, const char *key, const char *value)
+{
+    if (!slice || !key)
+        return slice != NULL;
+    if (am_streq(slice, "protected:*")) {
+        for (size_t i = 0; i < policy->protected_n; i++)
+            if (am_streq(policy->protected[i].key, key) && am_streq(policy->protected[i].value, value))
+                return true;
+        return false;
+    }
+    size_t n = strlen(key);
+    return strncmp(slice, key, n) == 0 && slice[n] == '=' &&
+           (am_streq(slice + n + 1, "*") || am_streq(slice + n + 1, value));
+}
+
+bool am_gate_wants_slice(const struct am_gate_policy *policy, const char *key, const char *value)
 {
     for (size_t i = 0; i < policy->rules_n; i++) {
         const struct am_gate_rule *r = &policy->rules[i];
-        bool wants = r->slice != NULL;
+        bool found = wants(policy, r->slice, key, value);
         for (size_t k = 0; k < r->any_of_n; k++)
-            wants = wants || r->any_of[k].slice;
-        if (wants)
+            found = found || wants(policy, r->any_of[k].slice, key, value);
+        if (found)
             return true;
     }
     return false;

@@ -27,8 +27,8 @@ struct am_gate_input {
  */
 int am_gate_decision(const struct am_gate_policy *policy, const struct am_gate_input *in, json_t **ret);
 
-/* Whether a rule looks at slices; without one the slice rows are not needed. */
-bool am_gate_wants_slices(const struct am_gate_policy *policy);
+/* Whether a rule looks at this slice; rows of others need not be given. `key` NULL: whether one looks at any. */
+bool am_gate_wants_slice(const struct am_gate_policy *policy, const char *key, const char *value);
 
 /*
  * Whether the policy can pass at all with `n` samples and no flip (compat.md 5.8). When it cannot: false, *ret_needed

@@ -177,6 +177,8 @@ static void check_move(const struct am_body *b, json_t *move, size_t i, struct a
     if (why)
         am_fault_add(f, AM_E_INVALID_PARAMS, (struct am_where){.pointer = am_pointer(member, at, "ref")}, "\"%s\": %s",
                      am_shown(shown, ref), why);
+    else if (ref)
+        am_ref_shadow_check(ref, am_pointer(member, at, "ref"), f);
     if (to && !am_streq(to, "new"))
         am_fault_add(f, AM_E_INVALID_PARAMS, (struct am_where){.pointer = am_pointer(member, at, "to")},
                      "a ref moves to the new side: to is \"new\", not \"%s\"", am_shown(shown, to));

@@ -126,7 +126,7 @@ json_t *am_recipe_body(json_t *recipe, struct am_faults *f)
 {
     static const char *const known[] = {"type",    "method",   "inputs",   "donor",        "params",  "options",
                                         "seed",    "program",  "kernels",  "blas",         "threads", "spec_sha256",
-                                        "publish", "metadata", "priority", "client_token", NULL};
+                                        "publish", "metadata", "priority", "client_token", "gate",    NULL};
     static const char *const same[] = {"type", "method", "publish", "metadata", "priority", "client_token"};
     const char *type = json_string_value(json_object_get(recipe, "type"));
     struct inputs i = {.out = json_object(), .merge = am_streq(type, "merge"), .evaluate = am_streq(type, "evaluate")};
@@ -139,6 +139,10 @@ json_t *am_recipe_body(json_t *recipe, struct am_faults *f)
             json_object_set(body, same[k], json_object_get(recipe, same[k]));
     if (params)
         json_object_set_new(body, "params", json_is_object(params) ? without_nulls(params) : json_incref(params));
+    const json_t *gate = json_object_get(recipe, "gate");
+    json_t *name = json_object_get(gate, "gate"), *policy = json_object_get(gate, "policy");
+    if (i.evaluate && json_is_object(gate)) /* by its name and revision where it has one */
+        json_object_set(body, "gate", json_is_string(name) ? name : policy);
     json_object_set_new(body, "options", options_of(recipe));
     if (json_object_set_new(body, "inputs", i.out) == 0)
         return body;

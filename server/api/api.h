@@ -108,6 +108,16 @@ int am_api_prediction_delete(struct am_req *r);
 int am_api_prediction_push(struct am_req *r);
 int am_api_prediction_content(struct am_req *r);
 
+/* gates.c, gate_check.c */
+int am_api_gates(struct am_req *r);
+int am_api_gate(struct am_req *r);
+int am_api_gate_put(struct am_req *r);
+int am_api_gate_delete(struct am_req *r);
+int am_api_gate_revisions(struct am_req *r);
+int am_api_gate_check(struct am_req *r);
+/* decisions.c */
+int am_api_decisions(struct am_req *r);
+int am_api_decision(struct am_req *r);
 /* reports.c, report_rows.c */
 int am_api_reports(struct am_req *r);
 int am_api_report(struct am_req *r);

@@ -2,25 +2,17 @@
  * evaluate.c - see evaluate.h. A side is named by its prediction set, or by a version whose newest set on the data is
  * taken; amend makes no predictions by itself.
  */
-#include "server/api/evaluate.h"
+#include "server/api/evaluate_priv.h"
 
 #include "core/base/text.h"
 #include "core/table/canon.h"
+#include "core/table/plan_compare.h"
 #include "server/api/api.h"
 #include "storage/predictions.h"
 #include "storage/reports.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-struct am_side { /* a prediction set, as the row says */
-    char uid[64], packed[65], ids[65], dataset_sha256[65], task[32];
-    char *version;  /* "ns/name@commit", or NULL: */
-    char *external; /* its name elsewhere */
-    char *dataset;
-    json_t *header;
-    int64_t packed_bytes, ids_bytes, rows, distinct;
-};
 
 static const char *const sides[] = {"old", "new"};
 
@@ -29,7 +21,7 @@ bool am_submit_evaluates(const struct am_submit *s)
     return am_streq(s->body.type, "evaluate");
 }
 
-static void side_done(struct am_side *side)
+void am_side_done(struct am_side *side)
 {
     free(side->version);
     free(side->external);
@@ -41,9 +33,11 @@ static void side_done(struct am_side *side)
 void am_evaluate_done(struct am_submit *s)
 {
     for (size_t i = 0; s->side && i < 2; i++)
-        side_done(&s->side[i]);
+        am_side_done(&s->side[i]);
     free(s->side);
     s->side = NULL;
+    json_decref(s->gate);
+    s->gate = NULL;
 }
 
 static void copy(char *out, size_t cap, const char *text)
@@ -75,6 +69,24 @@ static int take_set(void *ctx, const struct am_prediction_row *p)
     return side->dataset && (side->external || side->version) ? 0 : -AM_E_OUT_OF_MEMORY;
 }
 
+int am_side_newest(struct am_db *db, int64_t version, const char *external, const char *dataset, struct am_side *ret)
+{
+    const struct am_prediction_filter f = {
+        .version = version, .external = version ? NULL : external, .dataset = dataset, .limit = 1};
+    return version || external ? am_prediction_list(db, &f, take_set, ret) : 0;
+}
+
+/* The row of its version, deleted or not; one that was purged is known by its name alone. */
+static int find_row(struct am_submit *s, struct am_side *side)
+{
+    char model[200];
+    if (!side->version)
+        return 0;
+    snprintf(model, sizeof model, "%.*s", (int)strcspn(side->version, "@"), side->version);
+    int rc = am_rev_resolve_any(s->db, model, strchr(side->version, '@') + 1, &side->version_row);
+    return rc == -AM_E_NOT_FOUND || rc == -AM_E_REVISION_NOT_FOUND ? 0 : rc;
+}
+
 static int find_named(struct am_submit *s, size_t i)
 {
     const struct am_body_input *in = &s->body.input[i];
@@ -89,10 +101,9 @@ static int find_newest(struct am_submit *s, size_t i)
 {
     const struct am_body_input *in = &s->body.input[i];
     const struct am_pinned *p = &s->in[i];
-    struct am_prediction_filter f = {.version = p->version, .dataset = s->body.data, .limit = 1};
     if (!p->version || !s->body.data)
         return 0; /* there is a fault already, or the version is still to be made */
-    AM_TRY(am_prediction_list(s->db, &f, take_set, &s->side[i]));
+    AM_TRY(am_side_newest(s->db, p->version, NULL, s->body.data, &s->side[i]));
     if (!s->side[i].uid[0])
         am_fault_add(&s->faults, AM_E_PREDICTIONS_MISSING,
                      (struct am_where){.pointer = in->pointer, .reason = "predictions"},
@@ -128,19 +139,38 @@ static void check_moves(struct am_submit *s)
                      "the new side is %s, a model that is not here: no ref can point to it", s->side[1].external);
 }
 
-/* What the worker holds: both sets as they are stored, the joined table, and what it writes. */
+#define REST ((uint64_t)8 << 20) /* for the body and the slices */
+
+/* What is written: the columns of both sides side by side, with an id, its place, a cell and a difference a row. */
+static uint64_t table_bytes(const struct am_side *side)
+{
+    uint64_t each = (uint64_t)((side->rows + side->distinct - 1) / side->distinct);
+    return (uint64_t)side->packed_bytes + each * (uint64_t)side->ids_bytes + 16 * (uint64_t)side->rows;
+}
+
 static void plan(struct am_submit *s)
 {
     struct am_plan *p = &s->plan;
-    uint64_t rows = 0, bytes = 0;
+    struct am_compare_size size = {.replicates =
+                                       (uint64_t)json_integer_value(json_object_get(s->body.params, "bootstrap")),
+                                   .threads = s->threads,
+                                   .texts = am_streq(s->side[0].task, "generative")};
+    p->read_bytes = 0;
+    p->write_bytes = REST;
     for (size_t i = 0; i < 2; i++) {
-        rows += (uint64_t)s->side[i].rows;
-        bytes += (uint64_t)(s->side[i].packed_bytes + s->side[i].ids_bytes);
+        const struct am_side *side = &s->side[i];
+        size.rows[i] = (uint64_t)side->rows;
+        size.packed_bytes[i] = (uint64_t)side->packed_bytes;
+        size.ids_bytes[i] = (uint64_t)side->ids_bytes;
+        p->read_bytes += size.packed_bytes[i] + size.ids_bytes[i];
+        p->write_bytes += table_bytes(side);
     }
-    p->read_bytes = bytes;
-    p->write_bytes = bytes + ((uint64_t)8 << 20); /* the joined table has no column that a set has not */
+    if (am_streq(s->side[0].ids, s->side[1].ids)) /* a file is opened once */
+        p->read_bytes -= size.ids_bytes[1];
+    if (am_streq(s->side[0].packed, s->side[1].packed))
+        p->read_bytes -= size.packed_bytes[1];
     p->disk_bytes = p->write_bytes;
-    p->peak_memory_bytes = 2 * bytes + 32 * rows + ((uint64_t)48 << 20);
+    p->peak_memory_bytes = am_compare_memory(&size);
     s->planned = true;
 }
 
@@ -160,24 +190,26 @@ static int check_recipe(struct am_submit *s)
 int am_evaluate_look_up(struct am_submit *s)
 {
     if (s->body.inputs != 2)
-        return 0;
+        return am_evaluate_gate(s);
     s->side = calloc(2, sizeof *s->side);
     if (!s->side)
         return -AM_E_OUT_OF_MEMORY;
     for (size_t i = 0; i < 2; i++)
         AM_TRY(s->body.input[i].set ? find_named(s, i) : find_newest(s, i));
+    for (size_t i = 0; i < 2; i++)
+        AM_TRY(find_row(s, &s->side[i]));
     AM_TRY(check_recipe(s));
     check_moves(s);
-    if (!s->side[0].uid[0] || !s->side[1].uid[0])
-        return 0;
-    check_pair(s);
-    plan(s);
-    return 0;
+    if (s->side[0].uid[0] && s->side[1].uid[0]) {
+        check_pair(s);
+        plan(s);
+    }
+    return am_evaluate_gate(s);
 }
 
 /* ---- as JSON ---- */
 
-static json_t *side_json(const struct am_side *side, const char *role)
+json_t *am_side_json(const struct am_side *side, const char *role)
 {
     return json_pack("{s:s, s:s?, s:s?, s:s, s:s, s:s, s:s}", "role", role, "version", side->version, "external",
                      side->external, "dataset", side->dataset, "predictions", side->uid, "packed_sha256", side->packed,
@@ -188,7 +220,7 @@ static json_t *inputs_json(const struct am_submit *s, bool for_digest)
 {
     json_t *list = json_array();
     for (size_t i = 0; s->side && i < 2; i++) {
-        json_t *o = side_json(&s->side[i], sides[i]);
+        json_t *o = am_side_json(&s->side[i], sides[i]);
         if (for_digest)
             json_object_set(o, "header", s->side[i].header);
         json_array_append_new(list, o);
@@ -208,11 +240,11 @@ json_t *am_evaluate_resolved(const struct am_submit *s)
 {
     json_t *options = json_copy(s->body.options);
     json_object_set_new(options, "threads", json_integer(s->threads));
-    return json_pack("{s:s, s:s, s:o, s:O, s:o, s:O, s:s, s:s?, s:n, s:i, s:s}", "type", s->body.type, "method",
+    return json_pack("{s:s, s:s, s:o, s:O, s:o, s:O, s:s, s:s?, s:n, s:i, s:s, s:O?}", "type", s->body.type, "method",
                      s->body.method, "inputs", inputs_json(s, false), "params", s->body.params, "options", options,
                      "seed", json_object_get(s->body.options, "seed"), "program", "amendd " AM_VERSION, "kernels",
                      s->r->srv->kernels[0] ? s->r->srv->kernels : NULL, "blas", "threads", (int)s->threads,
-                     "spec_sha256", s->spec_sha256);
+                     "spec_sha256", s->spec_sha256, "gate", s->gate);
 }
 
 json_t *am_evaluate_publish(const struct am_submit *s)

@@ -39,6 +39,11 @@ static json_t *version(const char *model, const char *commit, int64_t n)
                  : json_null();
 }
 
+static json_t *decision(const struct am_report_row *p)
+{
+    return p->decision ? json_pack("{s:s, s:s}", "id", p->decision, "verdict", p->verdict) : json_null();
+}
+
 static json_t *links(const char *uid)
 {
     char self[100], slices[120], samples[120];
@@ -65,6 +70,7 @@ json_t *am_report_summary(const struct am_report_row *p)
     json_object_set_new(o, "b", am_json_count(p->numbers.b));
     json_object_set_new(o, "c", am_json_count(p->numbers.c));
     json_object_set_new(o, "p_mid", real(p->numbers.p_mid));
+    json_object_set_new(o, "decision", decision(p));
     return o;
 }
 
@@ -79,7 +85,7 @@ static json_t *report_json(const struct am_report_row *p)
     json_object_update(o, own);
     json_decref(own);
     json_object_set_new(o, "sha256", json_string(p->sha256));
-    json_object_set_new(o, "decision", json_null());
+    json_object_set_new(o, "decision", decision(p));
     json_object_set_new(o, "files",
                         json_pack("{s:o, s:o}", "slices", file(p->slices_sha256, p->slices_bytes), "samples",
                                   file(p->samples_sha256, p->samples_bytes)));
@@ -87,6 +93,14 @@ static json_t *report_json(const struct am_report_row *p)
 }
 
 /* ---- routes ---- */
+
+/* A report never changes, but a decision may come to name it. */
+static void etag_of(const json_t *report, char out[140])
+{
+    const char *id = json_string_value(json_object_get(report, "id")),
+               *by = json_string_value(json_object_get(json_object_get(report, "decision"), "id"));
+    snprintf(out, 140, "%.60s%s%.60s", id ? id : "", by ? "-" : "", by ? by : "");
+}
 
 struct collect {
     json_t *data;
@@ -160,8 +174,10 @@ json_t *am_report_load(struct am_req *r, const char *uid, int *ret_queued)
 int am_api_report(struct am_req *r)
 {
     int queued = MHD_NO;
+    char etag[140];
     json_t *report = am_report_load(r, r->arg[0], &queued);
-    return report ? am_reply_resource(r, report, r->arg[0]) : queued;
+    etag_of(report, etag);
+    return report ? am_reply_resource(r, report, etag) : queued;
 }
 
 static int delete_report(struct am_db *db, void *arg)
@@ -169,13 +185,25 @@ static int delete_report(struct am_db *db, void *arg)
     return am_report_delete(db, arg, am_now_ms());
 }
 
+static int named(struct am_req *r)
+{
+    return am_reply_problem(r, AM_E_CONFLICT,
+                            "a decision names the report %s, so it stays: GET /v1/decisions lists them", r->arg[0]);
+}
+
 int am_api_report_delete(struct am_req *r)
 {
     int queued = MHD_NO;
     json_t *report = am_report_load(r, r->arg[0], &queued);
+    char etag[140];
     if (!report)
         return queued;
-    if (!am_req_if_match(r, r->arg[0], &queued)) {
+    if (!json_is_null(json_object_get(report, "decision"))) { /* whatever the caller has seen */
+        json_decref(report);
+        return named(r);
+    }
+    etag_of(report, etag);
+    if (!am_req_if_match(r, etag, &queued)) {
         json_decref(report);
         return queued;
     }
@@ -185,9 +213,6 @@ int am_api_report_delete(struct am_req *r)
     json_decref(report);
     return rc == -AM_E_NOT_FOUND
                ? am_reply_problem(r, AM_E_NOT_FOUND, "somebody deleted the report %s just now", r->arg[0])
-           : rc == -AM_E_CONFLICT
-               ? am_reply_problem(r, AM_E_CONFLICT,
-                                  "a decision names the report %s, so it stays: GET /v1/decisions lists them",
-                                  r->arg[0])
-               : am_reply_error(r, rc, "the report could not be deleted");
+           : rc == -AM_E_CONFLICT ? named(r)
+                                  : am_reply_error(r, rc, "the report could not be deleted");
 }

@@ -245,7 +245,9 @@ static void slices(void **state)
     struct am_policy p = read_good("{\"protected\":[{\"key\":\"region\",\"value\":\"eu\"}],\"rules\":[{\"id\":\"s\","
                                    "\"value\":\"nfr\",\"slice\":\"protected:*\",\"bound\":\"upper\",\"op\":\"<=\","
                                    "\"limit\":0.02,\"regression\":{\"alpha\":0.05}}]}");
-    assert_true(am_gate_wants_slices(&p.policy));
+    assert_true(am_gate_wants_slice(&p.policy, NULL, NULL));
+    assert_true(am_gate_wants_slice(&p.policy, "region", "eu"));
+    assert_false(am_gate_wants_slice(&p.policy, "region", "us"));
     json_t *d = decide(&p.policy, (struct am_gate_input){.report = r, .slices = rows, CLEAN});
     assert_string_equal(text_of(d, "verdict"), "promote");
     assert_string_equal(text_of(json_object_get(rule(d, "s"), "slice"), "value"), "eu");
