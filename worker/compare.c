@@ -132,13 +132,11 @@ static int put_result(struct am_comparing *c)
     if (rc == 0 && c->gate)
         rc = put_json(c, 3, "decision.json", decision);
     json_decref(report);
-    json_decref(decision);
     return rc < 0 ? rc : am_session_put_warnings(c->s);
 }
 
 static int work(struct am_comparing *c)
 {
-    AM_TRY(am_compare_gate_read(c));
     AM_TRY(step(c, "read", 0));
     AM_TRY(read_sets(c));
     AM_TRY(step(c, "count", 2));
@@ -159,8 +157,6 @@ static void done(struct am_comparing *c)
     free(c->fds.v);
     json_decref(c->warnings);
     json_decref(c->groups);
-    json_decref(c->slice_rows);
-    am_policy_done(&c->policy);
     json_decref(c->found);
     json_decref(c->root);
 }

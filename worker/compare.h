@@ -13,7 +13,6 @@
 #include "worker/spec.h"
 
 #define AM_COMPARE_KEYS (2 * AM_PACKED_KEYS_MAX + 1)
-#define AM_COMPARE_CRITICAL 20
 
 /* One prediction set as the spec names it. */
 struct am_compare_set {
@@ -25,11 +24,6 @@ struct am_compare_set {
     struct am_packed packed;
     struct am_packed_meta plain;
     const char **text; /* what `plain` points into, beside `meta` */
-};
-
-struct am_compare_critical { /* samples that no gate lets flip */
-    const char *dataset;
-    struct am_compare_set set[2];
 };
 
 struct am_comparing {
