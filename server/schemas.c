@@ -9,6 +9,7 @@
 #include "server/schemas.h"
 
 #include "core/base/text.h"
+#include "server/schemas_parts.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -429,30 +430,6 @@ static json_t *ref_policy_request(void)
                       0, NULL);
 }
 
-static json_t *gate_policy_request(void)
-{
-    return json_loads(
-        "{\"type\":\"object\",\"minProperties\":1,\"additionalProperties\":{\"type\":\"number\",\"description\":"
-        "\"short form of a rule: NAME_max or NAME_min, such as nfr_max\"},\"properties\":{"
-        "\"description\":{\"type\":\"string\",\"maxLength\":1000},"
-        "\"min_samples\":{\"type\":\"integer\",\"minimum\":0,\"maximum\":1000000000,\"default\":300},"
-        "\"min_ids_matched\":{\"type\":\"number\",\"minimum\":0,\"maximum\":1,\"default\":0.99},"
-        "\"protected\":{\"type\":\"array\",\"maxItems\":100,\"items\":{\"type\":\"object\",\"additionalProperties\":"
-        "false,\"required\":[\"key\",\"value\"],\"properties\":{\"key\":{\"type\":\"string\"},\"value\":{\"type\":"
-        "\"string\"}}}},"
-        "\"rules\":{\"type\":\"array\",\"maxItems\":100,\"items\":{\"type\":\"object\",\"required\":[\"id\"]}}}}",
-        0, NULL);
-}
-
-static json_t *gate_check_request(void)
-{
-    return json_loads("{\"type\":\"object\",\"additionalProperties\":false,\"properties\":{"
-                      "\"report\":{\"type\":\"string\",\"description\":\"rep_...; not with the others\"},"
-                      "\"old\":{\"type\":\"string\",\"description\":\"namespace/name@rev, or external:NAME\"},"
-                      "\"new\":{\"type\":\"string\"},\"dataset\":{\"type\":\"string\"}}}",
-                      0, NULL);
-}
-
 static json_t *rollback_request(void)
 {
     return json_loads("{\"type\":\"object\",\"additionalProperties\":false,\"required\":[\"reason\"],\"properties\":{"
@@ -509,8 +486,8 @@ json_t *am_schemas(void)
     json_object_set_new(all, "RefRequest", ref_request());
     json_object_set_new(all, "RefPolicyRequest", ref_policy_request());
     json_object_set_new(all, "RollbackRequest", rollback_request());
-    json_object_set_new(all, "GateCheckRequest", gate_check_request());
-    json_object_set_new(all, "GatePolicyRequest", gate_policy_request());
+    json_object_set_new(all, "GateCheckRequest", am_schema_gate_check());
+    json_object_set_new(all, "GatePolicyRequest", am_schema_gate_policy());
     json_object_set_new(all, "ModelPatch", model_patch());
     json_object_set_new(all, "VersionPatch", version_patch());
     json_object_set_new(all, "JobPatch", job_patch());
