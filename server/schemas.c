@@ -9,6 +9,7 @@
 #include "server/schemas.h"
 
 #include "core/base/text.h"
+#include "server/schemas_parts.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -190,7 +191,7 @@ static const struct {
      "id:text type:text method:text job:text old:text new:text old_version:@VersionName? new_version:@VersionName? "
      "dataset:text old_predictions:text new_predictions:text n:int ids:object n_eff:real weighted:bool clusters:any "
      "judge_noise:any cells:object weighted_cells:object? values:object tests:object noise_floor:any slices:int "
-     "confusion_flips:list exemplars:object method_record:object warnings:list groups:list found_slices:object? "
+     "confusion_flips:list exemplars:object method_record:object warnings:list groups?:list found_slices?:object? "
      "sha256:sha256 decision:@Verdict? created_by:text "
      "created_at:time files:@ReportFiles links:{text}"},
     {"ReportFiles", NULL, "slices:@StoredFile? samples:@StoredFile?"},
@@ -242,11 +243,11 @@ static const char *const lists[] = {"Problem:ProblemKind",
                                     "RefMove:RefMove",
                                     "Event:Event",
                                     "PredictionSet:PredictionSet",
+                                    "Gate:Gate",
+                                    "Decision:Decision",
                                     "ReportSummary:ReportSummary",
                                     "ReportSlice:ReportSlice",
-                                    "ReportSample:ReportSample",
-                                    "Gate:Gate",
-                                    "Decision:Decision"};
+                                    "ReportSample:ReportSample"};
 
 static const char *const arrays[][2] = {
     {"HubModels", "HubModel"}, {"HubEntries", "HubEntry"}, {"HubCommits", "HubCommit"}};
@@ -429,30 +430,6 @@ static json_t *ref_policy_request(void)
                       0, NULL);
 }
 
-static json_t *gate_policy_request(void)
-{
-    return json_loads(
-        "{\"type\":\"object\",\"minProperties\":1,\"additionalProperties\":{\"type\":\"number\",\"description\":"
-        "\"short form of a rule: NAME_max or NAME_min, such as nfr_max\"},\"properties\":{"
-        "\"description\":{\"type\":\"string\",\"maxLength\":1000},"
-        "\"min_samples\":{\"type\":\"integer\",\"minimum\":0,\"maximum\":1000000000,\"default\":300},"
-        "\"min_ids_matched\":{\"type\":\"number\",\"minimum\":0,\"maximum\":1,\"default\":0.99},"
-        "\"protected\":{\"type\":\"array\",\"maxItems\":100,\"items\":{\"type\":\"object\",\"additionalProperties\":"
-        "false,\"required\":[\"key\",\"value\"],\"properties\":{\"key\":{\"type\":\"string\"},\"value\":{\"type\":"
-        "\"string\"}}}},"
-        "\"rules\":{\"type\":\"array\",\"maxItems\":100,\"items\":{\"type\":\"object\",\"required\":[\"id\"]}}}}",
-        0, NULL);
-}
-
-static json_t *gate_check_request(void)
-{
-    return json_loads("{\"type\":\"object\",\"additionalProperties\":false,\"properties\":{"
-                      "\"report\":{\"type\":\"string\",\"description\":\"rep_...; not with the others\"},"
-                      "\"old\":{\"type\":\"string\",\"description\":\"namespace/name@rev, or external:NAME\"},"
-                      "\"new\":{\"type\":\"string\"},\"dataset\":{\"type\":\"string\"}}}",
-                      0, NULL);
-}
-
 static json_t *rollback_request(void)
 {
     return json_loads("{\"type\":\"object\",\"additionalProperties\":false,\"required\":[\"reason\"],\"properties\":{"
@@ -509,8 +486,8 @@ json_t *am_schemas(void)
     json_object_set_new(all, "RefRequest", ref_request());
     json_object_set_new(all, "RefPolicyRequest", ref_policy_request());
     json_object_set_new(all, "RollbackRequest", rollback_request());
-    json_object_set_new(all, "GateCheckRequest", gate_check_request());
-    json_object_set_new(all, "GatePolicyRequest", gate_policy_request());
+    json_object_set_new(all, "GateCheckRequest", am_schema_gate_check());
+    json_object_set_new(all, "GatePolicyRequest", am_schema_gate_policy());
     json_object_set_new(all, "ModelPatch", model_patch());
     json_object_set_new(all, "VersionPatch", version_patch());
     json_object_set_new(all, "JobPatch", job_patch());

@@ -1,6 +1,6 @@
 /*
  * reports.c - rows of reports (reports.h). Files are contents (layouts) like those of versions, held by report_file;
- * triggers let go of them (migrations/0014).
+ * triggers let go of them (migrations/0013).
  */
 #include "storage/reports.h"
 #include "storage/db.h"

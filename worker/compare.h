@@ -75,8 +75,6 @@ void am_compare_set_done(struct am_compare_set *set);
 int am_compare_keys(struct am_comparing *c);
 /* slices.ndjson into staging as f<number>; counts c->slices. */
 int am_compare_put_slices(struct am_comparing *c, unsigned number);
-/* The name of value v; room for 24 bytes in `number`. */
-const char *am_compare_value_text(const struct am_slice_key *k, size_t v, char number[24]);
 
 /* ---- compare_groups.c ---- */
 /* The gaps of params.groups, into c->groups; the widest of each go among the values. -AM_E_INVALID_PARAMS with faults.

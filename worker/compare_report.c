@@ -106,11 +106,23 @@ static json_t *pairs_json(const struct am_comparing *c)
     return list;
 }
 
+/* Replicates of one id may all be flips; the list names it once. */
+static bool is_listed(const struct am_comparing *c, size_t at)
+{
+    size_t id = am_join_id(&c->join, c->numbers.exemplar[at]);
+    for (size_t i = 0; i < at; i++)
+        if (am_join_id(&c->join, c->numbers.exemplar[i]) == id)
+            return true;
+    return false;
+}
+
 static json_t *exemplars_json(const struct am_comparing *c)
 {
     const struct am_ids *ids = c->join.ids;
     json_t *list = json_array();
     for (size_t i = 0; i < c->numbers.exemplars; i++) {
+        if (is_listed(c, i))
+            continue;
         size_t id = am_join_id(&c->join, c->numbers.exemplar[i]);
         json_array_append_new(list, json_stringn(ids->bytes + ids->at[id], am_id_len(ids, id)));
     }
@@ -129,8 +141,8 @@ json_t *am_compare_report(const struct am_comparing *c)
 {
     const struct am_join *j = &c->join;
     json_t *o = json_pack(
-        "{s:s,s:s,s:I,s:{s:I,s:I,s:I},s:f,s:b,s:o,s:I,s:o,s:o,s:o,s:o,s:o,s:I,s:o,s:o,s:o,s:O,s:O,s:O?}", "type", "evaluate",
-        "method", "compare", "n", (json_int_t)j->n, "ids", "both", (json_int_t)j->n, "old_only",
+        "{s:s,s:s,s:I,s:{s:I,s:I,s:I},s:f,s:b,s:o,s:I,s:o,s:o,s:o,s:o,s:o,s:I,s:o,s:o,s:o,s:O,s:O,s:O?}", "type",
+        "evaluate", "method", "compare", "n", (json_int_t)j->n, "ids", "both", (json_int_t)j->n, "old_only",
         (json_int_t)j->only[AM_OLD], "new_only", (json_int_t)j->only[AM_NEW], "n_eff", c->grouping.n_eff, "weighted",
         c->grouping.weight != NULL, "clusters",
         c->grouping.clusters ? json_integer((json_int_t)c->grouping.clusters) : json_null(), "judge_noise",

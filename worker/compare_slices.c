@@ -10,14 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-const char *am_compare_value_text(const struct am_slice_key *k, size_t v, char number[24])
-{
-    if (k->text)
-        return k->text[v];
-    snprintf(number, 24, "%zu", v);
-    return number;
-}
-
 static int by_key(const void *a, const void *b)
 {
     return strcmp(((const struct am_slice_key *)a)->key, ((const struct am_slice_key *)b)->key);
@@ -109,36 +101,46 @@ static int put_row(struct am_comparing *c, const struct am_slice_key *k, struct 
     return rc < 0 ? rc : am_sink_put(sink, "\n", 1);
 }
 
-struct named {
-    const char *text;
+struct named {        /* moved by qsort, so nothing points into it */
+    const char *text; /* NULL: `number` */
     size_t value;
     char number[24];
 };
 
+static const char *text_of(const struct named *n)
+{
+    return n->text ? n->text : n->number;
+}
+
 static int by_text(const void *a, const void *b)
 {
-    return strcmp(((const struct named *)a)->text, ((const struct named *)b)->text);
+    return strcmp(text_of(a), text_of(b));
+}
+
+/* The values that a sample of both sets has, by name. */
+static size_t sort_values(const struct am_slice_key *k, const struct am_slice *rows, struct named *ret)
+{
+    size_t n = 0;
+    for (size_t v = 0; v < k->values; v++) {
+        if (rows[v].counts.n == 0)
+            continue;
+        ret[n].value = v;
+        ret[n].text = k->text ? k->text[v] : NULL;
+        snprintf(ret[n].number, sizeof ret[n].number, "%zu", v);
+        n++;
+    }
+    qsort(ret, n, sizeof *ret, by_text);
+    return n;
 }
 
 static int put_key(struct am_comparing *c, struct am_sink *sink, const struct am_slice_key *k)
 {
     struct am_slice *rows = NULL;
     struct named *name = calloc(k->values + 1, sizeof *name);
-    size_t n = 0;
     int rc = name ? am_slice_rows(&c->join, k, &rows) : -AM_E_OUT_OF_MEMORY;
-    for (size_t v = 0; rc == 0 && v < k->values; v++) {
-        if (rows[v].counts.n == 0)
-            continue; /* a value that no sample of both sets has */
-        name[n].value = v;
-        name[n].text = am_compare_value_text(k, v, name[n].number);
-        n++;
-    }
-    if (rc == 0)
-        qsort(name, n, sizeof *name, by_text);
+    size_t n = rc == 0 ? sort_values(k, rows, name) : 0;
     for (size_t i = 0; rc == 0 && i < n; i++)
-        rc = put_row(c, k, sink,
-                     row_json(c, k, k->text ? name[i].text : am_compare_value_text(k, name[i].value, name[i].number),
-                              &rows[name[i].value]));
+        rc = put_row(c, k, sink, row_json(c, k, text_of(&name[i]), &rows[name[i].value]));
     c->slices += n;
     free(name);
     free(rows);

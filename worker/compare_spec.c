@@ -5,7 +5,7 @@
 #include "worker/compare.h"
 #include "worker/spec_parts.h"
 
-#include <stdio.h>
+enum { THREADS_MAX = 1024 };
 
 static int take_file(struct am_comparing *c, json_t *o, int *ret_fd, uint64_t *ret_bytes)
 {
@@ -75,9 +75,9 @@ int am_compare_spec(struct am_comparing *c)
         return am_spec_bad(f, "#/method", "must be compare");
     if (!json_is_object(c->params) || !json_is_object(c->about))
         return am_spec_bad(f, "#/params", "and #/about must be objects");
-    if (am_spec_u64(options, "threads", &threads) < 0 || threads < 1 || threads > 64 ||
+    if (am_spec_u64(options, "threads", &threads) < 0 || threads < 1 || threads > THREADS_MAX ||
         am_spec_u64(options, "seed", &c->seed) < 0)
-        return am_spec_bad(f, "#/options", "must have threads from 1 to 64, and seed");
+        return am_spec_bad(f, "#/options", "must have threads from 1 to 1024, and seed");
     c->threads = (unsigned)threads;
     AM_TRY(am_compare_spec_set(c, json_object_get(c->root, "old"), "old", "#/old", &c->set[AM_OLD]));
     AM_TRY(am_compare_spec_set(c, json_object_get(c->root, "new"), "new", "#/new", &c->set[AM_NEW]));

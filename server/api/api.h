@@ -108,12 +108,6 @@ int am_api_prediction_delete(struct am_req *r);
 int am_api_prediction_push(struct am_req *r);
 int am_api_prediction_content(struct am_req *r);
 
-/* reports.c, report_rows.c */
-int am_api_reports(struct am_req *r);
-int am_api_report(struct am_req *r);
-int am_api_report_delete(struct am_req *r);
-int am_api_report_slices(struct am_req *r);
-int am_api_report_samples(struct am_req *r);
 /* gates.c, gate_check.c */
 int am_api_gates(struct am_req *r);
 int am_api_gate(struct am_req *r);
@@ -124,6 +118,12 @@ int am_api_gate_check(struct am_req *r);
 /* decisions.c */
 int am_api_decisions(struct am_req *r);
 int am_api_decision(struct am_req *r);
+/* reports.c, report_rows.c */
+int am_api_reports(struct am_req *r);
+int am_api_report(struct am_req *r);
+int am_api_report_delete(struct am_req *r);
+int am_api_report_slices(struct am_req *r);
+int am_api_report_samples(struct am_req *r);
 
 /* admin.c */
 int am_api_task_create(struct am_req *r);

@@ -190,6 +190,12 @@ static int delete_report(struct am_db *db, void *arg)
     return am_report_delete(db, arg, am_now_ms());
 }
 
+static int named(struct am_req *r)
+{
+    return am_reply_problem(r, AM_E_CONFLICT,
+                            "a decision names the report %s, so it stays: GET /v1/decisions lists them", r->arg[0]);
+}
+
 int am_api_report_delete(struct am_req *r)
 {
     int queued = MHD_NO;
@@ -197,6 +203,10 @@ int am_api_report_delete(struct am_req *r)
     char etag[140];
     if (!report)
         return queued;
+    if (!json_is_null(json_object_get(report, "decision"))) { /* whatever the caller has seen */
+        json_decref(report);
+        return named(r);
+    }
     etag_of(report, etag);
     if (!am_req_if_match(r, etag, &queued)) {
         json_decref(report);
@@ -208,9 +218,6 @@ int am_api_report_delete(struct am_req *r)
     json_decref(report);
     return rc == -AM_E_NOT_FOUND
                ? am_reply_problem(r, AM_E_NOT_FOUND, "somebody deleted the report %s just now", r->arg[0])
-           : rc == -AM_E_CONFLICT
-               ? am_reply_problem(r, AM_E_CONFLICT,
-                                  "a decision names the report %s, so it stays: GET /v1/decisions lists them",
-                                  r->arg[0])
-               : am_reply_error(r, rc, "the report could not be deleted");
+           : rc == -AM_E_CONFLICT ? named(r)
+                                  : am_reply_error(r, rc, "the report could not be deleted");
 }

@@ -357,6 +357,10 @@ def test_slices_by_every_key_and_by_those_that_are_asked_for(make):
         assert (r["n"], r["b"], r["c"]) == (len(inside), sum(o and not n for o, n in ok), sum(n and not o for o, n in ok)), r
         assert math.isclose(r["accuracy_old"], sum(o for o, _ in ok) / len(ok)) and math.isclose(r["nfr"], r["b"] / r["n"])
     assert [r["key"] for r in make.compare(old, new, slices=["tier"]).slices()] == ["tier"]
+    many = make.pack([{"id": f"{i:04}", "y": i % 21, "p": i % 21 if i % 4 else 0} for i in range(240)])
+    classes = make.compare(many, many).slices()
+    assert [r["value"] for r in classes] == sorted(map(str, range(21))), "classes without names, by their text"
+    assert all(r["n"] == sum(i % 21 == int(r["value"]) for i in range(240)) for r in classes)
     faults = make.refused(old, new, "invalid-params", slices=["tier", "device", "label"])
     assert faults[0]["pointer"] == "#/params/slices" and "device" in faults[0]["detail"] and len(faults) == 1
     columns, meta = tensors(ended.path("samples.safetensors"))
@@ -409,6 +413,8 @@ def test_samples_of_one_cluster_are_drawn_together(make):
     assert a["values"]["nfr"]["value"] == b["values"]["nfr"]["value"] and b["n"] == 1600
     for r in (b, c):  # four copies of every sample tell no more than one
         assert np.allclose(r["values"]["nfr"]["interval"], a["values"]["nfr"]["interval"], atol=0.012)
+    shown = c["exemplars"]["negative_flips"]
+    assert len(set(shown)) == len(shown) and c["cells"]["b"] == b["cells"]["b"] == 4 * a["cells"]["b"]
     assert c["noise_floor"]["nfr"] == 0 and c["noise_floor"]["why"] == "replicates of the old version"
 
 
@@ -457,6 +463,17 @@ def test_exact_ties_of_scores_give_the_golden_wilcoxon(make):
     r = make.report(texts(make, [0] * 12), texts(make, [100 * d for d in D]))
     w = r["tests"]["wilcoxon"]
     assert close(w["z"], -0.078780, 6) and close(w["p"], 0.937207, 6) and w["verdict"] == "no_difference_shown"
+
+
+def test_texts_that_a_judge_found_right(make):
+    """Digests tell whether a text changed: right both times and another text is a change, and no flip."""
+    said = [("a", "a", 1, 1), ("a", "b", 1, 1), ("c", "d", 1, 0), ("e", "f", 0, 1), ("g", "g", 0, 0), ("h", "i", 0, 0)]
+    sets = [make.pack([{"id": f"{i}", "p": hashlib.sha256(row[side].encode()).hexdigest(), "ok": row[2 + side]} for i, row in enumerate(said)],
+                      task="generative", metric="judge:x", decode={"temperature": side}) for side in (0, 1)]
+    r = make.report(*sets)
+    assert r["cells"] == {"a": 2, "a_diff": 1, "b": 1, "c": 1, "d_same": 1, "d_diff": 1}
+    assert r["values"]["churn"]["value"] == 4 / 6 and r["values"]["churn_neutral"]["value"] == 2 / 6
+    assert [w["code"] for w in r["warnings"]] == ["decode-differs", "labels-unchecked"] and r["confusion_flips"] == []
 
 
 def test_sets_of_labels_as_a_whole_and_one_by_one(make):
@@ -525,6 +542,9 @@ def test_probabilities(make):
     assert math.isclose(v["kl_outputs"]["value"], (p[0] * np.log(p[0] / p[1])).sum(1).mean(), abs_tol=1e-9)
     assert math.isclose(v["ece_delta"]["value"], ece(p[1]) - ece(p[0]), abs_tol=1e-6)
     assert all(v[name]["interval"][0] < v[name]["interval"][1] for name in ("nll_delta", "brier_delta", "kl_outputs", "ece_delta"))
+    drawn = [make.pack([{**row, "c": f"c{i // 3}", "w": 1 + i % 2, "g": {"k": f"v{i % 3}"}} for i, row in enumerate(rows(s))], labels=labels) for s in (0, 1)]
+    one, four = (digests(make.compare(*drawn, threads=t, groups=["k"], bootstrap=500)) for t in (1, 4))
+    assert one == four, "what is drawn depends on threads"
     part = make.report(*[make.pack(rows(s, 2), labels=labels) for s in (0, 1)])["values"]
     assert part["kl_outputs"] == {"value": None, "reason": "partial_probabilities"} and part["brier_delta"]["value"] is None
     assert part["nll_delta"] == v["nll_delta"]

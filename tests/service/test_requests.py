@@ -148,12 +148,16 @@ def test_answers_are_as_described(client, roots):
     client.wait(uid)
     problem(client.post(f"/v1/jobs/{uid}/cancel"), 409, "job-terminal")
     values = {"ns": "schema", "name": "m", "rev": "main", "path": "model.safetensors", "id": uid}
-    values |= {"type": "merge", "method": "linear", "slug": "conflict", "schema": "Job.json", "ref": "main"}
+    values |= {"type": "merge", "method": "linear", "slug": "conflict", "schema": "Job.json", "ref": "main", "gate": "default"}
     head = '{"schema":"amend.preds/1","version":"schema/m","dataset":{"external":"d"},"task":"classification","n":1}'
     lines = client.post("/v1/predictions", data=head + '\n{"id":"1","y":1,"p":1}', headers={"Content-Type": "application/x-ndjson"})
     sets = {**values, "id": lines.json()["id"]}
+    pair = {"old_predictions": sets["id"], "new_predictions": sets["id"]}
+    report = client.wait(client.submit({"type": "evaluate", "method": "compare", "inputs": pair}))["result"]["reports"][0]
+    decision = client.post("/v1/gates/default/check", {"report": report}).json()["id"]
+    kinds = {"predictions": sets, "reports": {**values, "id": report}, "decisions": {**values, "id": decision}}
     for path, operations in client.ok("/v1/openapi.json")["paths"].items():
-        ids = sets if path.startswith("/v1/predictions/") else values
+        ids = kinds.get(path.split("/")[2] if path.startswith("/v1/") else "", values)
         url = re.sub(r"\{(\w+)\}", lambda m: seg(ids[m[1]]), path)
         if "get" in operations and not path.endswith("/stream"):  # those do not end (test_events.py)
             answer = client.get(url)

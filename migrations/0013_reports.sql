@@ -61,4 +61,3 @@ CREATE TRIGGER prediction_file_delete AFTER DELETE ON prediction_file
     DELETE FROM span WHERE layout = OLD.layout;
     DELETE FROM layout WHERE id = OLD.layout;
 END;
-CREATE INDEX decision_report ON decision (report, id) WHERE report IS NOT NULL;

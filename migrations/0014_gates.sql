@@ -33,6 +33,7 @@ CREATE TABLE decision (
     CHECK ((gate IS NULL) = (revision IS NULL))
 ) STRICT;
 CREATE INDEX decision_new ON decision (new_version, id) WHERE new_version IS NOT NULL;
+CREATE INDEX decision_report ON decision (report, id) WHERE report IS NOT NULL;
 CREATE INDEX decision_verdict ON decision (verdict, id);
 CREATE TRIGGER decision_update BEFORE UPDATE ON decision BEGIN
     SELECT raise(ABORT, 'a decision is never changed');
