@@ -48,19 +48,36 @@ static int read_slices(struct am_req *r, const json_t *report, json_t *ret)
     return sha256 ? am_slices_walk(r->srv->store, sha256, 0, keep, ret) : 0;
 }
 
-static int reply(struct am_req *r, enum am_report_form form, struct am_buf *page)
+static const char *decision_id(const json_t *report)
 {
-    char etag[200];
-    snprintf(etag, sizeof etag, "\"%.80s-%s-%.60s\"", r->arg[0], form == AM_REPORT_MD ? "md" : "html", AM_VERSION);
+    return json_string_value(json_object_get(json_object_get(report, "decision"), "id"));
+}
+
+/* What a page is made of does not change but for the newest decision about it and this program. */
+static void etag_of(const struct am_req *r, const json_t *report, enum am_report_form form, char out[260])
+{
+    const char *decision = decision_id(report);
+    snprintf(out, 260, "%.80s-%.80s-%s-%.60s", r->arg[0], decision ? decision : "",
+             form == AM_REPORT_MD ? "md" : "html", AM_VERSION);
+}
+
+/* `page` is taken; NULL: the client has it already. */
+static int reply(struct am_req *r, enum am_report_form form, const char *etag, struct am_buf *page)
+{
+    char quoted[264];
+    snprintf(quoted, sizeof quoted, "\"%s\"", etag);
     const char *const headers[] = {MHD_HTTP_HEADER_CONTENT_TYPE,
                                    form == AM_REPORT_MD ? "text/markdown; charset=utf-8" : "text/html; charset=utf-8",
                                    MHD_HTTP_HEADER_ETAG,
-                                   etag,
+                                   quoted,
                                    MHD_HTTP_HEADER_VARY,
                                    MHD_HTTP_HEADER_ACCEPT,
                                    "Content-Security-Policy",
                                    AM_DOC_CSP,
                                    NULL};
+    if (!page)
+        return am_reply_queue(r, MHD_HTTP_NOT_MODIFIED,
+                              MHD_create_response_from_buffer(0, (void *)"", MHD_RESPMEM_PERSISTENT), headers);
     size_t n = page->len;
     char *text = am_buf_take(page);
     return am_reply_queue(r, 200, MHD_create_response_from_buffer(n, text, MHD_RESPMEM_MUST_FREE), headers);
@@ -77,7 +94,7 @@ static int take_decision(void *ctx, const struct am_decision_row *d)
 /* With its rules; NULL: no gate was asked. */
 static int read_decision(struct am_req *r, const json_t *report, json_t **ret)
 {
-    const char *uid = json_string_value(json_object_get(json_object_get(report, "decision"), "id"));
+    const char *uid = decision_id(report);
     int rc = uid ? am_decision_get(am_store_read(r->srv->store), uid, take_decision, ret) : 0;
     return rc == -AM_E_NOT_FOUND ? 0 : rc;
 }
@@ -99,11 +116,17 @@ static int make(struct am_req *r, const json_t *report, enum am_report_form form
 int am_report_reply_page(struct am_req *r, json_t *report, enum am_report_form form)
 {
     struct am_buf page;
+    char etag[260];
+    etag_of(r, report, form, etag);
+    if (am_etag_matches(r, MHD_HTTP_HEADER_IF_NONE_MATCH, etag)) {
+        json_decref(report);
+        return reply(r, form, etag, NULL);
+    }
     am_buf_init(&page, AM_REPORT_PAGE_MAX);
     int rc = make(r, report, form, &page);
     json_decref(report);
     if (rc == 0)
-        return reply(r, form, &page);
+        return reply(r, form, etag, &page);
     am_buf_done(&page);
     return rc == -AM_E_STORE_DAMAGED
                ? am_reply_problem(r, AM_E_STORE_DAMAGED,

@@ -178,7 +178,7 @@ def run(found, folder, cwd, env, address=PORT, walk=False, timeout=120, tell=Non
 
 RULES = (
     (r"\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?Z?", "<time>"),
-    (r"\b(job_)?([0-9a-f]{32}|[0-9a-f]{40}|[0-9a-f]{64})\b", "<id>"),
+    (r"\b(job_|prd_|rep_|gdc_)?([0-9a-f]{32}|[0-9a-f]{40}|[0-9a-f]{64})\b", "<id>"),
     (r"\b\d+(\.\d+)? s\b", "<seconds>"),
     (r"[ \t]+", " "),
 )

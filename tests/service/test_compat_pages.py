@@ -117,6 +117,7 @@ def test_the_page_over_http(sets, report):
     assert known <= set(page.numbers) and {float(v) for v in report["cells"].values() if v} <= set(page.numbers)
     etag = r.headers["ETag"]
     assert etag != sets.get(at).headers["ETag"]
+    assert sets.get(at, headers={"Accept": "text/html", "If-None-Match": etag}).status_code == 304
     md = sets.get(at, headers={"Accept": "text/markdown"}).text
     assert "\\<script\\>" in md and not re.search(r"(?<!\\)<", md)
     widths = {len(re.findall(r"(?<!\\)\|", l)) for l in md[md.index("## Slices") :].splitlines() if l.startswith("|")}
