@@ -186,7 +186,7 @@ int am_mode_pack(struct am_session *s, json_t *root)
     if (rc == 0 && am_limits_check_fds(p.fds.v, p.fds.n, &other) < 0)
         rc = am_fault_add(&s->faults, AM_E_INTERNAL, (struct am_where){0}, "descriptor %d is open and not in the spec",
                           other);
-    if (rc == 0 && !(p.in = am_pack_input_new(read_upload, &p, p.gzip)))
+    if (rc == 0 && !(p.in = am_pack_input_new(read_upload, &p, p.gzip, AM_PACK_LINE_MAX)))
         rc = -AM_E_OUT_OF_MEMORY;
     if (rc == 0)
         rc = pack(&p);

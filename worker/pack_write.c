@@ -328,27 +328,41 @@ static int64_t count_correct(const struct am_pack_cols *c)
     return ok ? n : -1;
 }
 
+int am_pack_write_ids(struct am_pack_cols *c, const uint32_t *order, int dir, const char *name,
+                      struct am_pack_file *ret, uint64_t *ret_ids)
+{
+    struct writer w = {.c = c, .order = order, .fd = -1};
+    struct am_pack_file file = {0};
+    uint64_t ids = 0;
+    int rc = writer_open(&w, dir, name);
+    if (rc == 0)
+        rc = write_ids(&w, &ids);
+    if (rc == 0)
+        rc = writer_end(&w, &file);
+    writer_done(&w);
+    if (rc < 0)
+        return rc;
+    *ret = file;
+    *ret_ids = ids;
+    return 0;
+}
+
 int am_pack_write(struct am_pack_cols *c, const uint32_t *order, int dir, const char *ids_name, const char *packed_name,
                   struct am_pack_file *ret_ids, struct am_pack_file *ret_packed, struct am_pack_counts *ret)
 {
-    struct writer ids = {.c = c, .order = order, .fd = -1}, packed = ids;
+    struct writer packed = {.c = c, .order = order, .fd = -1};
     struct am_pack_counts counts = {.correct = count_correct(c)};
     struct am_pack_file ids_file = {0}, packed_file = {0};
     uint32_t *rank = am_pack_dict_ranks(&c->slice_keys);
     int rc = rank ? rank_texts(c) : -AM_E_OUT_OF_MEMORY;
     if (rc == 0)
-        rc = writer_open(&ids, dir, ids_name);
-    if (rc == 0)
-        rc = write_ids(&ids, &counts.ids);
-    if (rc == 0)
-        rc = writer_end(&ids, &ids_file);
+        rc = am_pack_write_ids(c, order, dir, ids_name, &ids_file, &counts.ids);
     if (rc == 0)
         rc = writer_open(&packed, dir, packed_name);
     if (rc == 0)
         rc = write_packed(&packed, rank, ids_file.sha256, counts.ids);
     if (rc == 0)
         rc = writer_end(&packed, &packed_file);
-    writer_done(&ids);
     writer_done(&packed);
     free(rank);
     if (rc < 0)
