@@ -6,15 +6,14 @@
 
 #include "core/base/clock.h"
 #include "core/base/failpoint.h"
-#include "core/base/sys.h"
 #include "core/base/text.h"
 #include "server/json.h"
 #include "server/log.h"
+#include "server/publisher_staged.h"
 #include "server/result.h"
 #include "storage/blobs.h"
 #include "storage/predictions.h"
 
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,31 +36,15 @@ static const char *recipe(const struct packing *p, const char *name)
     return json_string_value(json_object_get(p->in->job->resolved, name));
 }
 
-static int64_t metric(const struct am_result *r, const char *name)
-{
-    for (size_t i = 0; i < r->metrics; i++)
-        if (am_streq(r->metric[i].name, name))
-            return (int64_t)r->metric[i].value;
-    return -1;
-}
-
-static const struct am_result_file *file_of(const struct am_result *r, const char *path)
-{
-    for (size_t i = 0; i < r->files; i++)
-        if (am_streq(r->file[i].path, path) && r->file[i].staged)
-            return &r->file[i];
-    return NULL;
-}
-
 static int find_parts(struct packing *p)
 {
     const struct am_result *r = &p->result;
-    p->ids = file_of(r, "ids.safetensors");
-    p->packed = file_of(r, "packed.safetensors");
-    p->head = file_of(r, "header.json");
-    p->rows = metric(r, "rows");
-    p->distinct = metric(r, "ids");
-    p->correct = metric(r, "correct");
+    p->ids = am_staged_file(r, "ids.safetensors");
+    p->packed = am_staged_file(r, "packed.safetensors");
+    p->head = am_staged_file(r, "header.json");
+    p->rows = am_staged_metric(r, "rows");
+    p->distinct = am_staged_metric(r, "ids");
+    p->correct = am_staged_metric(r, "correct");
     if (p->ids && p->packed && p->head && p->rows > 0 && p->distinct > 0 && p->head->bytes <= HEADER_MAX)
         return 0;
     snprintf(p->why, p->why_cap, "the worker left no whole prediction set");
@@ -70,17 +53,9 @@ static int find_parts(struct packing *p)
 
 static int read_header(struct packing *p)
 {
-    int fd AM_CLEANUP(am_sys_closep) = am_sys_open(p->in->staging, p->head->staged, O_RDONLY | O_NOFOLLOW, 0);
-    struct stat st;
-    p->header_text = calloc(1, (size_t)p->head->bytes + 1);
-    if (!p->header_text)
-        return -AM_E_OUT_OF_MEMORY;
-    if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) ||
-        am_sys_pread(fd, p->header_text, (size_t)p->head->bytes, 0) < 0)
-        p->header_text[0] = 0;
-    p->header = json_loads(p->header_text, JSON_REJECT_DUPLICATES, NULL);
-    if (json_is_object(p->header))
-        return 0;
+    int rc = am_staged_json(p->in->staging, p->head, HEADER_MAX, &p->header, &p->header_text);
+    if (rc != -AM_E_PUBLISH)
+        return rc;
     snprintf(p->why, p->why_cap, "the header that the worker left cannot be read");
     return -AM_E_PUBLISH;
 }

@@ -104,7 +104,7 @@ static const struct {
      "spec:object resolved:object? "
      "plan:@JobPlan? "
      "result:@JobResult/@GcResult/@VerifyResult/@BackupResult/@CheckResult/@RetentionResult/@PurgeResult/"
-     "@ExportResult/@PackResult? error:@JobError? warnings:[@Warning] "
+     "@ExportResult/@PackResult/@IndexResult? error:@JobError? warnings:[@Warning] "
      "retry_of:text? rerun_of:text? archived:bool created_by:text metadata:{text} trace_id:text links:{text}"},
     {"JobReason", NULL, "code:text not_before?:time cause?:text detail?:text job?:text"},
     {"Progress", NULL,
@@ -169,6 +169,19 @@ static const struct {
     {"External", NULL, "external:text sha256:sha256?"},
     {"StoredFile", NULL, "sha256:sha256 bytes:int"},
     {"PackResult", NULL, "kind:pack| prediction_set:text rows:int new_bytes:int measured:@Measured"},
+    {"IndexResult", NULL,
+     "kind:index| dataset:text number:int sha256:sha256 rows:int created:bool new_bytes:int measured:@Measured"},
+    {"Dataset", "dataset",
+     "id:text description:text labels:{text} versions:int latest:@DatasetHead? bytes:int created_by:text "
+     "created_at:time links:{text}"},
+    {"DatasetHead", NULL, "number:int sha256:sha256"},
+    {"DatasetVersion", "dataset_version",
+     "dataset:text number:int sha256:sha256 labels:[text] format:safetensors|jsonl rows:int classes:int? bytes:int "
+     "fields:[@DatasetField] ids:own|row ids_sha256:sha256 ids_bytes:int created_by:text job:text? created_at:time "
+     "links:{text}"},
+    {"DatasetField", NULL, "name:text kind:text shape:[int]? rows:int values:int?"},
+    {"Resolution", "resolution",
+     "dataset:text number:int sha256:sha256 rows:int count:int ids_sha256:sha256 unknown:[text] unknown_total:int"},
     {"HubModel", NULL,
      "_id:text id:text modelId?:text author?:text sha?:text private?:bool gated?:bool disabled?:bool createdAt?:time "
      "lastModified?:time downloads?:int likes?:int tags?:list library_name?:text pipeline_tag?:text cardData?:object "
@@ -199,7 +212,10 @@ static const char *const lists[] = {"Problem:ProblemKind",
                                     "Job:Job",
                                     "RefMove:RefMove",
                                     "Event:Event",
-                                    "PredictionSet:PredictionSet"};
+                                    "PredictionSet:PredictionSet",
+                                    "Dataset:Dataset",
+                                    "DatasetVersion:DatasetVersion",
+                                    "Sample:Sample"};
 
 static const char *const arrays[][2] = {
     {"HubModels", "HubModel"}, {"HubEntries", "HubEntry"}, {"HubCommits", "HubCommit"}};
@@ -441,6 +457,7 @@ json_t *am_schemas(void)
     json_object_set_new(all, "VersionPatch", version_patch());
     json_object_set_new(all, "JobPatch", job_patch());
     json_object_set_new(all, "RerunRequest", rerun_request());
+    am_schemas_datasets(all);
     return all;
 }
 

@@ -108,6 +108,20 @@ int am_api_prediction_delete(struct am_req *r);
 int am_api_prediction_push(struct am_req *r);
 int am_api_prediction_content(struct am_req *r);
 
+/* datasets.c, dataset_edit.c, dataset_versions.c, dataset_push.c, dataset_samples.c, dataset_resolve.c */
+int am_api_datasets(struct am_req *r);
+int am_api_dataset_create(struct am_req *r);
+int am_api_dataset(struct am_req *r);
+int am_api_dataset_patch(struct am_req *r);
+int am_api_dataset_delete(struct am_req *r);
+int am_api_dataset_versions(struct am_req *r);
+int am_api_dataset_push(struct am_req *r);
+int am_api_dataset_version(struct am_req *r);
+int am_api_dataset_version_delete(struct am_req *r);
+int am_api_dataset_content(struct am_req *r);
+int am_api_dataset_samples(struct am_req *r);
+int am_api_dataset_resolve(struct am_req *r);
+
 /* admin.c */
 int am_api_task_create(struct am_req *r);
 int am_api_version_verify(struct am_req *r);
