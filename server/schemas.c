@@ -162,10 +162,11 @@ static const struct {
      "id:text? seq:int job_seq:int? created_at:time level:text topic:text type:text subject:text model:text? "
      "revision:int? message:text data:object"},
     {"PredictionSet", "prediction_set",
-     "id:text version:text? external:@External? submitted_as:text dataset:@External split:text? "
+     "id:text version:text? external:@External? submitted_as:text dataset:@SetDataset split:text? "
      "task:classification|multiple_choice|multilabel|generative|retrieval metric:text? rows:int ids:int correct:int? "
      "accuracy:real? header:object upload:@StoredFile? packed:@StoredFile? dictionary:@StoredFile? "
      "source:upload|job created_by:text job:text? created_at:time links:{text}"},
+    {"SetDataset", NULL, "external:text? name:text? number:int? sha256:sha256?"},
     {"External", NULL, "external:text sha256:sha256?"},
     {"StoredFile", NULL, "sha256:sha256 bytes:int"},
     {"PackResult", NULL, "kind:pack| prediction_set:text rows:int new_bytes:int measured:@Measured"},

@@ -95,13 +95,12 @@ static int put_file(struct indexing *p, const char *path, const struct am_staged
     return am_result_put(&p->s->result, am_file_record(path, s, false));
 }
 
-static int put_ids(struct indexing *p, const uint32_t *order, struct am_pack_file *ret)
+static int put_ids(struct indexing *p, const uint32_t *order, struct am_pack_file *ret, struct am_pack_counts *counts)
 {
     struct am_staged s = {.name = "f1", .lfs = true};
     struct am_pack_cols c = p->x.ids;
-    uint64_t ids;
     c.n = p->x.n;
-    AM_TRY(am_pack_write_ids(&c, order, p->s->staging, s.name, ret, &ids));
+    AM_TRY(am_pack_write_ids(&c, order, p->s->staging, s.name, ret, counts));
     s.bytes = ret->bytes;
     memcpy(s.sha256, ret->sha256, sizeof s.sha256);
     return put_file(p, "ids.safetensors", &s);
@@ -124,10 +123,10 @@ static int put_rows(struct indexing *p, const uint32_t *order, const char *ids_s
     return rc;
 }
 
-static int put_about(struct indexing *p, const json_t *columns, uint64_t ids_bytes)
+static int put_about(struct indexing *p, const json_t *columns, const struct am_pack_counts *ids)
 {
     struct am_staged s;
-    json_auto_t *about = am_index_about(&p->x, columns, ids_bytes);
+    json_auto_t *about = am_index_about(&p->x, columns, ids);
     char *text = about ? json_dumps(about, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
     size_t n = text ? strlen(text) : 0;
     int rc = !text ? -AM_E_OUT_OF_MEMORY
@@ -148,6 +147,7 @@ static int put_content(struct indexing *p)
 static int put_result(struct indexing *p, const uint32_t *order)
 {
     struct am_pack_file ids;
+    struct am_pack_counts counts = {.ids = 0};
     json_auto_t *columns = NULL;
     p->phase = "write";
     AM_TRY(step(p, p->x.n, p->content_bytes));
@@ -155,9 +155,9 @@ static int put_result(struct indexing *p, const uint32_t *order)
     AM_TRY(am_result_open(&p->s->result, p->s->staging));
     AM_TRY(am_result_put(&p->s->result, json_pack("{s:s,s:n}", "record", "model", "architecture")));
     AM_TRY(put_content(p));
-    AM_TRY(put_ids(p, order, &ids));
+    AM_TRY(put_ids(p, order, &ids, &counts));
     AM_TRY(put_rows(p, order, ids.sha256, &columns));
-    return put_about(p, columns, ids.bytes);
+    return put_about(p, columns, &counts);
 }
 
 /* Ids that are there twice are told beside the faults of single rows. */

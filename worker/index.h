@@ -89,7 +89,7 @@ uint32_t *am_index_order(const struct am_index *x, int *ret_rc);
 int am_index_write_rows(struct am_index *x, const uint32_t *order, const char *ids_sha256, struct am_buf *out,
                         json_t **ret_columns);
 /* What the daemon keeps of it (contract.md); ids: where the columns of the dictionary begin. New reference. */
-json_t *am_index_about(const struct am_index *x, const json_t *columns, uint64_t ids_bytes);
+json_t *am_index_about(const struct am_index *x, const json_t *columns, const struct am_pack_counts *ids);
 
 /* index_unpack.c: gzip, read to its end, into `fd`. -AM_E_TOO_LARGE: more than `max`; -AM_E_MALFORMED_DATASET: broken
    or cut off. `step` gets the bytes read. */

@@ -145,7 +145,7 @@ static json_t *field_json(const struct am_index_field *f)
                      f->value ? json_integer((json_int_t)f->values.n) : json_null());
 }
 
-json_t *am_index_about(const struct am_index *x, const json_t *columns, uint64_t ids_bytes)
+json_t *am_index_about(const struct am_index *x, const json_t *columns, const struct am_pack_counts *ids)
 {
     json_t *fields = json_array(), *where = json_object(), *places = json_deep_copy(columns);
     int64_t classes = has_classes(x) ? count_classes(x) : 0;
@@ -161,10 +161,8 @@ json_t *am_index_about(const struct am_index *x, const json_t *columns, uint64_t
                                       x->format == AM_INDEX_JSONL ? x->field[i].kind : "int", "values",
                                       sorted_texts(&x->field[i].values)));
     }
-    /* the wider dtype comes first: offsets, then bytes, at the end of the file */
-    json_object_set_new(places, "ids.bytes", json_integer((json_int_t)(ids_bytes - x->ids.ids_n)));
-    json_object_set_new(places, "ids.offsets",
-                        json_integer((json_int_t)(ids_bytes - x->ids.ids_n - 8 * ((uint64_t)x->n + 1))));
+    json_object_set_new(places, "ids.offsets", json_integer((json_int_t)ids->offsets_at));
+    json_object_set_new(places, "ids.bytes", json_integer((json_int_t)ids->bytes_at));
     return json_pack("{s:s,s:s,s:I,s:o,s:s,s:o,s:o,s:o,s:o}", "schema", "amend.about/1", "format",
                      x->format == AM_INDEX_JSONL ? "jsonl" : "safetensors", "rows", (json_int_t)x->n, "classes",
                      classes > 0 ? json_integer(classes) : json_null(), "ids", x->own_ids ? "own" : "row", "names",

@@ -201,8 +201,9 @@ int main(int argc, char **argv)
         return tell_kernels();
     bool runs = am_streq(mode, "run"), packs = am_streq(mode, "pack"), indexes = am_streq(mode, "index");
     if (!runs && !packs && !indexes && !am_streq(mode, "import")) {
-        fprintf(stderr,
-                "usage: amend-worker run|import|pack|index|describe|kernels (amendd starts it; see worker/contract.md)\n");
+        fprintf(
+            stderr,
+            "usage: amend-worker run|import|pack|index|describe|kernels (amendd starts it; see worker/contract.md)\n");
         return EXIT_BAD_SPEC;
     }
     if (am_limits_begin() < 0) {

@@ -139,8 +139,8 @@ void am_pack_cols_done(struct am_pack_cols *c);
 
 /* ---- pack_sort.c ---- */
 
-/* order[i] = the row that is the i-th by (id, k), and by the row for what is there twice. Of the columns only ids, id_at
-   and k are looked at. */
+/* order[i] = the row that is the i-th by (id, k), and by the row for what is there twice. Of the columns only ids,
+   id_at and k are looked at. */
 int am_pack_sort(const struct am_pack_cols *c, uint32_t *order);
 /* The rows in the order of (id, k), for free(); every pair that is there twice is a fault. NULL: a negative code in
  *ret_rc. */
@@ -155,11 +155,12 @@ struct am_pack_file {
 };
 struct am_pack_counts {
     uint64_t ids;
-    int64_t correct; /* -1: not known */
+    int64_t correct;                             /* -1: not known */
+    uint64_t offsets_at, bytes_at, row_at, y_at; /* where these columns begin in their files; y_at 0: there is none */
 };
-/* The dictionary alone; of the columns only ids and id_at are looked at. *ret_ids: how many ids it has. */
+/* The dictionary alone; of the columns only ids and id_at are looked at. */
 int am_pack_write_ids(struct am_pack_cols *c, const uint32_t *order, int dir, const char *name,
-                      struct am_pack_file *ret, uint64_t *ret_ids);
+                      struct am_pack_file *ret, struct am_pack_counts *ret_counts);
 /* The two files into folder `dir`, under these names, synced. The columns are changed: texts are numbered by rank. */
 int am_pack_write(struct am_pack_cols *c, const uint32_t *order, int dir, const char *ids_name, const char *packed_name,
                   struct am_pack_file *ret_ids, struct am_pack_file *ret_packed, struct am_pack_counts *ret);

@@ -114,6 +114,7 @@ static int begin(struct am_req *r, const struct am_idem *idem, char uid[64], int
 static int reply_made(struct am_req *r, struct am_db *db, const json_t *job)
 {
     int queued = MHD_NO;
+    char location[300];
     int64_t version = 0;
     const json_t *result = json_object_get(job, "result");
     const char *dataset = json_string_value(json_object_get(result, "dataset")),
@@ -126,7 +127,8 @@ static int reply_made(struct am_req *r, struct am_db *db, const json_t *job)
     if (!o)
         return queued;
     bool created = json_is_true(json_object_get(result, "created"));
-    const char *headers[] = {"Location", json_string_value(json_object_get(json_object_get(o, "links"), "self")), NULL};
+    snprintf(location, sizeof location, "%s", json_string_value(json_object_get(json_object_get(o, "links"), "self")));
+    const char *headers[] = {"Location", location, NULL};
     return am_reply_json(r, created ? 201 : 200, o, headers);
 }
 
