@@ -145,7 +145,7 @@ $(B)/amendd: $(call obj,$(SERVER) $(STORAGE) $(TABLE) $(BASE)) $(O)/migrations.o
 	$(CC) $(ALL_LDFLAGS) $^ -o $@ $(call pc,libmicrohttpd jansson sqlite3 libuv libcrypto zlib) -lm
 $(B)/amend: $(call obj,$(CLI) $(BASE))
 	@mkdir -p $(@D)
-	$(CC) $(ALL_LDFLAGS) $^ -o $@ $(call pc,libcurl jansson libcrypto) -lm
+	$(CC) $(ALL_LDFLAGS) $^ -o $@ $(call pc,libcurl jansson libcrypto zlib) -lm
 
 -include $(shell test -d $(O) && find $(O) -name '*.d')
 

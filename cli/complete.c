@@ -185,6 +185,7 @@ static void offer_value(struct line *l, const char *cur)
                  {"--status", "queued running cancelling succeeded failed cancelled"},
                  {"--type", "merge unlearn edit task"},
                  {"--out-dtype", "F32 F16 BF16"},
+                 {"--format", "safetensors jsonl idx cifar10 cifar100 csv npy"},
                  {"--depth", "all"}};
     for (size_t i = 0; i < sizeof fixed / sizeof *fixed; i++)
         if (am_streq(fixed[i].option, l->open))
@@ -248,6 +249,8 @@ static void offer_place(struct line *l, const char *cur)
     const char *p = place + (place[0] == '[');
     if (am_starts(p, "MODEL") || am_streq(p, "M") || am_starts(p, "M[") || am_starts(p, "M@"))
         am_offer_models(l->c, cur, strstr(p, "@") || l->cmd->run == am_cmd_shorthand);
+    else if (am_starts(p, "DATASET"))
+        am_offer_datasets(l->c, cur);
     else if (am_starts(p, "REF") && l->n)
         am_offer_refs(l->c, cur, l->word[0]);
     else if (am_starts(p, "ID"))
