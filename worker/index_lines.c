@@ -156,7 +156,8 @@ static int read_rows(struct lines *l, struct am_pack_input *in)
 int am_index_lines(struct am_index *x, const struct am_index_source *s)
 {
     struct lines l = {.x = x, .s = s};
-    struct am_pack_input *in = am_pack_input_new(read_source, &l, false, AM_INDEX_LINE_MAX);
+    size_t longest = s->bytes < AM_INDEX_LINE_MAX ? (size_t)s->bytes : AM_INDEX_LINE_MAX;
+    struct am_pack_input *in = am_pack_input_new(read_source, &l, false, longest);
     int rc = in ? read_rows(&l, in) : -AM_E_OUT_OF_MEMORY;
     am_pack_input_free(in);
     return rc;

@@ -54,8 +54,11 @@ int am_index_grow(struct am_index *x)
     AM_TRY(resize(&x->label, cap, sizeof *x->label));
     if (x->format == AM_INDEX_JSONL)
         AM_TRY(resize(&x->line, cap + 1, sizeof *x->line));
-    if (x->n == 0)
+    if (!x->ids.ids) { /* there is a place for ids even when all of them are bad */
+        AM_TRY(resize(&x->ids.ids, FIRST, 1));
+        x->ids.ids_cap = FIRST;
         x->ids.id_at[0] = 0;
+    }
     x->cap = cap;
     return 0;
 }
@@ -70,7 +73,7 @@ int am_index_put_id(struct am_index *x, const char *id, size_t len)
     if (!am_utf8_ok(id, len) || memchr(id, 0, len))
         return am_index_bad(x, (int64_t)x->n, "id", "the id is not UTF-8 without NUL");
     if (len > c->ids_cap - c->ids_n) {
-        size_t cap = 2 * c->ids_cap + 65536;
+        size_t cap = 2 * c->ids_cap + len;
         AM_TRY(resize(&c->ids, cap, 1));
         c->ids_cap = cap;
     }

@@ -326,7 +326,7 @@ static int read_header(struct tensors *t)
 
 int am_index_tensors(struct am_index *x, const struct am_index_source *s)
 {
-    struct tensors t = {.x = x, .s = s, .block = malloc(BLOCK)};
+    struct tensors t = {.x = x, .s = s, .block = malloc(s->bytes < BLOCK ? (size_t)s->bytes + 1 : BLOCK)};
     const struct am_st_entry *inputs = NULL;
     int rc = t.block ? read_header(&t) : -AM_E_OUT_OF_MEMORY;
     if (rc == 0)
