@@ -272,10 +272,8 @@ static void count(struct am_selected *sel, size_t bytes)
 
 static int leave_out(struct choice *c, json_t *except)
 {
-    static const char *const known[] = {"ids", "classes", "where", "rows", NULL};
     struct choice x = *c;
     snprintf(x.at, sizeof x.at, "#/except");
-    am_members_known(except, x.at, known, c->f);
     if (json_object_size(except) == 0)
         return bad(&x, "", "except must say what is left out: ids, classes, where or rows");
     x.bit = malloc(c->bytes);
@@ -288,8 +286,6 @@ static int leave_out(struct choice *c, json_t *except)
 
 static int draw(struct choice *c, json_t *sample)
 {
-    static const char *const known[] = {"n", "seed", NULL};
-    am_members_known(sample, "#/sample", known, c->f);
     int64_t n = am_member_int(sample, "#/sample", "n", 1, INT64_MAX, 0, c->f),
             seed = am_member_int(sample, "#/sample", "seed", 0, INT64_MAX, 0, c->f);
     if (!json_object_get(sample, "n"))
@@ -308,15 +304,23 @@ static int draw(struct choice *c, json_t *sample)
     return 0;
 }
 
+void am_selection_check(json_t *selection, struct am_faults *f)
+{
+    static const char *const all[] = {"dataset", "ids", "classes", "where", "rows", "except", "sample", NULL},
+                             *const of_except[] = {"ids", "classes", "where", "rows", NULL},
+                             *const of_sample[] = {"n", "seed", NULL};
+    am_members_known(selection, "#", all, f);
+    am_members_known(json_object_get(selection, "except"), "#/except", of_except, f);
+    am_members_known(json_object_get(selection, "sample"), "#/sample", of_sample, f);
+}
+
 int am_select(struct am_selected *ret, struct am_samples *s, json_t *selection, struct am_faults *f)
 {
-    static const char *const known[] = {"dataset", "ids", "classes", "where", "rows", "except", "sample", NULL};
     size_t bytes = ((size_t)s->rows + 7) / 8;
     *ret = (struct am_selected){.entry = malloc(bytes), .unknown = json_array()};
     if (!ret->entry || !ret->unknown)
         return -AM_E_OUT_OF_MEMORY;
     struct choice c = {.s = s, .f = f, .sel = ret, .bit = ret->entry, .bytes = bytes, .at = "#"};
-    am_members_known(selection, "#", known, f);
     json_t *except = am_member_object(selection, "#", "except", false, f),
            *sample = am_member_object(selection, "#", "sample", false, f);
     AM_TRY(take_criteria(&c, selection));

@@ -16,7 +16,10 @@ struct am_selected {
     json_t *unknown; /* a list of ids */
     uint64_t unknown_total;
 };
-/* 0; -AM_E_INVALID_PARAMS and others with faults; or an error of reading. am_selected_done() in every case. */
+/* Members that no selection has. */
+void am_selection_check(json_t *selection, struct am_faults *f);
+/* Of one that was checked. 0; -AM_E_INVALID_PARAMS and others with faults; or an error of reading. am_selected_done()
+ * in every case. */
 int am_select(struct am_selected *ret, struct am_samples *s, json_t *selection, struct am_faults *f);
 /* SHA-256 of the dictionary of these ids, in the form that packed sets have (worker/contract.md): a prediction set
    about exactly these samples has a dictionary of this digest. */

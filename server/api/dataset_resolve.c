@@ -38,6 +38,9 @@ int am_api_dataset_resolve(struct am_req *r)
     struct am_samples s;
     struct am_selected sel;
     struct am_faults f = {0};
+    am_selection_check(r->json, &f);
+    if (f.n)
+        return am_reply_faults(r, &f);
     if (am_find_dataset_version(r, &version, &queued) < 0)
         return queued;
     int rc = am_samples_open(&s, r->srv->store, version, why, sizeof why);

@@ -151,6 +151,8 @@ def test_answers_are_as_described(client, roots):
     values |= {"type": "merge", "method": "linear", "slug": "conflict", "schema": "Job.json", "ref": "main"}
     head = '{"schema":"amend.preds/1","version":"schema/m","dataset":{"external":"d"},"task":"classification","n":1}'
     lines = client.post("/v1/predictions", data=head + '\n{"id":"1","y":1,"p":1}', headers={"Content-Type": "application/x-ndjson"})
+    client.post("/v1/datasets", {"id": "schema/m"})
+    client.post("/v1/datasets/schema/m/versions?label=main", data='{"id":"1"}', headers={"Content-Type": "application/jsonl"})
     sets = {**values, "id": lines.json()["id"]}
     for path, operations in client.ok("/v1/openapi.json")["paths"].items():
         ids = sets if path.startswith("/v1/predictions/") else values
