@@ -77,10 +77,11 @@ DEBUG_METHODS ?= $(filter debug,$(VARIANT))
 ifneq ($(and $(filter release,$(VARIANT)),$(DEBUG_METHODS)),)
 $(error DEBUG_METHODS are not for a release: make VARIANT=debug)
 endif
-FAMILIES := core/merge core/unlearn core/edit $(if $(DEBUG_METHODS),tests/debug/edit)
+FAMILIES := core/merge core/unlearn core/edit core/evaluate $(if $(DEBUG_METHODS),tests/debug/edit)
 FAMILY := $(call src,$(FAMILIES))
 TABLE := $(call src,core/table)
 COMPAT := $(call src,core/compat)
+GATE := $(call src,core/gate)
 STORAGE := $(call src,storage)
 SERVER := $(call src,server server/api)
 WORKER := $(call src,worker)
@@ -120,7 +121,7 @@ $(O)/migrations.c: $(sort $(wildcard migrations/[0-9]*.sql)) tools/embed-sql
 	tools/embed-sql $(sort $(wildcard migrations/[0-9]*.sql)) > $@
 
 CORE_OBJ := $(call obj,$(BASE) $(TENSOR) $(METHODS) $(FAMILY) $(TABLE)) $(O)/methods_table.o
-$(B)/amend-worker: $(call obj,$(WORKER)) $(CORE_OBJ)
+$(B)/amend-worker: $(call obj,$(WORKER) $(COMPAT) $(GATE)) $(CORE_OBJ)
 	@mkdir -p $(@D)
 	$(CC) $(ALL_LDFLAGS) $^ -o $@ $(call pc,jansson libcrypto zlib) -lm
 
@@ -140,9 +141,12 @@ bench-kernels: $(B)/bench/kernels
 bench: all bench-kernels
 	bench/run
 
-$(B)/amendd: $(call obj,$(SERVER) $(STORAGE) $(TABLE) $(BASE)) $(O)/migrations.o $(O)/registry.o
+# Of the statistics the daemon has what compares bounds with limits, and no more: the linker takes what is asked for.
+$(O)/libcompat.a: $(call obj,$(COMPAT))
+	rm -f $@ && ar rcsD $@ $^
+$(B)/amendd: $(call obj,$(SERVER) $(STORAGE) $(GATE) $(TABLE) $(BASE)) $(O)/migrations.o $(O)/registry.o $(O)/libcompat.a
 	@mkdir -p $(@D)
-	$(CC) $(ALL_LDFLAGS) $^ -o $@ $(call pc,libmicrohttpd jansson sqlite3 libuv libcrypto zlib) -lm
+	$(CC) $(ALL_LDFLAGS) $(filter %.o,$^) $(filter %.a,$^) -o $@ $(call pc,libmicrohttpd jansson sqlite3 libuv libcrypto zlib) -lm
 $(B)/amend: $(call obj,$(CLI) $(BASE))
 	@mkdir -p $(@D)
 	$(CC) $(ALL_LDFLAGS) $^ -o $@ $(call pc,libcurl jansson libcrypto zlib) -lm

@@ -52,6 +52,23 @@ CREATE TABLE dataset_version (
     UNIQUE (dataset, number),
     UNIQUE (dataset, sha256)
 ) STRICT;
+CREATE TABLE decision (
+    id INTEGER PRIMARY KEY,
+    uid TEXT NOT NULL UNIQUE,
+    gate TEXT,                                   -- NULL: a policy without a name, which the body holds
+    revision INTEGER,
+    old_version INTEGER REFERENCES version (id), -- NULL: of a model that is not here
+    new_version INTEGER REFERENCES version (id),
+    old TEXT NOT NULL,                           -- commit, or the name of a model elsewhere
+    new TEXT NOT NULL,
+    report TEXT,                                 -- uid
+    job TEXT,                                    -- uid
+    verdict TEXT NOT NULL CHECK (verdict IN ('promote', 'inconclusive', 'hold')),
+    body TEXT NOT NULL CHECK (json_valid(body)),
+    created_by TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    CHECK ((gate IS NULL) = (revision IS NULL))
+) STRICT;
 CREATE TABLE doomed (blob BLOB PRIMARY KEY CHECK (length(blob) = 32)) STRICT, WITHOUT ROWID;
 CREATE TABLE edge (                              -- lineage; a cycle cannot be written
     child INTEGER NOT NULL REFERENCES version (id),
@@ -82,6 +99,20 @@ CREATE TABLE file (                              -- the manifest of a version
     git_sha1 BLOB CHECK (length(git_sha1) = 20), -- NULL: class lfs
     weights INTEGER NOT NULL CHECK (weights IN (0, 1)),
     PRIMARY KEY (version, path)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE gate (
+    id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    revision INTEGER NOT NULL CHECK (revision > 0),           -- the newest; a gate that is made anew goes on counting
+    deleted_at INTEGER
+) STRICT;
+CREATE TABLE gate_revision (                     -- never changed, so that "default@3" says the same for ever
+    gate INTEGER NOT NULL REFERENCES gate (id),
+    revision INTEGER NOT NULL,
+    policy TEXT NOT NULL CHECK (json_valid(policy)),          -- the long form
+    created_by TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    PRIMARY KEY (gate, revision)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE idempotency (                       -- written in the job's own transaction
     principal TEXT NOT NULL,
@@ -212,7 +243,7 @@ CREATE TABLE ref (
     rev INTEGER NOT NULL DEFAULT 1,
     moved_at INTEGER NOT NULL,
     moved_by TEXT NOT NULL,
-    reason TEXT NOT NULL, protected INTEGER NOT NULL DEFAULT 0 CHECK (protected IN (0, 1)),
+    reason TEXT NOT NULL, protected INTEGER NOT NULL DEFAULT 0 CHECK (protected IN (0, 1)), gate TEXT REFERENCES gate (name),
     PRIMARY KEY (model, name)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE ref_move (                          -- every move, for ever
@@ -226,8 +257,41 @@ CREATE TABLE ref_move (                          -- every move, for ever
     actor TEXT NOT NULL,
     reason TEXT NOT NULL,
     job TEXT,
-    gate INTEGER
-, below INTEGER REFERENCES ref_move (id) CHECK (below < id), steps INTEGER CHECK (steps > 0), rev INTEGER) STRICT;
+    below INTEGER REFERENCES ref_move (id) CHECK (below < id), steps INTEGER CHECK (steps > 0), rev INTEGER, decision INTEGER REFERENCES decision (id), forced INTEGER NOT NULL DEFAULT 0 CHECK (forced IN (0, 1))) STRICT;
+CREATE TABLE report (
+    id INTEGER PRIMARY KEY,
+    uid TEXT NOT NULL UNIQUE,
+    type TEXT NOT NULL,
+    method TEXT NOT NULL,
+    job TEXT NOT NULL,                           -- uid
+    old_version INTEGER REFERENCES version (id), -- NULL: of a model that is not here
+    new_version INTEGER REFERENCES version (id),
+    old TEXT NOT NULL,                           -- commit, or the name of a model elsewhere
+    new TEXT NOT NULL,
+    dataset TEXT NOT NULL,
+    n INTEGER NOT NULL CHECK (n >= 0),
+    body TEXT NOT NULL CHECK (json_valid(body)), -- canonical JSON
+    sha256 BLOB NOT NULL CHECK (length(sha256) = 32), -- of it
+    nfr REAL,                                    -- NULL: undefined, the body says why
+    nfr_lower REAL,                              -- two-sided 95 %
+    nfr_upper REAL,
+    pfr REAL,
+    relative_nfr REAL,
+    accuracy_old REAL,
+    accuracy_new REAL,
+    accuracy_delta REAL,
+    b INTEGER,
+    c INTEGER,
+    p_mid REAL,                                  -- of the paired test, two-sided
+    created_by TEXT NOT NULL,
+    created_at INTEGER NOT NULL
+) STRICT;
+CREATE TABLE report_file (
+    owner TEXT NOT NULL,                         -- uid of the report
+    kind TEXT NOT NULL CHECK (kind IN ('slices', 'samples')),
+    layout INTEGER NOT NULL REFERENCES layout (id),
+    PRIMARY KEY (owner, kind)
+) STRICT, WITHOUT ROWID;
 CREATE TABLE span (                              -- ordered, gapless: at(n+1) = at(n) + bytes(n)
     layout INTEGER NOT NULL REFERENCES layout (id),
     seq INTEGER NOT NULL CHECK (seq >= 0),
@@ -273,6 +337,9 @@ CREATE INDEX blob_damaged ON blob (sha256) WHERE damage IS NOT NULL;
 CREATE INDEX blob_read ON blob (ifnull(verified_at, created_at));
 CREATE INDEX dataset_file_layout ON dataset_file (layout);
 CREATE INDEX dataset_label_version ON dataset_label (version);
+CREATE INDEX decision_new ON decision (new_version, id) WHERE new_version IS NOT NULL;
+CREATE INDEX decision_report ON decision (report, id) WHERE report IS NOT NULL;
+CREATE INDEX decision_verdict ON decision (verdict, id);
 CREATE INDEX edge_parent ON edge (parent, child);
 CREATE INDEX event_job ON event (job, job_seq) WHERE job IS NOT NULL;
 CREATE INDEX event_model ON event (model, seq) WHERE model IS NOT NULL;
@@ -302,10 +369,17 @@ CREATE INDEX prediction_set_dataset_version ON prediction_set (dataset_version, 
 CREATE INDEX prediction_set_model ON prediction_set (model, id) WHERE version IS NULL;
 CREATE INDEX prediction_set_version ON prediction_set (version, id) WHERE version IS NOT NULL;
 CREATE INDEX purge_held_model ON purge_held (model);
+CREATE INDEX ref_gate ON ref (gate) WHERE gate IS NOT NULL;
+CREATE INDEX ref_move_decision ON ref_move (model, name, id) WHERE decision IS NOT NULL;
 CREATE INDEX ref_move_from ON ref_move (from_version, at) WHERE from_version IS NOT NULL;
 CREATE INDEX ref_move_ref ON ref_move (model, name, id);
 CREATE INDEX ref_move_to ON ref_move (to_version, id) WHERE to_version IS NOT NULL;
 CREATE INDEX ref_version ON ref (version, name);
+CREATE INDEX report_dataset ON report (dataset, id);
+CREATE INDEX report_file_layout ON report_file (layout);
+CREATE INDEX report_job ON report (job);
+CREATE INDEX report_new ON report (new_version, id);
+CREATE INDEX report_pair ON report (old_version, new_version, id);
 CREATE INDEX span_blob ON span (blob);
 CREATE INDEX version_commit ON version (lower(hex(oid)), model);
 CREATE INDEX version_deleted ON version (deleted_at) WHERE deleted_at IS NOT NULL AND gone_at IS NULL;
@@ -329,6 +403,12 @@ CREATE TRIGGER dataset_job_end AFTER UPDATE OF state ON job
 END;
 CREATE TRIGGER dataset_version_delete AFTER DELETE ON dataset_version BEGIN
     DELETE FROM dataset_file WHERE owner = OLD.uid;
+END;
+CREATE TRIGGER decision_delete BEFORE DELETE ON decision BEGIN
+    SELECT raise(ABORT, 'a decision is never removed');
+END;
+CREATE TRIGGER decision_update BEFORE UPDATE ON decision BEGIN
+    SELECT raise(ABORT, 'a decision is never changed');
 END;
 CREATE TRIGGER job_metadata_insert AFTER INSERT ON job WHEN NEW.metadata <> '{}' BEGIN
     INSERT INTO job_metadata SELECT key, value, NEW.id FROM json_each(NEW.metadata) WHERE type = 'text';
@@ -387,10 +467,20 @@ END;
 CREATE TRIGGER prediction_set_delete AFTER DELETE ON prediction_set BEGIN
     DELETE FROM prediction_file WHERE owner = OLD.uid;
 END;
+CREATE TRIGGER report_delete AFTER DELETE ON report BEGIN
+    DELETE FROM report_file WHERE owner = OLD.uid;
+END;
+CREATE TRIGGER report_file_delete AFTER DELETE ON report_file
+    WHEN NOT EXISTS (SELECT 1 FROM layout_held WHERE layout = OLD.layout) BEGIN
+    DELETE FROM tensor WHERE layout = OLD.layout;
+    DELETE FROM span WHERE layout = OLD.layout;
+    DELETE FROM layout WHERE id = OLD.layout;
+END;
 CREATE VIEW job_reads AS SELECT j.id AS job, v.id AS version
     FROM job j, json_each(j.resolved, '$.inputs') i
     JOIN model m ON m.name = iif(i.type = 'object', i.value, '{}') ->> '$.model'
     JOIN version v INDEXED BY version_commit ON lower(hex(v.oid)) = iif(i.type = 'object', i.value, '{}') ->> '$.commit' AND v.model = m.id
     WHERE j.type <> 'task';
 CREATE VIEW layout_held AS
-    SELECT layout FROM file UNION ALL SELECT layout FROM prediction_file UNION ALL SELECT layout FROM dataset_file;
+    SELECT layout FROM file UNION ALL SELECT layout FROM prediction_file UNION ALL SELECT layout FROM report_file
+    UNION ALL SELECT layout FROM dataset_file;

@@ -84,6 +84,8 @@ static const struct key keys[] = {
      "days after which a version that nothing holds is deleted, unless its model has days of its own; 0 = never"},
     {"events.keep_days", COUNT, AT(events_keep_days), "90", 1, 36500,
      "days after which an event is no longer listed or replayed"},
+    {"gates.decision_ttl", TIME, AT(decision_ttl_seconds), "30d", 1, 315360000,
+     "seconds (or 12h, 30d) that a decision of a gate lets a protected ref move"},
     {"publish.verify", TEXT, AT(publish_verify), "trust", 0, 0,
      "trust: the hashes that the worker took while it wrote are published; full: all it wrote is read and hashed "
      "again"},

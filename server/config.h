@@ -37,6 +37,7 @@ struct am_config {
     uint64_t jobs_max_restarts, jobs_max_attempts, retry_pause_ms, heartbeat_timeout_ms, cancel_grace_ms, kill_wait_ms;
     uint64_t ageing_seconds, short_seconds;
     uint64_t events_keep_days, streams;
+    uint64_t decision_ttl_seconds;
 };
 
 /* 0, or a negative error with a sentence in `why` (unknown keys with the nearest known name). */

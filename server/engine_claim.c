@@ -85,6 +85,11 @@ bool am_claim_indexes(const struct am_claim *c)
     return am_streq(c->type, "task") && am_streq(c->method, "index");
 }
 
+bool am_claim_compares(const struct am_claim *c)
+{
+    return am_streq(c->type, "evaluate");
+}
+
 int am_claim_warn(struct am_claim *c, const char *code, const char *detail)
 {
     json_t *w = json_pack("{s:s,s:s}", "code", code, "detail", detail);

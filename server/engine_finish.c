@@ -12,6 +12,7 @@
 #include "server/publisher.h"
 #include "server/publisher_index.h"
 #include "server/publisher_pack.h"
+#include "server/publisher_report.h"
 #include "storage/blobs.h"
 
 #include <stdio.h>
@@ -34,9 +35,10 @@ static void publish(struct am_slot *s)
                                .written = &s->e->metrics.write_bytes,
                                .faults = &s->out.faults};
     atomic_fetch_add(&s->e->metrics.read_bytes, p.read_bytes);
-    int rc = am_claim_packs(&s->job)     ? am_publish_pack(&p, why, sizeof why)
-             : am_claim_indexes(&s->job) ? am_publish_index(&p, why, sizeof why)
-                                         : am_publish(&p, why, sizeof why);
+    int rc = am_claim_packs(&s->job)      ? am_publish_pack(&p, why, sizeof why)
+             : am_claim_indexes(&s->job)  ? am_publish_index(&p, why, sizeof why)
+             : am_claim_compares(&s->job) ? am_publish_report(&p, why, sizeof why)
+                                          : am_publish(&p, why, sizeof why);
     if (rc < 0) {
         snprintf(s->out.phase, sizeof s->out.phase, "publish");
         am_outcome_fail(&s->out, -rc, "%s", why);

@@ -15,7 +15,7 @@ enum { NO_CLASS = INT32_MIN };
 
 struct join {
     const struct am_join_set *set;
-    struct am_samples *s;
+    struct am_data *s;
     struct am_faults *f;
     struct am_ids ids;
     struct am_column row, y, label;
@@ -56,7 +56,7 @@ static int open_all(struct join *j)
 {
     const struct am_join_set *t = j->set;
     AM_TRY(am_ids_open(&j->ids, t->ids_fd, t->ids_bytes, t->offsets_at, t->bytes_at, (uint64_t)t->ids));
-    int rc = t->y_at < 0 ? -AM_E_NOT_FOUND : am_samples_column(j->s, "label", &j->label);
+    int rc = t->y_at < 0 ? -AM_E_NOT_FOUND : am_data_column(j->s, "label", &j->label);
     if (rc == -AM_E_NOT_FOUND)
         return 0;
     AM_TRY(rc);
@@ -141,7 +141,7 @@ static int walk(struct join *j)
 
 static int verdict(const struct join *j, char *why, size_t why_cap)
 {
-    const struct am_samples *s = j->s;
+    const struct am_data *s = j->s;
     if (j->unknown) {
         snprintf(why, why_cap,
                  "%" PRId64 " of %" PRId64 " ids are not in %s@v%" PRId64
@@ -159,7 +159,7 @@ static int verdict(const struct join *j, char *why, size_t why_cap)
     return 0;
 }
 
-int am_join_check(const struct am_join_set *set, struct am_samples *s, struct am_faults *f, char *why, size_t why_cap)
+int am_join_check(const struct am_join_set *set, struct am_data *s, struct am_faults *f, char *why, size_t why_cap)
 {
     struct join *j = calloc(1, sizeof *j);
     if (!j)

@@ -6,7 +6,7 @@
 #define AM_SERVER_JOIN_H
 
 #include "core/base/fault.h"
-#include "server/samples.h"
+#include "server/data.h"
 
 #define AM_JOIN_TOLD 20
 
@@ -18,6 +18,6 @@ struct am_join_set { /* the two files that mode pack left, and where their colum
 };
 /* 0; -AM_E_SAMPLES_UNKNOWN or -AM_E_DATASET_MISMATCH with the first ids in `f` and a sentence in `why`; or an error of
    reading. */
-int am_join_check(const struct am_join_set *set, struct am_samples *s, struct am_faults *f, char *why, size_t why_cap);
+int am_join_check(const struct am_join_set *set, struct am_data *s, struct am_faults *f, char *why, size_t why_cap);
 
 #endif

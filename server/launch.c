@@ -2,7 +2,7 @@
  * launch.c - from the row of a job to the spec of worker/contract.md. See launch.h.
  * Inputs are found by commit, never by ref: the row was resolved when the job was accepted.
  */
-#include "server/launch.h"
+#include "server/launch_parts.h"
 
 #include "core/base/grow.h"
 #include "core/base/sys.h"
@@ -19,7 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FIRST_INPUT = 5, SLOTS = 2 * AM_LAUNCH_INPUTS_MAX, FILES_MAX = 100000 };
+enum { FIRST_INPUT = AM_LAUNCH_FIRST_INPUT, SLOTS = 2 * AM_LAUNCH_INPUTS_MAX, FILES_MAX = 100000 };
 enum { OWN_DESCRIPTORS = 64, CPU_SLACK_SECONDS = 60 };
 #define FILE_SLACK ((uint64_t)1 << 20) /* over what is planned */
 #define IMPORT_MEMORY ((uint64_t)256 << 20)
@@ -70,7 +70,7 @@ static int add_file(void *ctx, const struct am_file_row *row)
     return 0;
 }
 
-static int add_input(struct am_launch *l, int fd)
+int am_launch_add(struct am_launch *l, int fd)
 {
     if (!l->input && !(l->input = calloc(AM_LAUNCH_INPUTS_MAX, sizeof *l->input)))
         return -AM_E_OUT_OF_MEMORY;
@@ -100,7 +100,7 @@ static int blob_index(struct builder *b, const char *sha, size_t *ret)
     if (fd < 0)
         return am_fault_add(b->faults, AM_E_STORE_DAMAGED, (struct am_where){0},
                             "%s: the stored file %s cannot be opened", b->label, sha);
-    if (add_input(b->l, fd) < 0) {
+    if (am_launch_add(b->l, fd) < 0) {
         am_sys_close(fd);
         return -AM_E_OUT_OF_MEMORY;
     }
@@ -218,7 +218,7 @@ static json_t *recipe_of(const json_t *resolved)
 }
 
 /* What bounds the worker (worker/limits.c). result.ndjson may be longer than the weights. */
-static json_t *limits_of(const struct am_launch *l, uint64_t memory, uint64_t longest_file, uint64_t files)
+json_t *am_launch_limits(const struct am_launch *l, uint64_t memory, uint64_t longest_file, uint64_t files)
 {
     uint64_t file = longest_file > AM_RESULT_BYTES ? longest_file : AM_RESULT_BYTES;
     return json_pack("{s:I,s:I,s:I}", "memory_bytes", (json_int_t)memory, "file_bytes", (json_int_t)(file + FILE_SLACK),
@@ -240,15 +240,15 @@ static json_t *run_limits(const struct builder *b, const struct am_claim *job, c
      */
     uint64_t shards = shard ? 2 * (bytes / shard) + 1 : 1,
              files = json_array_size(json_object_get(json_object_get(job->plan, "output"), "files"));
-    json_t *limits =
-        limits_of(l, (uint64_t)json_integer_value(peak), bytes + b->cfg->header_bytes, shards > files ? shards : files);
+    json_t *limits = am_launch_limits(l, (uint64_t)json_integer_value(peak), bytes + b->cfg->header_bytes,
+                                      shards > files ? shards : files);
     if (limits && job->time_limit > 0) /* behind the engine's own clock */
         json_object_set_new(limits, "cpu_seconds",
                             json_integer((json_int_t)l->threads * (job->time_limit + CPU_SLACK_SECONDS)));
     return limits;
 }
 
-static int dump_spec(struct am_launch *l, json_t *spec)
+int am_launch_dump(struct am_launch *l, json_t *spec)
 {
     l->spec = spec ? json_dumps(spec, JSON_COMPACT) : NULL;
     if (!l->spec)
@@ -293,7 +293,7 @@ static int put_run(struct builder *b, const struct am_claim *job)
                   "attempt", job->attempt, "staging", 4, "limits", limits, "type", job->type, "method", job->method,
                   "params", json_object_get(r, "params"), "options", options, "inputs", inputs, "donor", donor,
                   "donor_files", donor_files, "blobs", blobs, "store", store, "recipe", recipe, "model", model);
-    return spec && limits ? dump_spec(b->l, spec) : -AM_E_BAD_SPEC;
+    return spec && limits ? am_launch_dump(b->l, spec) : -AM_E_BAD_SPEC;
 }
 
 static int make_run(struct am_launch *l, struct am_store *store, const struct am_config *cfg,
@@ -323,7 +323,7 @@ static int take_import(struct am_launch *l, struct am_import *im, struct am_clai
                               (int)(FIRST_INPUT + i), "staged", linked ? staged : NULL);
         if (!o || json_array_append_new(files, o) < 0)
             return -AM_E_OUT_OF_MEMORY;
-        AM_TRY(add_input(l, f->fd));
+        AM_TRY(am_launch_add(l, f->fd));
         f->fd = -1; /* it is the launch's now */
         l->read_bytes += f->bytes;
         *ret_longest = f->bytes > *ret_longest ? f->bytes : *ret_longest;
@@ -353,13 +353,13 @@ static int make_import(struct am_launch *l, const struct am_config *cfg, struct 
     am_import_done(&im);
     AM_TRY(rc);
     l->threads = 1;
-    json_auto_t *limits = limits_of(l, IMPORT_MEMORY, longest, 0);
+    json_auto_t *limits = am_launch_limits(l, IMPORT_MEMORY, longest, 0);
     if (!limits || json_object_set_new(limits, "header_bytes", json_integer((json_int_t)cfg->header_bytes)) < 0 ||
         json_object_set_new(limits, "tensors", json_integer((json_int_t)cfg->tensors)) < 0)
         return -AM_E_OUT_OF_MEMORY;
     json_auto_t *spec = json_pack("{s:i,s:s,s:i,s:i,s:O,s:O}", "proto", 1, "job", job->uid, "attempt", job->attempt,
                                   "staging", 4, "limits", limits, "files", files);
-    return dump_spec(l, spec);
+    return am_launch_dump(l, spec);
 }
 
 /* What the columns take is not known before the upload is read, least of all when it is gzip. The worker keeps to it
@@ -381,7 +381,7 @@ static int make_pack(struct am_launch *l, struct am_store *store, const struct a
     int fd = am_blob_open(store, sha);
     if (fd < 0)
         return am_fault_add(faults, AM_E_STORE_DAMAGED, (struct am_where){0}, "the upload %s cannot be opened", sha);
-    if (add_input(l, fd) < 0) {
+    if (am_launch_add(l, fd) < 0) {
         am_sys_close(fd);
         return -AM_E_OUT_OF_MEMORY;
     }
@@ -389,23 +389,30 @@ static int make_pack(struct am_launch *l, struct am_store *store, const struct a
     l->read_bytes = (uint64_t)json_integer_value(bytes);
     uint64_t memory = pack_memory(cfg, l->read_bytes, json_is_true(gzip)); /* what it writes was in memory */
     bool indexes = am_claim_indexes(job);
-    json_auto_t *limits = limits_of(l, memory, indexes ? memory + cfg->upload_bytes : memory, 0);
+    json_auto_t *limits = am_launch_limits(l, memory, indexes ? memory + cfg->upload_bytes : memory, 0);
     if (limits && indexes)
         json_object_set_new(limits, "content_bytes", json_integer((json_int_t)cfg->upload_bytes));
     json_auto_t *spec = json_pack("{s:i,s:s,s:i,s:i,s:O,s:{s:i,s:O,s:O},s:O*,s:O*}", "proto", 1, "job", job->uid,
                                   "attempt", job->attempt, "staging", 4, "limits", limits, "upload", "fd", FIRST_INPUT,
                                   "bytes", bytes, "gzip", gzip, "format", json_object_get(job->resolved, "format"),
                                   "ids", json_object_get(job->resolved, "ids"));
-    return limits ? dump_spec(l, spec) : -AM_E_OUT_OF_MEMORY;
+    return limits ? am_launch_dump(l, spec) : -AM_E_OUT_OF_MEMORY;
 }
 
 int am_launch_make(struct am_launch *ret, struct am_store *store, const struct am_config *cfg, struct am_claim *job,
                    struct am_faults *faults)
 {
-    bool imports = am_claim_imports(job), packs = am_claim_packs(job), indexes = am_claim_indexes(job);
-    struct am_launch l = {.mode = imports ? "import" : packs ? "pack" : indexes ? "index" : "run", .staging = -1};
+    bool imports = am_claim_imports(job), packs = am_claim_packs(job), indexes = am_claim_indexes(job),
+         compares = am_claim_compares(job);
+    struct am_launch l = {.mode = imports    ? "import"
+                                  : packs    ? "pack"
+                                  : indexes  ? "index"
+                                  : compares ? "compare"
+                                             : "run",
+                          .staging = -1};
     int rc = imports            ? 0
              : packs || indexes ? make_pack(&l, store, cfg, job, faults)
+             : compares         ? am_launch_compare(&l, store, cfg, job, faults)
                                 : make_run(&l, store, cfg, job, faults);
     if (rc == 0) {
         l.staging = am_staging_make(store, job->staging);

@@ -10,6 +10,7 @@
 #include "server/background.h"
 #include "server/control.h"
 #include "server/engine.h"
+#include "server/gates.h"
 #include "server/http.h"
 #include "server/log.h"
 #include "server/notify.h"
@@ -120,6 +121,7 @@ static int open_store(struct daemon *d, char *why, size_t cap)
     am_sys_unlink(am_store_dirfd(d->server.store), "url"); /* of a daemon that was killed */
     snprintf(why, cap, "recovery failed; the log says more");
     AM_TRY(am_store_write(d->server.store, recover_jobs, d));
+    AM_TRY(am_gates_seed(d->server.store));
     return am_staging_clear(d->server.store);
 }
 

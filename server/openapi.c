@@ -68,6 +68,7 @@ static const struct {
     {"/refs/{ref}", "PUT", 201, "application/json", "Ref", "it was made"},
     {"/v1/models/{ns}/{name}", "DELETE", 202, "application/json", "Job", "with purge=true: the task"},
     {"/v1/models/{ns}/{name}/versions/{rev}", "DELETE", 202, "application/json", "Job", "with purge=true: the task"},
+    {"/v1/gates/{gate}", "PUT", 201, "application/json", "Gate", "it was made"},
     {"/v1/jobs", "POST", 200, "application/json", "Plan", "with dry_run=true: the plan"},
     {"/readyz", "GET", 503, "application/json", "Readiness", "not usable: checks say why"},
     {"/healthz", "GET", 503, "application/json", "Readiness", "not usable: checks say why"},

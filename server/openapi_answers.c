@@ -16,7 +16,8 @@
 #define PLAN                                                                                                           \
     "not-found revision-not-found conflict precondition-failed invalid-params unknown-method shape-mismatch "          \
     "dtype-unsupported architecture-mismatch missing-input insufficient-memory unsupported-format "                    \
-    "malformed-safetensors store-damaged insufficient-disk dependency-failed version-gone ref-shadows-version"
+    "malformed-safetensors store-damaged insufficient-disk dependency-failed version-gone ref-shadows-version "        \
+    "dataset-mismatch predictions-missing"
 static const struct {
     const char *method, *pattern; /* its end */
     const char *codes;
@@ -48,7 +49,12 @@ static const struct {
     {"GET", "/card", "not-found revision-not-found not-acceptable payload-too-large unsupported-format"},
     {"PUT", "/refs/{ref}",
      "not-found revision-not-found conflict version-incomplete ref-shadows-version precondition-failed "
-     "precondition-required"},
+     "precondition-required gate-required gate-refused"},
+    {"PATCH", "/refs/{ref}", "not-found"},
+    {"PUT", "/v1/gates/{gate}", "invalid-params precondition-failed precondition-required"},
+    {"DELETE", "/v1/gates/{gate}", "not-found conflict"},
+    {"POST", "/v1/gates/{gate}/check", "not-found revision-not-found report-missing"},
+    {"GET", "/v1/decisions", "not-found revision-not-found"},
     {"POST", "/rollback",
      "not-found revision-not-found conflict invalid-params stack-empty version-gone precondition-failed "
      "precondition-required queue-full"},
@@ -65,6 +71,10 @@ static const struct {
     {"GET", "/v1/predictions", "not-found revision-not-found"},
     {"DELETE", "/v1/predictions/{id}", "not-found"},
     {"GET", "/v1/predictions/{id}/content", "not-found"},
+    {"GET", "/v1/reports", "not-found revision-not-found"},
+    {"DELETE", "/v1/reports/{id}", "not-found conflict"},
+    {"GET", "/samples", "not-found store-damaged"},
+    {"GET", "/slices", "not-found store-damaged"},
     {"GET", "/content", "not-found revision-not-found range-not-satisfiable"},
     {"GET", "/{path+}", "not-found revision-not-found range-not-satisfiable"},
 };

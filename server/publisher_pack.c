@@ -92,7 +92,7 @@ static int open_staged(const struct packing *p, const struct am_result_file *fil
     return fd < 0 ? -AM_E_PUBLISH : fd;
 }
 
-static int join(struct packing *p, struct am_samples *s)
+static int join(struct packing *p, struct am_data *s)
 {
     int ids_fd AM_CLEANUP(am_sys_closep) = open_staged(p, p->ids);
     int packed_fd AM_CLEANUP(am_sys_closep) = open_staged(p, p->packed);
@@ -117,15 +117,15 @@ static int check_dataset(struct packing *p)
 {
     const char *name = json_string_value(json_object_get(p->header, "dataset"));
     struct am_db *db = am_store_read(p->in->store);
-    struct am_samples s;
+    struct am_data s;
     if (!name)
         return 0;
     AM_TRY(db ? find_dataset(p, db, name) : -AM_E_INTERNAL);
-    AM_TRY(am_samples_open(&s, p->in->store, p->dataset_version, p->why, p->why_cap));
+    AM_TRY(am_data_open(&s, p->in->store, p->dataset_version, p->why, p->why_cap));
     snprintf(p->dataset, sizeof p->dataset, "%s@v%lld", s.dataset, (long long)s.number);
     snprintf(p->dataset_sha256, sizeof p->dataset_sha256, "%s", s.sha256);
     int rc = join(p, &s);
-    am_samples_done(&s);
+    am_data_done(&s);
     return rc;
 }
 

@@ -197,7 +197,9 @@ static void header_text(const char *text, char out[512])
     out[n] = 0;
 }
 
-int am_reply_problem_full(struct am_req *r, int code, const char *detail, json_t *errors, const char *const *headers)
+/* errors and extra are stolen and may be NULL. */
+static int reply_problem(struct am_req *r, int code, const char *detail, json_t *errors, json_t *extra,
+                         const char *const *headers)
 {
     char type[80], instance[64], line[512];
     const char *out[12] = {NULL};
@@ -228,10 +230,23 @@ int am_reply_problem_full(struct am_req *r, int code, const char *detail, json_t
                   r->id, "retryable", am_err_retryable(code), "errors", errors ? errors : json_array(), "message",
                   message ? message : detail, "error", message && !hub ? message : detail);
     free(message);
+    if (extra)
+        json_object_update_missing(body, extra);
+    json_decref(extra);
     if (status >= 500) /* goes to the log with the request's line */
         snprintf(r->failure, sizeof r->failure, "%s: %s", am_err_slug(code), detail);
     json_decref(said);
     return reply_json_as(r, status, "application/problem+json", body, out);
+}
+
+int am_reply_problem_full(struct am_req *r, int code, const char *detail, json_t *errors, const char *const *headers)
+{
+    return reply_problem(r, code, detail, errors, NULL, headers);
+}
+
+int am_reply_problem_extra(struct am_req *r, int code, const char *detail, json_t *extra)
+{
+    return reply_problem(r, code, detail, NULL, extra, NULL);
 }
 
 int am_reply_problem(struct am_req *r, int code, const char *fmt, ...)

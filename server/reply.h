@@ -25,6 +25,8 @@ int am_reply_fault(struct am_req *r, int code, const char *pointer, const char *
 int am_reply_faults(struct am_req *r, struct am_faults *f);
 /* A problem with headers of its own and the entries of `errors` given as JSON (stolen, may be NULL). */
 int am_reply_problem_full(struct am_req *r, int code, const char *detail, json_t *errors, const char *const *headers);
+/* A problem with further members of its own, such as `job` (stolen). */
+int am_reply_problem_extra(struct am_req *r, int code, const char *detail, json_t *extra);
 /* For a negative error of a library room. */
 int am_reply_error(struct am_req *r, int rc, const char *what);
 

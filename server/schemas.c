@@ -48,7 +48,7 @@ static const struct {
      "descendants:[@VersionName] descendants_total:int links:{text}"},
     {"ModelHead", NULL, "commit:commit number:int"},
     {"ModelRefs", NULL, "branches:int tags:int aliases:int"},
-    {"RefPolicy", NULL, "protected:bool"},
+    {"RefPolicy", NULL, "protected:bool gate:text?"},
     {"Ref", "ref",
      "model:text name:text kind:branch|tag|alias commit:commit number:int? revision:int policy:@RefPolicy "
      "moved_at:time "
@@ -56,14 +56,15 @@ static const struct {
      "reason:text?"},
     {"RefMove", NULL,
      "seq:int kind:text from:text? from_number:int? to:text? to_number:int? steps:int? at:time by:text reason:text "
-     "job:text? decision:text?"},
+     "job:text? decision:text? forced:bool"},
     {"Version", "version",
      "model:text commit:commit number:int? state:text warnings:[@Warning] parent:commit? created_at:time "
      "created_by:text? "
      "message:text? job:text? "
      "type:text? method:text? refs:[text] manifest_sha256:sha256? files:int bytes:int new_bytes:int "
      "tensors:@VersionTensors "
-     "inputs:[@VersionInput] metadata:{text} labels:{text} pinned:bool note:text? expires_at:time? deleted_at:time?"},
+     "inputs:[@VersionInput] metadata:{text} labels:{text} pinned:bool note:text? expires_at:time? deleted_at:time? "
+     "compatibility?:[@ReportSummary]"},
     {"VersionTensors", NULL, "count:int parameters:{int}? architecture:text?"},
     {"VersionInput", NULL, "role:text? model:text? commit:commit? rev:text? weight?:real?"},
     {"Warning", NULL, "code:text detail:text pointer?:text"},
@@ -94,7 +95,9 @@ static const struct {
     {"LineageNode", NULL,
      "id:commit kind:text model:text number:int? refs:[text] state:text created_at:time job:text? type:text? "
      "method:text? verdict:text? deleted_at:time?"},
-    {"LineageEdge", NULL, "from:commit to:commit role:text weight:real? trust:real? job:text? type:text? method:text?"},
+    {"LineageEdge", NULL,
+     "from:commit to:commit role:text weight:real? trust:real? job:text? type:text? method:text? "
+     "report:@ReportSummary?"},
     {"SpecRunFacet", NULL, "_producer:text _schemaURL:text spec_sha256:sha256 type:text method:text"},
     {"Job", "job",
      "id:text type:text method:text status:" STATUS " status_reason:@JobReason? created_at:time queued_at:time "
@@ -117,11 +120,11 @@ static const struct {
     {"PlanFile", NULL, "path:text bytes:int"},
     {"JobResult", NULL,
      "version:@ResultVersion? published:bool detached_reason:text? expires_at:time? refs:[@ResultRef] reports:[text] "
-     "decision:object? dataset:object? state:@ResultState new_bytes:int reused_from:text? reproduced:bool? "
+     "decision:@Verdict? dataset:object? state:@ResultState new_bytes:int reused_from:text? reproduced:bool? "
      "reproduction:@Reproduction? "
      "measured:@Measured"},
     {"Reproduction", NULL,
-     "job:text? version:@ReproducedVersion files:int differ:list differ_total:int left_out:list "
+     "job:text? version:@ReproducedVersion report?:text? files:int differ:list differ_total:int left_out:list "
      "kernels:@ReproducedWith reason:text?"},
     {"ReproducedVersion", NULL, "model:text? commit:commit?"},
     {"ReproducedWith", NULL, "then:text? now:text?"},
@@ -154,10 +157,15 @@ static const struct {
      "refusals:[@Fault] "
      "warnings:[@Warning]"},
     {"Recipe", NULL,
-     "type:text method:text inputs:[@RecipeInput] donor:int params:object options:@RecipeOptions seed:int program:text "
-     "kernels:text? blas:text? threads:int spec_sha256:sha256"},
+     "type:text method:text inputs:[@RecipeInput/@RecipeSide] donor?:int params:object options:@RecipeOptions seed:int "
+     "program:text "
+     "kernels:text? blas:text? threads:int spec_sha256:sha256 gate?:@RecipeGate?"},
+    {"RecipeGate", NULL, "gate:text? policy:@GatePolicy critical:[@RecipeCritical]"},
+    {"RecipeCritical", NULL, "dataset:text old:@RecipeSide new:@RecipeSide"},
     {"RecipeInput", NULL, "role:text commit:commit model:text rev:text manifest_sha256:sha256 params?:object"},
-    {"RecipeOptions", NULL, "seed:int threads:int out_dtype:text? shard_bytes:int"},
+    {"RecipeSide", NULL,
+     "role:old|new version:text? external:text? dataset:text predictions:text packed_sha256:sha256 ids_sha256:sha256"},
+    {"RecipeOptions", NULL, "seed:int threads:int out_dtype?:text? shard_bytes?:int"},
     {"Event", "event",
      "id:text? seq:int job_seq:int? created_at:time level:text topic:text type:text subject:text model:text? "
      "revision:int? message:text data:object"},
@@ -183,6 +191,30 @@ static const struct {
     {"DatasetField", NULL, "name:text kind:text shape:[int]? rows:int values:int?"},
     {"Resolution", "resolution",
      "dataset:text number:int sha256:sha256 rows:int count:int ids_sha256:sha256 unknown:[text] unknown_total:int"},
+    {"ReportSummary", "report_summary",
+     "id:text type:text method:text job:text old:text new:text old_version:@VersionName? new_version:@VersionName? "
+     "dataset:text n:int values:@ReportNumbers b:int? c:int? p_mid:real? decision:@Verdict? created_by:text "
+     "created_at:time links:{text}"},
+    {"Verdict", NULL, "id:text verdict:promote|inconclusive|hold"},
+    {"ReportNumbers", NULL,
+     "nfr:@ReportNumber pfr:@ReportNumber relative_nfr:@ReportNumber accuracy_old:@ReportNumber "
+     "accuracy_new:@ReportNumber accuracy_delta:@ReportNumber"},
+    {"ReportNumber", NULL, "value:real? interval?:[real]?"},
+    {"Report", "report",
+     "id:text type:text method:text job:text old:text new:text old_version:@VersionName? new_version:@VersionName? "
+     "dataset:text old_predictions:text new_predictions:text n:int ids:object n_eff:real weighted:bool clusters:any "
+     "judge_noise:any cells:object weighted_cells:object? values:object tests:object noise_floor:any slices:int "
+     "confusion_flips:list exemplars:object method_record:object warnings:list groups?:list found_slices?:object? "
+     "sha256:sha256 decision:@Verdict? created_by:text "
+     "created_at:time files:@ReportFiles links:{text}"},
+    {"ReportFiles", NULL, "slices:@StoredFile? samples:@StoredFile?"},
+    {"ReportSlice", NULL,
+     "row:int key:text value:text n:int accuracy_old:real? accuracy_new:real? b:int c:int nfr:real? interval:any "
+     "lower95:real? upper95:real? harm:real? p_mid:real? q:real? p_regression:real? delta_lower95:real? "
+     "delta_upper95:real? small:bool verdict:text?"},
+    {"ReportSample", NULL,
+     "row:int id:text cell:both_right|negative|positive|both_wrong changed:bool label:any before:any after:any "
+     "lp_before:real? lp_after:real? d:real? k:int slices:{text}"},
     {"HubModel", NULL,
      "_id:text id:text modelId?:text author?:text sha?:text private?:bool gated?:bool disabled?:bool createdAt?:time "
      "lastModified?:time downloads?:int likes?:int tags?:list library_name?:text pipeline_tag?:text cardData?:object "
@@ -196,10 +228,20 @@ static const struct {
     {"HubNothing", NULL, ""},
     {"HubCard", NULL, "content:text"},
     {"HubPaths", NULL, "paths:[text]"},
+    {"Gate", "gate", "name:text revision:int policy:@GatePolicy created_at:time created_by:text"},
+    {"GatePolicy", NULL, "description:text min_samples:int min_ids_matched:real protected:[@GateKey] rules:[object]"},
+    {"GateKey", NULL, "key:text value:text"},
+    {"Decision", "decision",
+     "id:text gate:text? policy:@GatePolicy? old_model:text? old:text new_model:text? new:text report:text? job:text? "
+     "rules:[@DecisionRule] verdict:promote|inconclusive|hold text:text created_at:time created_by:text"},
+    {"DecisionRule", NULL,
+     "id:text outcome:pass|fail|inconclusive|skipped measure:text? value:real? interval:[real]? bound:text? op:text? "
+     "limit:any reason:text? slice:@DecisionSlice? adjusted_p:real? needed_n:int? text:text"},
+    {"DecisionSlice", NULL, "key:text value:text n:int"},
     {"Problem", NULL,
      "type:text title:text status:int code:text detail:text instance:text request_id:text retryable:bool "
      "errors:[@Fault] "
-     "message:text error:text"},
+     "message:text error:text job?:object decision?:@Decision"},
     {"Fault", NULL, "pointer:text code:text detail:text reason?:text tensor?:text file?:text"},
 };
 
@@ -216,7 +258,12 @@ static const char *const lists[] = {"Problem:ProblemKind",
                                     "PredictionSet:PredictionSet",
                                     "Dataset:Dataset",
                                     "DatasetVersion:DatasetVersion",
-                                    "Sample:Sample"};
+                                    "Sample:Sample",
+                                    "Gate:Gate",
+                                    "Decision:Decision",
+                                    "ReportSummary:ReportSummary",
+                                    "ReportSlice:ReportSlice",
+                                    "ReportSample:ReportSample"};
 
 static const char *const arrays[][2] = {
     {"HubModels", "HubModel"}, {"HubEntries", "HubEntry"}, {"HubCommits", "HubCommit"}};
@@ -393,8 +440,33 @@ static json_t *ref_request(void)
 static json_t *ref_policy_request(void)
 {
     return json_loads("{\"type\":\"object\",\"additionalProperties\":false,\"required\":[\"policy\"],\"properties\":{"
-                      "\"policy\":{\"type\":\"object\",\"additionalProperties\":false,\"required\":[\"protected\"],"
-                      "\"properties\":{\"protected\":{\"type\":\"boolean\"}}}}}",
+                      "\"policy\":{\"type\":\"object\",\"additionalProperties\":false,\"minProperties\":1,"
+                      "\"properties\":{\"protected\":{\"type\":\"boolean\"},\"gate\":{\"type\":[\"string\","
+                      "\"null\"],\"minLength\":1}}}}}",
+                      0, NULL);
+}
+
+static json_t *gate_policy_request(void)
+{
+    return json_loads(
+        "{\"type\":\"object\",\"minProperties\":1,\"additionalProperties\":{\"type\":\"number\",\"description\":"
+        "\"short form of a rule: NAME_max or NAME_min, such as nfr_max\"},\"properties\":{"
+        "\"description\":{\"type\":\"string\",\"maxLength\":1000},"
+        "\"min_samples\":{\"type\":\"integer\",\"minimum\":0,\"maximum\":1000000000,\"default\":300},"
+        "\"min_ids_matched\":{\"type\":\"number\",\"minimum\":0,\"maximum\":1,\"default\":0.99},"
+        "\"protected\":{\"type\":\"array\",\"maxItems\":100,\"items\":{\"type\":\"object\",\"additionalProperties\":"
+        "false,\"required\":[\"key\",\"value\"],\"properties\":{\"key\":{\"type\":\"string\"},\"value\":{\"type\":"
+        "\"string\"}}}},"
+        "\"rules\":{\"type\":\"array\",\"maxItems\":100,\"items\":{\"type\":\"object\",\"required\":[\"id\"]}}}}",
+        0, NULL);
+}
+
+static json_t *gate_check_request(void)
+{
+    return json_loads("{\"type\":\"object\",\"additionalProperties\":false,\"properties\":{"
+                      "\"report\":{\"type\":\"string\",\"description\":\"rep_...; not with the others\"},"
+                      "\"old\":{\"type\":\"string\",\"description\":\"namespace/name@rev, or external:NAME\"},"
+                      "\"new\":{\"type\":\"string\"},\"dataset\":{\"type\":\"string\"}}}",
                       0, NULL);
 }
 
@@ -454,60 +526,12 @@ json_t *am_schemas(void)
     json_object_set_new(all, "RefRequest", ref_request());
     json_object_set_new(all, "RefPolicyRequest", ref_policy_request());
     json_object_set_new(all, "RollbackRequest", rollback_request());
+    json_object_set_new(all, "GateCheckRequest", gate_check_request());
+    json_object_set_new(all, "GatePolicyRequest", gate_policy_request());
     json_object_set_new(all, "ModelPatch", model_patch());
     json_object_set_new(all, "VersionPatch", version_patch());
     json_object_set_new(all, "JobPatch", job_patch());
     json_object_set_new(all, "RerunRequest", rerun_request());
     am_schemas_datasets(all);
     return all;
-}
-
-#define MADE                                                                                                           \
-    "{\"type\":\"object\",\"additionalProperties\":false,\"required\":[\"job\"],\"properties\":{\"job\":{\"type\":"    \
-    "\"string\",\"pattern\":\"^job_[0-9a-f]{32}$\"}},\"description\":\"what that job makes\"}"
-#define VERSION "{\"oneOf\":[{\"type\":\"string\",\"description\":\"namespace/name@rev\"}," MADE "]}"
-#define OLD_BASE                                                                                                       \
-    "{\"oneOf\":[{\"type\":\"string\",\"description\":\"namespace/name@rev; port: the base that this model was tuned " \
-    "from\"}," MADE "]}"
-static const char *inputs_of(const char *type)
-{
-    if (am_streq(type, "merge"))
-        return "{\"type\":\"object\",\"additionalProperties\":false,\"required\":[\"models\"],\"properties\":{"
-               "\"base\":" VERSION ",\"models\":{\"type\":\"array\",\"minItems\":1,\"items\":{\"oneOf\":["
-               "{\"type\":\"string\",\"description\":\"namespace/name@rev\"}," MADE
-               ",{\"type\":\"object\",\"additionalProperties\":false,\"required\":[\"version\"],\"properties\":{"
-               "\"version\":" VERSION ",\"base\":" OLD_BASE ",\"params\":{\"type\":\"object\"}}}]}}}}";
-    if (am_streq(type, "unlearn"))
-        return "{\"type\":\"object\",\"additionalProperties\":false,\"required\":[\"model\"],\"properties\":{"
-               "\"model\":" VERSION ",\"task\":{\"type\":\"object\",\"additionalProperties\":false,\"required\":["
-               "\"version\"],\"properties\":{\"version\":" VERSION ",\"base\":" VERSION "}}}}";
-    return "{\"type\":\"object\",\"additionalProperties\":false,\"required\":[\"model\"],\"properties\":{"
-           "\"model\":" VERSION "}}";
-}
-
-static const char common[] =
-    "{\"type\":\"object\",\"additionalProperties\":false,\"required\":[\"type\",\"method\",\"inputs\"],\"properties\":{"
-    "\"options\":{\"type\":\"object\",\"additionalProperties\":false,\"properties\":{"
-    "\"seed\":{\"type\":\"integer\",\"minimum\":0,\"default\":0},\"threads\":{\"type\":\"integer\",\"minimum\":1,"
-    "\"maximum\":64},"
-    "\"out_dtype\":{\"type\":\"string\"},\"shard_bytes\":{\"type\":\"integer\",\"minimum\":0,\"maximum\":50000000000,"
-    "\"default\":5000000000},"
-    "\"max_attempts\":{\"type\":\"integer\",\"minimum\":1,\"maximum\":10},"
-    "\"time_limit_seconds\":{\"type\":\"integer\",\"minimum\":1,\"maximum\":31622400},"
-    "\"not_before\":{\"type\":\"string\",\"format\":\"date-time\"},\"reuse\":{\"type\":\"boolean\"}}},"
-    "\"publish\":{\"type\":\"object\",\"additionalProperties\":false,\"properties\":{"
-    "\"model\":{\"type\":\"string\"},\"branch\":{\"type\":\"string\",\"default\":\"main\"},\"message\":{\"type\":"
-    "\"string\"},"
-    "\"tags\":{\"type\":\"array\",\"items\":{\"type\":\"string\"}},\"if_head\":{\"type\":\"string\"},"
-    "\"on_conflict\":{\"enum\":[\"append\",\"detach\",\"fail\"]}}},"
-    "\"metadata\":{\"type\":\"object\",\"additionalProperties\":{\"type\":\"string\"}},"
-    "\"client_token\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":255,\"description\":\"the same as the "
-    "header Idempotency-Key\"},"
-    "\"priority\":{\"type\":\"integer\",\"minimum\":0,\"maximum\":100,\"default\":50}}}";
-
-json_t *am_schema_job_body(const char *type)
-{
-    json_t *body = json_loads(common, 0, NULL);
-    json_object_set_new(json_object_get(body, "properties"), "inputs", json_loads(inputs_of(type), 0, NULL));
-    return body;
 }

@@ -17,7 +17,7 @@
 enum { RANGES_MAX = 1000 };
 
 struct choice {
-    struct am_samples *s;
+    struct am_data *s;
     struct am_faults *f;
     struct am_selected *sel;
     unsigned char *bit; /* of what is chosen so far */
@@ -104,7 +104,7 @@ static int by_number(const void *a, const void *b)
 static int keep_by(struct choice *c, const char *column, int32_t *want, size_t n)
 {
     struct am_column col;
-    AM_TRY(am_samples_column(c->s, column, &col));
+    AM_TRY(am_data_column(c->s, column, &col));
     qsort(want, n, sizeof *want, by_number);
     for (uint64_t i = 0; i < col.n; i++) {
         int32_t v;
@@ -314,7 +314,7 @@ void am_selection_check(json_t *selection, struct am_faults *f)
     am_members_known(json_object_get(selection, "sample"), "#/sample", of_sample, f);
 }
 
-int am_select(struct am_selected *ret, struct am_samples *s, json_t *selection, struct am_faults *f)
+int am_select(struct am_selected *ret, struct am_data *s, json_t *selection, struct am_faults *f)
 {
     size_t bytes = ((size_t)s->rows + 7) / 8;
     *ret = (struct am_selected){.entry = malloc(bytes), .unknown = json_array()};
@@ -352,7 +352,7 @@ static void put_header(struct am_hash *h, uint64_t n, uint64_t bytes)
     am_hash_put(h, text, (size_t)len);
 }
 
-static int put_offsets(struct am_hash *h, const struct am_selected *sel, struct am_samples *s, uint64_t *ret_bytes,
+static int put_offsets(struct am_hash *h, const struct am_selected *sel, struct am_data *s, uint64_t *ret_bytes,
                        bool hash)
 {
     uint64_t at = 0, from, to;
@@ -371,7 +371,7 @@ static int put_offsets(struct am_hash *h, const struct am_selected *sel, struct 
     return 0;
 }
 
-static int put_ids(struct am_hash *h, const struct am_selected *sel, struct am_samples *s)
+static int put_ids(struct am_hash *h, const struct am_selected *sel, struct am_data *s)
 {
     char id[AM_SAMPLE_ID_MAX + 1];
     for (uint64_t i = 0; i < s->ids.n; i++) {
@@ -383,7 +383,7 @@ static int put_ids(struct am_hash *h, const struct am_selected *sel, struct am_s
     return 0;
 }
 
-int am_selected_digest(const struct am_selected *sel, struct am_samples *s, char ret[65])
+int am_selected_digest(const struct am_selected *sel, struct am_data *s, char ret[65])
 {
     uint64_t bytes = 0;
     struct am_hash *h AM_CLEANUP(am_hash_freep) = am_hash_new(AM_SHA256);

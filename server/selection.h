@@ -6,7 +6,7 @@
 #define AM_SERVER_SELECTION_H
 
 #include "core/base/fault.h"
-#include "server/samples.h"
+#include "server/data.h"
 
 #define AM_UNKNOWN_MAX 100 /* ids that are told of */
 
@@ -20,10 +20,10 @@ struct am_selected {
 void am_selection_check(json_t *selection, struct am_faults *f);
 /* Of one that was checked. 0; -AM_E_INVALID_PARAMS and others with faults; or an error of reading. am_selected_done()
  * in every case. */
-int am_select(struct am_selected *ret, struct am_samples *s, json_t *selection, struct am_faults *f);
+int am_select(struct am_selected *ret, struct am_data *s, json_t *selection, struct am_faults *f);
 /* SHA-256 of the dictionary of these ids, in the form that packed sets have (worker/contract.md): a prediction set
    about exactly these samples has a dictionary of this digest. */
-int am_selected_digest(const struct am_selected *sel, struct am_samples *s, char ret[65]);
+int am_selected_digest(const struct am_selected *sel, struct am_data *s, char ret[65]);
 void am_selected_done(struct am_selected *sel);
 
 #endif

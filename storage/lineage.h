@@ -15,8 +15,9 @@ struct am_lineage_node {
 struct am_lineage_edge {
     const char *from, *to; /* commits: parent -> child */
     const char *role;
-    double weight; /* NAN: none */
-    double trust;  /* NAN: none */
+    double weight;  /* NAN: none */
+    double trust;   /* NAN: none */
+    int64_t report; /* row of the newest report that compares the two; 0: none */
 };
 enum am_lineage_way { AM_UP = 1, AM_DOWN = 2 }; /* or both */
 

@@ -40,9 +40,10 @@ struct am_version_row {
     const char *labels /* JSON object */, *note /* or NULL */;
     bool pinned;
     int64_t rev, deleted_at /* 0: it is not */;
-    int64_t since;     /* nothing holds it since then (life.h); 0: it is held */
-    int64_t keep_days; /* of its model */
-    bool is_private;   /* its model: only am_version_brief() fills it in */
+    const char *compared; /* a text that changes with the reports about it (reports.h) */
+    int64_t since;        /* nothing holds it since then (life.h); 0: it is held */
+    int64_t keep_days;    /* of its model */
+    bool is_private;      /* its model: only am_version_brief() fills it in */
 };
 
 struct am_file_row {
@@ -62,6 +63,7 @@ struct am_ref_row {
     int64_t version, number, revision, moved_at;
     const char *moved_by, *reason;
     bool is_protected;
+    const char *gate; /* whose decision a move takes while it is protected; or NULL */
 };
 
 /* ---- reading ---- */

@@ -24,6 +24,8 @@
 struct am_ref_step {
     int64_t model, from, to, now;
     const char *name, *kind, *by, *reason, *job;
+    int64_t decision;     /* row of the one that let it pass; 0: none */
+    bool forced;          /* past a protection */
     int64_t steps, below; /* of a rollback: how many it takes off, and the move its target lay on (0: none) */
 };
 int am_ref_step(struct am_db *db, const struct am_ref_step *r);

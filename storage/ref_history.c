@@ -12,7 +12,8 @@
 
 #define MOVE_COLUMNS                                                                                                   \
     "SELECT h.id, h.at, ifnull(h.steps, 0), ifnull(f.number, -1), ifnull(t.number, -1), h.kind, " AM_SQL_HEX(          \
-        "f.oid") ", " AM_SQL_HEX("t.oid") ", h.actor, h.reason, h.job FROM ref_move h"                                 \
+        "f.oid") ", " AM_SQL_HEX("t.oid") ", h.actor, h.reason, h.job, d.uid, h.forced FROM ref_move h"                \
+                                          " LEFT JOIN decision d ON d.id = h.decision"                                 \
                                           " LEFT JOIN version f ON f.id = h.from_version"                              \
                                           " LEFT JOIN version t ON t.id = h.to_version"                                \
                                           " WHERE h.model = ?1 AND h.name = ?2"
@@ -34,6 +35,8 @@ static int walk(sqlite3_stmt *st, int (*row)(void *, const struct am_ref_move_ro
             .by = am_col_text(st, 8),
             .reason = am_col_text(st, 9),
             .job = am_col_text(st, 10),
+            .decision = am_col_text(st, 11),
+            .forced = sqlite3_column_int(st, 12) != 0,
         };
         AM_TRY(row(ctx, &m));
     }

@@ -16,7 +16,7 @@
 
 #define REF_COLUMNS                                                                                                    \
     "SELECT r.name, r.kind, lower(hex(v.oid)), r.version, ifnull(v.number, -1), r.rev, r.moved_at, r.moved_by,"        \
-    " r.reason, r.protected FROM ref r JOIN version v ON v.id = r.version"
+    " r.reason, r.protected, r.gate FROM ref r JOIN version v ON v.id = r.version"
 
 static void fill(sqlite3_stmt *st, struct am_ref_row *r)
 {
@@ -31,6 +31,7 @@ static void fill(sqlite3_stmt *st, struct am_ref_row *r)
         .moved_by = am_col_text(st, 7),
         .reason = am_col_text(st, 8),
         .is_protected = sqlite3_column_int(st, 9) != 0,
+        .gate = am_col_text(st, 10),
     };
 }
 
@@ -117,21 +118,25 @@ static int put_event(struct am_db *db, const struct am_ref_step *r)
 {
     if (!r->from && am_streq(r->name, "main"))
         return 0;
-    AM_STMT st =
-        am_db_bind(db,
-                   "SELECT m.name, m.name || '@' || f.name, f.rev + iif(?4 = 0, 1, 0),"
-                   " json_object('ref', f.name, 'kind', f.kind, 'from', " AM_SQL_HEX("a.oid") ", 'to', " AM_SQL_HEX(
-                       "b.oid") ","
-                                " 'by', ifnull(?5, '-'), 'reason', ifnull(?6, ''))"
-                                " FROM ref f JOIN model m ON m.id = f.model LEFT JOIN version a ON a.id = ?3 LEFT JOIN "
-                                "version b ON b.id = ?4"
-                                " WHERE f.model = ?1 AND f.name = ?2",
-                   "itiitt", r->model, r->name, r->from, r->to, r->by, r->reason);
+    AM_STMT st = am_db_bind(
+        db,
+        "SELECT m.name, m.name || '@' || f.name, f.rev + iif(?4 = 0, 1, 0),"
+        " json_object('ref', f.name, 'kind', f.kind, 'from', " AM_SQL_HEX("a.oid") ", 'to', " AM_SQL_HEX(
+            "b.oid") ","
+                     " 'by', ifnull(?5, '-'), 'reason', ifnull(?6, ''), 'decision', (SELECT uid FROM decision WHERE id "
+                     "= ?7),"
+                     " 'forced', json(?8))"
+                     " FROM ref f JOIN model m ON m.id = f.model LEFT JOIN version a ON a.id = ?3 LEFT JOIN "
+                     "version b ON b.id = ?4"
+                     " WHERE f.model = ?1 AND f.name = ?2",
+        "itiittit", r->model, r->name, r->from, r->to, r->by, r->reason, r->decision, r->forced ? "true" : "false");
     int rc = am_db_row(st);
     if (rc <= 0)
         return rc < 0 ? rc : -AM_E_INTERNAL;
     return am_event_put(db, &(struct am_event_new){.at = r->now,
-                                                   .type = r->steps ? "model.rolled_back" : "model.ref_moved",
+                                                   .type = r->steps      ? "model.rolled_back"
+                                                           : r->decision ? "model.promoted"
+                                                                         : "model.ref_moved",
                                                    .job = r->job,
                                                    .subject = am_col_text(st, 1),
                                                    .model = am_col_text(st, 0),
@@ -159,10 +164,13 @@ static int note_move(struct am_db *db, const struct am_ref_step *r)
                          r->name));
     AM_TRY(am_db_exec(
         db,
-        "INSERT INTO ref_move (model, name, kind, from_version, to_version, at, actor, reason, job, below, steps, rev)"
+        "INSERT INTO ref_move (model, name, kind, from_version, to_version, at, actor, reason, job, below, steps, rev,"
+        " decision, forced)"
         " VALUES (?1, ?2, ?3, nullif(?4, 0), nullif(?5, 0), ?6, ifnull(?7, '-'), ifnull(?8, ''), ?9, nullif(?10, 0),"
-        " nullif(?11, 0), (SELECT rev + iif(?5 = 0, 1, 0) FROM ref WHERE model = ?1 AND name = ?2))",
-        "ittiiitttii", r->model, r->name, kind, r->from, r->to, r->now, r->by, r->reason, r->job, below, r->steps));
+        " nullif(?11, 0), (SELECT rev + iif(?5 = 0, 1, 0) FROM ref WHERE model = ?1 AND name = ?2), nullif(?12, 0), "
+        "?13)",
+        "ittiiitttiiii", r->model, r->name, kind, r->from, r->to, r->now, r->by, r->reason, r->job, below, r->steps,
+        r->decision, (int64_t)r->forced));
     return put_event(db, r);
 }
 
@@ -192,33 +200,47 @@ static int touch_model(struct am_db *db, int64_t model)
     return am_db_exec(db, "UPDATE model SET rev = rev + 1 WHERE id = ?1", "i", model);
 }
 
-int am_ref_set(struct am_db *db, int64_t model, const char *name, const char *kind, int64_t version, int64_t now,
-               const char *by, const char *reason, const char *job)
+int am_ref_move(struct am_db *db, const struct am_ref_move_new *m)
 {
-    if (!name_ok(name))
+    if (!name_ok(m->name))
         return -AM_E_INVALID_REQUEST;
     int64_t there = 0, old = 0;
     int rc = am_db_int(db, &there, "SELECT id FROM version WHERE id = ?1 AND model = ?2 AND deleted_at IS NULL", "ii",
-                       version, model);
+                       m->version, m->model);
     if (rc <= 0)
         return rc < 0 ? rc : -AM_E_REVISION_NOT_FOUND;
     char old_kind[16] = "";
-    AM_TRY(am_ref_look(db, model, name, &old, old_kind));
-    if (old && !am_streq(old_kind, kind))
+    AM_TRY(am_ref_look(db, m->model, m->name, &old, old_kind));
+    if (old && !am_streq(old_kind, m->kind))
         return -AM_E_CONFLICT;
-    if (old == version)
+    if (old == m->version)
         return 0; /* not a move: no revision, no history */
-    struct am_ref_step step = {.model = model,
+    struct am_ref_step step = {.model = m->model,
                                .from = old,
-                               .to = version,
-                               .now = now,
-                               .name = name,
-                               .kind = kind,
-                               .by = by,
-                               .reason = reason,
-                               .job = job};
+                               .to = m->version,
+                               .now = m->now,
+                               .name = m->name,
+                               .kind = m->kind,
+                               .by = m->by,
+                               .reason = m->reason,
+                               .job = m->job,
+                               .decision = m->decision,
+                               .forced = m->forced};
     AM_TRY(am_ref_step(db, &step));
-    return touch_model(db, model);
+    return touch_model(db, m->model);
+}
+
+int am_ref_set(struct am_db *db, int64_t model, const char *name, const char *kind, int64_t version, int64_t now,
+               const char *by, const char *reason, const char *job)
+{
+    return am_ref_move(db, &(struct am_ref_move_new){.model = model,
+                                                     .version = version,
+                                                     .now = now,
+                                                     .name = name,
+                                                     .kind = kind,
+                                                     .by = by,
+                                                     .reason = reason,
+                                                     .job = job});
 }
 
 int am_ref_delete(struct am_db *db, int64_t model, const char *name, int64_t now, const char *by, const char *reason)
@@ -238,7 +260,7 @@ static int put_policy_event(struct am_db *db, int64_t model, const char *name, i
 {
     AM_STMT st = am_db_bind(db,
                             "SELECT m.name, m.name || '@' || f.name, f.rev, json_object('ref', f.name, 'kind', f.kind,"
-                            " 'protected', json(iif(f.protected, 'true', 'false')), 'by', ?3)"
+                            " 'protected', json(iif(f.protected, 'true', 'false')), 'gate', f.gate, 'by', ?3)"
                             " FROM ref f JOIN model m ON m.id = f.model WHERE f.model = ?1 AND f.name = ?2",
                             "itt", model, name, by);
     int rc = am_db_row(st);
@@ -252,15 +274,19 @@ static int put_policy_event(struct am_db *db, int64_t model, const char *name, i
                                                    .data = am_col_text(st, 3)});
 }
 
-int am_ref_protect(struct am_db *db, int64_t model, const char *name, bool is_protected, int64_t now, const char *by)
+int am_ref_protect(struct am_db *db, int64_t model, const char *name, const struct am_ref_policy *policy, int64_t now,
+                   const char *by)
 {
-    int64_t was = 0;
-    int rc = am_db_int(db, &was, "SELECT protected FROM ref WHERE model = ?1 AND name = ?2", "it", model, name);
+    int64_t there = 0, rev = 0;
+    if (policy->gate &&
+        am_db_int(db, &there, "SELECT id FROM gate WHERE name = ?1 AND deleted_at IS NULL", "t", policy->gate) <= 0)
+        return -AM_E_NOT_FOUND;
+    int rc = am_db_int(db, &rev, "SELECT rev FROM ref WHERE model = ?1 AND name = ?2", "it", model, name);
     if (rc <= 0)
         return rc < 0 ? rc : -AM_E_NOT_FOUND;
-    if ((was != 0) == is_protected)
-        return 0;
-    AM_TRY(am_db_exec(db, "UPDATE ref SET protected = ?3, rev = rev + 1 WHERE model = ?1 AND name = ?2", "iti", model,
-                      name, (int64_t)is_protected));
-    return put_policy_event(db, model, name, now, by);
+    AM_TRY(am_db_exec(db,
+                      "UPDATE ref SET protected = ?3, gate = ?4, rev = rev + 1 WHERE model = ?1 AND name = ?2"
+                      " AND (protected <> ?3 OR gate IS NOT ?4)",
+                      "itit", model, name, (int64_t)policy->is_protected, policy->gate));
+    return am_db_changes(db) > 0 ? put_policy_event(db, model, name, now, by) : 0;
 }

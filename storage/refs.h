@@ -25,6 +25,8 @@ int am_ref_page(struct am_db *db, int64_t model, const char *kind, const char *a
 struct am_ref_move_row {
     int64_t seq, at, steps /* 0: no rollback */, from_number, to_number /* -1: none */;
     const char *kind /* create move rollback delete */, *from, *to, *by, *reason, *job /* or NULL */;
+    const char *decision; /* uid of the one that let it pass a gate, or NULL */
+    bool forced;          /* past a protection */
 };
 /* Newest first, at most `limit` before the seq `before` (0: all). Also of a ref that is no more. */
 int am_ref_history(struct am_db *db, int64_t model, const char *name, int64_t before, int limit,
@@ -34,6 +36,15 @@ int am_ref_history_at(struct am_db *db, int64_t model, const char *name, int64_t
                       int (*row)(void *, const struct am_ref_move_row *), void *ctx);
 
 /* ---- writing (inside am_store_write) ---- */
+
+/* What am_ref_set() does, with what let it pass kept in the history. */
+struct am_ref_move_new {
+    int64_t model, version, now;
+    const char *name, *kind, *by, *reason, *job; /* the last two may be NULL */
+    int64_t decision;                            /* row of a decision; 0: none */
+    bool forced;                                 /* past the ref's protection */
+};
+int am_ref_move(struct am_db *db, const struct am_ref_move_new *m);
 
 /* So far below its top a stack can be gone back on. */
 #define AM_ROLLBACK_MAX 10000
@@ -50,7 +61,13 @@ struct am_ref_back {
 int am_ref_rollback(struct am_db *db, const struct am_ref_back *b);
 /* The history stays. -AM_E_NOT_FOUND. `main` is refused: every model has one (-AM_E_CONFLICT). */
 int am_ref_delete(struct am_db *db, int64_t model, const char *name, int64_t now, const char *by, const char *reason);
-/* Not a move: no history, but a new revision when it changes something. -AM_E_NOT_FOUND. */
-int am_ref_protect(struct am_db *db, int64_t model, const char *name, bool is_protected, int64_t now, const char *by);
+/* What it takes to move the ref. Not a move: no history, but a new revision when it changes something. -AM_E_NOT_FOUND:
+   no such ref, or (also when `gate` is not NULL and is there) no such gate: am_gate_get() tells. */
+struct am_ref_policy {
+    bool is_protected;
+    const char *gate; /* whose decision a move takes while it is protected; NULL: none */
+};
+int am_ref_protect(struct am_db *db, int64_t model, const char *name, const struct am_ref_policy *policy, int64_t now,
+                   const char *by);
 
 #endif

@@ -6,6 +6,11 @@
 
 #include <stdio.h>
 
+/* Changes with whatever am_report_against() says of the version. */
+#define AM_SQL_COMPARED                                                                                                \
+    "(SELECT count(*) || ' ' || ifnull(max(id), 0) FROM report WHERE new_version = v.id) || ' ' ||"                    \
+    " (SELECT ifnull(max(id), 0) FROM decision WHERE new_version = v.id)"
+
 #define VERSION_COLUMNS                                                                                                \
     "SELECT v.id, v.model, v.created_at, ifnull(v.number, -1), m.name, lower(hex(v.oid)), " AM_SQL_HEX(                \
         "p.oid") ", v.created_by, v.message, v.job, v.type, v.method, lower(hex(v.manifest_sha256)), v.recipe, "       \
@@ -20,7 +25,7 @@
                  " (SELECT ifnull(sum(l.tensors), 0) FROM file f JOIN layout l ON l.id = f.layout"                     \
                  " WHERE f.version = v.id AND f.weights = 1)"                                                          \
                  ", v.labels, v.note, v.pinned, v.rev, ifnull(v.deleted_at, ifnull(m.deleted_at, 0)), " AM_SQL_SINCE   \
-                 ", ifnull(m.keep_days, -1), v.metadata"                                                               \
+                 ", ifnull(m.keep_days, -1), v.metadata, " AM_SQL_COMPARED                                             \
                  " FROM version v JOIN model m ON m.id = v.model LEFT JOIN version p ON p.id = v.parent"
 
 static void fill(sqlite3_stmt *st, struct am_version_row *v)
@@ -56,6 +61,7 @@ static void fill(sqlite3_stmt *st, struct am_version_row *v)
         .since = sqlite3_column_int64(st, 27),
         .keep_days = sqlite3_column_int64(st, 28),
         .metadata = am_col_text(st, 29),
+        .compared = am_col_text(st, 30),
     };
 }
 

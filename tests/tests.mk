@@ -20,7 +20,7 @@ UNIT_SERVER := server/cache.c server/trace.c server/engine_claim.c server/engine
 UNIT_WORKER := worker/limits.c worker/confine.c
 # The readers of prediction sets and of datasets, for their fuzz targets.
 FUZZ_WORKER := worker/pack_input.c worker/pack_header.c worker/pack_line.c worker/pack_cols.c worker/pack_dict.c worker/pack_sort.c worker/index_rows.c worker/index_fields.c worker/index_lines.c worker/index_tensors.c worker/index_write.c
-UNIT_LIB := $(call obj,$(BASE) $(TENSOR) $(METHODS) $(FAMILY) $(TABLE) $(COMPAT) $(STORAGE) $(UNIT_SERVER) $(UNIT_WORKER)) $(O)/methods_table.o $(O)/migrations.o
+UNIT_LIB := $(call obj,$(BASE) $(TENSOR) $(METHODS) $(FAMILY) $(TABLE) $(COMPAT) $(GATE) $(STORAGE) $(UNIT_SERVER) $(UNIT_WORKER)) $(O)/methods_table.o $(O)/migrations.o
 
 # The tests themselves need no optimiser; what they test comes from the library as it is built.
 ifeq ($(VARIANT),release)

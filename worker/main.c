@@ -45,6 +45,7 @@ static int exit_code(int rc)
     case AM_E_MALFORMED:
     case AM_E_MALFORMED_PREDICTIONS:
     case AM_E_MALFORMED_DATASET:
+    case AM_E_DATASET_MISMATCH:
     case AM_E_SHAPE_MISMATCH:
     case AM_E_DTYPE_UNSUPPORTED:
     case AM_E_NON_FINITE:
@@ -199,11 +200,11 @@ int main(int argc, char **argv)
         return describe();
     if (am_streq(mode, "kernels"))
         return tell_kernels();
-    bool runs = am_streq(mode, "run"), packs = am_streq(mode, "pack"), indexes = am_streq(mode, "index");
-    if (!runs && !packs && !indexes && !am_streq(mode, "import")) {
-        fprintf(
-            stderr,
-            "usage: amend-worker run|import|pack|index|describe|kernels (amendd starts it; see worker/contract.md)\n");
+    bool runs = am_streq(mode, "run"), packs = am_streq(mode, "pack"), compares = am_streq(mode, "compare"),
+         indexes = am_streq(mode, "index");
+    if (!runs && !packs && !indexes && !compares && !am_streq(mode, "import")) {
+        fprintf(stderr, "usage: amend-worker run|import|pack|index|compare|describe|kernels (amendd starts it; see "
+                        "worker/contract.md)\n");
         return EXIT_BAD_SPEC;
     }
     if (am_limits_begin() < 0) {
@@ -211,5 +212,9 @@ int main(int argc, char **argv)
         return EXIT_OTHER;
     }
     am_failpoint("worker.begin");
-    return work(runs ? am_mode_run : packs ? am_mode_pack : indexes ? am_mode_index : am_mode_import);
+    return work(runs       ? am_mode_run
+                : packs    ? am_mode_pack
+                : indexes  ? am_mode_index
+                : compares ? am_mode_compare
+                           : am_mode_import);
 }

@@ -253,6 +253,7 @@ static int judge_any(const struct am_gate_policy *policy, const struct am_gate_r
         AM_TRY(judge_simple(policy, &rule->any_of[i], facts, &r));
         if (r.outcome == AM_GATE_SKIPPED || (r.outcome == AM_GATE_INCONCLUSIVE && am_streq(r.reason, "undefined")))
             continue;
+        r.rule = &rule->any_of[i];
         if (!any || rank(r.outcome) < rank(best.outcome))
             best = r;
         any = true;
@@ -296,6 +297,8 @@ int am_gate_decide(const struct am_gate_policy *policy, const struct am_gate_fac
     ret[0] = judge_data(policy, facts);
     for (size_t i = 0; i < policy->rules_n; i++) {
         AM_TRY(judge_rule(policy, &policy->rules[i], facts, &ret[i + 1]));
+        if (!ret[i + 1].rule)
+            ret[i + 1].rule = &policy->rules[i];
         applied += ret[i + 1].outcome != AM_GATE_SKIPPED;
     }
     for (size_t i = 0; i <= policy->rules_n; i++)

@@ -103,6 +103,7 @@ enum am_gate_outcome { AM_GATE_PASS, AM_GATE_FAIL, AM_GATE_INCONCLUSIVE, AM_GATE
 
 struct am_gate_result {
     const char *id;
+    const struct am_gate_rule *rule; /* of any_of the alternative that decided; NULL: the data rule */
     enum am_gate_outcome outcome;
     /* "data", "missing" (not in the report), "undefined", "small" (a slice), "unchecked", "regression", "non_finite",
        "leak", "critical"; NULL: the bounds say it all */

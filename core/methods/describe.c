@@ -81,10 +81,11 @@ static json_t *amount(struct am_amount a)
 static json_t *describe_needs(const struct am_method *m)
 {
     const struct am_needs *n = &m->needs;
+    bool samples = m->type == AM_EVALUATE;
     json_t *o = json_pack("{s:i, s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:s}", "min_inputs", (int)n->min_inputs, "base",
-                          need_names[n->base], "task", need_names[n->task], "data", "none", "unit", "window", "scope",
-                          scope_names[n->scope], "selects", selection(m), "passes", (int)n->passes, "deterministic",
-                          "any threads, any kernels");
+                          need_names[n->base], "task", need_names[n->task], "data", samples ? "predictions" : "none",
+                          "unit", samples ? "samples" : "window", "scope", scope_names[n->scope], "selects",
+                          selection(m), "passes", (int)n->passes, "deterministic", "any threads, any kernels");
     json_object_set_new(o, "max_inputs", n->max_inputs ? json_integer(n->max_inputs) : json_null());
     json_object_set_new(o, "acc_bytes", amount(n->acc));
     json_object_set_new(o, "lists", amount(n->lists));

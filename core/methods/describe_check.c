@@ -103,13 +103,19 @@ static bool default_fits(const struct am_param *p, json_t *v)
     return false;
 }
 
-/* "null" is a default for parameters that can be written in several ways, and for no others. */
+/* "null" is a default for parameters that can be written in several ways, and for those of methods that run on no
+   tiles, which can ask whether one was given; for no others. */
 static bool in_a_form(const struct am_canonical *c, const char *name)
 {
     for (const struct am_form *f = c ? c->form : NULL; f && f->name[0]; f++)
         if (strcmp(f->name[0], name) == 0 || strcmp(f->name[1], name) == 0)
             return true;
     return false;
+}
+
+static bool may_be_null(const struct am_method *m, const char *name)
+{
+    return m->type == AM_EVALUATE || in_a_form(m->canonical, name);
 }
 
 static void check_default(struct lines *l, const struct am_param *p)
@@ -121,7 +127,7 @@ static void check_default(struct lines *l, const struct am_param *p)
     if (!p->def)
         return;
     json_t *v = json_loads(p->def, JSON_DECODE_ANY, NULL);
-    if (!v || !(default_fits(p, v) || (json_is_null(v) && p->kind == AM_REAL && in_a_form(l->m->canonical, p->name))))
+    if (!v || !(default_fits(p, v) || (json_is_null(v) && p->kind == AM_REAL && may_be_null(l->m, p->name))))
         say(l, "parameter %s has the default %s, which is no JSON of its kind inside its range (a real is written 1.0)",
             p->name, p->def);
     json_decref(v);
@@ -240,6 +246,16 @@ static void check_canonical(struct lines *l)
         say(l, "the canonical %s and %s must be a form too", c->to[0], c->to[1]);
 }
 
+/* A method that compares samples has no tiles. */
+static void check_evaluate(struct lines *l)
+{
+    const struct am_method *m = l->m;
+    if (m->apply || m->stat || m->prepare || m->common || m->needs.passes || m->needs.base || m->needs.task)
+        say(l, "an evaluate method declares parameters and inputs, and no work on tensors");
+    if (m->needs.min_inputs < 1 || m->needs.max_inputs < m->needs.min_inputs || m->needs.max_inputs > 2)
+        say(l, "an evaluate method takes one or two sides");
+}
+
 /* run.c carries these out for every method and asks for them by name. */
 static void check_policies(struct lines *l)
 {
@@ -261,6 +277,10 @@ static void check_method(struct lines *l)
         check_param(l, p);
     for (const struct am_param *p = m->common; p && p->name; p++)
         check_param(l, p);
+    if (m->type == AM_EVALUATE) {
+        check_evaluate(l);
+        return;
+    }
     check_policies(l);
     check_needs(l);
     check_rules(l);

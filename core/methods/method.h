@@ -26,8 +26,9 @@
 #define AM_WINDOW 262144 /* elements: 64 tiles; the same boundaries for any number of threads */
 #define AM_MAX_INPUTS 100
 
-enum am_type { AM_MERGE, AM_UNLEARN, AM_EDIT, AM_TYPES };
-extern const char *const am_type_names[AM_TYPES]; /* "merge", "unlearn", "edit" */
+/* Methods of AM_EVALUATE compare samples and make a report: of what follows they declare parameters and needs alone. */
+enum am_type { AM_MERGE, AM_UNLEARN, AM_EDIT, AM_EVALUATE, AM_TYPES };
+extern const char *const am_type_names[AM_TYPES]; /* "merge", "unlearn", "edit", "evaluate" */
 
 enum am_kind { AM_BOOL, AM_INT, AM_REAL, AM_TEXT, AM_CHOICE, AM_LIST }; /* AM_LIST: a list of text */
 

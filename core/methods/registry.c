@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-const char *const am_type_names[AM_TYPES] = {"merge", "unlearn", "edit"};
+const char *const am_type_names[AM_TYPES] = {"merge", "unlearn", "edit", "evaluate"};
 
 const struct am_method *am_method_find(const char *type, const char *name)
 {

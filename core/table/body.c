@@ -63,12 +63,12 @@ static void list_methods(const struct am_table *t, const char *type, char list[A
 
 static void unknown_type(const struct am_table *t, const char *type, struct am_faults *f)
 {
-    static const char *const later[] = {"adapt", "evaluate", "select"};
+    static const char *const later[] = {"adapt", "select"};
     const char *names[8];
     char list[AM_LIST_TEXT] = "", shown[AM_SHOWN];
     size_t n = list_types(t, names, list);
     struct am_where w = {.pointer = "#/type", .reason = "unknown-method"};
-    for (size_t i = 0; i < 3; i++) {
+    for (size_t i = 0; i < 2; i++) {
         if (am_streq(type, later[i])) {
             am_fault_add(f, AM_E_UNKNOWN_METHOD, w, "this version has no %s methods; it has: %s", type, list);
             return;
@@ -184,15 +184,20 @@ static void check_schedule(struct am_body *b, json_t *options, struct am_faults 
 
 static int check_options(struct am_body *b, json_t *options, struct am_faults *f)
 {
-    static const char *const known[] = {"seed",        "threads",      "out_dtype",
-                                        "shard_bytes", "max_attempts", "time_limit_seconds",
-                                        "not_before",  "reuse",        NULL};
-    am_members_known(options, "#/options", known, f);
-    bool data_free = b->row && am_streq(am_row_need(b->row, "data"), "none");
+    static const char *const known[] = {"out_dtype",          "shard_bytes", "seed",  "threads", "max_attempts",
+                                        "time_limit_seconds", "not_before",  "reuse", NULL};
+    bool reports = am_streq(b->type, "evaluate"); /* and writes no weights: the first two say nothing there */
+    am_members_known(options, "#/options", reports ? known + 2 : known, f);
+    const char *data = b->row ? am_row_need(b->row, "data") : "";
+    bool data_free = am_streq(data, "none") || am_streq(data, "predictions"); /* both are pinned by their bytes */
     b->reuse = am_member_bool(options, "#/options", "reuse", data_free, f);
     check_schedule(b, options, f);
     json_int_t seed = am_member_int(options, "#/options", "seed", 0, INT64_MAX, 0, f);
     json_int_t threads = am_member_int(options, "#/options", "threads", 1, THREADS_MAX, 0, f);
+    if (reports) {
+        b->options = json_pack("{s:I,s:I}", "seed", seed, "threads", threads);
+        return b->options ? 0 : -AM_E_OUT_OF_MEMORY;
+    }
     json_int_t shard = am_member_int(options, "#/options", "shard_bytes", 0, SHARD_MAX, AM_SHARD_BYTES, f);
     b->options = json_pack("{s:I,s:I,s:o,s:I}", "seed", seed, "threads", threads, "out_dtype", out_dtype(options, f),
                            "shard_bytes", shard);
@@ -237,15 +242,18 @@ static int check_publish(struct am_body *b, json_t *body, const char *type, stru
     json_t *publish = am_member_object(body, "#", "publish", false, f);
     if (!publish && json_object_get(body, "publish"))
         return 0; /* no object: one fault is enough */
+    if (am_streq(type, "evaluate"))
+        return am_publish_evaluate(b, publish, f);
     return am_publish_check(b, publish, type, f);
 }
 
 static int check_all(struct am_body *b, json_t *body, const struct am_table *t, struct am_faults *f)
 {
-    static const char *const known[] = {"type",    "method",   "inputs",   "params",       "options",
+    static const char *const known[] = {"gate",    "type",     "method",   "inputs",       "params", "options",
                                         "publish", "metadata", "priority", "client_token", NULL};
-    am_members_known(body, "#", known, f);
     const char *type = check_type(t, body, f);
+    bool evaluates = am_streq(type, "evaluate");
+    am_members_known(body, "#", evaluates ? known : known + 1, f);
     check_method(b, t, body, type, f);
     json_t *inputs = am_member_object(body, "#", "inputs", true, f);
     if (type && inputs)
@@ -253,6 +261,8 @@ static int check_all(struct am_body *b, json_t *body, const struct am_table *t, 
     json_t *params = am_member_object(body, "#", "params", false, f);
     if (b->row)
         AM_TRY(am_params_check(b, params, f));
+    if (evaluates)
+        AM_TRY(am_gate_check(b, body, f));
     AM_TRY(check_options(b, am_member_object(body, "#", "options", false, f), f));
     AM_TRY(check_publish(b, body, type, f));
     AM_TRY(check_metadata(b, body, f));
@@ -283,6 +293,7 @@ void am_body_done(struct am_body *b)
     for (size_t i = 0; i < b->inputs; i++) {
         free(b->input[i].ref);
         free(b->input[i].job);
+        free(b->input[i].set);
         free(b->input[i].pointer);
         json_decref(b->input[i].params);
     }
@@ -291,6 +302,10 @@ void am_body_done(struct am_body *b)
     json_decref(b->options);
     json_decref(b->metadata);
     json_decref(b->tags);
+    json_decref(b->gate_policy);
+    json_decref(b->move);
+    free(b->gate_name);
+    free(b->data);
     free(b->publish_model);
     free(b->branch);
     free(b->message);

@@ -16,11 +16,13 @@
 
 /* One input version named in the body, in this order: merge: base (if given), models..., each followed by the base
    beside it (role "old_base"; exactly with needs.task); unlearn: model, task.version (role "patch"), task.base (role
-   "old_base"; when the body leaves it out, the entry repeats `model`); edit: model. */
+   "old_base"; when the body leaves it out, the entry repeats `model`); edit: model; evaluate: old, new (none when it
+   does not say which form it has). */
 struct am_body_input {
-    const char *role; /* "base" "model" "input" "patch" "old_base" (api.md 12.1) */
+    const char *role; /* "base" "model" "input" "patch" "old_base" (api.md 12.1), "old" "new" */
     char *ref;        /* "ns/name@rev" as submitted; NULL: */
     char *job;        /* "job_...": what that job makes; NULL too when there was a fault */
+    char *set;        /* evaluate, named by a prediction set: "prd_..."; then ref and job are NULL */
     char *pointer;    /* "#/inputs/models/0" or "#/inputs/models/0/version" */
     json_t *params;   /* merge models: their per-input values, complete; else NULL */
 };
@@ -45,6 +47,12 @@ struct am_body {
     char *on_conflict;          /* "append" (merge) or "detach" (edit, unlearn) by default; also "fail" */
     char *if_head;              /* or NULL */
     json_t *tags;               /* list of text */
+    /* evaluate */
+    char *data; /* the dataset, of sides that are versions; NULL: by sets, or there was a fault */
+    bool data_external;
+    char *gate_name;     /* "default" or "default@3" */
+    json_t *gate_policy; /* the policy itself; NULL both: no gate. Whether it is one core/gate says */
+    json_t *move;        /* list of {"ref","to","when"}, complete */
 };
 
 /*

@@ -11,6 +11,14 @@
  * are not checked). */
 int am_inputs_check(struct am_body *b, json_t *inputs, const char *type, struct am_faults *f);
 
+/* inputs.c: adds the version that member `name` of `obj` ("#/inputs") names, as text or as a job's. */
+int am_input_version(struct am_body *b, const char *role, json_t *obj, const char *name, struct am_faults *f);
+
+/* evaluate.c: the members that only such jobs have. */
+int am_inputs_evaluate(struct am_body *b, json_t *inputs, struct am_faults *f);
+int am_gate_check(struct am_body *b, json_t *body, struct am_faults *f);
+int am_publish_evaluate(struct am_body *b, json_t *publish, struct am_faults *f);
+
 /* publish.c; `publish` may be NULL. `type` may be NULL (unknown). */
 int am_publish_check(struct am_body *b, json_t *publish, const char *type, struct am_faults *f);
 

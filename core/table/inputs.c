@@ -328,6 +328,12 @@ static int edit_inputs(struct am_body *b, json_t *inputs, struct am_faults *f)
     return add(b, "input", name_version(inputs, "#/inputs", "model", true, f), "#/inputs/model", NULL, f);
 }
 
+int am_input_version(struct am_body *b, const char *role, json_t *obj, const char *name, struct am_faults *f)
+{
+    char at[AM_POINTER];
+    return add(b, role, name_version(obj, "#/inputs", name, true, f), am_pointer(at, "#/inputs", name), NULL, f);
+}
+
 int am_inputs_check(struct am_body *b, json_t *inputs, const char *type, struct am_faults *f)
 {
     b->input = calloc(AM_ENTRIES_MAX, sizeof(*b->input));
@@ -339,5 +345,5 @@ int am_inputs_check(struct am_body *b, json_t *inputs, const char *type, struct 
         return merge_inputs(b, inputs, f);
     if (am_streq(type, "unlearn"))
         return unlearn_inputs(b, inputs, f);
-    return edit_inputs(b, inputs, f);
+    return am_streq(type, "evaluate") ? am_inputs_evaluate(b, inputs, f) : edit_inputs(b, inputs, f);
 }

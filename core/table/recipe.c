@@ -39,9 +39,19 @@ static json_t *version_of(json_t *in, const char *at, struct am_faults *f)
     return n > 0 && (size_t)n < sizeof text ? json_string(text) : json_string("");
 }
 
+/* A side of an evaluate job is its prediction set. */
+static json_t *set_of(json_t *in, const char *at, struct am_faults *f)
+{
+    static const char *const known[] = {"role",        "version",       "external",   "dataset",
+                                        "predictions", "packed_sha256", "ids_sha256", NULL};
+    am_members_known(in, at, known, f);
+    const char *uid = am_member_text(in, at, "predictions", true, NULL, f);
+    return uid ? json_string(uid) : NULL;
+}
+
 struct inputs {
     json_t *out; /* the member `inputs` of the body */
-    bool merge;
+    bool merge, evaluate;
 };
 
 static void put_model(struct inputs *i, json_t *in, json_t *version)
@@ -63,6 +73,12 @@ static bool put_input(struct inputs *i, json_t *in, const char *role, json_t *ve
 {
     json_t *models = json_object_get(i->out, "models"), *task = json_object_get(i->out, "task");
     json_t *last = json_array_get(models, json_array_size(models) - 1);
+    if (i->evaluate) {
+        bool old = am_streq(role, "old");
+        if (old || am_streq(role, "new"))
+            json_object_set(i->out, old ? "old_predictions" : "new_predictions", version);
+        return old || am_streq(role, "new");
+    }
     if (i->merge && am_streq(role, "model"))
         put_model(i, in, version);
     else if (i->merge && am_streq(role, "base"))
@@ -90,7 +106,7 @@ static void take_input(struct inputs *i, json_t *in, size_t index, struct am_fau
         return;
     }
     const char *role = am_member_text(in, at, "role", true, NULL, f);
-    json_auto_t *version = version_of(in, at, f);
+    json_auto_t *version = i->evaluate ? set_of(in, at, f) : version_of(in, at, f);
     if (role && version && !put_input(i, in, role, version))
         am_fault_add(f, AM_E_INVALID_PARAMS, (struct am_where){.pointer = am_pointer(role_at, at, "role")},
                      "an input of role \"%s\" has no place here", am_shown(shown, role));
@@ -110,10 +126,10 @@ json_t *am_recipe_body(json_t *recipe, struct am_faults *f)
 {
     static const char *const known[] = {"type",    "method",   "inputs",   "donor",        "params",  "options",
                                         "seed",    "program",  "kernels",  "blas",         "threads", "spec_sha256",
-                                        "publish", "metadata", "priority", "client_token", NULL};
+                                        "publish", "metadata", "priority", "client_token", "gate",    NULL};
     static const char *const same[] = {"type", "method", "publish", "metadata", "priority", "client_token"};
-    struct inputs i = {.out = json_object(),
-                       .merge = am_streq(json_string_value(json_object_get(recipe, "type")), "merge")};
+    const char *type = json_string_value(json_object_get(recipe, "type"));
+    struct inputs i = {.out = json_object(), .merge = am_streq(type, "merge"), .evaluate = am_streq(type, "evaluate")};
     json_t *body = json_object(), *in, *params = json_object_get(recipe, "params");
     size_t k;
     am_members_known(recipe, "#", known, f);
@@ -123,6 +139,10 @@ json_t *am_recipe_body(json_t *recipe, struct am_faults *f)
             json_object_set(body, same[k], json_object_get(recipe, same[k]));
     if (params)
         json_object_set_new(body, "params", json_is_object(params) ? without_nulls(params) : json_incref(params));
+    const json_t *gate = json_object_get(recipe, "gate");
+    json_t *name = json_object_get(gate, "gate"), *policy = json_object_get(gate, "policy");
+    if (i.evaluate && json_is_object(gate)) /* by its name and revision where it has one */
+        json_object_set(body, "gate", json_is_string(name) ? name : policy);
     json_object_set_new(body, "options", options_of(recipe));
     if (json_object_set_new(body, "inputs", i.out) == 0)
         return body;

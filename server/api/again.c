@@ -9,6 +9,7 @@
 #include "server/api/idempotency.h"
 #include "server/api/submit.h"
 #include "server/reply.h"
+#include "storage/reports.h"
 
 #include <microhttpd.h>
 #include <stdlib.h>
@@ -25,12 +26,12 @@ static const char *wish(const struct am_submit *s, const char *name)
 
 /* ---- recipes ---- */
 
-/* 1: it made a version. */
+/* 1: it made a version or a report. */
 static int take_original(void *ctx, const struct am_job_row *j)
 {
     struct am_made *m = ctx;
     am_made_fill(m, j);
-    if (m->commit[0])
+    if (m->commit[0] || m->report[0])
         return 1;
     am_made_done(m);
     return 0;
@@ -55,6 +56,8 @@ int am_recipe_begin(struct am_submit *s)
     if (json_object_get(s->from_recipe, "publish"))
         return 0;
     s->silent = s->original.uid[0];
+    if (am_streq(wish(s, "type"), "evaluate")) /* a report needs no place to go to */
+        return 0;
     if (s->silent)
         return json_object_set_new(s->from_recipe, "publish", json_pack("{s:s}", "model", s->original.model));
     am_fault_add(&s->faults, AM_E_INVALID_REQUEST, (struct am_where){.pointer = "#/publish"},
@@ -125,18 +128,34 @@ static int load(struct again *a)
     return 0;
 }
 
+static int there(void *ctx, const struct am_report_row *row)
+{
+    (void)ctx;
+    (void)row;
+    return 0;
+}
+
 /* What a rerun is compared with: what the job made, or what it was itself compared with. */
-static int find_version(struct again *a, struct am_made *ret)
+static int find_result(struct again *a, struct am_made *ret)
 {
     int64_t version;
-    if (!a->made.commit[0] && a->made.rerun_of[0]) {
+    if (!a->made.commit[0] && !a->made.report[0] && a->made.rerun_of[0]) {
         if (am_made_get(a->db, a->made.rerun_of, ret) < 0)
             return refuse(a, AM_E_CONFLICT, "is a rerun of a job that is no longer here");
     } else {
         AM_TRY(am_made_get(a->db, a->made.uid, ret));
     }
-    if (!ret->commit[0] || !json_is_object(ret->resolved))
-        return refuse(a, AM_E_CONFLICT, "made no version, so there is nothing to compare with; retry it instead");
+    if ((!ret->commit[0] && !ret->report[0]) || !json_is_object(ret->resolved))
+        return refuse(a, AM_E_CONFLICT,
+                      "made no version and no report, so there is nothing to compare with; retry it instead");
+    if (ret->report[0]) {
+        int rc = am_report_get(a->db, ret->report, there, NULL);
+        return rc == -AM_E_NOT_FOUND
+                   ? refuse(
+                         a, AM_E_CONFLICT,
+                         "made a report that was deleted since, so there is nothing to compare with; retry it instead")
+                   : rc;
+    }
     if (am_rev_resolve(a->db, ret->model, ret->commit, &version, NULL) < 0)
         return refuse(a, AM_E_VERSION_GONE,
                       "made a version that was deleted since, so there is nothing to compare with");
@@ -161,7 +180,7 @@ static int make_body(struct again *a, struct am_submit *s)
     json_t *given = a->r->json, *made;
     if (a->rerun) {
         AM_TRY(take_body(a, given));
-        AM_TRY(find_version(a, &s->original));
+        AM_TRY(find_result(a, &s->original));
         made = json_copy(s->original.resolved);
         if (json_object_get(given, "publish"))
             json_object_set(made, "publish", json_object_get(given, "publish"));

@@ -121,6 +121,22 @@ int am_api_dataset_version_delete(struct am_req *r);
 int am_api_dataset_content(struct am_req *r);
 int am_api_dataset_samples(struct am_req *r);
 int am_api_dataset_resolve(struct am_req *r);
+/* gates.c, gate_check.c */
+int am_api_gates(struct am_req *r);
+int am_api_gate(struct am_req *r);
+int am_api_gate_put(struct am_req *r);
+int am_api_gate_delete(struct am_req *r);
+int am_api_gate_revisions(struct am_req *r);
+int am_api_gate_check(struct am_req *r);
+/* decisions.c */
+int am_api_decisions(struct am_req *r);
+int am_api_decision(struct am_req *r);
+/* reports.c, report_rows.c */
+int am_api_reports(struct am_req *r);
+int am_api_report(struct am_req *r);
+int am_api_report_delete(struct am_req *r);
+int am_api_report_slices(struct am_req *r);
+int am_api_report_samples(struct am_req *r);
 
 /* admin.c */
 int am_api_task_create(struct am_req *r);

@@ -11,13 +11,13 @@
 #include <string.h>
 
 /* A selection may name its dataset; it is the one of the path then. */
-static bool is_ours(const char *text, const struct am_samples *s)
+static bool is_ours(const char *text, const struct am_data *s)
 {
     size_t n = strcspn(text, "@");
     return n == strlen(s->dataset) && strncmp(text, s->dataset, n) == 0;
 }
 
-static int reply(struct am_req *r, struct am_samples *s, const struct am_selected *sel)
+static int reply(struct am_req *r, struct am_data *s, const struct am_selected *sel)
 {
     char digest[65];
     int rc = am_selected_digest(sel, s, digest);
@@ -35,7 +35,7 @@ int am_api_dataset_resolve(struct am_req *r)
     int queued = MHD_NO;
     int64_t version;
     char why[300];
-    struct am_samples s;
+    struct am_data s;
     struct am_selected sel;
     struct am_faults f = {0};
     am_selection_check(r->json, &f);
@@ -43,7 +43,7 @@ int am_api_dataset_resolve(struct am_req *r)
         return am_reply_faults(r, &f);
     if (am_find_dataset_version(r, &version, &queued) < 0)
         return queued;
-    int rc = am_samples_open(&s, r->srv->store, version, why, sizeof why);
+    int rc = am_data_open(&s, r->srv->store, version, why, sizeof why);
     if (rc < 0)
         return am_reply_error(r, rc, why);
     const json_t *dataset = json_object_get(r->json, "dataset");
@@ -57,6 +57,6 @@ int am_api_dataset_resolve(struct am_req *r)
         queued = rc < 0 ? am_reply_error(r, rc, "the samples could not be read") : reply(r, &s, &sel);
     am_faults_done(&f);
     am_selected_done(&sel);
-    am_samples_done(&s);
+    am_data_done(&s);
     return queued;
 }

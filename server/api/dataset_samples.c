@@ -6,8 +6,8 @@
 #include "core/base/text.h"
 #include "server/api/api.h"
 #include "server/api/datasets.h"
+#include "server/data.h"
 #include "server/reply.h"
-#include "server/samples.h"
 #include "storage/blobs.h"
 
 #include <inttypes.h>
@@ -18,7 +18,7 @@
 enum { ROWS_MAX = 100, PAGE_BYTES = 4 << 20, LINE_MAX_ = 1 << 20 };
 
 struct page {
-    struct am_samples s;
+    struct am_data s;
     struct am_column line, label;
     bool has_label;
     int content; /* of lines */
@@ -28,7 +28,7 @@ struct page {
 
 static void page_done(struct page *p)
 {
-    am_samples_done(&p->s);
+    am_data_done(&p->s);
     am_sys_closep(&p->content);
     am_buf_done(&p->out);
 }
@@ -52,7 +52,7 @@ static int put_line(struct page *p, uint64_t row)
 }
 
 /* The shape of one sample. */
-static json_t *shape_of(const struct am_samples *s)
+static json_t *shape_of(const struct am_data *s)
 {
     json_t *fields = json_object_get(s->about, "fields"), *f, *v, *shape = json_array();
     size_t i, k;
@@ -96,13 +96,13 @@ static int put_row(struct page *p, uint64_t row)
 
 static int open_content(struct page *p, struct am_req *r)
 {
-    int rc = am_samples_column(&p->s, "label", &p->label);
+    int rc = am_data_column(&p->s, "label", &p->label);
     p->has_label = rc == 0;
     if (rc < 0 && rc != -AM_E_NOT_FOUND)
         return rc;
     if (!p->s.lines)
         return 0;
-    AM_TRY(am_samples_column(&p->s, "line", &p->line));
+    AM_TRY(am_data_column(&p->s, "line", &p->line));
     p->content = am_blob_open(r->srv->store, p->s.sha256);
     return p->content < 0 ? -AM_E_STORE_DAMAGED : 0;
 }
@@ -185,7 +185,7 @@ int am_api_dataset_samples(struct am_req *r)
         return queued;
     AM_CLEANUP(page_done) struct page p = {.content = -1};
     am_buf_init(&p.out, PAGE_BYTES + ROWS_MAX * (size_t)LINE_MAX_);
-    int rc = am_samples_open(&p.s, r->srv->store, version, why, sizeof why);
+    int rc = am_data_open(&p.s, r->srv->store, version, why, sizeof why);
     if (rc < 0)
         return am_reply_error(r, rc, why);
     rc = open_content(&p, r);

@@ -5,6 +5,7 @@
 
 #include "core/base/text.h"
 #include "server/api/api.h"
+#include "server/api/reports.h"
 #include "server/reply.h"
 
 #include <math.h>
@@ -15,6 +16,7 @@
 #define MAX_NODES 10000
 
 struct graph {
+    struct am_db *db;
     json_t *nodes, *edges, *by_id; /* by_id: commit -> node; nodes come before edges */
 };
 
@@ -30,14 +32,26 @@ static int add_node(void *ctx, const struct am_lineage_node *n)
     return json_array_append_new(g->nodes, o) < 0 ? -AM_E_OUT_OF_MEMORY : 0;
 }
 
+static int take_report(void *ctx, const struct am_report_row *p)
+{
+    json_t **ret = ctx;
+    *ret = am_report_summary(p);
+    return *ret ? 0 : -AM_E_OUT_OF_MEMORY;
+}
+
 static int add_edge(void *ctx, const struct am_lineage_edge *e)
 {
     struct graph *g = ctx;
+    json_t *report = NULL;
+    int rc = e->report ? am_report_by_row(g->db, e->report, take_report, &report) : 0;
+    if (rc < 0 && rc != -AM_E_NOT_FOUND) /* deleted just now */
+        return rc;
     json_t *child = json_object_get(g->by_id, e->to); /* an edge was made by the job that made its child */
-    json_t *o = json_pack("{s:s, s:s, s:s, s:o, s:o, s:O?, s:O?, s:O?}", "from", e->from, "to", e->to, "role", e->role,
-                          "weight", isfinite(e->weight) ? json_real(e->weight) : json_null(), "trust",
+    json_t *o = json_pack("{s:s, s:s, s:s, s:o, s:o, s:O?, s:O?, s:O?, s:o}", "from", e->from, "to", e->to, "role",
+                          e->role, "weight", isfinite(e->weight) ? json_real(e->weight) : json_null(), "trust",
                           isfinite(e->trust) ? json_real(e->trust) : json_null(), "job", json_object_get(child, "job"),
-                          "type", json_object_get(child, "type"), "method", json_object_get(child, "method"));
+                          "type", json_object_get(child, "type"), "method", json_object_get(child, "method"), "report",
+                          report ? report : json_null());
     return json_array_append_new(g->edges, o) < 0 ? -AM_E_OUT_OF_MEMORY : 0;
 }
 
@@ -73,6 +87,10 @@ static void edge_label(json_t *e, struct am_buf *b)
         am_f64_text(json_real_value(w), weight);
         am_buf_printf(b, " %s", weight);
     }
+    json_t *nfr =
+        json_object_get(json_object_get(json_object_get(json_object_get(e, "report"), "values"), "nfr"), "value");
+    if (json_is_number(nfr))
+        am_buf_printf(b, " NFR %.2f%%", 100 * json_number_value(nfr));
 }
 
 /* In a line, $ and a letter stand for: i, f, t the first digits of "id", "from", "to"; n, e the label of a node, an
@@ -181,7 +199,7 @@ int am_api_lineage(struct am_req *r)
     if (am_find_version(r, &version, NULL, &queued) < 0)
         return queued;
     struct am_db *db = am_store_read(r->srv->store);
-    struct graph g = {.nodes = json_array(), .edges = json_array(), .by_id = json_object()};
+    struct graph g = {.db = db, .nodes = json_array(), .edges = json_array(), .by_id = json_object()};
     int rc = am_version_commit(db, version, root);
     if (rc == 0)
         rc = am_lineage_walk(db, version, q.ways, q.depth, MAX_NODES, add_node, add_edge, &g, &truncated);

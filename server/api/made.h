@@ -14,6 +14,7 @@ struct am_made {
     char reused_from[64]; /* who computed its result; empty: it did */
     enum am_job_state state;
     char model[200], commit[41];   /* the version; empty: it has made none */
+    char report[64];               /* uid of the report; empty: it has made none */
     char to_model[200];            /* that it publishes to; empty: none */
     char kernels[32], program[64]; /* it was computed with; empty: not known */
     json_t *spec, *resolved;       /* resolved is null when it was never planned */

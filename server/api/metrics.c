@@ -11,6 +11,7 @@
 #include "server/routes.h"
 #include "server/space.h"
 #include "server/streams.h"
+#include "storage/gates.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -252,6 +253,44 @@ static int put_store(struct am_buf *b, struct am_req *r, struct am_db *db)
     return 0;
 }
 
+/* ---- gates ---- */
+
+/* The value of a label: a name of a ref may hold what would end it. */
+static void escape(const char *text, char out[600])
+{
+    size_t n = 0;
+    for (; *text && n < 597; text++) {
+        if (*text == '"' || *text == '\\')
+            out[n++] = '\\';
+        out[n++] = *text;
+    }
+    out[n] = 0;
+}
+
+static int put_rate(void *ctx, const char *model, const char *name, double rate)
+{
+    char ref[600], labels[1000];
+    escape(name, ref);
+    snprintf(labels, sizeof labels, "model=\"%s\",ref=\"%s\"", model, ref);
+    sample(ctx, "amendd_compat_negative_flip_rate", labels, rate);
+    return 0;
+}
+
+static int put_gates(struct am_buf *b, struct am_db *db)
+{
+    static const char *const verdicts[] = {"promote", "inconclusive", "hold"};
+    char labels[60];
+    int64_t n[3];
+    AM_TRY(am_decision_counts(db, n));
+    family(b, "amendd_gate_decisions_total", "counter", "Decisions of gates.");
+    for (int i = 0; i < 3; i++) {
+        snprintf(labels, sizeof labels, "verdict=\"%s\"", verdicts[i]);
+        sample(b, "amendd_gate_decisions_total", labels, (double)n[i]);
+    }
+    family(b, "amendd_compat_negative_flip_rate", "gauge", "Of the last promotion of a ref, as its report shows it.");
+    return am_promotion_rates(db, 1000, put_rate, b);
+}
+
 static void put_process(struct am_buf *b, const struct am_server *s)
 {
     struct rusage u;
@@ -284,6 +323,7 @@ static int put_all(struct am_buf *b, struct am_req *r, struct am_db *db)
     put_ends(b, am_engine_metrics(r->srv->engine));
     put_workers(b, r->srv->engine);
     AM_TRY(put_store(b, r, db));
+    AM_TRY(put_gates(b, db));
     put_requests(b, &r->srv->metrics);
     put_durations(b, &r->srv->metrics);
     one(b, "amendd_sse_connections", "gauge", "Open event streams.", am_streams_open(r->srv->streams));

@@ -5,6 +5,7 @@
 #include "core/base/text.h"
 #include "core/table/fault_json.h"
 #include "server/api/api.h"
+#include "server/api/evaluate.h"
 #include "server/api/submit.h"
 #include "server/reply.h"
 
@@ -25,9 +26,11 @@ static int take_cached(void *ctx, const struct am_version_row *v)
 /* The job that did the same before, whose version would be the result at once; or null. */
 static json_t *cached_json(struct am_submit *s)
 {
-    char job[64];
+    char job[64], report[64];
     int64_t version;
     struct cached c = {.job = job};
+    if (s->faults.n == 0 && am_evaluate_reuse(s, s->db, job, report) > 0)
+        return json_pack("{s:s, s:s}", "job", job, "report", report);
     if (s->faults.n == 0 && am_reuse_find(s, s->db, job, &version) > 0)
         am_version_brief(s->db, version, take_cached, &c);
     return c.ret ? c.ret : json_null();

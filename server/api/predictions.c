@@ -72,30 +72,31 @@ static int add_set(void *ctx, const struct am_prediction_row *p)
     return json_array_append_new(c->data, am_prediction_json(p)) < 0 ? -AM_E_OUT_OF_MEMORY : 0;
 }
 
-/* ?version=ns/name@rev, or external:NAME of a model that is not here. false: an answer was queued. */
-static bool read_version(struct am_req *r, struct am_db *db, struct am_prediction_filter *f, int *ret_queued)
+bool am_req_version(struct am_req *r, struct am_db *db, const char *name, int64_t *ret_version,
+                    const char **ret_external, int *ret_queued)
 {
-    const char *text = am_req_query(r, "version");
-    char model[200];
+    const char *text = am_req_query(r, name);
+    char model[200], at[40];
     if (!text)
         return true;
     if (am_starts(text, "external:")) {
-        f->external = text + strlen("external:");
+        *ret_external = text + strlen("external:");
         return true;
     }
+    snprintf(at, sizeof at, "?%s", name);
     size_t n = strcspn(text, "@");
     snprintf(model, sizeof model, "%.*s", (int)(n < sizeof model ? n : 0), text);
     const char *why = am_model_name_fault(model);
     if (why) {
-        *ret_queued = am_reply_fault(r, AM_E_INVALID_REQUEST, "?version",
-                                     "version must be namespace/name@rev, or external:NAME (%s)", why);
+        *ret_queued = am_reply_fault(r, AM_E_INVALID_REQUEST, at,
+                                     "%s must be namespace/name@rev, or external:NAME (%s)", name, why);
         return false;
     }
-    int rc = am_rev_resolve_any(db, model, text[n] ? text + n + 1 : "main", &f->version);
+    int rc = am_rev_resolve_any(db, model, text[n] ? text + n + 1 : "main", ret_version);
     if (rc == 0)
         return true;
     *ret_queued = rc == -AM_E_NOT_FOUND || rc == -AM_E_REVISION_NOT_FOUND
-                      ? am_reply_fault(r, -rc, "?version", "there is no version %.300s here", text)
+                      ? am_reply_fault(r, -rc, at, "there is no version %.300s here", text)
                       : am_reply_error(r, rc, "the database could not answer");
     return false;
 }
@@ -138,7 +139,7 @@ int am_api_predictions(struct am_req *r)
         return queued;
     struct am_db *db = am_reader(r, &queued);
     struct am_prediction_filter f = {.after = after, .limit = (int)limit + 1};
-    if (!db || !read_version(r, db, &f, &queued) || !read_dataset(r, db, &f, &queued))
+    if (!db || !am_req_version(r, db, "version", &f.version, &f.external, &queued) || !read_dataset(r, db, &f, &queued))
         return queued;
     struct collect c = {.data = json_array(), .limit = (size_t)limit};
     int rc = am_prediction_list(db, &f, add_set, &c);

@@ -6,6 +6,7 @@
 #include "core/base/text.h"
 #include "core/table/recipe.h"
 #include "server/api/api.h"
+#include "server/api/evaluate.h"
 #include "server/api/submit.h"
 #include "server/space.h"
 #include "storage/damage.h"
@@ -96,7 +97,7 @@ static int pin_inputs(struct am_submit *s)
             fault_unknown(s, &s->body.input[i], p, rc);
         else if (rc < 0)
             return rc;
-        else
+        else if (!am_submit_evaluates(s)) /* which reads no file of a version */
             am_damage_check(s->db, p->version, (struct am_where){.pointer = s->body.input[i].pointer}, p->label,
                             &s->faults);
     }
@@ -313,6 +314,8 @@ static int look_up(struct am_submit *s)
     int64_t asked = json_integer_value(json_object_get(s->body.options, "threads"));
     s->threads = asked > 0 ? (unsigned)asked : (unsigned)s->r->srv->cfg->workers_threads;
     AM_TRY(pin_inputs(s));
+    if (am_submit_evaluates(s))
+        return am_evaluate_look_up(s);
     if (s->body.row && !s->waits && yardstick(s))
         AM_TRY(make_plan(s));
     s->to_model = s->body.publish_model ? s->body.publish_model
@@ -351,6 +354,7 @@ void am_submit_done(struct am_submit *s)
         free(s->in[i].rev);
     }
     free(s->in);
+    am_evaluate_done(s);
     json_decref(s->warnings);
     json_decref(s->from_recipe);
     am_made_done(&s->original);

@@ -4,6 +4,7 @@
  */
 #include "core/base/text.h"
 #include "core/table/canon.h"
+#include "server/api/evaluate.h"
 #include "server/api/submit.h"
 
 #include <math.h>
@@ -31,6 +32,8 @@ static json_t *inputs_json(const struct am_submit *s, bool for_digest)
 /* SHA-256 of what determines the bytes: no names, no threads; the seed only where random numbers are drawn. */
 int am_submit_digest(struct am_submit *s)
 {
+    if (am_submit_evaluates(s))
+        return am_evaluate_digest(s);
     json_t *random = json_object_get(json_object_get(s->body.row, "needs"), "random");
     json_t *o = json_pack("{s:s, s:s, s:o, s:O, s:O, s:O, s:s}", "type", s->body.type, "method", s->body.method,
                           "inputs", inputs_json(s, true), "params", s->body.params, "out_dtype",
@@ -45,6 +48,8 @@ int am_submit_digest(struct am_submit *s)
 
 json_t *am_submit_resolved(const struct am_submit *s)
 {
+    if (am_submit_evaluates(s))
+        return am_evaluate_resolved(s);
     json_t *options = json_copy(s->body.options);
     json_object_set_new(options, "threads", json_integer(s->threads));
     return json_pack("{s:s, s:s, s:o, s:I, s:O, s:o, s:O, s:s, s:s?, s:n, s:i, s:s}", "type", s->body.type, "method",
@@ -87,6 +92,8 @@ static json_t *compare_json(const struct am_submit *s)
 json_t *am_submit_publish(const struct am_submit *s)
 {
     char message[600];
+    if (am_submit_evaluates(s))
+        return am_evaluate_publish(s);
     default_message(s, message, sizeof message);
     if (s->silent)
         return json_pack("{s:n, s:s, s:o}", "model", "card", s->to_model, "compare", compare_json(s));
@@ -121,5 +128,5 @@ json_t *am_submit_plan(const struct am_submit *s)
                      count(s, p->read_bytes), "write_bytes", count(s, p->write_bytes), "shared_bytes",
                      count(s, p->shared_bytes), "peak_memory_bytes", count(s, p->peak_memory_bytes), "disk_bytes",
                      count(s, p->disk_bytes), "seconds_estimate", count(s, seconds < 1e15 ? (uint64_t)seconds : 0),
-                     "output", s->planned ? output_json(p) : json_null());
+                     "output", s->planned && !am_submit_evaluates(s) ? output_json(p) : json_null());
 }

@@ -50,11 +50,14 @@ int am_ref_refuse(struct am_ref_change *c, int code, const char *pointer, const 
 
 int am_ref_refused(struct am_ref_change *c, int rc, const char *what)
 {
+    json_t *extra = c->extra;
     json_decref(c->answer);
-    c->answer = NULL;
-    if (rc == -AM_E_NOT_FOUND && c->model_row)
+    c->answer = c->extra = NULL;
+    if (extra)
+        return am_reply_problem_extra(c->r, c->code, c->detail, extra);
+    if (rc == -AM_E_NOT_FOUND && c->model_row && !c->code)
         return am_reply_no_ref(c->r, c->model, c->name);
-    if (rc == -AM_E_NOT_FOUND)
+    if (rc == -AM_E_NOT_FOUND && !c->code)
         return am_reply_no_model(c->r, c->model);
     if (rc != -c->code)
         return am_reply_error(c->r, rc, what);
@@ -69,6 +72,7 @@ static int take_state(void *ctx, const struct am_ref_row *row)
     s->number = row->number;
     s->revision = row->revision;
     s->is_protected = row->is_protected;
+    snprintf(s->gate, sizeof s->gate, "%s", row->gate ? row->gate : "");
     snprintf(s->kind, sizeof s->kind, "%s", row->kind);
     snprintf(s->commit, sizeof s->commit, "%s", row->commit);
     return 0;
@@ -77,6 +81,8 @@ static int take_state(void *ctx, const struct am_ref_row *row)
 int am_ref_load(struct am_db *db, struct am_ref_change *c)
 {
     c->now = (struct am_ref_state){0};
+    json_decref(c->extra); /* a transaction may be run again */
+    c->extra = NULL;
     AM_TRY(am_model_row(db, c->model, &c->model_row));
     int rc = am_ref_get(db, c->model_row, c->name, take_state, &c->now);
     return rc < 0 ? rc : 0;

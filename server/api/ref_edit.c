@@ -13,7 +13,7 @@
 
 struct edit {
     struct am_ref_change c;
-    bool is_protected;
+    const json_t *is_protected, *gate; /* of the body; NULL: as it is */
 };
 
 /* The ref as the caller has seen it, by If-Match alone. */
@@ -27,23 +27,35 @@ static int patch(struct am_db *db, void *arg)
 {
     struct edit *e = arg;
     AM_TRY(load_seen(db, &e->c));
-    AM_TRY(am_ref_protect(db, e->c.model_row, e->c.name, e->is_protected, am_now_ms(), "local"));
+    const char *gate = e->gate ? json_string_value(e->gate) : e->c.now.gate;
+    struct am_ref_policy policy = {e->is_protected ? json_is_true(e->is_protected) : e->c.now.is_protected,
+                                   gate && gate[0] ? gate : NULL};
+    int rc = am_ref_protect(db, e->c.model_row, e->c.name, &policy, am_now_ms(), "local");
+    if (rc == -AM_E_NOT_FOUND && policy.gate)
+        return am_ref_refuse(&e->c, AM_E_NOT_FOUND, "#/policy/gate",
+                             "there is no gate \"%.100s\"; GET /v1/gates lists them", policy.gate);
+    AM_TRY(rc);
     return am_ref_answer(db, &e->c);
 }
 
 int am_api_ref_patch(struct am_req *r)
 {
-    static const char *const known[] = {"policy", NULL}, *const known_policy[] = {"protected", NULL};
+    static const char *const known[] = {"policy", NULL}, *const known_policy[] = {"protected", "gate", NULL};
     struct edit e = {0};
     struct am_faults f = {0};
     am_ref_change_init(&e.c, r);
     am_members_known(r->json, "#", known, &f);
     json_t *policy = am_member_object(r->json, "#", "policy", true, &f);
     am_members_known(policy, "#/policy", known_policy, &f);
-    if (policy && !json_object_get(policy, "protected"))
+    e.is_protected = json_object_get(policy, "protected");
+    e.gate = json_object_get(policy, "gate");
+    if (policy && !e.is_protected && !e.gate)
         am_fault_add(&f, AM_E_INVALID_REQUEST, (struct am_where){.pointer = "#/policy/protected"},
-                     "required member is missing; give true or false");
-    e.is_protected = am_member_bool(policy, "#/policy", "protected", false, &f);
+                     "required member is missing; give true or false, or a gate");
+    am_member_bool(policy, "#/policy", "protected", false, &f);
+    if (e.gate && !json_is_null(e.gate) && (!json_is_string(e.gate) || !json_string_length(e.gate)))
+        am_fault_add(&f, AM_E_INVALID_REQUEST, (struct am_where){.pointer = "#/policy/gate"},
+                     "gate is the name of a gate, or null for none");
     if (f.n)
         return am_reply_faults(r, &f);
     int rc = am_store_write(r->srv->store, patch, &e);

@@ -15,8 +15,8 @@
 struct put {
     struct am_ref_change c;
     const char *to, *asked /* kind, or NULL: as it is, an alias when it is new */, *kind;
-    int64_t version;
-    bool made;
+    int64_t version, decision;
+    bool made, forced;
 };
 
 static int check_kind(struct put *p)
@@ -77,12 +77,18 @@ static int check_target(struct am_db *db, struct put *p)
                                  am_streq(p->kind, "alias") ? "n" : "", p->kind);
 }
 
-static int check_force(struct put *p)
+/* A gate that lets it pass, or force and why. */
+static int check_force(struct am_db *db, struct put *p)
 {
     struct am_ref_change *c = &p->c;
     bool tag = am_streq(c->now.kind, "tag");
-    if (!c->now.revision || (!tag && !c->now.is_protected) || (c->force && c->reason))
+    if (!c->now.revision || (!tag && !c->now.is_protected))
         return 0;
+    p->forced = c->force && c->reason;
+    if (p->forced)
+        return 0;
+    if (c->now.gate[0] && !tag && !c->force)
+        return am_ref_pass_gate(db, c, p->version, &p->decision);
     return am_ref_refuse(c, AM_E_CONFLICT, c->force ? "#/reason" : "#/force",
                          "%s is %s; moving it takes \"force\": "
                          "true and a \"reason\"",
@@ -101,8 +107,16 @@ static int run(struct am_db *db, void *arg)
     if (p->version != c->now.version) {
         AM_TRY(check_shadow(db, p));
         AM_TRY(check_target(db, p));
-        AM_TRY(check_force(p));
-        AM_TRY(am_ref_set(db, c->model_row, c->name, p->kind, p->version, am_now_ms(), "local", c->reason, NULL));
+        AM_TRY(check_force(db, p));
+        AM_TRY(am_ref_move(db, &(struct am_ref_move_new){.model = c->model_row,
+                                                         .version = p->version,
+                                                         .now = am_now_ms(),
+                                                         .name = c->name,
+                                                         .kind = p->kind,
+                                                         .by = "local",
+                                                         .reason = c->reason,
+                                                         .decision = p->decision,
+                                                         .forced = p->forced}));
     }
     return am_ref_answer(db, c);
 }

@@ -14,10 +14,11 @@
 
 json_t *am_ref_json(const char *model, const struct am_ref_row *row)
 {
-    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:o, s:I, s:{s:b}, s:o, s:s?, s:s?}", "object", "ref", "model", model,
-                     "name", row->name, "kind", row->kind, "commit", row->commit, "number", am_json_count(row->number),
-                     "revision", (json_int_t)row->revision, "policy", "protected", row->is_protected, "moved_at",
-                     am_json_time(row->moved_at), "moved_by", row->moved_by, "reason", row->reason);
+    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:o, s:I, s:{s:b, s:s?}, s:o, s:s?, s:s?}", "object", "ref", "model",
+                     model, "name", row->name, "kind", row->kind, "commit", row->commit, "number",
+                     am_json_count(row->number), "revision", (json_int_t)row->revision, "policy", "protected",
+                     row->is_protected, "gate", row->gate, "moved_at", am_json_time(row->moved_at), "moved_by",
+                     row->moved_by, "reason", row->reason);
 }
 
 int am_reply_ref(struct am_req *r, int status, json_t *ref)
@@ -157,10 +158,11 @@ int am_api_ref(struct am_req *r)
 static int add_move(void *ctx, const struct am_ref_move_row *m)
 {
     struct reading *q = ctx;
-    json_t *o = json_pack("{s:I, s:s, s:s?, s:o, s:s?, s:o, s:o, s:o, s:s, s:s, s:s?, s:n}", "seq", (json_int_t)m->seq,
-                          "kind", m->kind, "from", m->from, "from_number", am_json_count(m->from_number), "to", m->to,
-                          "to_number", am_json_count(m->to_number), "steps", am_json_count(m->steps ? m->steps : -1),
-                          "at", am_json_time(m->at), "by", m->by, "reason", m->reason, "job", m->job, "decision");
+    json_t *o = json_pack("{s:I, s:s, s:s?, s:o, s:s?, s:o, s:o, s:o, s:s, s:s, s:s?, s:s?, s:b}", "seq",
+                          (json_int_t)m->seq, "kind", m->kind, "from", m->from, "from_number",
+                          am_json_count(m->from_number), "to", m->to, "to_number", am_json_count(m->to_number), "steps",
+                          am_json_count(m->steps ? m->steps : -1), "at", am_json_time(m->at), "by", m->by, "reason",
+                          m->reason, "job", m->job, "decision", m->decision, "forced", m->forced);
     return json_array_append_new(q->data, o) < 0 ? -AM_E_OUT_OF_MEMORY : 0;
 }
 

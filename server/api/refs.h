@@ -22,6 +22,7 @@ struct am_ref_state {
     int64_t version, number, revision;
     char kind[16], commit[41];
     bool is_protected;
+    char gate[65]; /* "": none */
 };
 
 struct am_ref_change {
@@ -38,6 +39,7 @@ struct am_ref_change {
     int code;
     const char *pointer;
     char detail[700];
+    json_t *extra; /* further members of that answer, or NULL */
 };
 
 void am_ref_change_init(struct am_ref_change *c, struct am_req *r);
@@ -47,6 +49,10 @@ void am_ref_change_read(struct am_ref_change *c, bool reason_required, struct am
 int am_ref_refuse(struct am_ref_change *c, int code, const char *pointer, const char *fmt, ...) AM_PRINTF(4, 5);
 /* The answer of a refused change. Frees what it holds. */
 int am_ref_refused(struct am_ref_change *c, int rc, const char *what);
+
+/* ref_gate.c, on the writer: whether the gate of the protected ref lets it move to `target`, and the row of the
+   decision; else 409 gate-required or gate-refused. */
+int am_ref_pass_gate(struct am_db *db, struct am_ref_change *c, int64_t target, int64_t *ret_decision);
 
 /* On the writer: c->now and c->model_row. */
 int am_ref_load(struct am_db *db, struct am_ref_change *c);

@@ -7,8 +7,10 @@
 #include "core/base/clock.h"
 #include "core/base/text.h"
 #include "server/api/api.h"
+#include "server/api/evaluate.h"
 #include "server/api/idempotency.h"
 #include "server/publisher.h"
+#include "server/publisher_report.h"
 #include "server/reply.h"
 
 #include <microhttpd.h>
@@ -30,10 +32,14 @@ struct added { /* a row, and the answer that shows it */
 static int insert(struct am_db *db, void *arg)
 {
     struct added *a = arg;
-    char before[64], why[512];
+    char before[64], report[64], why[512];
     int64_t version;
     AM_TRY(am_job_insert(db, &a->job));
-    int found = a->reuse ? am_reuse_find(a->s, db, before, &version) : 0;
+    int same = a->reuse ? am_evaluate_reuse(a->s, db, before, report) : 0;
+    AM_TRY(same);
+    if (same)
+        AM_TRY(am_publish_same_report(db, a->uid, before, report));
+    int found = a->reuse && !same ? am_reuse_find(a->s, db, before, &version) : 0;
     AM_TRY(found);
     if (found)
         AM_TRY(am_publish_reused(db, a->uid, before, version, why, sizeof why));
@@ -151,13 +157,14 @@ static int refuse(struct am_submit *s, int rc)
 int am_submit_job(struct am_submit *s, const struct am_idem *idem)
 {
     struct added a = {.idem = idem, .s = s};
-    char before[64];
+    char before[64], report[64];
     int64_t version;
     int rc = am_submit_prepare(s);
     if (rc == 0 && s->faults.n)
         return am_reply_faults(s->r, &s->faults);
     if (rc == 0)
-        rc = am_reuse_find(s, s->db, before, &version);
+        rc = am_submit_evaluates(s) ? am_evaluate_reuse(s, s->db, before, report)
+                                    : am_reuse_find(s, s->db, before, &version);
     a.reuse = rc > 0;
     if (rc >= 0)
         rc = insert_job(s, &a);

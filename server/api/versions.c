@@ -4,6 +4,7 @@
 #include "core/base/hash.h"
 #include "core/base/text.h"
 #include "server/api/api.h"
+#include "server/api/reports.h"
 #include "server/reply.h"
 #include "storage/life.h"
 #include "storage/places.h"
@@ -12,6 +13,8 @@
 #include <microhttpd.h>
 #include <stdlib.h>
 #include <string.h>
+
+enum { COMPARED_MAX = 20 };
 
 /* Inputs of a version as its recipe pinned them. */
 static json_t *inputs_json(const char *recipe_text)
@@ -42,7 +45,8 @@ void am_version_etag(const struct am_config *cfg, const struct am_version_row *v
     char text[65]; /* of what changes without a change of its row */
     struct am_buf b;
     am_buf_init(&b, 16u << 20);
-    am_buf_printf(&b, "%s %lld", v->refs ? v->refs : "", (long long)expires_at(cfg, v));
+    am_buf_printf(&b, "%s %lld %s", v->refs ? v->refs : "", (long long)expires_at(cfg, v),
+                  v->compared ? v->compared : "");
     am_sha256_hex(b.data ? b.data : "", b.len, text);
     am_buf_done(&b);
     snprintf(out, AM_ETAG, "%s-%.16s-%lld", v->commit, text, (long long)v->rev);
@@ -155,12 +159,29 @@ int am_api_version_get(struct am_req *r)
     return am_find_version(r, &version, NULL, &queued) < 0 ? queued : am_reply_version(r, version);
 }
 
+static int add_compared(void *ctx, const struct am_report_row *p)
+{
+    return json_array_append_new(ctx, am_report_summary(p)) < 0 ? -AM_E_OUT_OF_MEMORY : 0;
+}
+
+/* The newest report against each version that it was compared with. */
+static int put_compatibility(struct am_db *db, int64_t version, json_t *v)
+{
+    json_t *list = json_array();
+    int rc = list ? am_report_against(db, version, COMPARED_MAX, add_compared, list) : -AM_E_OUT_OF_MEMORY;
+    if (json_object_set_new(v, "compatibility", list) < 0 && rc == 0)
+        rc = -AM_E_OUT_OF_MEMORY;
+    return rc;
+}
+
 int am_reply_version(struct am_req *r, int64_t version)
 {
     struct collect c = {.cfg = r->srv->cfg, .data = json_array()};
     int rc = am_version_get(am_store_read(r->srv->store), version, add_version, &c);
     json_t *v = json_incref(json_array_get(c.data, 0));
     json_decref(c.data);
+    if (rc == 0 && (rc = put_compatibility(am_store_read(r->srv->store), version, v)) < 0)
+        json_decref(v);
     return rc < 0 ? am_reply_error(r, rc, "the version could not be read") : am_reply_resource(r, v, c.etag);
 }
 

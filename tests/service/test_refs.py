@@ -60,7 +60,7 @@ def test_make_read_and_move(client, commits):
     made = good(put(client, "prod", "v1", new=True, reason="first"), 201)
     assert made.items() >= {
         "model": "r/m", "name": "prod", "kind": "alias", "commit": commits[1], "number": 1, "revision": 1,
-        "policy": {"protected": False}, "reason": "first",
+        "policy": {"protected": False, "gate": None}, "reason": "first",
     }.items()  # fmt: skip
     answer = client.get(at("prod"))
     assert answer.json() == made and answer.headers["ETag"] == '"1"'
@@ -186,10 +186,10 @@ def test_protected(client, commits):
     problem(patch(client, "live", '"9"', protected=True), 412, "precondition-failed")
     problem(patch(client, "live", '"1"'), 400, "invalid-request")
     problem(patch(client, "live", '"1"', protected="yes"), 400, "invalid-request")
-    problem(patch(client, "live", '"1"', protected=True, gate="default"), 400, "unknown-member")
+    problem(patch(client, "live", '"1"', protected=True, gate="nightly"), 404, "not-found")
     problem(patch(client, "nowhere", '"1"', protected=True), 404, "not-found")
     doc = good(patch(client, "live", '"1"', protected=True))
-    assert doc["policy"] == {"protected": True} and doc["revision"] == 2
+    assert doc["policy"] == {"protected": True, "gate": None} and doc["revision"] == 2
     assert good(patch(client, "live", '"2"', protected=True))["revision"] == 2, "nothing changed"
     problem(put(client, "live", "v2", match='"1"'), 412, "precondition-failed")  # the policy is part of what was seen
     problem(put(client, "live", "v2", match='"2"'), 409, "conflict")
@@ -200,7 +200,7 @@ def test_protected(client, commits):
     problem(delete(client, "live", query="?force=true"), 409, "conflict")
     problem(delete(client, "live", query="?force=maybe&reason=x"), 400, "invalid-request")
     assert client.ok(at("live"))["number"] == 1
-    assert good(put(client, "live", "v2", match='"2"', reason="fire", force=True))["policy"] == {"protected": True}
+    assert good(put(client, "live", "v2", match='"2"', reason="fire", force=True))["policy"] == {"protected": True, "gate": None}
     assert good(back(client, "live"))["number"] == 1, "going back needs no force: it has been there"
     assert good(delete(client, "live", query="?force=true&reason=gone%20for%20good"))["number"] == 1
     assert client.get(at("live")).status_code == 404

@@ -28,7 +28,7 @@ static int call_act(struct am_db *db, void *arg)
     case END:
         return am_ref_delete(db, a->model, a->name, 7000, "ops", "gone");
     default:
-        return am_ref_protect(db, a->model, a->name, a->is_protected, 1, "ci");
+        return am_ref_protect(db, a->model, a->name, &(struct am_ref_policy){a->is_protected, NULL}, 1, "ci");
     }
 }
 

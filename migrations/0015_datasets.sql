@@ -64,7 +64,8 @@ END;
 
 -- Every table that holds contents, for the triggers that drop a content when the last one lets go.
 CREATE VIEW layout_held AS
-    SELECT layout FROM file UNION ALL SELECT layout FROM prediction_file UNION ALL SELECT layout FROM dataset_file;
+    SELECT layout FROM file UNION ALL SELECT layout FROM prediction_file UNION ALL SELECT layout FROM report_file
+    UNION ALL SELECT layout FROM dataset_file;
 CREATE TRIGGER dataset_file_delete AFTER DELETE ON dataset_file
     WHEN NOT EXISTS (SELECT 1 FROM layout_held WHERE layout = OLD.layout) BEGIN
     DELETE FROM tensor WHERE layout = OLD.layout;
@@ -73,6 +74,13 @@ CREATE TRIGGER dataset_file_delete AFTER DELETE ON dataset_file
 END;
 DROP TRIGGER prediction_file_delete;
 CREATE TRIGGER prediction_file_delete AFTER DELETE ON prediction_file
+    WHEN NOT EXISTS (SELECT 1 FROM layout_held WHERE layout = OLD.layout) BEGIN
+    DELETE FROM tensor WHERE layout = OLD.layout;
+    DELETE FROM span WHERE layout = OLD.layout;
+    DELETE FROM layout WHERE id = OLD.layout;
+END;
+DROP TRIGGER report_file_delete;
+CREATE TRIGGER report_file_delete AFTER DELETE ON report_file
     WHEN NOT EXISTS (SELECT 1 FROM layout_held WHERE layout = OLD.layout) BEGIN
     DELETE FROM tensor WHERE layout = OLD.layout;
     DELETE FROM span WHERE layout = OLD.layout;

@@ -1,7 +1,7 @@
 /*
- * samples.c - see samples.h.
+ * data.c - see data.h.
  */
-#include "server/samples.h"
+#include "server/data.h"
 
 #include "core/base/sys.h"
 #include "core/base/text.h"
@@ -104,7 +104,7 @@ int am_ids_find(struct am_ids *d, const char *id, uint64_t from, uint64_t *ret)
 /* ---- a version ---- */
 
 struct files {
-    struct am_samples *s;
+    struct am_data *s;
     char rows_sha256[65];
     int64_t ids_bytes;
 };
@@ -112,7 +112,7 @@ struct files {
 static int take_version(void *ctx, const struct am_dataset_version_row *v)
 {
     struct files *f = ctx;
-    struct am_samples *s = f->s;
+    struct am_data *s = f->s;
     s->version = v->id;
     s->number = v->number;
     s->rows = v->rows;
@@ -127,13 +127,13 @@ static int take_version(void *ctx, const struct am_dataset_version_row *v)
     return 0;
 }
 
-static int64_t place_of(const struct am_samples *s, const char *name)
+static int64_t place_of(const struct am_data *s, const char *name)
 {
     const json_t *at = json_object_get(json_object_get(s->about, "columns"), name);
     return json_is_integer(at) ? (int64_t)json_integer_value(at) : -1;
 }
 
-static int open_columns(struct am_samples *s, uint64_t ids_bytes)
+static int open_columns(struct am_data *s, uint64_t ids_bytes)
 {
     uint64_t n = (uint64_t)s->rows;
     AM_TRY(am_ids_open(&s->ids, s->ids_fd, ids_bytes, place_of(s, "ids.offsets"), place_of(s, "ids.bytes"), n));
@@ -141,7 +141,7 @@ static int open_columns(struct am_samples *s, uint64_t ids_bytes)
     return am_column_open(&s->entry, s->rows_fd, s->rows_bytes, place_of(s, "entry"), 4, n);
 }
 
-static int open_files(struct am_samples *s, struct am_store *store, int64_t version, char *why, size_t why_cap)
+static int open_files(struct am_data *s, struct am_store *store, int64_t version, char *why, size_t why_cap)
 {
     struct am_db *db = am_store_read(store);
     struct files f = {.s = s};
@@ -161,17 +161,17 @@ static int open_files(struct am_samples *s, struct am_store *store, int64_t vers
     return rc;
 }
 
-int am_samples_open(struct am_samples *ret, struct am_store *store, int64_t version, char *why, size_t why_cap)
+int am_data_open(struct am_data *ret, struct am_store *store, int64_t version, char *why, size_t why_cap)
 {
-    *ret = (struct am_samples){.ids_fd = -1, .rows_fd = -1};
+    *ret = (struct am_data){.ids_fd = -1, .rows_fd = -1};
     snprintf(why, why_cap, "the samples could not be read");
     int rc = open_files(ret, store, version, why, why_cap);
     if (rc < 0)
-        am_samples_done(ret);
+        am_data_done(ret);
     return rc;
 }
 
-int am_samples_column(const struct am_samples *s, const char *name, struct am_column *ret)
+int am_data_column(const struct am_data *s, const char *name, struct am_column *ret)
 {
     int64_t at = place_of(s, name);
     bool line = am_streq(name, "line");
@@ -180,7 +180,7 @@ int am_samples_column(const struct am_samples *s, const char *name, struct am_co
     return am_column_open(ret, s->rows_fd, s->rows_bytes, at, line ? 8 : 4, (uint64_t)s->rows + line);
 }
 
-void am_samples_done(struct am_samples *s)
+void am_data_done(struct am_data *s)
 {
     am_sys_closep(&s->ids_fd);
     am_sys_closep(&s->rows_fd);

@@ -1,10 +1,10 @@
 /*
- * samples.h - the samples of a dataset's version as far as the daemon knows them: ids, classes, values of fields and
+ * data.h - the samples of a dataset's version as far as the daemon knows them: ids, classes, values of fields and
  * places of lines, out of the columns that the worker laid out (worker/contract.md). The columns are read in small
  * windows; nothing is held whole. "Entry" is a number in the order of the ids, "row" one in the order of the file.
  */
-#ifndef AM_SERVER_SAMPLES_H
-#define AM_SERVER_SAMPLES_H
+#ifndef AM_SERVER_DATA_H
+#define AM_SERVER_DATA_H
 
 #include "core/base/err.h"
 #include "storage/store.h"
@@ -37,7 +37,7 @@ int am_ids_get(struct am_ids *d, uint64_t i, char ret[AM_SAMPLE_ID_MAX + 1]);
 /* The place of `id` at `from` or later: 1 found, 0 not there; *ret is where it is or would be. Near ones are fast. */
 int am_ids_find(struct am_ids *d, const char *id, uint64_t from, uint64_t *ret);
 
-struct am_samples {
+struct am_data {
     int64_t version, number, rows, layout;
     char dataset[200], sha256[65], ids_sha256[65];
     bool lines; /* JSON Lines */
@@ -48,9 +48,9 @@ struct am_samples {
     struct am_column row, entry; /* U32: of an entry its row, and the other way round */
 };
 /* A version of a dataset by the id of its row. On failure a sentence in `why`. */
-int am_samples_open(struct am_samples *ret, struct am_store *store, int64_t version, char *why, size_t why_cap);
+int am_data_open(struct am_data *ret, struct am_store *store, int64_t version, char *why, size_t why_cap);
 /* "label" or "line" or that of a field; -AM_E_NOT_FOUND: it has none. */
-int am_samples_column(const struct am_samples *s, const char *name, struct am_column *ret);
-void am_samples_done(struct am_samples *s);
+int am_data_column(const struct am_data *s, const char *name, struct am_column *ret);
+void am_data_done(struct am_data *s);
 
 #endif

@@ -1,0 +1,162 @@
+/*
+ * _redraw.c - see _redraw.h. Samples without weights and groups that add 1 to one slot are alike within it: such a
+ * resample is one multinomial draw of the slots' sizes. All others are drawn unit by unit.
+ */
+#include "core/evaluate/_redraw.h"
+
+#include "core/base/crew.h"
+#include "core/compat/draw.h"
+#include "core/compat/normal.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { CHUNK = 32 };
+
+struct work {
+    const struct am_redraw *r;
+    const struct am_boot *how;
+    uint32_t key[2];
+    const double *total;        /* of each slot, of the data itself */
+    struct am_maybe *replicate; /* [stats][replicates] */
+    bool alike;
+    atomic_bool no_memory;
+};
+
+/* times NULL: every unit once. */
+static void add_up(const struct am_redraw *r, const uint32_t *times, double *sums)
+{
+    const struct am_grouping *g = r->grouping;
+    memset(sums, 0, (r->slots + 1) * sizeof *sums);
+    for (size_t i = 0; i < r->n; i++) {
+        double w = g->weight ? (double)g->weight[i] : 1;
+        if (times)
+            w *= times[g->unit ? (size_t)g->unit[i] : i];
+        sums[r->slots] += w;
+        for (int k = 0; k < 2 && r->slot[k]; k++)
+            if (r->slot[k][i] != AM_REDRAW_NONE)
+                sums[r->slot[k][i]] += w * (r->amount[k] ? (double)r->amount[k][i] : 1);
+    }
+}
+
+/* Bytes of what a statistic gets. */
+static size_t room(const struct am_redraw *r)
+{
+    return (r->slots + 1 + r->scratch) * sizeof(double);
+}
+
+static void draw(const struct work *w, uint32_t replicate, uint32_t *times, double *sums)
+{
+    const size_t units = w->r->grouping->units;
+    struct am_draw d;
+    am_draw_begin(&d, w->key, replicate);
+    if (w->alike) {
+        double all = 0;
+        for (size_t k = 0; k < w->r->slots; k++)
+            all += w->total[k];
+        am_draw_multinomial(&d, (uint64_t)all, w->total, w->r->slots, sums);
+        sums[w->r->slots] = all;
+        return;
+    }
+    memset(times, 0, units * sizeof *times);
+    for (size_t i = 0; i < units; i++)
+        times[am_draw_below(&d, units)]++;
+    add_up(w->r, times, sums);
+}
+
+static void run_chunk(void *arg, size_t job)
+{
+    struct work *w = arg;
+    uint32_t first = (uint32_t)job * CHUNK, last = first + CHUNK, all = w->how->replicates;
+    uint32_t *times = malloc((w->alike ? 0 : w->r->grouping->units) * sizeof *times + 1);
+    double *sums = malloc(room(w->r));
+    struct am_maybe one[AM_REDRAW_STATS];
+    if (!times || !sums)
+        atomic_store(&w->no_memory, true);
+    for (uint32_t i = first; times && sums && i < last && i < all; i++) {
+        draw(w, i, times, sums);
+        w->r->statistics(sums, w->r->arg, one);
+        for (size_t k = 0; k < w->r->stats; k++)
+            w->replicate[k * all + i] = one[k];
+    }
+    free(times);
+    free(sums);
+}
+
+static int run_all(struct work *w)
+{
+    size_t jobs = (w->how->replicates + CHUNK - 1) / CHUNK;
+    struct am_crew *crew = am_crew_new(w->how->threads > 1 ? w->how->threads : 0, jobs, run_chunk, NULL, w);
+    if (!crew)
+        return -AM_E_OUT_OF_MEMORY;
+    for (size_t i = 0; i < jobs; i++)
+        am_crew_give(crew, i);
+    for (size_t i = 0; i < jobs; i++)
+        am_crew_wait(crew, i);
+    am_crew_free(crew);
+    return atomic_load(&w->no_memory) ? -AM_E_OUT_OF_MEMORY : 0;
+}
+
+static int by_value(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static struct am_interval between(const double *sorted, size_t n, double z)
+{
+    return (struct am_interval){true, am_quantile7(sorted, n, am_normal_cdf(-z)),
+                                am_quantile7(sorted, n, am_normal_cdf(z))};
+}
+
+static struct am_boot_answer answer(struct am_maybe estimate, const struct am_maybe *replicate, uint32_t n,
+                                    double *sorted)
+{
+    struct am_boot_answer a = {.estimate = estimate, .reason = "undefined"};
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < n; i++)
+        if (replicate[i].known)
+            sorted[kept++] = replicate[i].value;
+    a.dropped = n - kept;
+    if (!estimate.known)
+        return a;
+    a.reason = "unstable";
+    if (kept == 0 || (uint64_t)a.dropped * 20 > n)
+        return a;
+    qsort(sorted, kept, sizeof *sorted, by_value);
+    a.reason = NULL;
+    a.two_sided = between(sorted, kept, AM_Z_TWO_SIDED);
+    a.one_sided = between(sorted, kept, AM_Z_ONE_SIDED);
+    return a;
+}
+
+static int run(struct work *w, double *total, double *sorted, struct am_boot_answer *ret)
+{
+    const struct am_redraw *r = w->r;
+    struct am_maybe estimate[AM_REDRAW_STATS];
+    add_up(r, NULL, total);
+    r->statistics(total, r->arg, estimate);
+    AM_TRY(run_all(w));
+    for (size_t k = 0; k < r->stats; k++)
+        ret[k] = answer(estimate[k], w->replicate + k * w->how->replicates, w->how->replicates, sorted);
+    return 0;
+}
+
+int am_redraw(const struct am_redraw *r, const struct am_boot *how, struct am_boot_answer *ret)
+{
+    struct work w = {.r = r, .how = how};
+    if (how->replicates < AM_BOOT_MIN || how->replicates > AM_BOOT_MAX || how->threads < 1 ||
+        r->stats > AM_REDRAW_STATS)
+        return -AM_E_INVALID_PARAMS;
+    AM_TRY(am_draw_key(how->seed, w.key));
+    double *total = malloc(room(r)), *sorted = malloc(how->replicates * sizeof *sorted);
+    w.replicate = malloc(r->stats * how->replicates * sizeof *w.replicate + 1);
+    w.total = total;
+    w.alike = !r->grouping->weight && !r->grouping->unit && !r->slot[1] && !r->amount[0];
+    int rc = total && sorted && w.replicate ? run(&w, total, sorted, ret) : -AM_E_OUT_OF_MEMORY;
+    free(total);
+    free(sorted);
+    free(w.replicate);
+    return rc;
+}

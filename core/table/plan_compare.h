@@ -1,0 +1,31 @@
+/*
+ * plan_compare.h - how much memory a comparison of two prediction sets takes, as a formula of what is known before it
+ * runs: the daemon plans with it, and the worker holds to it (its limit is set from the plan). Not the computing, which
+ * is core/evaluate. Pure.
+ */
+#ifndef AM_TABLE_PLAN_COMPARE_H
+#define AM_TABLE_PLAN_COMPARE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct am_compare_size {
+    uint64_t rows[2];         /* samples of the old and the new set */
+    uint64_t packed_bytes[2]; /* of packed.safetensors */
+    uint64_t ids_bytes[2];    /* of ids.safetensors */
+    uint64_t replicates;      /* params.bootstrap */
+    unsigned threads;
+    bool texts; /* task generative */
+};
+
+/* Columns and ids are held as they are in the files; per sample come the join, the cell, what the bootstrap draws and a
+   count of it for each thread; per replicate the statistics; and a fixed part for slices and JSON. */
+static inline uint64_t am_compare_memory(const struct am_compare_size *s)
+{
+    uint64_t rows = s->rows[0] < s->rows[1] ? s->rows[0] : s->rows[1];
+    uint64_t row = 72 + (s->texts ? 80u : 0u) + 4ull * s->threads;
+    return s->packed_bytes[0] + s->packed_bytes[1] + s->ids_bytes[0] + s->ids_bytes[1] + rows * row +
+           s->replicates * 640 + (48ull << 20);
+}
+
+#endif

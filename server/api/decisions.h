@@ -1,0 +1,12 @@
+/*
+ * decisions.h - a gate decision as JSON: what the handlers of gates, decisions and refs share.
+ */
+#ifndef AM_SERVER_API_DECISIONS_H
+#define AM_SERVER_API_DECISIONS_H
+
+#include "server/json.h"
+#include "storage/gates.h"
+
+json_t *am_decision_json(const struct am_decision_row *d);
+
+#endif

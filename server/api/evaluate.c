@@ -1,0 +1,315 @@
+/*
+ * evaluate.c - see evaluate.h. A side is named by its prediction set, or by a version whose newest set on the data is
+ * taken; amend makes no predictions by itself.
+ */
+#include "server/api/evaluate_priv.h"
+
+#include "core/base/text.h"
+#include "core/table/canon.h"
+#include "core/table/plan_compare.h"
+#include "server/api/api.h"
+#include "storage/datasets.h"
+#include "storage/predictions.h"
+#include "storage/reports.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const char *const sides[] = {"old", "new"};
+
+bool am_submit_evaluates(const struct am_submit *s)
+{
+    return am_streq(s->body.type, "evaluate");
+}
+
+void am_side_done(struct am_side *side)
+{
+    free(side->version);
+    free(side->external);
+    free(side->dataset);
+    json_decref(side->header);
+    *side = (struct am_side){0};
+}
+
+void am_evaluate_done(struct am_submit *s)
+{
+    for (size_t i = 0; s->side && i < 2; i++)
+        am_side_done(&s->side[i]);
+    free(s->side);
+    s->side = NULL;
+    json_decref(s->gate);
+    s->gate = NULL;
+}
+
+static void copy(char *out, size_t cap, const char *text)
+{
+    snprintf(out, cap, "%s", text ? text : "");
+}
+
+/* The newest of a walk that gives newest first. */
+static int take_set(void *ctx, const struct am_prediction_row *p)
+{
+    struct am_side *side = ctx;
+    if (side->uid[0])
+        return 0;
+    copy(side->uid, sizeof side->uid, p->uid);
+    copy(side->packed, sizeof side->packed, p->packed_sha256);
+    copy(side->ids, sizeof side->ids, p->ids_sha256);
+    copy(side->dataset_sha256, sizeof side->dataset_sha256, p->dataset_sha256);
+    copy(side->task, sizeof side->task, p->task);
+    side->packed_bytes = p->packed_bytes;
+    side->ids_bytes = p->ids_bytes;
+    side->rows = p->n;
+    side->distinct = p->ids;
+    side->dataset = strdup(p->dataset);
+    side->header = am_json_stored(p->header);
+    if (!p->commit)
+        side->external = strdup(p->model);
+    else if (asprintf(&side->version, "%s@%s", p->model_name, p->commit) < 0)
+        side->version = NULL;
+    return side->dataset && (side->external || side->version) ? 0 : -AM_E_OUT_OF_MEMORY;
+}
+
+/* The version of a dataset that is kept here, by "ns/name" (the newest) or "ns/name@rev"; 0: it is kept elsewhere. */
+static int64_t kept_here(struct am_db *db, const char *dataset)
+{
+    char name[200];
+    int64_t version = 0;
+    size_t n = strcspn(dataset, "@");
+    snprintf(name, sizeof name, "%.*s", (int)(n < sizeof name ? n : 0), dataset);
+    return am_dataset_resolve(db, name, dataset[n] ? dataset + n + 1 : NULL, &version) < 0 ? 0 : version;
+}
+
+int am_side_newest(struct am_db *db, int64_t version, const char *external, const char *dataset, struct am_side *ret)
+{
+    const struct am_prediction_filter f = {.version = version,
+                                           .external = version ? NULL : external,
+                                           .dataset = dataset,
+                                           .dataset_version = kept_here(db, dataset),
+                                           .limit = 1};
+    return version || external ? am_prediction_list(db, &f, take_set, ret) : 0;
+}
+
+/* The row of its version, deleted or not; one that was purged is known by its name alone. */
+static int find_row(struct am_submit *s, struct am_side *side)
+{
+    char model[200];
+    if (!side->version)
+        return 0;
+    snprintf(model, sizeof model, "%.*s", (int)strcspn(side->version, "@"), side->version);
+    int rc = am_rev_resolve_any(s->db, model, strchr(side->version, '@') + 1, &side->version_row);
+    return rc == -AM_E_NOT_FOUND || rc == -AM_E_REVISION_NOT_FOUND ? 0 : rc;
+}
+
+static int find_named(struct am_submit *s, size_t i)
+{
+    const struct am_body_input *in = &s->body.input[i];
+    int rc = am_prediction_get(s->db, in->set, take_set, &s->side[i]);
+    if (rc == -AM_E_NOT_FOUND)
+        am_fault_add(&s->faults, AM_E_NOT_FOUND, (struct am_where){.pointer = in->pointer},
+                     "no prediction set %s; GET /v1/predictions lists what is here", in->set);
+    return rc == -AM_E_NOT_FOUND ? 0 : rc;
+}
+
+static int find_newest(struct am_submit *s, size_t i)
+{
+    const struct am_body_input *in = &s->body.input[i];
+    const struct am_pinned *p = &s->in[i];
+    if (!p->version || !s->body.data)
+        return 0; /* there is a fault already, or the version is still to be made */
+    AM_TRY(am_side_newest(s->db, p->version, NULL, s->body.data, &s->side[i]));
+    bool here = kept_here(s->db, s->body.data) > 0;
+    if (!s->side[i].uid[0])
+        am_fault_add(
+            &s->faults, AM_E_PREDICTIONS_MISSING, (struct am_where){.pointer = in->pointer, .reason = "predictions"},
+            "there are no predictions of %s on %s, and amend makes none by itself: upload what it says about "
+            "the samples, POST /v1/predictions with \"version\": \"%s@%s\" and \"dataset\": %s\"%s\"%s in "
+            "the first line, then submit again",
+            p->label, s->body.data, p->model, p->commit, here ? "" : "{\"external\": ", s->body.data, here ? "" : "}");
+    return 0;
+}
+
+/* Both said something about the same samples: by the hash of the dataset where both know it, else by its name. */
+static void check_pair(struct am_submit *s)
+{
+    const struct am_side *a = &s->side[0], *b = &s->side[1];
+    bool hashed = a->dataset_sha256[0] && b->dataset_sha256[0];
+    struct am_where w = {.pointer = s->body.input[1].pointer, .reason = "dataset"};
+    if (hashed ? !am_streq(a->dataset_sha256, b->dataset_sha256) : !am_streq(a->dataset, b->dataset))
+        am_fault_add(&s->faults, AM_E_DATASET_MISMATCH, w,
+                     "the sets are about different data: %s is on %s%s%.12s, %s on %s%s%.12s; compare what both said "
+                     "about the same samples",
+                     a->uid, a->dataset, hashed ? " " : "", hashed ? a->dataset_sha256 : "", b->uid, b->dataset,
+                     hashed ? " " : "", hashed ? b->dataset_sha256 : "");
+    w.reason = "task";
+    if (!am_streq(a->task, b->task))
+        am_fault_add(&s->faults, AM_E_INVALID_PARAMS, w, "%s is of the task %s, %s of %s: their answers do not compare",
+                     a->uid, a->task, b->uid, b->task);
+}
+
+static void check_moves(struct am_submit *s)
+{
+    if (json_array_size(s->body.move) && s->side[1].external)
+        am_fault_add(&s->faults, AM_E_INVALID_PARAMS, (struct am_where){.pointer = "#/publish/move"},
+                     "the new side is %s, a model that is not here: no ref can point to it", s->side[1].external);
+}
+
+#define REST ((uint64_t)8 << 20) /* for the body and the slices */
+
+/* What is written: the columns of both sides side by side, with an id, its place, a cell and a difference a row. */
+static uint64_t table_bytes(const struct am_side *side)
+{
+    uint64_t each = (uint64_t)((side->rows + side->distinct - 1) / side->distinct);
+    return (uint64_t)side->packed_bytes + each * (uint64_t)side->ids_bytes + 16 * (uint64_t)side->rows;
+}
+
+static void plan(struct am_submit *s)
+{
+    struct am_plan *p = &s->plan;
+    struct am_compare_size size = {.replicates =
+                                       (uint64_t)json_integer_value(json_object_get(s->body.params, "bootstrap")),
+                                   .threads = s->threads,
+                                   .texts = am_streq(s->side[0].task, "generative")};
+    p->read_bytes = 0;
+    p->write_bytes = REST;
+    for (size_t i = 0; i < 2; i++) {
+        const struct am_side *side = &s->side[i];
+        size.rows[i] = (uint64_t)side->rows;
+        size.packed_bytes[i] = (uint64_t)side->packed_bytes;
+        size.ids_bytes[i] = (uint64_t)side->ids_bytes;
+        p->read_bytes += size.packed_bytes[i] + size.ids_bytes[i];
+        p->write_bytes += table_bytes(side);
+    }
+    if (am_streq(s->side[0].ids, s->side[1].ids)) /* a file is opened once */
+        p->read_bytes -= size.ids_bytes[1];
+    if (am_streq(s->side[0].packed, s->side[1].packed))
+        p->read_bytes -= size.packed_bytes[1];
+    p->disk_bytes = p->write_bytes;
+    p->peak_memory_bytes = am_compare_memory(&size);
+    s->planned = true;
+}
+
+/* A recipe is that of these bytes. */
+static int check_recipe(struct am_submit *s)
+{
+    const json_t *in = json_object_get(s->r->json, "inputs");
+    for (size_t i = 0; s->from_recipe && i < 2; i++) {
+        const char *packed = json_string_value(json_object_get(json_array_get(in, i), "packed_sha256"));
+        if (packed && s->side[i].uid[0] && !am_streq(packed, s->side[i].packed))
+            am_fault_add(&s->faults, AM_E_CONFLICT, (struct am_where){.pointer = s->body.input[i].pointer},
+                         "%s has other contents than the recipe says", s->side[i].uid);
+    }
+    return 0;
+}
+
+int am_evaluate_look_up(struct am_submit *s)
+{
+    if (s->body.inputs != 2)
+        return am_evaluate_gate(s);
+    s->side = calloc(2, sizeof *s->side);
+    if (!s->side)
+        return -AM_E_OUT_OF_MEMORY;
+    for (size_t i = 0; i < 2; i++)
+        AM_TRY(s->body.input[i].set ? find_named(s, i) : find_newest(s, i));
+    for (size_t i = 0; i < 2; i++)
+        AM_TRY(find_row(s, &s->side[i]));
+    AM_TRY(check_recipe(s));
+    check_moves(s);
+    if (s->side[0].uid[0] && s->side[1].uid[0]) {
+        check_pair(s);
+        plan(s);
+    }
+    return am_evaluate_gate(s);
+}
+
+/* ---- as JSON ---- */
+
+json_t *am_side_json(const struct am_side *side, const char *role)
+{
+    return json_pack("{s:s, s:s?, s:s?, s:s, s:s, s:s, s:s}", "role", role, "version", side->version, "external",
+                     side->external, "dataset", side->dataset, "predictions", side->uid, "packed_sha256", side->packed,
+                     "ids_sha256", side->ids);
+}
+
+static json_t *inputs_json(const struct am_submit *s, bool for_digest)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; s->side && i < 2; i++) {
+        json_t *o = am_side_json(&s->side[i], sides[i]);
+        if (for_digest)
+            json_object_set(o, "header", s->side[i].header);
+        json_array_append_new(list, o);
+    }
+    return list;
+}
+
+int am_evaluate_digest(struct am_submit *s)
+{
+    json_auto_t *o = json_pack("{s:s, s:s, s:o, s:O, s:O, s:s}", "type", s->body.type, "method", s->body.method,
+                               "inputs", inputs_json(s, true), "params", s->body.params, "seed",
+                               json_object_get(s->body.options, "seed"), "program", AM_VERSION);
+    return o ? am_canon_sha256(o, s->spec_sha256) : -AM_E_OUT_OF_MEMORY;
+}
+
+json_t *am_evaluate_resolved(const struct am_submit *s)
+{
+    json_t *options = json_copy(s->body.options);
+    json_object_set_new(options, "threads", json_integer(s->threads));
+    return json_pack("{s:s, s:s, s:o, s:O, s:o, s:O, s:s, s:s?, s:n, s:i, s:s, s:O?}", "type", s->body.type, "method",
+                     s->body.method, "inputs", inputs_json(s, false), "params", s->body.params, "options", options,
+                     "seed", json_object_get(s->body.options, "seed"), "program", "amendd " AM_VERSION, "kernels",
+                     s->r->srv->kernels[0] ? s->r->srv->kernels : NULL, "blas", "threads", (int)s->threads,
+                     "spec_sha256", s->spec_sha256, "gate", s->gate);
+}
+
+json_t *am_evaluate_publish(const struct am_submit *s)
+{
+    json_t *o = json_pack("{s:n, s:O}", "model", "move", s->body.move);
+    if (o && s->original.uid[0])
+        json_object_set_new(o, "compare",
+                            json_pack("{s:s, s:s, s:s?, s:b}", "job", s->original.uid, "report", s->original.report,
+                                      "kernels", s->original.kernels[0] ? s->original.kernels : NULL, "silent",
+                                      s->silent));
+    return o;
+}
+
+/* ---- made before ---- */
+
+struct search {
+    struct am_db *db;
+    char job[64], report[64];
+};
+
+static int there(void *ctx, const struct am_report_row *row)
+{
+    (void)ctx;
+    (void)row;
+    return 0;
+}
+
+static int look(void *ctx, const struct am_job_row *j)
+{
+    struct search *s = ctx;
+    struct am_made m = {0};
+    am_made_fill(&m, j);
+    bool good = m.report[0] && am_report_get(s->db, m.report, there, NULL) == 0;
+    copy(s->job, sizeof s->job, m.reused_from[0] ? m.reused_from : m.uid);
+    copy(s->report, sizeof s->report, m.report);
+    am_made_done(&m);
+    return good;
+}
+
+/* A job with a gate makes a decision of its own, and one that moves refs has work to do. */
+int am_evaluate_reuse(struct am_submit *s, struct am_db *db, char ret_job[64], char ret_report[64])
+{
+    struct search search = {.db = db};
+    if (!am_submit_evaluates(s) || !s->body.reuse || s->waits || s->from_recipe || s->body.not_before ||
+        s->body.gate_name || s->body.gate_policy || json_array_size(s->body.move))
+        return 0;
+    int rc = am_job_same(db, s->spec_sha256, NULL, 20, look, &search);
+    if (rc <= 0)
+        return rc;
+    copy(ret_job, 64, search.job);
+    copy(ret_report, 64, search.report);
+    return 1;
+}

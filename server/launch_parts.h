@@ -1,0 +1,21 @@
+/*
+ * launch_parts.h - private to launch*.c: what the specs of all modes are made with.
+ */
+#ifndef AM_SERVER_LAUNCH_PARTS_H
+#define AM_SERVER_LAUNCH_PARTS_H
+
+#include "server/launch.h"
+
+enum { AM_LAUNCH_FIRST_INPUT = 5 }; /* the descriptor that the worker finds the first input under */
+
+/* The descriptor is the launch's from then on. */
+int am_launch_add(struct am_launch *l, int fd);
+/* The member `limits`; `files`: how many it writes. */
+json_t *am_launch_limits(const struct am_launch *l, uint64_t memory, uint64_t longest_file, uint64_t files);
+int am_launch_dump(struct am_launch *l, json_t *spec);
+
+/* launch_compare.c: mode `compare`. */
+int am_launch_compare(struct am_launch *l, struct am_store *store, const struct am_config *cfg,
+                      const struct am_claim *job, struct am_faults *faults);
+
+#endif

@@ -1,0 +1,30 @@
+/*
+ * publisher_gate.h - the end of a comparison beside its report: the decision that the worker left, and the refs that it
+ * lets move. On the writer, in the transaction of the report.
+ */
+#ifndef AM_SERVER_PUBLISHER_GATE_H
+#define AM_SERVER_PUBLISHER_GATE_H
+
+#include "server/engine_claim.h"
+
+struct am_db;
+
+struct am_gated {
+    struct am_claim *job;   /* its warnings tell of refs that stay */
+    const json_t *body;     /* of the report */
+    const json_t *decision; /* as the worker left it; NULL: the job has no gate */
+    const char *report;     /* uid */
+    int64_t old_version, new_version, now;
+    /* what came of it */
+    json_t *refs;              /* list of {"ref","from","to"}; the caller's */
+    char uid[64], verdict[16]; /* of the decision; empty: none */
+    int64_t row;               /* of the decision */
+    const char *detached;      /* why a ref stays that the decision would have moved, or NULL */
+};
+
+/* What is wrong with a decision that a worker left, or NULL. */
+const char *am_gated_fault(const json_t *decision);
+int am_gated_decide(struct am_db *db, struct am_gated *g);
+int am_gated_move(struct am_db *db, struct am_gated *g);
+
+#endif

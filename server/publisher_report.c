@@ -1,0 +1,376 @@
+/*
+ * publisher_report.c - see publisher_report.h. The body is the worker's, byte for byte; what is read of it here are the
+ * numbers that rows show, and that it is about what the job asked for.
+ */
+#include "server/publisher_report.h"
+
+#include "core/base/clock.h"
+#include "core/base/failpoint.h"
+#include "core/base/sys.h"
+#include "core/base/text.h"
+#include "server/json.h"
+#include "server/publisher_gate.h"
+#include "server/publisher_verify.h"
+#include "server/result.h"
+#include "storage/blobs.h"
+#include "storage/jobs.h"
+#include "storage/models.h"
+#include "storage/reports.h"
+
+#include <fcntl.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <uv.h>
+
+enum { BODY_MAX = 16 << 20, WRITER_TRIES = 200, WRITER_PAUSE_MS = 50 };
+
+struct reporting {
+    const struct am_publication *in;
+    struct am_result result;
+    const struct am_result_file *body_file, *slices, *samples, *decision_file; /* the last one NULL: no gate */
+    char *text;                                                                /* of the body */
+    json_t *body, *decision;
+    struct am_gated gated; /* of the transaction */
+    char uid[64];
+    int64_t new_bytes, write_bytes, now;
+    json_t *reproduced, *reproduction, *refs;
+    char *why;
+    size_t why_cap;
+};
+
+static int say(struct reporting *p, const char *what)
+{
+    snprintf(p->why, p->why_cap, "%s", what);
+    return -AM_E_PUBLISH;
+}
+
+static const char *member(const json_t *o, const char *name)
+{
+    return json_string_value(json_object_get(o, name));
+}
+
+static const struct am_result_file *file_of(const struct am_result *r, const char *path)
+{
+    for (size_t i = 0; i < r->files; i++)
+        if (am_streq(r->file[i].path, path) && r->file[i].staged)
+            return &r->file[i];
+    return NULL;
+}
+
+/* ---- what the worker left ---- */
+
+static int find_parts(struct reporting *p)
+{
+    p->body_file = file_of(&p->result, "report.json");
+    p->slices = file_of(&p->result, "slices.ndjson");
+    p->samples = file_of(&p->result, "samples.safetensors");
+    p->decision_file = file_of(&p->result, "decision.json");
+    if (json_is_object(json_object_get(p->in->job->resolved, "gate")) != (p->decision_file != NULL))
+        return say(p, p->decision_file ? "the worker left a decision, and the job has no gate"
+                                       : "the worker left no decision of the job's gate");
+    if (p->body_file && p->slices && p->samples && p->body_file->bytes <= BODY_MAX &&
+        (!p->decision_file || p->decision_file->bytes <= BODY_MAX))
+        return 0;
+    return say(p, "the worker left no whole report");
+}
+
+static char *read_staged(struct reporting *p, const struct am_result_file *file)
+{
+    int fd AM_CLEANUP(am_sys_closep) = am_sys_open(p->in->staging, file->staged, O_RDONLY | O_NOFOLLOW, 0);
+    struct stat st;
+    char *text = calloc(1, (size_t)file->bytes + 1);
+    if (text && (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size != file->bytes ||
+                 am_sys_pread(fd, text, (size_t)file->bytes, 0) < 0))
+        text[0] = 0;
+    return text;
+}
+
+/* The number at the end of a path of members; NAN: it is null or not there. */
+static double number_at(const json_t *body, const char *group, const char *value, const char *name, size_t i)
+{
+    const json_t *v = json_object_get(json_object_get(json_object_get(body, group), value), name);
+    if (json_is_array(v))
+        v = json_array_get(v, i);
+    return json_is_number(v) ? json_number_value(v) : (double)NAN;
+}
+
+static double value_of(const json_t *body, const char *name)
+{
+    return number_at(body, "values", name, "value", 0);
+}
+
+static int64_t cell_of(const json_t *body, const char *name)
+{
+    const json_t *v = json_object_get(json_object_get(body, "cells"), name);
+    return json_is_integer(v) ? json_integer_value(v) : -1;
+}
+
+static struct am_report_numbers numbers_of(const json_t *body)
+{
+    return (struct am_report_numbers){.nfr = value_of(body, "nfr"),
+                                      .nfr_lower = number_at(body, "values", "nfr", "interval", 0),
+                                      .nfr_upper = number_at(body, "values", "nfr", "interval", 1),
+                                      .pfr = value_of(body, "pfr"),
+                                      .relative_nfr = value_of(body, "relative_nfr"),
+                                      .accuracy_old = value_of(body, "accuracy_old"),
+                                      .accuracy_new = value_of(body, "accuracy_new"),
+                                      .accuracy_delta = value_of(body, "accuracy_delta"),
+                                      .p_mid = number_at(body, "tests", "mcnemar", "p_mid", 0),
+                                      .b = cell_of(body, "b"),
+                                      .c = cell_of(body, "c")};
+}
+
+static int read_body(struct reporting *p)
+{
+    const json_t *n;
+    p->text = read_staged(p, p->body_file);
+    if (!p->text)
+        return -AM_E_OUT_OF_MEMORY;
+    p->body = json_loads(p->text, JSON_REJECT_DUPLICATES, NULL);
+    n = json_object_get(p->body, "n");
+    if (json_is_integer(n) && json_integer_value(n) >= 0 && member(p->body, "old") && member(p->body, "new") &&
+        member(p->body, "dataset") && am_streq(member(p->body, "type"), p->in->job->type) &&
+        am_streq(member(p->body, "method"), p->in->job->method))
+        return 0;
+    return say(p, "the report that the worker left cannot be read");
+}
+
+static int read_decision(struct reporting *p)
+{
+    char *text = p->decision_file ? read_staged(p, p->decision_file) : NULL;
+    if (!p->decision_file)
+        return 0;
+    if (!text)
+        return -AM_E_OUT_OF_MEMORY;
+    p->decision = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
+    free(text);
+    const char *fault = am_gated_fault(p->decision);
+    return fault ? say(p, fault) : 0;
+}
+
+/* ---- the transaction ---- */
+
+static const json_t *side_of(const struct reporting *p, size_t i)
+{
+    return json_array_get(json_object_get(p->in->job->resolved, "inputs"), i);
+}
+
+/* The row of a side that is a version here, deleted or not; 0: it is elsewhere. */
+static int find_side(struct reporting *p, struct am_db *db, size_t i, int64_t *ret)
+{
+    char model[200];
+    const char *version = member(side_of(p, i), "version"), *at = version ? strchr(version, '@') : NULL;
+    *ret = 0;
+    if (!at)
+        return 0;
+    snprintf(model, sizeof model, "%.*s", (int)(at - version), version);
+    int rc = am_rev_resolve_any(db, model, at + 1, ret);
+    return rc == -AM_E_NOT_FOUND || rc == -AM_E_REVISION_NOT_FOUND ? 0 : rc; /* purged: its name stays in the report */
+}
+
+static int insert_report(struct reporting *p, struct am_db *db)
+{
+    const struct am_claim *job = p->in->job;
+    const struct am_report_file files[] = {{"slices", p->slices->sha256, p->slices->bytes},
+                                           {"samples", p->samples->sha256, p->samples->bytes}};
+    struct am_report_new r = {.uid = p->uid,
+                              .type = job->type,
+                              .method = job->method,
+                              .job = job->uid,
+                              .old = member(p->body, "old"),
+                              .new = member(p->body, "new"),
+                              .dataset = member(p->body, "dataset"),
+                              .n = json_integer_value(json_object_get(p->body, "n")),
+                              .body = p->text,
+                              .sha256 = p->body_file->sha256,
+                              .numbers = numbers_of(p->body),
+                              .file = files,
+                              .files = 2,
+                              .created_by = job->created_by,
+                              .now = p->now};
+    AM_TRY(find_side(p, db, 0, &r.old_version));
+    AM_TRY(find_side(p, db, 1, &r.new_version));
+    am_id_new("rep_", p->now, p->uid);
+    AM_TRY(am_report_insert(db, &r));
+    json_array_clear(p->refs);
+    p->gated = (struct am_gated){.job = p->in->job,
+                                 .body = p->body,
+                                 .decision = p->decision,
+                                 .report = p->uid,
+                                 .old_version = r.old_version,
+                                 .new_version = r.new_version,
+                                 .now = p->now,
+                                 .refs = p->refs};
+    if (p->decision)
+        AM_TRY(am_gated_decide(db, &p->gated));
+    return am_gated_move(db, &p->gated);
+}
+
+static json_t *result_json(const struct reporting *p, const char *reused_from)
+{
+    const struct am_record_done *d = p->in->done;
+    json_t *reports = p->uid[0] ? json_pack("[s]", p->uid) : json_array();
+    json_t *decision =
+        p->gated.uid[0] ? json_pack("{s:s,s:s}", "id", p->gated.uid, "verdict", p->gated.verdict) : json_null();
+    return json_pack("{s:n,s:b,s:s?,s:n,s:O,s:o,s:o,s:n,s:{s:[],s:i},s:I,s:s?,s:O?,s:O?,s:{s:s?,s:f,s:o,s:o,s:I,s:I}}",
+                     "version", "published", p->uid[0] != 0, "detached_reason", p->gated.detached, "expires_at", "refs",
+                     p->refs, "reports", reports, "decision", decision, "dataset", "state", "files", "rows", 0,
+                     "new_bytes", (json_int_t)p->new_bytes, "reused_from", reused_from, "reproduced", p->reproduced,
+                     "reproduction", p->reproduction, "measured", "kernels", p->in->kernels, "seconds", p->in->seconds,
+                     "cpu_seconds", am_json_measure(d->cpu_seconds), "peak_memory_bytes",
+                     am_json_count(d->peak_memory_bytes), "read_bytes", (json_int_t)p->in->read_bytes, "write_bytes",
+                     (json_int_t)p->write_bytes);
+}
+
+static int finish(struct reporting *p, struct am_db *db, const char *uid, const char *reused_from)
+{
+    json_auto_t *result = result_json(p, reused_from);
+    char *text = result ? json_dumps(result, JSON_COMPACT | JSON_REAL_PRECISION(15)) : NULL,
+         *warnings = p->in->job ? json_dumps(p->in->job->warnings, JSON_COMPACT) : NULL;
+    int rc = text && (warnings || !p->in->job) ? am_job_finish(db, uid, AM_SUCCEEDED, p->now, text, NULL, warnings)
+                                               : -AM_E_OUT_OF_MEMORY;
+    free(text);
+    free(warnings);
+    return rc;
+}
+
+/* ---- a rerun ---- */
+
+static bool is_silent(const struct reporting *p)
+{
+    return json_is_true(json_object_get(json_object_get(p->in->job->publish, "compare"), "silent"));
+}
+
+static int take_sha(void *ctx, const struct am_report_row *row)
+{
+    snprintf(ctx, 65, "%s", row->sha256);
+    return 0;
+}
+
+static int compare(struct reporting *p, struct am_db *db)
+{
+    const json_t *with = json_object_get(p->in->job->publish, "compare");
+    char sha[65] = "";
+    const char *report = member(with, "report");
+    json_decref(p->reproduced);
+    json_decref(p->reproduction);
+    p->reproduced = p->reproduction = NULL;
+    if (!with)
+        return 0;
+    int rc = report ? am_report_get(db, report, take_sha, sha) : -AM_E_NOT_FOUND;
+    if (rc < 0 && rc != -AM_E_NOT_FOUND)
+        return rc;
+    bool gone = rc == -AM_E_NOT_FOUND, same = am_streq(sha, p->body_file->sha256);
+    p->reproduced = gone ? json_null() : json_boolean(same);
+    p->reproduction =
+        json_pack("{s:O?, s:{s:n, s:n}, s:s?, s:i, s:o, s:i, s:[], s:{s:O?, s:s?}, s:s?}", "job",
+                  json_object_get(with, "job"), "version", "model", "commit", "report", report, "files", 1, "differ",
+                  gone || same ? json_array() : json_pack("[s]", "report.json"), "differ_total", !gone && !same,
+                  "left_out", "kernels", "then", json_object_get(with, "kernels"), "now", p->in->kernels, "reason",
+                  gone ? "the report to compare with was deleted" : NULL);
+    return p->reproduction ? 0 : -AM_E_OUT_OF_MEMORY;
+}
+
+static int write_all(struct am_db *db, void *arg)
+{
+    struct reporting *p = arg;
+    p->now = am_now_ms();
+    p->uid[0] = 0;
+    AM_TRY(compare(p, db));
+    if (!is_silent(p))
+        AM_TRY(insert_report(p, db));
+    return finish(p, db, p->in->job->uid, NULL);
+}
+
+/* ---- all of it ---- */
+
+static int move_files(struct reporting *p)
+{
+    struct am_blob_move move[] = {
+        {.staged = p->slices->staged, .sha256 = p->slices->sha256, .bytes = p->slices->bytes},
+        {.staged = p->samples->staged, .sha256 = p->samples->sha256, .bytes = p->samples->bytes}};
+    AM_TRY(am_blobs_publish(p->in->store, p->in->staging, move, 2, p->why, p->why_cap));
+    for (size_t i = 0; i < 2; i++) {
+        p->new_bytes += move[i].was_there ? 0 : move[i].bytes;
+        p->write_bytes += move[i].bytes;
+    }
+    if (p->in->written)
+        atomic_fetch_add(p->in->written, (uint64_t)p->write_bytes);
+    return 0;
+}
+
+static int take_warnings(struct reporting *p)
+{
+    for (size_t i = 0; i < p->result.warnings; i++)
+        AM_TRY(am_claim_warn(p->in->job, p->result.warning[i].code, p->result.warning[i].detail));
+    return 0;
+}
+
+/* A full queue of the writer passes by itself; the files are moved already, so waiting is the cheaper way. */
+static int write_patiently(struct reporting *p)
+{
+    int rc = -AM_E_QUEUE_FULL;
+    for (int i = 0; rc == -AM_E_QUEUE_FULL && i < WRITER_TRIES; i++) {
+        if (i)
+            uv_sleep(WRITER_PAUSE_MS);
+        rc = am_store_write(p->in->store, write_all, p);
+    }
+    return rc;
+}
+
+static int publish(struct reporting *p)
+{
+    AM_TRY(find_parts(p));
+    AM_TRY(read_body(p));
+    AM_TRY(read_decision(p));
+    if (p->in->verify)
+        AM_TRY(am_publisher_verify(p->in->store, p->in->staging, &p->result, p->why, p->why_cap));
+    AM_TRY(take_warnings(p));
+    if (!is_silent(p))
+        AM_TRY(move_files(p));
+    p->why[0] = 0;
+    am_failpoint("publish.before_row");
+    int rc = write_patiently(p);
+    am_failpoint("publish.after_row");
+    return rc;
+}
+
+static void done(struct reporting *p)
+{
+    free(p->text);
+    json_decref(p->body);
+    json_decref(p->decision);
+    json_decref(p->reproduced);
+    json_decref(p->reproduction);
+    json_decref(p->refs);
+    am_result_done(&p->result);
+}
+
+int am_publish_report(const struct am_publication *in, char *why, size_t why_cap)
+{
+    struct reporting p = {.in = in, .refs = json_array(), .why = why, .why_cap = why_cap};
+    why[0] = 0;
+    int rc = p.refs ? am_result_read(&p.result, in->staging, in->done, why, why_cap) : -AM_E_OUT_OF_MEMORY;
+    if (rc == 0)
+        rc = publish(&p);
+    am_blobs_unpin(in->store, in->staging);
+    done(&p);
+    if (rc < 0 && !why[0])
+        snprintf(why, why_cap, "the report could not be recorded: %s", am_err_title(rc));
+    return rc == 0 || rc == -AM_E_DISK || rc == -AM_E_CONFLICT ? rc : -AM_E_PUBLISH;
+}
+
+int am_publish_same_report(struct am_db *db, const char *uid, const char *reused_from, const char *report)
+{
+    static const struct am_record_done nothing = {.cpu_seconds = -1, .peak_memory_bytes = -1};
+    struct am_publication in = {.done = &nothing};
+    struct reporting p = {.in = &in, .now = am_now_ms(), .refs = json_array()};
+    snprintf(p.uid, sizeof p.uid, "%s", report);
+    int rc = p.refs ? am_job_finish(db, uid, AM_RUNNING, p.now, NULL, NULL, NULL) : -AM_E_OUT_OF_MEMORY;
+    if (rc == 0)
+        rc = finish(&p, db, uid, reused_from);
+    done(&p);
+    return rc;
+}

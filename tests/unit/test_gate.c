@@ -1,0 +1,528 @@
+/*
+ * test_gate.c - policies as JSON and decisions over report bodies: the golden decisions of compat.md 8.5, all faults of
+ * a policy at once, and what must hold of any policy and any report.
+ */
+#include "core/base/text.h"
+#include "core/compat/bootstrap.h"
+#include "core/compat/cells.h"
+#include "core/compat/intervals.h"
+#include "core/compat/metrics.h"
+#include "core/compat/normal.h"
+#include "core/gate/decide.h"
+#include "core/gate/policy.h"
+#include "core/table/canon.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static struct am_maybe relative(const double *sums, const void *arg)
+{
+    (void)arg;
+    return am_metric_of(AM_METRIC_RELATIVE_NFR, sums, true).ratio;
+}
+
+static json_t *value(struct am_maybe v, struct am_interval one, struct am_interval two)
+{
+    json_t *o = json_pack("{s:o}", "value", v.known ? json_real(v.value) : json_null());
+    if (one.known) {
+        json_object_set_new(o, "lower95", json_real(one.lower));
+        json_object_set_new(o, "upper95", json_real(one.upper));
+    }
+    if (two.known)
+        json_object_set_new(o, "interval", json_pack("[f, f]", two.lower, two.upper));
+    return o;
+}
+
+/* The body of a report on these cells (compat.md 7.1), as far as a decision reads it. */
+static json_t *report(double a, double b, double c, double d)
+{
+    double n = a + b + c + d, cells[AM_CELLS] = {a, 0, b, c, d, 0};
+    struct am_boot how = {.replicates = 2000, .seed = 0, .threads = 1};
+    struct am_boot_ask ask = {relative, NULL, true};
+    struct am_boot_answer boot;
+    assert_int_equal(am_boot_classes(&how, cells, AM_CELLS, &ask, 1, &boot), 0);
+    json_t *values =
+        json_pack("{s:o, s:o, s:o, s:o}", "accuracy_delta",
+                  value(am_ratio(c - b, n), am_tango(b, c, n, AM_Z_ONE_SIDED), am_tango(b, c, n, AM_Z_TWO_SIDED)),
+                  "nfr", value(am_ratio(b, n), am_wilson(b, n, AM_Z_ONE_SIDED), am_wilson(b, n, AM_Z_TWO_SIDED)),
+                  "relative_nfr", value(boot.estimate, boot.one_sided, boot.two_sided), "accuracy_new",
+                  value(am_ratio(a + c, n), am_wilson(a + c, n, AM_Z_ONE_SIDED), am_wilson(a + c, n, AM_Z_TWO_SIDED)));
+    json_t *r = json_pack("{s:I, s:I, s:b, s:n, s:{s:I, s:i, s:i}, s:{s:f, s:f, s:f, s:f, s:f, s:f}, s:o, s:{s:n}}",
+                          "n", (json_int_t)n, "n_eff", (json_int_t)n, "weighted", 0, "clusters", "ids", "both",
+                          (json_int_t)n, "old_only", 0, "new_only", 0, "cells", "a", a, "a_diff", 0.0, "b", b, "c", c,
+                          "d_same", d, "d_diff", 0.0, "values", values, "noise_floor", "nfr");
+    assert_non_null(r);
+    return r;
+}
+
+static json_t *decide(const struct am_gate_policy *p, struct am_gate_input in)
+{
+    json_t *d = NULL;
+    assert_int_equal(am_gate_decision(p, &in, &d), 0);
+    return d;
+}
+
+static const char *text_of(const json_t *o, const char *name)
+{
+    const char *s = json_string_value(json_object_get(o, name));
+    return s ? s : "";
+}
+
+static const json_t *rule(const json_t *decision, const char *id)
+{
+    size_t i;
+    json_t *r;
+    json_array_foreach(json_object_get(decision, "rules"), i, r)
+    {
+        if (am_streq(text_of(r, "id"), id))
+            return r;
+    }
+    fail_msg("no rule %s", id);
+    return NULL;
+}
+
+#define CLEAN .finite = AM_GATE_CLEAN, .leak = AM_GATE_CLEAN
+
+static struct am_policy read_good(const char *text)
+{
+    struct am_policy p;
+    struct am_faults f = {0};
+    json_t *json = json_loads(text, 0, NULL);
+    assert_non_null(json);
+    int rc = am_policy_read(&p, json, "#", &f);
+    for (size_t i = 0; i < f.n; i++)
+        printf("%s: %s\n", f.v[i].pointer, f.v[i].detail);
+    assert_int_equal(rc, 0);
+    json_decref(json);
+    am_faults_done(&f);
+    return p;
+}
+
+/* compat.md 8.5, with the words of 8.3 */
+static void golden(void **state)
+{
+    (void)state;
+    static const struct {
+        double a, b, c, d;
+        const char *accuracy, *flips, *verdict;
+    } rows[] = {
+        {8958, 294, 343, 405, "pass", "pass", "promote"},
+        {8583, 69, 203, 105, "pass", "pass", "promote"},
+        {1591, 113, 105, 191, "inconclusive", "pass", "inconclusive"},
+        {9122, 471, 130, 277, "fail", "fail", "hold"},
+        {363, 477, 139, 21, "fail", "fail", "hold"},
+        {270, 0, 0, 30, "inconclusive", "pass", "inconclusive"},
+        {540, 0, 0, 60, "pass", "pass", "promote"},
+    };
+    json_t *text = am_policy_json(&am_gate_default);
+    struct am_policy p;
+    struct am_faults f = {0};
+    assert_int_equal(am_policy_read(&p, text, "#", &f), 0);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+        json_t *r = report(rows[i].a, rows[i].b, rows[i].c, rows[i].d);
+        json_t *d = decide(&p.policy, (struct am_gate_input){.gate = "default@1", .report = r, CLEAN});
+        assert_string_equal(text_of(d, "verdict"), rows[i].verdict);
+        assert_string_equal(text_of(d, "gate"), "default@1");
+        assert_true(json_is_null(json_object_get(d, "policy")));
+        assert_string_equal(text_of(rule(d, "non-inferior"), "outcome"), rows[i].accuracy);
+        assert_string_equal(text_of(rule(d, "flips"), "outcome"), rows[i].flips);
+        assert_string_equal(text_of(rule(d, "text-non-inferior"), "outcome"), "skipped");
+        json_t *again = decide(&am_gate_default, (struct am_gate_input){.gate = "default@1", .report = r, CLEAN});
+        assert_true(json_equal(d, again));
+        json_decref(again);
+        json_decref(d);
+        json_decref(r);
+    }
+    am_policy_done(&p);
+    json_decref(text);
+}
+
+static void sentences(void **state)
+{
+    (void)state;
+    json_t *r = report(270, 0, 0, 30);
+    json_t *d = decide(
+        &am_gate_default,
+        (struct am_gate_input){.gate = "default@1", .report = r, .finite = AM_GATE_NOTHING, .leak = AM_GATE_NOTHING});
+    const json_t *accuracy = rule(d, "non-inferior");
+    assert_int_equal(json_integer_value(json_object_get(accuracy, "needed_n")), 539);
+    assert_string_equal(text_of(accuracy, "text"),
+                        "accuracy_delta is 0; its lower bound -0.008938 is not > -0.005, its upper bound 0.008938 is; "
+                        "539 samples in all (239 more) would settle it if the rates stay as they are");
+    assert_string_equal(text_of(rule(d, "flips"), "measure"), "nfr");
+    assert_string_equal(text_of(rule(d, "finite"), "outcome"), "skipped");
+    assert_string_equal(text_of(rule(d, "data"), "text"),
+                        "300 samples of at least 300; 100 % of the ids are on both sides, of at least 99 %");
+    assert_string_equal(text_of(d, "text"), "inconclusive: 1 of 4 rules is open (non-inferior)");
+    json_decref(d);
+    json_decref(r);
+    r = report(9122, 471, 130, 277);
+    struct am_policy p = read_good("{\"nfr_max\":0.02,\"accuracy_new_min\":0.9,\"rules\":[{\"id\":\"x\",\"value\":"
+                                   "\"accuracy_detla\",\"bound\":\"point\",\"op\":\">\",\"limit\":0}]}");
+    d = decide(&p.policy, (struct am_gate_input){.report = r, CLEAN});
+    assert_string_equal(text_of(d, "verdict"), "hold");
+    assert_string_equal(text_of(rule(d, "nfr_max"), "text"),
+                        "nfr is 0.0471; even its lower bound 0.04374 is not <= 0.02");
+    assert_string_equal(text_of(rule(d, "x"), "text"),
+                        "the report has no value accuracy_detla; did you mean accuracy_delta?");
+    json_t *own = am_policy_json(&p.policy);
+    assert_true(json_equal(json_object_get(d, "policy"), own)); /* a policy without a name is in the decision */
+    json_decref(own);
+    json_decref(d);
+    json_decref(r);
+    am_policy_done(&p);
+}
+
+/* 250 samples, half the ids, another report, a noise floor, an interval between two numbers. */
+static void facts(void **state)
+{
+    (void)state;
+    json_t *r = report(225, 0, 0, 25), *d;
+    d = decide(&am_gate_default, (struct am_gate_input){.report = r, CLEAN});
+    assert_string_equal(text_of(d, "verdict"), "inconclusive");
+    assert_string_equal(text_of(rule(d, "data"), "reason"), "data");
+    json_decref(d);
+    json_decref(r);
+    r = report(540, 0, 0, 60);
+    json_t *others = json_pack("[{s:s, s:{s:{s:f, s:[f, f]}}}]", "method", "mia", "values", "auc", "value", 0.51,
+                               "interval", 0.48, 0.54);
+    struct am_policy p = read_good(
+        "{\"min_samples\":10,\"rules\":[{\"id\":\"mia\",\"report\":\"mia\",\"value\":\"auc\",\"between\":[0.45,0.55]},"
+        "{\"id\":\"none\",\"report\":\"klom\",\"value\":\"auc\",\"between\":[0.45,0.55],\"null_passes\":true}]}");
+    d = decide(&p.policy, (struct am_gate_input){.report = r, .others = others, CLEAN});
+    assert_string_equal(text_of(rule(d, "mia"), "outcome"), "pass");
+    assert_string_equal(text_of(rule(d, "mia"), "measure"), "mia.auc");
+    assert_string_equal(text_of(rule(d, "none"), "reason"), "missing");
+    assert_string_equal(text_of(rule(d, "none"), "text"), "there is no report klom of this version");
+    json_decref(d);
+    json_object_set_new(json_object_get(r, "ids"), "old_only", json_integer(100));
+    d = decide(&p.policy, (struct am_gate_input){.report = r, .others = others, CLEAN});
+    assert_string_equal(text_of(rule(d, "data"), "reason"), "data"); /* 1 in 7 is on one side alone */
+    json_decref(d);
+    json_decref(others);
+    am_policy_done(&p);
+    json_decref(r);
+    r = report(8958, 294, 343, 405);
+    p = read_good("{\"rules\":[{\"id\":\"flips\",\"value\":\"nfr\",\"bound\":\"upper\",\"op\":\"<=\",\"limit\":0.01,"
+                  "\"noise_factor\":1.5}]}");
+    d = decide(&p.policy, (struct am_gate_input){.report = r, CLEAN});
+    assert_string_equal(text_of(d, "verdict"), "hold");
+    json_decref(d);
+    json_object_set_new(json_object_get(r, "noise_floor"), "nfr", json_real(0.022));
+    d = decide(&p.policy, (struct am_gate_input){.report = r, CLEAN}); /* 1.5 x .022 = .033 >= U1 .0323 */
+    assert_string_equal(text_of(d, "verdict"), "promote");
+    json_decref(d);
+    json_decref(r);
+    am_policy_done(&p);
+    r = json_pack("{s:i}", "n", 5);
+    d = NULL;
+    assert_int_equal(am_gate_decision(&am_gate_default, &(struct am_gate_input){.report = r}, &d),
+                     -AM_E_INVALID_PARAMS);
+    assert_null(d);
+    json_decref(r);
+}
+
+static json_t *slice_row(const char *key, const char *val, double n, double b, double p)
+{
+    struct am_interval one = am_wilson(b, n, AM_Z_ONE_SIDED);
+    return json_pack("{s:s, s:s, s:f, s:f, s:f, s:f, s:f}", "key", key, "value", val, "n", n, "nfr", b / n, "lower95",
+                     one.lower, "upper95", one.upper, "p_regression", p);
+}
+
+static void slices(void **state)
+{
+    (void)state;
+    json_t *r = report(8958, 294, 343, 405);
+    json_t *rows = json_pack("[o, o, o]", slice_row("region", "eu", 1000, 5, .5),
+                             slice_row("region", "us", 1000, 40, .9), slice_row("region", "asia", 20, 0, .5));
+    struct am_policy p = read_good("{\"protected\":[{\"key\":\"region\",\"value\":\"eu\"}],\"rules\":[{\"id\":\"s\","
+                                   "\"value\":\"nfr\",\"slice\":\"protected:*\",\"bound\":\"upper\",\"op\":\"<=\","
+                                   "\"limit\":0.02,\"regression\":{\"alpha\":0.05}}]}");
+    assert_true(am_gate_wants_slice(&p.policy, NULL, NULL));
+    assert_true(am_gate_wants_slice(&p.policy, "region", "eu"));
+    assert_false(am_gate_wants_slice(&p.policy, "region", "us"));
+    json_t *d = decide(&p.policy, (struct am_gate_input){.report = r, .slices = rows, CLEAN});
+    assert_string_equal(text_of(d, "verdict"), "promote");
+    assert_string_equal(text_of(json_object_get(rule(d, "s"), "slice"), "value"), "eu");
+    json_decref(d);
+    am_policy_done(&p);
+    p = read_good("{\"rules\":[{\"id\":\"s\",\"value\":\"nfr\",\"slice\":\"region=us\",\"bound\":\"upper\",\"op\":"
+                  "\"<=\",\"limit\":0.02}]}");
+    d = decide(&p.policy, (struct am_gate_input){.report = r, .slices = rows, CLEAN});
+    assert_string_equal(text_of(d, "verdict"), "hold"); /* L1 of 40 in 1000 is .031 */
+    json_decref(d);
+    am_policy_done(&p);
+    p = read_good("{\"rules\":[{\"id\":\"s\",\"slice\":\"region=*\",\"regression\":{\"alpha\":0.05}}]}");
+    d = decide(&p.policy, (struct am_gate_input){.report = r, .slices = rows, CLEAN});
+    assert_string_equal(text_of(d, "verdict"), "inconclusive");
+    assert_string_equal(text_of(rule(d, "s"), "text"),
+                        "in region=asia (20 samples) there are too few to decide; a slice needs 30");
+    json_decref(d);
+    am_policy_done(&p);
+    json_decref(rows);
+    json_decref(r);
+}
+
+static void critical(void **state)
+{
+    (void)state;
+    struct am_policy p = read_good("{\"nfr_max\":0.05,\"rules\":[{\"id\":\"critical\",\"must_pass\":{\"dataset\":"
+                                   "\"demo/critical@v1\"}}]}");
+    struct am_gate_critical c = {"demo/critical@v1", 1, 1, 0};
+    json_t *r = report(8958, 294, 343, 405);
+    struct am_gate_input in = {.report = r, CLEAN};
+    json_t *d = decide(&p.policy, in);
+    assert_string_equal(text_of(rule(d, "critical"), "reason"), "missing");
+    json_decref(d);
+    in.critical = &c;
+    in.critical_n = 1;
+    d = decide(&p.policy, in);
+    assert_string_equal(text_of(d, "verdict"), "hold");
+    assert_string_equal(text_of(rule(d, "critical"), "text"),
+                        "1 critical samples of demo/critical@v1 are negative flips");
+    json_decref(d);
+    c.flips = 0;
+    d = decide(&p.policy, in);
+    assert_string_equal(text_of(d, "verdict"), "promote");
+    json_decref(d);
+    in.finite = AM_GATE_DIRTY;
+    d = decide(&am_gate_default, in);
+    assert_string_equal(text_of(d, "verdict"), "hold");
+    assert_string_equal(text_of(rule(d, "finite"), "outcome"), "fail");
+    json_decref(d);
+    in.finite = AM_GATE_CLEAN;
+    in.leak = AM_GATE_DIRTY;
+    d = decide(&am_gate_default, in);
+    assert_string_equal(text_of(rule(d, "leak"), "outcome"), "fail");
+    json_decref(d);
+    json_decref(r);
+    am_policy_done(&p);
+}
+
+/* The pointers of all faults, one a line, in the order they are found. */
+static char *pointers(const char *policy, int *ret_rc)
+{
+    static char out[4096];
+    struct am_policy p;
+    struct am_faults f = {0};
+    json_t *json = json_loads(policy, JSON_DECODE_ANY, NULL);
+    assert_non_null(json);
+    *ret_rc = am_policy_read(&p, json, "#/gate", &f);
+    out[0] = '\0';
+    for (size_t i = 0; i < f.n; i++)
+        snprintf(out + strlen(out), sizeof out - strlen(out), "%s %s\n", f.v[i].pointer, f.v[i].detail);
+    am_faults_done(&f);
+    json_decref(json);
+    return out;
+}
+
+static void faults(void **state)
+{
+    (void)state;
+    int rc;
+    const char *seven =
+        "{\"min_sampels\":300,\"min_ids_matched\":1.5,\"fnr_max\":0.02,\"rules\":["
+        "{\"id\":\"a\",\"value\":\"nfr\",\"bound\":\"uper\",\"op\":\"=<\",\"limit\":0.01},"
+        "{\"id\":\"a\",\"finite\":true},{\"id\":\"b\",\"any_of\":[{\"value\":\"nfr\",\"bound\":\"upper\","
+        "\"op\":\"<=\"}]}]}";
+    const char *got = pointers(seven, &rc);
+    assert_string_equal(got, "#/gate/fnr_max no report has a value \"fnr\"; did you mean nfr_max?\n"
+                             "#/gate/min_sampels unknown; did you mean min_samples?\n"
+                             "#/gate/min_ids_matched min_ids_matched is a number from 0 to 1\n"
+                             "#/gate/rules/0/bound bound is lower, upper or point, not \"uper\"\n"
+                             "#/gate/rules/0/op op is one of > >= < <=, not \"=<\"\n"
+                             "#/gate/rules/2/any_of/0/limit required member is missing; give a number\n"
+                             "#/gate/rules/1/id two rules have the id \"a\"; a decision names rules by their ids\n");
+    assert_true(rc < 0);
+    static const struct {
+        const char *policy, *pointer;
+    } one[] = {
+        {"3", "#/gate "},
+        {"{}", "#/gate/rules "},
+        {"{\"rules\":3}", "#/gate/rules "},
+        {"{\"rules\":[3]}", "#/gate/rules/0 "},
+        {"{\"nfr_max\":\"x\"}", "#/gate/nfr_max "},
+        {"{\"nfr_max\":1,\"protected\":[{\"key\":\"a\"}]}", "#/gate/protected/0/value "},
+        {"{\"rules\":[{\"id\":\"x\",\"finite\":true,\"limit\":1}]}", "#/gate/rules/0/limit "},
+        {"{\"rules\":[{\"id\":\"x\",\"finite\":false}]}", "#/gate/rules/0/finite "},
+        {"{\"rules\":[{\"finite\":true}]}", "#/gate/rules/0/id "},
+        {"{\"rules\":[{\"id\":\"data\",\"finite\":true}]}", "#/gate/rules/0/id "},
+        {"{\"rules\":[{\"id\":\"x\",\"any_of\":[]}]}", "#/gate/rules/0/any_of "},
+        {"{\"rules\":[{\"id\":\"x\",\"any_of\":[{\"any_of\":[{\"finite\":true}]}]}]}",
+         "#/gate/rules/0/any_of/0/any_of "},
+        {"{\"rules\":[{\"id\":\"x\",\"value\":\"nfr\",\"between\":[1,0]}]}", "#/gate/rules/0/between "},
+        {"{\"rules\":[{\"id\":\"x\",\"regression\":{\"alpha\":0.05}}]}", "#/gate/rules/0/regression "},
+        {"{\"rules\":[{\"id\":\"x\",\"slice\":\"region=*\",\"regression\":{\"alpha\":1}}]}",
+         "#/gate/rules/0/regression/alpha "},
+        {"{\"rules\":[{\"id\":\"x\",\"slice\":\"region\",\"regression\":{\"alpha\":0.1}}]}", "#/gate/rules/0/slice "},
+        {"{\"rules\":[{\"id\":\"x\",\"must_pass\":{\"dataset\":\"d\",\"mode\":\"all\"}}]}",
+         "#/gate/rules/0/must_pass/mode "},
+        {"{\"rules\":[{\"id\":\"x\",\"tasks\":[\"vision\"],\"finite\":true}]}", "#/gate/rules/0/tasks/0 "},
+        {"{\"rules\":[{\"id\":\"x\",\"value\":\"nfr\",\"bound\":\"lower\",\"op\":\">\",\"limit\":0,\"noise_factor\":2}]"
+         "}",
+         "#/gate/rules/0/noise_factor "},
+    };
+    for (size_t i = 0; i < sizeof(one) / sizeof(*one); i++) {
+        got = pointers(one[i].policy, &rc);
+        assert_true(rc < 0);
+        if (!am_starts(got, one[i].pointer) || strchr(got, '\n') != strrchr(got, '\n'))
+            fail_msg("%s gives %s", one[i].policy, got);
+    }
+}
+
+/* The long form is a fixed point, and the example of the specification is the policy that is built in. */
+static void long_form(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {
+        "{\"nfr_max\":0.02}",
+        "{\"protected\":[{\"key\":\"a\",\"value\":\"b\"}],\"rules\":[{\"id\":\"a\",\"tasks\":[\"generative\"],"
+        "\"value\":"
+        "\"x\",\"bound\":\"upper\",\"op\":\"<\",\"limit\":1,\"null_passes\":true,\"slice\":\"k=*\",\"regression\":"
+        "{\"alpha\":0.05}},{\"id\":\"b\",\"any_of\":[{\"value\":\"y\",\"between\":[0,1]},{\"finite\":true}]},{\"id\":"
+        "\"c\",\"must_pass\":{\"dataset\":\"d\",\"mode\":\"correct\"}},{\"id\":\"e\",\"leak_check\":true}]}",
+    };
+    for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++) {
+        struct am_policy p = read_good(texts[i]);
+        json_t *once = am_policy_json(&p.policy);
+        char *text = am_canon(once);
+        struct am_policy q = read_good(text);
+        json_t *twice = am_policy_json(&q.policy);
+        assert_true(json_equal(once, twice));
+        free(text);
+        json_decref(once);
+        json_decref(twice);
+        am_policy_done(&p);
+        am_policy_done(&q);
+    }
+    struct am_policy p = read_good("{\"nfr_max\":0.02}");
+    json_t *once = am_policy_json(&p.policy);
+    char *text = am_canon(once);
+    assert_string_equal(text, "{\"description\":\"\",\"min_ids_matched\":0.99,\"min_samples\":300,\"protected\":[],"
+                              "\"rules\":[{\"bound\":\"upper\",\"id\":\"nfr_max\",\"limit\":0.02,\"op\":\"<=\","
+                              "\"value\":\"nfr\"}]}");
+    free(text);
+    json_decref(once);
+    am_policy_done(&p);
+    p = read_good(
+        "{\"description\":\"default promotion gate\",\"min_samples\":300,\"min_ids_matched\":0.99,\"protected\":[],"
+        "\"rules\":[{\"id\":\"non-inferior\",\"value\":\"accuracy_delta\",\"bound\":\"lower\",\"op\":\">\",\"limit\":"
+        "-0.005},{\"id\":\"flips\",\"any_of\":[{\"value\":\"nfr\",\"bound\":\"upper\",\"op\":\"<=\",\"limit\":0.01,"
+        "\"noise_factor\":1.5},{\"value\":\"relative_nfr\",\"bound\":\"upper\",\"op\":\"<=\",\"limit\":0.5}]},"
+        "{\"id\":\"slices\",\"value\":\"nfr\",\"slice\":\"protected:*\",\"bound\":\"upper\",\"op\":\"<=\",\"limit\":0."
+        "02,"
+        "\"regression\":{\"alpha\":0.05}},{\"id\":\"finite\",\"finite\":true},{\"id\":\"leak\",\"leak_check\":true}]}");
+    json_t *spec = am_policy_json(&p.policy), *built_in = am_policy_json(&am_gate_default);
+    size_t i, k;
+    json_t *want, *have;
+    json_array_foreach(json_object_get(spec, "rules"), i, want)
+    {
+        bool found = false;
+        json_array_foreach(json_object_get(built_in, "rules"), k, have)
+        {
+            json_t *bare = json_deep_copy(have);
+            json_object_del(bare,
+                            "tasks"); /* says what a rule is for, which the example leaves to the text beside it */
+            found = found || json_equal(bare, want);
+            json_decref(bare);
+        }
+        if (!found)
+            fail_msg("rule %s of the specification is not in the default policy", text_of(want, "id"));
+    }
+    json_decref(spec);
+    json_decref(built_in);
+    am_policy_done(&p);
+}
+
+static uint64_t draw(uint64_t *s)
+{
+    *s = *s * 6364136223846793005u + 1442695040888963407u;
+    return *s >> 33;
+}
+
+static int order(const json_t *decision)
+{
+    const char *v = text_of(decision, "verdict");
+    return am_streq(v, "promote") ? 0 : am_streq(v, "inconclusive") ? 1 : 2;
+}
+
+/* Tightening any limit never moves the verdict towards promote: random policies over random cells, through the JSON. */
+static void monotony(void **state)
+{
+    (void)state;
+    uint64_t s = 7;
+    int moved = 0;
+    for (int round = 0; round < 60; round++) {
+        double n = 200 + (double)(draw(&s) % 3000), b = (double)(draw(&s) % 60), c = (double)(draw(&s) % 60);
+        json_t *r = report(n, b, c, 20 + (double)(draw(&s) % 200));
+        double nfr = (double)(draw(&s) % 400) / 1e4, rel = (double)(draw(&s) % 1200) / 1e3;
+        double margin = (double)(draw(&s) % 300) / 1e4;
+        uint64_t samples = draw(&s) % 600;
+        int before = -1;
+        for (int step = 0; step < 6; step++) { /* each step tightens one limit, in turn */
+            json_t *policy = json_pack(
+                "{s:I, s:[{s:s, s:s, s:s, s:s, s:f}, {s:s, s:[{s:s, s:s, s:s, s:f}, {s:s, s:s, s:s, s:f}]}]}",
+                "min_samples", (json_int_t)samples, "rules", "id", "a", "value", "accuracy_delta", "bound", "lower",
+                "op", ">", "limit", -margin, "id", "f", "any_of", "value", "nfr", "bound", "upper", "op", "<=", "limit",
+                nfr, "value", "relative_nfr", "bound", "upper", "op", "<=", "limit", rel);
+            struct am_policy p;
+            struct am_faults f = {0};
+            assert_int_equal(am_policy_read(&p, policy, "#", &f), 0);
+            json_t *d = decide(&p.policy, (struct am_gate_input){.report = r, CLEAN});
+            assert_true(order(d) >= before);
+            moved += before >= 0 && order(d) > before;
+            before = order(d);
+            json_decref(d);
+            am_policy_done(&p);
+            json_decref(policy);
+            switch (step % 4) {
+            case 0:
+                nfr *= .7;
+                break;
+            case 1:
+                margin *= .6;
+                break;
+            case 2:
+                rel *= .5;
+                break;
+            default:
+                samples += 400;
+            }
+        }
+        json_decref(r);
+    }
+    assert_true(moved > 10); /* the limits were near enough to matter */
+}
+
+static void can_pass(void **state)
+{
+    (void)state;
+    uint64_t needed = 0;
+    char pointer[AM_GATE_POINTER];
+    assert_true(am_gate_can_pass(&am_gate_default, 539, "#/gate", &needed, pointer));
+    assert_false(am_gate_can_pass(&am_gate_default, 538, "#/gate", &needed, pointer));
+    assert_int_equal(needed, 539);
+    assert_string_equal(pointer, "#/gate/rules/0");
+    struct am_policy p = read_good("{\"nfr_max\":0.1}");
+    assert_false(am_gate_can_pass(&p.policy, 299, "#/gate", &needed, pointer));
+    assert_int_equal(needed, 300);
+    assert_string_equal(pointer, "#/gate/min_samples");
+    am_policy_done(&p);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(golden),    cmocka_unit_test(sentences), cmocka_unit_test(facts),
+        cmocka_unit_test(slices),    cmocka_unit_test(critical),  cmocka_unit_test(faults),
+        cmocka_unit_test(long_form), cmocka_unit_test(monotony),  cmocka_unit_test(can_pass),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
