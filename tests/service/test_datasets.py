@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
+import reference as ref
 from harness import REPO, amend, problem
 
 JSONL, TENSORS = "application/jsonl", "application/vnd.safetensors"
@@ -369,6 +370,24 @@ def test_prediction_sets_are_joined_with_their_dataset(client):
     at = names["links"]["self"]
     refused = problem(client.request("DELETE", at, headers={"If-Match": f'"{names["sha256"]}"'}), 409, "conflict")
     assert "1 prediction sets are about" in refused["detail"]
+
+
+def test_two_versions_are_compared_on_a_dataset(client, roots):
+    for i in (1, 2):
+        client.register(ref.write(roots / f"cmp{i}", {"w": ref.tensor("F32", np.arange(4) * i)}), "d/net")
+    truth = {f"s{i:03d}": i % 2 for i in range(60)}
+    make(client, "d/compared", lines([{"id": k, "label": v} for k, v in truth.items()]))
+    body = {"type": "evaluate", "method": "compare", "inputs": {"old": "d/net@v1", "new": "d/net@v2", "data": "d/compared"}}
+    doc = problem(client.post("/v1/jobs", body), 409, "predictions-missing")
+    assert '"dataset": "d/compared"' in doc["errors"][0]["detail"]
+    for i, wrong in ((1, 6), (2, 3)):
+        rows = [{"id": k, "y": v, "p": v ^ (k < f"s{wrong:03d}" if i == 1 else k >= f"s{60 - wrong:03d}")} for k, v in truth.items()]
+        assert push(client, "d/compared", rows, version=f"d/net@v{i}").status_code == 201
+    job = client.wait(client.submit(body))
+    report = client.ok("/v1/reports/" + job["result"]["reports"][0])
+    assert report["dataset"] == "d/compared@v1" and (report["cells"]["b"], report["cells"]["c"], report["n"]) == (3, 6, 60)
+    make(client, "d/compared", lines([{"id": "other"}]))
+    problem(client.post("/v1/jobs", body), 409, "predictions-missing")  # nobody spoke about the newest version yet
 
 
 # ---- life ----
