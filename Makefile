@@ -149,7 +149,7 @@ $(B)/amendd: $(call obj,$(SERVER) $(STORAGE) $(GATE) $(TABLE) $(BASE)) $(O)/migr
 	$(CC) $(ALL_LDFLAGS) $(filter %.o,$^) $(filter %.a,$^) -o $@ $(call pc,libmicrohttpd jansson sqlite3 libuv libcrypto zlib) -lm
 $(B)/amend: $(call obj,$(CLI) $(BASE))
 	@mkdir -p $(@D)
-	$(CC) $(ALL_LDFLAGS) $^ -o $@ $(call pc,libcurl jansson libcrypto) -lm
+	$(CC) $(ALL_LDFLAGS) $^ -o $@ $(call pc,libcurl jansson libcrypto zlib) -lm
 
 -include $(shell test -d $(O) && find $(O) -name '*.d')
 

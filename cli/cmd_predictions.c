@@ -23,6 +23,14 @@ static char *model_of(const json_t *set)
                    : am_xprintf("external:%s", am_js_text(set, "external.external", "?"));
 }
 
+/* "demo/holdout@v5", or the name of one elsewhere. */
+static char *dataset_of(const json_t *set)
+{
+    const char *name = am_js_text(set, "dataset.name", NULL);
+    return name ? am_xprintf("%s@v%lld", name, (long long)am_js_int(set, "dataset.number", 0))
+                : am_xdup(am_js_text(set, "dataset.external", "?"));
+}
+
 static void put_accuracy(struct am_grid *g, const json_t *set)
 {
     if (json_is_number(am_js(set, "accuracy")))
@@ -34,6 +42,7 @@ static void put_accuracy(struct am_grid *g, const json_t *set)
 static int print_set(struct am_cli *c, const json_t *set)
 {
     AM_CLEANUP(am_xfreep) char *model = model_of(set);
+    AM_CLEANUP(am_xfreep) char *dataset = dataset_of(set);
     if (c->out == AM_OUT_JSON)
         am_print_json(c, set);
     else if (c->out == AM_OUT_NAME)
@@ -46,7 +55,7 @@ static int print_set(struct am_cli *c, const json_t *set)
         fputs(": ", stdout);
         am_put_clean(stdout, model);
         am_put_clean(stdout, " on ");
-        am_put_clean(stdout, am_js_text(set, "dataset.external", "?"));
+        am_put_clean(stdout, dataset);
         putchar('\n');
     }
     return 0;
@@ -113,9 +122,10 @@ int am_cmd_predictions_push(struct am_cli *c, int argc, char **argv)
 static void put_set(struct am_grid *g, const json_t *set)
 {
     AM_CLEANUP(am_xfreep) char *model = model_of(set);
+    AM_CLEANUP(am_xfreep) char *dataset = dataset_of(set);
     am_grid_put(g, am_js_text(set, "id", "?"));
     am_grid_put(g, model);
-    am_grid_put(g, am_js_text(set, "dataset.external", "?"));
+    am_grid_put(g, dataset);
     am_grid_put(g, am_js_text(set, "task", "?"));
     am_grid_putf(g, "%lld", (long long)am_js_int(set, "rows", 0));
     put_accuracy(g, set);
@@ -169,7 +179,8 @@ static void show_set(struct am_cli *c, const json_t *set)
         AM_CLEANUP(am_xfreep) char *text = v && !json_is_null(v) ? am_js_plain(v) : NULL;
         am_grid_pair(&g, rows[i][0], text);
     }
-    am_grid_pair(&g, "dataset", am_js_text(set, "dataset.external", NULL));
+    AM_CLEANUP(am_xfreep) char *dataset = dataset_of(set);
+    am_grid_pair(&g, "dataset", dataset);
     am_grid_print(&g);
     am_grid_done(&g);
 }

@@ -189,6 +189,32 @@ const struct am_command am_commands[] = {
      "  --prefix P  those whose name begins with P\n"
      "  --limit N   at most N rows (all)\n",
      am_cmd_model_tensors, false},
+    {"dataset", "push", "DATASET FILE... [options]", "upload a version of a dataset, converting what it is made of",
+     "  --format F       safetensors, jsonl, idx, cifar10, cifar100, csv or npy (by the name and the first bytes)\n"
+     "  --labels FILE    the labels of idx and npy; or the second FILE\n"
+     "  --ids COLUMN     of a table, the column that names the samples (id); row numbers the samples, which is what\n"
+     "                   idx, cifar and npy do without a word\n"
+     "  --class COLUMN   of a table, the column of the classes (label)\n"
+     "  --label L        one more name of the version\n"
+     "  --description T  of a dataset that is new\n"
+     "  --print          write the converted file instead of sending it\n"
+     "All but safetensors and JSON Lines are converted here: the service reads these two only. Each may be .gz.\n"
+     "The same bytes again are the version that is there.\n"
+     "example: amend dataset push demo/mnist-train train-images-idx3-ubyte.gz train-labels-idx1-ubyte.gz --label raw\n",
+     am_cmd_dataset_push, false},
+    {"dataset", "list", "[DATASET] [--limit N]", "list the datasets, or the versions of one",
+     "  --limit N   at most N rows (100)\n", am_cmd_dataset_list, false},
+    {"dataset", "show", "DATASET[@REV]", "show a dataset, or one of its versions",
+     "REV is v<N>, latest, a label of the version, or eight digits or more of its SHA-256.\n", am_cmd_dataset_show,
+     false},
+    {"dataset", "samples", "DATASET[@REV] [--id ID] [--limit N]", "print samples of a version, a line of JSON each",
+     "  --id ID     the sample of this id\n"
+     "  --limit N   at most N rows (20)\n",
+     am_cmd_dataset_samples, false},
+    {"dataset", "get", "DATASET[@REV] [FILE]", "download the file of a version (to standard output)", NULL,
+     am_cmd_dataset_get, false},
+    {"dataset", "rm", "DATASET[@REV] [--yes]", "delete a dataset, or one of its versions", "  --yes   do not ask\n",
+     am_cmd_dataset_rm, false},
     {"predictions", "push", "FILE|- [--version V] [--dataset D] [options]",
      "upload what a version said about the samples of a dataset",
      "FILE holds lines of JSON, the first one the header "
@@ -197,7 +223,7 @@ const struct am_command am_commands[] = {
      "each other one a sample {\"id\",\"y\",\"p\"}; also as .gz, or a table FILE.csv with a head line.\n"
      "  --version V   MODEL@REV, or external:NAME of a model that is not here; a .csv needs it, lines have it in the "
      "header\n"
-     "  --dataset D   the name of the dataset that the samples are from; the same\n"
+     "  --dataset D   the dataset that the samples are from: NAMESPACE/NAME@REV, or the name of one that is not here\n"
      "  --id COLUMN  --label COLUMN  --pred COLUMN  of a .csv (id, label, pred); --id '#' numbers the rows\n"
      "  --task T  --split S  of a .csv (classification)\n"
      "  --labels A,B,...     names of the classes, when the columns of a .csv hold names and no numbers\n"
@@ -205,7 +231,7 @@ const struct am_command am_commands[] = {
      am_cmd_predictions_push, false},
     {"predictions", "list", "[--version V] [--dataset D] [--limit N]", "list the prediction sets, newest first",
      "  --version V  those of MODEL@REV, or of external:NAME\n"
-     "  --dataset D  those about the dataset of this name\n"
+     "  --dataset D  those about NAMESPACE/NAME[@REV], or the dataset of this name\n"
      "  --limit N    at most N rows (100)\n",
      am_cmd_predictions_list, false},
     {"predictions", "show", "ID [--lines]", "show a prediction set", "  --lines   print the lines that were uploaded\n",

@@ -178,19 +178,20 @@ static void offer_words(const char *cur, const char *list)
 static void offer_value(struct line *l, const char *cur)
 {
     static const struct {
-        const char *option, *words;
-    } fixed[] = {{"-o", "table wide tsv json yaml name"},
-                 {"--output", "table wide tsv json yaml name"},
-                 {"--color", "auto always never"},
-                 {"--status", "queued running cancelling succeeded failed cancelled"},
-                 {"--type", "merge unlearn edit evaluate task"},
-                 {"--out-dtype", "F32 F16 BF16"},
-                 {"--format", "text md html json"},
-                 {"--cell", "negative positive both_right both_wrong changed"},
-                 {"--verdict", "promote hold inconclusive"},
-                 {"--depth", "all"}};
+        const char *option, *words, *noun; /* NULL: of any */
+    } fixed[] = {{"-o", "table wide tsv json yaml name", NULL},
+                 {"--output", "table wide tsv json yaml name", NULL},
+                 {"--color", "auto always never", NULL},
+                 {"--status", "queued running cancelling succeeded failed cancelled", NULL},
+                 {"--type", "merge unlearn edit evaluate task", NULL},
+                 {"--out-dtype", "F32 F16 BF16", NULL},
+                 {"--format", "text md html json", "compat"},
+                 {"--cell", "negative positive both_right both_wrong changed", NULL},
+                 {"--verdict", "promote hold inconclusive", NULL},
+                 {"--format", "safetensors jsonl idx cifar10 cifar100 csv npy", "dataset"},
+                 {"--depth", "all", NULL}};
     for (size_t i = 0; i < sizeof fixed / sizeof *fixed; i++)
-        if (am_streq(fixed[i].option, l->open))
+        if (am_streq(fixed[i].option, l->open) && (!fixed[i].noun || am_streq(fixed[i].noun, l->noun)))
             offer_words(cur, fixed[i].words);
     if (am_streq(l->open, "--context"))
         am_offer_contexts(l->c, cur);
@@ -253,6 +254,8 @@ static void offer_place(struct line *l, const char *cur)
     const char *p = place + (place[0] == '[');
     if (am_starts(p, "MODEL") || am_streq(p, "M") || am_starts(p, "M[") || am_starts(p, "M@"))
         am_offer_models(l->c, cur, strstr(p, "@") || l->cmd->run == am_cmd_shorthand);
+    else if (am_starts(p, "DATASET"))
+        am_offer_datasets(l->c, cur);
     else if (am_starts(p, "REF") && l->n)
         am_offer_refs(l->c, cur, l->word[0]);
     else if (am_starts(p, "ID") && am_streq(l->noun, "compat"))

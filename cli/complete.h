@@ -12,6 +12,7 @@ void am_offer(const char *cur, const char *candidate, const char *doc);
 
 /* Kinds of names; `of` is the model of a revision, the type of a method, or NULL. */
 void am_offer_models(struct am_cli *c, const char *cur, bool revs); /* revs: after "MODEL@" its versions and refs */
+void am_offer_datasets(struct am_cli *c, const char *cur);
 void am_offer_refs(struct am_cli *c, const char *cur, const char *of);
 void am_offer_ids(struct am_cli *c, const char *cur, const char *path, const char *doc); /* of the list at `path` */
 void am_offer_gates(struct am_cli *c, const char *cur);

@@ -95,6 +95,15 @@ void am_offer_models(struct am_cli *c, const char *cur, bool revs)
     }
 }
 
+void am_offer_datasets(struct am_cli *c, const char *cur)
+{
+    AM_CLEANUP(am_xfreep) char *value = am_url_encoded(cur);
+    AM_CLEANUP(am_xfreep)
+    char *path = cur[0] ? am_xprintf("/v1/datasets?limit=100&search=%s", value) : am_xdup("/v1/datasets?limit=100");
+    AM_CLEANUP(am_jsonp) json_t *list = ask(c, path);
+    offer_each(list, cur, "", "id", "description");
+}
+
 void am_offer_refs(struct am_cli *c, const char *cur, const char *of)
 {
     AM_CLEANUP(am_xfreep) char *model = am_name_full(c, of);

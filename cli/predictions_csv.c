@@ -3,6 +3,7 @@
  * by name. Numbers are classes; names become classes only by a list that is given, because two tables that number their
  * names each by itself cannot be compared.
  */
+#include "cli/csv.h"
 #include "cli/predictions.h"
 
 #include "core/base/buf.h"
@@ -12,14 +13,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CELL_MAX = 65536, COLUMNS_MAX = 4096, LABELS_MAX = 65536 };
+enum { LABELS_MAX = 65536 };
 
 struct table {
     const struct am_cli *c;
     const struct am_push *p;
-    FILE *in, *out;
-    struct am_buf cell;
-    long line;
+    struct am_csv csv;
+    FILE *out;
     int id, label, pred; /* columns; id -1: rows are numbered */
     char *names;         /* of --labels, cut in place */
     char **name;
@@ -27,44 +27,9 @@ struct table {
     uint64_t rows;
 };
 
-/* The next cell into t->cell. 1: more of the row follow; 0: the row's last one; -1: the end of the file. */
-static int next_cell(struct table *t)
-{
-    int ch = getc(t->in);
-    bool quoted = ch == '"';
-    t->cell.len = 0;
-    if (ch == EOF)
-        return -1;
-    if (!quoted)
-        ungetc(ch, t->in);
-    while ((ch = getc(t->in)) != EOF) {
-        if (quoted && ch == '"') {
-            ch = getc(t->in);
-            if (ch != '"') {
-                quoted = false;
-                if (ch == EOF)
-                    break;
-            }
-        }
-        if (!quoted && ch == ',')
-            return am_buf_put(&t->cell, "", 0) < 0 ? -2 : 1;
-        if (!quoted && ch == '\r')
-            continue;
-        if (ch == '\n') {
-            t->line++;
-            if (!quoted)
-                return am_buf_put(&t->cell, "", 0) < 0 ? -2 : 0;
-        }
-        char one = (char)ch;
-        if (am_buf_put(&t->cell, &one, 1) < 0)
-            return -2;
-    }
-    return am_buf_put(&t->cell, "", 0) < 0 ? -2 : 0;
-}
-
 static int bad(const struct table *t, const char *what)
 {
-    am_say_error(t->c, NULL, "%s, line %ld: %s", t->p->path, t->line, what);
+    am_say_error(t->c, NULL, "%s, line %ld: %s", t->p->path, t->csv.line, what);
     return AM_EXIT_ERROR;
 }
 
@@ -76,10 +41,10 @@ static int find_columns(struct table *t)
     int more = 1;
     t->id = t->label = t->pred = -1;
     am_buf_init(&all, 1024);
-    for (int i = 0; more == 1 && i < COLUMNS_MAX; i++) {
-        if ((more = next_cell(t)) < 0)
+    for (int i = 0; more == 1 && i < AM_CSV_COLUMNS_MAX; i++) {
+        if ((more = am_csv_next(&t->csv)) < 0)
             break;
-        const char *name = t->cell.data;
+        const char *name = t->csv.cell.data;
         t->id = am_streq(name, id) ? i : t->id;
         t->label = am_streq(name, label) ? i : t->label;
         t->pred = am_streq(name, pred) ? i : t->pred;
@@ -128,7 +93,7 @@ static int put_row(struct table *t, const char *id, const char *label, const cha
     bool good = class_of(t, label, &y);
     if (!good || !class_of(t, pred, &p)) {
         am_say_error(t->c, "give the names of all classes in one order for all sets: --labels cat,dog,...",
-                     "%s, line %ld: \"%.100s\" is no %s", t->p->path, t->line, good ? pred : label,
+                     "%s, line %ld: \"%.100s\" is no %s", t->p->path, t->csv.line, good ? pred : label,
                      t->labels ? "name of --labels" : "number of a class");
         return AM_EXIT_ERROR;
     }
@@ -149,18 +114,18 @@ static int copy_row(struct table *t)
     AM_CLEANUP(am_xfreep) char *pred = NULL;
     int more = 1, i = 0;
     for (; more == 1; i++) {
-        if ((more = next_cell(t)) == -2)
+        if ((more = am_csv_next(&t->csv)) == -2)
             return bad(t, "a cell is longer than 64 KiB: is a quote missing?");
         if (more == -1)
             return i ? bad(t, "the last row has no end") : -1;
         char **to = i == t->id ? &id : i == t->label ? &label : i == t->pred ? &pred : NULL;
         if (to && !*to)
-            *to = am_xdup(t->cell.data);
+            *to = am_xdup(t->csv.cell.data);
     }
-    if (i == 1 && t->cell.len == 0)
+    if (i == 1 && t->csv.cell.len == 0)
         return 0; /* an empty line */
     if ((t->id >= 0 && !id) || !label || !pred) {
-        t->line--;
+        t->csv.line--;
         return bad(t, "the row has too few cells");
     }
     return put_row(t, id, label, pred);
@@ -214,10 +179,10 @@ int am_push_csv(const struct am_cli *c, struct am_push *p, FILE *in)
         am_say_error(c, NULL, "cannot make a temporary file: %s", strerror(errno));
         return AM_EXIT_ERROR;
     }
-    struct table t = {.c = c, .p = p, .in = in, .out = p->file, .line = 1};
-    am_buf_init(&t.cell, CELL_MAX);
+    struct table t = {.c = c, .p = p, .csv = {.in = in, .line = 1}, .out = p->file};
+    am_buf_init(&t.csv.cell, AM_CSV_CELL_MAX);
     int rc = convert(&t);
-    am_buf_done(&t.cell);
+    am_buf_done(&t.csv.cell);
     free(t.names);
     free(t.name);
     return rc;

@@ -45,8 +45,11 @@ int am_push_names(const struct am_cli *c, const struct am_push *p, json_t *heade
         json_object_set_new(header, "version", json_string(full));
     } else if (p->version)
         json_object_set_new(header, "version", json_string(p->version));
-    if (p->dataset)
-        json_object_set_new(header, "dataset", external(p->dataset));
+    if (p->dataset && am_starts(p->dataset, prefix))
+        json_object_set_new(header, "dataset", external(p->dataset + sizeof prefix - 1));
+    else if (p->dataset) /* with a slash it is one that is kept here */
+        json_object_set_new(header, "dataset",
+                            strchr(p->dataset, '/') ? json_string(p->dataset) : external(p->dataset));
     return 0;
 }
 

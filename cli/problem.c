@@ -53,6 +53,8 @@ static const struct remedy remedies[] = {
     {"job-terminal", "nothing to do: amend job get ID shows how it ended"},
     {"path-not-allowed",
      "start amendd with --store.import_roots (export: --store.export_roots) =FOLDER that holds the directory"},
+    {"malformed-dataset", "correct the rows that are named and upload it again; nothing was stored"},
+    {"samples-unknown", "name the version of the dataset that the samples are from: amend dataset list DATASET"},
     {"dataset-mismatch", "upload both prediction sets over the same samples with the same labels, then compare again"},
     {"predictions-missing",
      "upload what the version says about the data: amend predictions push FILE --version MODEL@REV --dataset NAME"},

@@ -9,6 +9,49 @@ CREATE TABLE blob_count (
     n INTEGER NOT NULL CHECK (n >= 0),
     bytes INTEGER NOT NULL CHECK (bytes >= 0)
 ) STRICT;
+CREATE TABLE dataset (
+    id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,                   -- namespace/name
+    name_folded TEXT NOT NULL UNIQUE,            -- names that differ only in case are refused
+    description TEXT NOT NULL DEFAULT '',
+    labels TEXT NOT NULL DEFAULT '{}' CHECK (json_valid(labels)),
+    numbers INTEGER NOT NULL DEFAULT 0,          -- given so far: a number is never given twice
+    created_by TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    rev INTEGER NOT NULL DEFAULT 1               -- grows with every change
+) STRICT;
+CREATE TABLE dataset_file (
+    owner TEXT NOT NULL,
+    kind TEXT NOT NULL CHECK (kind IN ('upload', 'content', 'ids', 'rows')),
+    layout INTEGER NOT NULL REFERENCES layout (id),
+    PRIMARY KEY (owner, kind)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE dataset_label (                     -- names of versions
+    dataset INTEGER NOT NULL REFERENCES dataset (id),
+    name TEXT NOT NULL,
+    version INTEGER NOT NULL REFERENCES dataset_version (id),
+    PRIMARY KEY (dataset, name)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE dataset_version (
+    id INTEGER PRIMARY KEY,
+    uid TEXT NOT NULL UNIQUE,                    -- who holds its files
+    dataset INTEGER NOT NULL REFERENCES dataset (id),
+    number INTEGER NOT NULL CHECK (number > 0),
+    sha256 BLOB NOT NULL CHECK (length(sha256) = 32),         -- of the content, unpacked
+    format TEXT NOT NULL CHECK (format IN ('safetensors', 'jsonl')),
+    ids TEXT NOT NULL CHECK (ids IN ('own', 'row')),          -- where the ids are from: the file, or the row numbers
+    ids_sha256 BLOB NOT NULL CHECK (length(ids_sha256) = 32), -- of the dictionary of the ids
+    rows INTEGER NOT NULL CHECK (rows > 0),
+    classes INTEGER CHECK (classes > 0),         -- NULL: its labels are no classes, or there are none
+    bytes INTEGER NOT NULL CHECK (bytes > 0),
+    fields TEXT NOT NULL CHECK (json_valid(fields)),
+    created_by TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    job TEXT,                                    -- uid of what indexed it
+    about TEXT NOT NULL CHECK (json_valid(about)),            -- where the columns of its files lie (worker/contract.md)
+    UNIQUE (dataset, number),
+    UNIQUE (dataset, sha256)
+) STRICT;
 CREATE TABLE decision (
     id INTEGER PRIMARY KEY,
     uid TEXT NOT NULL UNIQUE,
@@ -184,7 +227,7 @@ CREATE TABLE prediction_set (
     source TEXT NOT NULL CHECK (source IN ('upload', 'job')),
     job TEXT,                                    -- uid of what packed it
     created_by TEXT NOT NULL,
-    created_at INTEGER NOT NULL,
+    created_at INTEGER NOT NULL, dataset_version INTEGER REFERENCES dataset_version (id),
     CHECK (version IS NULL OR model_sha256 IS NULL)
 ) STRICT;
 CREATE TABLE purge_held (
@@ -292,6 +335,8 @@ CREATE TABLE version (
 ) STRICT;
 CREATE INDEX blob_damaged ON blob (sha256) WHERE damage IS NOT NULL;
 CREATE INDEX blob_read ON blob (ifnull(verified_at, created_at));
+CREATE INDEX dataset_file_layout ON dataset_file (layout);
+CREATE INDEX dataset_label_version ON dataset_label (version);
 CREATE INDEX decision_new ON decision (new_version, id) WHERE new_version IS NOT NULL;
 CREATE INDEX decision_report ON decision (report, id) WHERE report IS NOT NULL;
 CREATE INDEX decision_verdict ON decision (verdict, id);
@@ -320,6 +365,7 @@ CREATE INDEX model_blob_blob ON model_blob (blob);
 CREATE INDEX model_deleted ON model (deleted_at) WHERE deleted_at IS NOT NULL;
 CREATE INDEX prediction_file_layout ON prediction_file (layout);
 CREATE INDEX prediction_set_dataset ON prediction_set (dataset, id);
+CREATE INDEX prediction_set_dataset_version ON prediction_set (dataset_version, id) WHERE dataset_version IS NOT NULL;
 CREATE INDEX prediction_set_model ON prediction_set (model, id) WHERE version IS NULL;
 CREATE INDEX prediction_set_version ON prediction_set (version, id) WHERE version IS NOT NULL;
 CREATE INDEX purge_held_model ON purge_held (model);
@@ -344,6 +390,19 @@ CREATE TRIGGER blob_count_delete AFTER DELETE ON blob BEGIN
 END;
 CREATE TRIGGER blob_count_insert AFTER INSERT ON blob BEGIN
     UPDATE blob_count SET n = n + 1, bytes = bytes + NEW.bytes;
+END;
+CREATE TRIGGER dataset_file_delete AFTER DELETE ON dataset_file
+    WHEN NOT EXISTS (SELECT 1 FROM layout_held WHERE layout = OLD.layout) BEGIN
+    DELETE FROM tensor WHERE layout = OLD.layout;
+    DELETE FROM span WHERE layout = OLD.layout;
+    DELETE FROM layout WHERE id = OLD.layout;
+END;
+CREATE TRIGGER dataset_job_end AFTER UPDATE OF state ON job
+    WHEN NEW.type = 'task' AND NEW.method = 'index' AND NEW.state IN ('succeeded', 'failed', 'cancelled') BEGIN
+    DELETE FROM dataset_file WHERE owner = json_extract(NEW.resolved, '$.dataset_version') AND kind = 'upload';
+END;
+CREATE TRIGGER dataset_version_delete AFTER DELETE ON dataset_version BEGIN
+    DELETE FROM dataset_file WHERE owner = OLD.uid;
 END;
 CREATE TRIGGER decision_delete BEFORE DELETE ON decision BEGIN
     SELECT raise(ABORT, 'a decision is never removed');
@@ -396,9 +455,7 @@ CREATE TRIGGER model_blob_update AFTER UPDATE OF named ON model_blob BEGIN
     UPDATE blob SET named = named + NEW.named - OLD.named WHERE sha256 = NEW.blob;
 END;
 CREATE TRIGGER prediction_file_delete AFTER DELETE ON prediction_file
-    WHEN NOT EXISTS (SELECT 1 FROM file WHERE layout = OLD.layout)
-    AND NOT EXISTS (SELECT 1 FROM prediction_file WHERE layout = OLD.layout)
-    AND NOT EXISTS (SELECT 1 FROM report_file WHERE layout = OLD.layout) BEGIN
+    WHEN NOT EXISTS (SELECT 1 FROM layout_held WHERE layout = OLD.layout) BEGIN
     DELETE FROM tensor WHERE layout = OLD.layout;
     DELETE FROM span WHERE layout = OLD.layout;
     DELETE FROM layout WHERE id = OLD.layout;
@@ -414,9 +471,7 @@ CREATE TRIGGER report_delete AFTER DELETE ON report BEGIN
     DELETE FROM report_file WHERE owner = OLD.uid;
 END;
 CREATE TRIGGER report_file_delete AFTER DELETE ON report_file
-    WHEN NOT EXISTS (SELECT 1 FROM file WHERE layout = OLD.layout)
-    AND NOT EXISTS (SELECT 1 FROM prediction_file WHERE layout = OLD.layout)
-    AND NOT EXISTS (SELECT 1 FROM report_file WHERE layout = OLD.layout) BEGIN
+    WHEN NOT EXISTS (SELECT 1 FROM layout_held WHERE layout = OLD.layout) BEGIN
     DELETE FROM tensor WHERE layout = OLD.layout;
     DELETE FROM span WHERE layout = OLD.layout;
     DELETE FROM layout WHERE id = OLD.layout;
@@ -426,3 +481,6 @@ CREATE VIEW job_reads AS SELECT j.id AS job, v.id AS version
     JOIN model m ON m.name = iif(i.type = 'object', i.value, '{}') ->> '$.model'
     JOIN version v INDEXED BY version_commit ON lower(hex(v.oid)) = iif(i.type = 'object', i.value, '{}') ->> '$.commit' AND v.model = m.id
     WHERE j.type <> 'task';
+CREATE VIEW layout_held AS
+    SELECT layout FROM file UNION ALL SELECT layout FROM prediction_file UNION ALL SELECT layout FROM report_file
+    UNION ALL SELECT layout FROM dataset_file;

@@ -72,12 +72,17 @@ bool am_claim_unplanned(const struct am_claim *c)
 
 bool am_claim_imports(const struct am_claim *c)
 {
-    return am_streq(c->type, "task") && !am_claim_packs(c);
+    return am_streq(c->type, "task") && !am_claim_packs(c) && !am_claim_indexes(c);
 }
 
 bool am_claim_packs(const struct am_claim *c)
 {
     return am_streq(c->type, "task") && am_streq(c->method, "pack");
+}
+
+bool am_claim_indexes(const struct am_claim *c)
+{
+    return am_streq(c->type, "task") && am_streq(c->method, "index");
 }
 
 bool am_claim_compares(const struct am_claim *c)

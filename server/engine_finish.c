@@ -10,6 +10,7 @@
 #include "core/base/text.h"
 #include "server/log.h"
 #include "server/publisher.h"
+#include "server/publisher_index.h"
 #include "server/publisher_pack.h"
 #include "server/publisher_report.h"
 #include "storage/blobs.h"
@@ -31,9 +32,11 @@ static void publish(struct am_slot *s)
                                .kernels = s->records.kernels,
                                .seconds = s->seconds,
                                .read_bytes = s->launch.read_bytes,
-                               .written = &s->e->metrics.write_bytes};
+                               .written = &s->e->metrics.write_bytes,
+                               .faults = &s->out.faults};
     atomic_fetch_add(&s->e->metrics.read_bytes, p.read_bytes);
     int rc = am_claim_packs(&s->job)      ? am_publish_pack(&p, why, sizeof why)
+             : am_claim_indexes(&s->job)  ? am_publish_index(&p, why, sizeof why)
              : am_claim_compares(&s->job) ? am_publish_report(&p, why, sizeof why)
                                           : am_publish(&p, why, sizeof why);
     if (rc < 0) {
@@ -55,7 +58,8 @@ static void end_work(uv_work_t *work)
         am_staging_drop(s->e->store, s->job.staging); /* what cannot be removed now is removed at the next start */
     if (s->out.kind == AM_END_FAILED || s->out.kind == AM_END_CANCELLED)
         s->rc = am_outcome_write(&s->out, s->e->store, &s->job, (int64_t)s->e->cfg->retry_pause_ms);
-    if (am_claim_packs(&s->job) && s->rc == 0 && (s->out.kind == AM_END_FAILED || s->out.kind == AM_END_CANCELLED))
+    bool uploaded = am_claim_packs(&s->job) || am_claim_indexes(&s->job);
+    if (uploaded && s->rc == 0 && (s->out.kind == AM_END_FAILED || s->out.kind == AM_END_CANCELLED))
         am_pack_forget(s->e->store, &s->job);
 }
 

@@ -18,7 +18,7 @@ struct am_exec;
 
 struct am_exec_launch {
     const char *worker; /* path of amend-worker */
-    const char *mode;   /* "run", "import" or "pack" */
+    const char *mode;   /* "run", "import", "pack" or "index" */
     const char *spec;   /* what the worker reads on descriptor 0 */
     size_t spec_bytes;
     int staging;      /* becomes descriptor 4 */

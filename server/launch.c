@@ -370,6 +370,7 @@ static uint64_t pack_memory(const struct am_config *cfg, uint64_t bytes, bool gz
     return want < cfg->workers_memory_max ? want : cfg->workers_memory_max;
 }
 
+/* The upload of a prediction set or of a dataset. */
 static int make_pack(struct am_launch *l, struct am_store *store, const struct am_config *cfg,
                      const struct am_claim *job, struct am_faults *faults)
 {
@@ -387,22 +388,32 @@ static int make_pack(struct am_launch *l, struct am_store *store, const struct a
     l->threads = 1;
     l->read_bytes = (uint64_t)json_integer_value(bytes);
     uint64_t memory = pack_memory(cfg, l->read_bytes, json_is_true(gzip)); /* what it writes was in memory */
-    json_auto_t *limits = am_launch_limits(l, memory, memory, 0);
-    json_auto_t *spec =
-        json_pack("{s:i,s:s,s:i,s:i,s:O,s:{s:i,s:O,s:O}}", "proto", 1, "job", job->uid, "attempt", job->attempt,
-                  "staging", 4, "limits", limits, "upload", "fd", FIRST_INPUT, "bytes", bytes, "gzip", gzip);
+    bool indexes = am_claim_indexes(job);
+    json_auto_t *limits = am_launch_limits(l, memory, indexes ? memory + cfg->upload_bytes : memory, 0);
+    if (limits && indexes)
+        json_object_set_new(limits, "content_bytes", json_integer((json_int_t)cfg->upload_bytes));
+    json_auto_t *spec = json_pack("{s:i,s:s,s:i,s:i,s:O,s:{s:i,s:O,s:O},s:O*,s:O*}", "proto", 1, "job", job->uid,
+                                  "attempt", job->attempt, "staging", 4, "limits", limits, "upload", "fd", FIRST_INPUT,
+                                  "bytes", bytes, "gzip", gzip, "format", json_object_get(job->resolved, "format"),
+                                  "ids", json_object_get(job->resolved, "ids"));
     return limits ? am_launch_dump(l, spec) : -AM_E_OUT_OF_MEMORY;
 }
 
 int am_launch_make(struct am_launch *ret, struct am_store *store, const struct am_config *cfg, struct am_claim *job,
                    struct am_faults *faults)
 {
-    bool imports = am_claim_imports(job), packs = am_claim_packs(job), compares = am_claim_compares(job);
-    struct am_launch l = {.mode = imports ? "import" : packs ? "pack" : compares ? "compare" : "run", .staging = -1};
-    int rc = imports    ? 0
-             : packs    ? make_pack(&l, store, cfg, job, faults)
-             : compares ? am_launch_compare(&l, store, cfg, job, faults)
-                        : make_run(&l, store, cfg, job, faults);
+    bool imports = am_claim_imports(job), packs = am_claim_packs(job), indexes = am_claim_indexes(job),
+         compares = am_claim_compares(job);
+    struct am_launch l = {.mode = imports    ? "import"
+                                  : packs    ? "pack"
+                                  : indexes  ? "index"
+                                  : compares ? "compare"
+                                             : "run",
+                          .staging = -1};
+    int rc = imports            ? 0
+             : packs || indexes ? make_pack(&l, store, cfg, job, faults)
+             : compares         ? am_launch_compare(&l, store, cfg, job, faults)
+                                : make_run(&l, store, cfg, job, faults);
     if (rc == 0) {
         l.staging = am_staging_make(store, job->staging);
         rc = l.staging < 0 ? l.staging : 0;

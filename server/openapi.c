@@ -63,10 +63,12 @@ static const struct {
 } further[] = {
     {"/versions", "POST", 202, "application/json", "Job", "not ready yet: the task that goes on"},
     {"/v1/predictions", "POST", 202, "application/json", "Job", "not ready yet: the task that goes on"},
+    {"/v1/datasets/{ns}/{name}/versions", "POST", 200, "application/json", "DatasetVersion",
+     "these bytes are a version already"},
     {"/refs/{ref}", "PUT", 201, "application/json", "Ref", "it was made"},
+    {"/v1/models/{ns}/{name}", "DELETE", 202, "application/json", "Job", "with purge=true: the task"},
+    {"/v1/models/{ns}/{name}/versions/{rev}", "DELETE", 202, "application/json", "Job", "with purge=true: the task"},
     {"/v1/gates/{gate}", "PUT", 201, "application/json", "Gate", "it was made"},
-    {"{name}", "DELETE", 202, "application/json", "Job", "with purge=true: the task"},
-    {"/versions/{rev}", "DELETE", 202, "application/json", "Job", "with purge=true: the task"},
     {"/v1/jobs", "POST", 200, "application/json", "Plan", "with dry_run=true: the plan"},
     {"/readyz", "GET", 503, "application/json", "Readiness", "not usable: checks say why"},
     {"/healthz", "GET", 503, "application/json", "Readiness", "not usable: checks say why"},
@@ -121,7 +123,12 @@ static json_t *operation(const struct am_route *row)
         json_object_set_new(o, "requestBody",
                             json_pack("{s:b, s:{s:{s:o}}}", "required", (row->body & AM_BODY_JSON) != 0, "content",
                                       "application/json", "schema", ref(row->request)));
-    if (row->body & AM_BODY_LINES)
+    if (row->body & AM_BODY_DATASET)
+        json_object_set_new(o, "requestBody",
+                            json_pack("{s:b, s:{s:{s:{s:s}}, s:{}, s:{}}}", "required", 1, "content",
+                                      "application/jsonl", "schema", "type", "string", "application/vnd.safetensors",
+                                      "application/octet-stream"));
+    else if (row->body & AM_BODY_LINES)
         json_object_set_new(o, "requestBody",
                             json_pack("{s:b, s:{s:{s:{s:s}}}}", "required", 1, "content", "application/x-ndjson",
                                       "schema", "type", "string"));

@@ -24,6 +24,13 @@ static const struct {
 } refusals[] = {
     {"GET", "/metrics", "forbidden"},
     {"POST", "/v1/models", "conflict name-taken queue-full"},
+    {"POST", "/v1/datasets", "conflict name-taken queue-full"},
+    {"PATCH", "/v1/datasets/{ns}/{name}", "not-found invalid-params"},
+    {"DELETE", "/v1/datasets/{ns}/{name}", "not-found conflict"},
+    {"DELETE", "/v1/datasets/{ns}/{name}/versions/{rev}", "not-found revision-not-found conflict"},
+    {"POST", "/v1/datasets/{ns}/{name}/versions",
+     "not-found conflict malformed-dataset payload-too-large queue-full insufficient-disk job-errors"},
+    {"POST", "/resolve", "not-found revision-not-found invalid-params"},
     {"POST", "/versions",
      "not-found conflict name-taken precondition-failed invalid-params path-not-allowed unsupported-format "
      "malformed-safetensors missing-input payload-too-large queue-full insufficient-disk ref-shadows-version "
@@ -59,7 +66,8 @@ static const struct {
      "not-found revision-not-found conflict invalid-params path-not-allowed queue-full "
      "insufficient-disk"},
     {"POST", "/v1/predictions",
-     "not-found revision-not-found malformed-predictions payload-too-large queue-full insufficient-disk job-errors"},
+     "not-found revision-not-found dataset-mismatch malformed-predictions samples-unknown payload-too-large queue-full "
+     "insufficient-disk job-errors"},
     {"GET", "/v1/predictions", "not-found revision-not-found"},
     {"DELETE", "/v1/predictions/{id}", "not-found"},
     {"GET", "/v1/predictions/{id}/content", "not-found"},

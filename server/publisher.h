@@ -6,6 +6,7 @@
 #ifndef AM_SERVER_PUBLISHER_H
 #define AM_SERVER_PUBLISHER_H
 
+#include "core/base/fault.h"
 #include "server/engine_claim.h"
 #include "server/records.h"
 #include "storage/store.h"
@@ -26,6 +27,7 @@ struct am_publication {
     double seconds;      /* from start to exit of the worker */
     uint64_t read_bytes;
     atomic_uint_least64_t *written; /* counts the bytes that were moved into the store */
+    struct am_faults *faults;       /* what is wrong in single places of an upload goes here; NULL: nowhere */
     int64_t reuse;                  /* the version whose files are the result; 0: staging holds it */
     const char *reused_from;
 };

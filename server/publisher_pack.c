@@ -1,6 +1,6 @@
 /*
  * publisher_pack.c - see publisher_pack.h. The header is judged here a second time where it names what only the
- * database knows: the version.
+ * database knows: the version, and a dataset that is kept here, which the rows are joined with.
  */
 #include "server/publisher_pack.h"
 
@@ -8,10 +8,13 @@
 #include "core/base/failpoint.h"
 #include "core/base/sys.h"
 #include "core/base/text.h"
+#include "server/join.h"
 #include "server/json.h"
 #include "server/log.h"
+#include "server/publisher_staged.h"
 #include "server/result.h"
 #include "storage/blobs.h"
+#include "storage/datasets.h"
 #include "storage/predictions.h"
 
 #include <fcntl.h>
@@ -28,6 +31,9 @@ struct packing {
     json_t *header;
     char *header_text, *warnings;
     int64_t rows, distinct, correct, new_bytes, now;
+    char dataset[260]; /* "ns/name@v5" of one that is kept here, with its version and SHA-256 */
+    char dataset_sha256[65];
+    int64_t dataset_version;
     char *why;
     size_t why_cap;
 };
@@ -37,31 +43,15 @@ static const char *recipe(const struct packing *p, const char *name)
     return json_string_value(json_object_get(p->in->job->resolved, name));
 }
 
-static int64_t metric(const struct am_result *r, const char *name)
-{
-    for (size_t i = 0; i < r->metrics; i++)
-        if (am_streq(r->metric[i].name, name))
-            return (int64_t)r->metric[i].value;
-    return -1;
-}
-
-static const struct am_result_file *file_of(const struct am_result *r, const char *path)
-{
-    for (size_t i = 0; i < r->files; i++)
-        if (am_streq(r->file[i].path, path) && r->file[i].staged)
-            return &r->file[i];
-    return NULL;
-}
-
 static int find_parts(struct packing *p)
 {
     const struct am_result *r = &p->result;
-    p->ids = file_of(r, "ids.safetensors");
-    p->packed = file_of(r, "packed.safetensors");
-    p->head = file_of(r, "header.json");
-    p->rows = metric(r, "rows");
-    p->distinct = metric(r, "ids");
-    p->correct = metric(r, "correct");
+    p->ids = am_staged_file(r, "ids.safetensors");
+    p->packed = am_staged_file(r, "packed.safetensors");
+    p->head = am_staged_file(r, "header.json");
+    p->rows = am_staged_metric(r, "rows");
+    p->distinct = am_staged_metric(r, "ids");
+    p->correct = am_staged_metric(r, "correct");
     if (p->ids && p->packed && p->head && p->rows > 0 && p->distinct > 0 && p->head->bytes <= HEADER_MAX)
         return 0;
     snprintf(p->why, p->why_cap, "the worker left no whole prediction set");
@@ -70,22 +60,83 @@ static int find_parts(struct packing *p)
 
 static int read_header(struct packing *p)
 {
-    int fd AM_CLEANUP(am_sys_closep) = am_sys_open(p->in->staging, p->head->staged, O_RDONLY | O_NOFOLLOW, 0);
-    struct stat st;
-    p->header_text = calloc(1, (size_t)p->head->bytes + 1);
-    if (!p->header_text)
-        return -AM_E_OUT_OF_MEMORY;
-    if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) ||
-        am_sys_pread(fd, p->header_text, (size_t)p->head->bytes, 0) < 0)
-        p->header_text[0] = 0;
-    p->header = json_loads(p->header_text, JSON_REJECT_DUPLICATES, NULL);
-    if (json_is_object(p->header))
-        return 0;
+    int rc = am_staged_json(p->in->staging, p->head, HEADER_MAX, &p->header, &p->header_text);
+    if (rc != -AM_E_PUBLISH)
+        return rc;
     snprintf(p->why, p->why_cap, "the header that the worker left cannot be read");
     return -AM_E_PUBLISH;
 }
 
+/* ---- the dataset, when it is kept here ---- */
+
+static int find_dataset(struct packing *p, struct am_db *db, const char *name)
+{
+    char dataset[520];
+    const char *at = strchr(name, '@');
+    snprintf(dataset, sizeof dataset, "%.*s", (int)strcspn(name, "@"), name);
+    int rc = am_dataset_resolve(db, dataset, at ? at + 1 : NULL, &p->dataset_version);
+    if (rc == -AM_E_NOT_FOUND)
+        snprintf(p->why, p->why_cap,
+                 "line 1: there is no dataset %s here; upload it, or name it as one that is elsewhere: "
+                 "{\"external\":\"%s\"}",
+                 dataset, name);
+    else if (rc == -AM_E_REVISION_NOT_FOUND)
+        snprintf(p->why, p->why_cap, "line 1: %s has no version %s; GET /v1/datasets/%s/versions lists them", dataset,
+                 at ? at + 1 : "yet", dataset);
+    return rc;
+}
+
+static int open_staged(const struct packing *p, const struct am_result_file *file)
+{
+    int fd = am_sys_open(p->in->staging, file->staged, O_RDONLY | O_NOFOLLOW, 0);
+    return fd < 0 ? -AM_E_PUBLISH : fd;
+}
+
+static int join(struct packing *p, struct am_data *s)
+{
+    int ids_fd AM_CLEANUP(am_sys_closep) = open_staged(p, p->ids);
+    int packed_fd AM_CLEANUP(am_sys_closep) = open_staged(p, p->packed);
+    const struct am_result *r = &p->result;
+    const struct am_join_set set = {.ids_fd = ids_fd,
+                                    .packed_fd = packed_fd,
+                                    .ids_bytes = (uint64_t)p->ids->bytes,
+                                    .packed_bytes = (uint64_t)p->packed->bytes,
+                                    .ids = p->distinct,
+                                    .rows = p->rows,
+                                    .offsets_at = am_staged_metric(r, "offsets_at"),
+                                    .bytes_at = am_staged_metric(r, "bytes_at"),
+                                    .row_at = am_staged_metric(r, "row_at"),
+                                    .y_at = am_staged_metric(r, "y_at"),
+                                    .labels = json_object_get(p->header, "labels")};
+    if (ids_fd < 0 || packed_fd < 0)
+        return -AM_E_PUBLISH;
+    return am_join_check(&set, s, p->in->faults, p->why, p->why_cap);
+}
+
+static int check_dataset(struct packing *p)
+{
+    const char *name = json_string_value(json_object_get(p->header, "dataset"));
+    struct am_db *db = am_store_read(p->in->store);
+    struct am_data s;
+    if (!name)
+        return 0;
+    AM_TRY(db ? find_dataset(p, db, name) : -AM_E_INTERNAL);
+    AM_TRY(am_data_open(&s, p->in->store, p->dataset_version, p->why, p->why_cap));
+    snprintf(p->dataset, sizeof p->dataset, "%s@v%lld", s.dataset, (long long)s.number);
+    snprintf(p->dataset_sha256, sizeof p->dataset_sha256, "%s", s.sha256);
+    int rc = join(p, &s);
+    am_data_done(&s);
+    return rc;
+}
+
 /* ---- the transaction ---- */
+
+static int still_there(void *ctx, const struct am_dataset_version_row *v)
+{
+    (void)v;
+    (void)ctx;
+    return 0;
+}
 
 static int find_version(struct packing *p, struct am_db *db, const char *name, int64_t *ret)
 {
@@ -116,8 +167,10 @@ static int insert_set(struct packing *p, struct am_db *db)
     struct am_prediction_new row = {.uid = recipe(p, "prediction_set"),
                                     .model = name,
                                     .model_sha256 = member(version, "sha256"),
-                                    .dataset = member(dataset, "external"),
-                                    .dataset_sha256 = member(dataset, "sha256"),
+                                    .dataset = p->dataset_version ? p->dataset : member(dataset, "external"),
+                                    .dataset_sha256 =
+                                        p->dataset_version ? p->dataset_sha256 : member(dataset, "sha256"),
+                                    .dataset_version = p->dataset_version,
                                     .split = member(h, "split"),
                                     .task = member(h, "task"),
                                     .metric = member(h, "metric"),
@@ -132,6 +185,10 @@ static int insert_set(struct packing *p, struct am_db *db)
         return -AM_E_PUBLISH;
     if (!external)
         AM_TRY(find_version(p, db, name, &row.version));
+    if (p->dataset_version && am_dataset_version_get(db, p->dataset_version, still_there, NULL) < 0) {
+        snprintf(p->why, p->why_cap, "%s was deleted meanwhile", p->dataset);
+        return -AM_E_NOT_FOUND;
+    }
     const struct am_prediction_file packed = {"packed", p->packed->sha256, p->packed->bytes, false},
                                     ids = {"ids", p->ids->sha256, p->ids->bytes, false};
     AM_TRY(am_prediction_hold(db, row.uid, &packed, p->now));
@@ -178,6 +235,7 @@ static int publish(struct packing *p)
     p->warnings = json_dumps(p->in->job->warnings, JSON_COMPACT);
     if (!p->warnings)
         return -AM_E_OUT_OF_MEMORY;
+    AM_TRY(check_dataset(p));
     AM_TRY(move_files(p));
     p->why[0] = 0;
     am_failpoint("publish.before_row");
@@ -210,7 +268,7 @@ int am_publish_pack(const struct am_publication *in, char *why, size_t why_cap)
     json_decref(p.header);
     am_result_done(&p.result);
     bool known = rc == 0 || rc == -AM_E_NOT_FOUND || rc == -AM_E_REVISION_NOT_FOUND || rc == -AM_E_DISK ||
-                 rc == -AM_E_STORE_DAMAGED;
+                 rc == -AM_E_SAMPLES_UNKNOWN || rc == -AM_E_DATASET_MISMATCH || rc == -AM_E_STORE_DAMAGED;
     return known ? rc : -AM_E_PUBLISH;
 }
 

@@ -13,6 +13,8 @@
 #define V M "/versions/{rev}"
 #define H "/api/models/{ns}/{name}"
 #define HUB "Hugging Face Hub"
+#define D "/v1/datasets/{ns}/{name}"
+#define DV D "/versions/{rev}"
 
 const struct am_route am_routes[] = {
     {"GET", "/livez", am_api_livez, AM_BODY_NONE, "", 200, "Health", "Service", "the process answers", NULL},
@@ -156,6 +158,34 @@ const struct am_route am_routes[] = {
      "what happened, oldest first; `topic` jobs, models, reports, datasets, queue or tasks", NULL},
     {"GET", "/v1/events/stream", am_api_events_stream, AM_BODY_NONE, "topics model last_event_id", 200, NULL, "Events",
      "what happens from now on, or after `last_event_id`; one stream for all topics, or for some of them", NULL},
+    {"GET", "/v1/datasets", am_api_datasets, AM_BODY_NONE, "search namespace label.* after limit", 200, "DatasetList",
+     "Datasets", "datasets by name; `search` is a part of the name; `label.team=vision` (repeated: any of)", NULL},
+    {"POST", "/v1/datasets", am_api_dataset_create, AM_BODY_JSON | AM_IDEM, "", 201, "Dataset", "Datasets",
+     "create: `{\"id\",\"description\"?,\"labels\"?}`", "DatasetRequest"},
+    {"GET", D, am_api_dataset, AM_BODY_NONE, "", 200, "Dataset", "Datasets", "one dataset", NULL},
+    {"PATCH", D, am_api_dataset_patch, AM_BODY_JSON | AM_IF_MATCH, "", 200, "Dataset", "Datasets",
+     "`{\"description\"?,\"labels\"?}`; a label that is null goes", "DatasetPatch"},
+    {"DELETE", D, am_api_dataset_delete, AM_BODY_NONE | AM_IF_MATCH, "", 200, "Dataset", "Datasets",
+     "delete it with its versions, answering with the dataset as it was; 409 while prediction sets are about it", NULL},
+    {"GET", D "/versions", am_api_dataset_versions, AM_BODY_NONE, "after limit", 200, "DatasetVersionList", "Datasets",
+     "newest first", NULL},
+    {"POST", D "/versions", am_api_dataset_push, AM_BODY_LINES | AM_BODY_DATASET | AM_IDEM, "ids label", 201,
+     "DatasetVersion", "Datasets",
+     "upload: JSON Lines or safetensors, gzip allowed; 200 when these bytes are there already; 202 with a task when it "
+     "takes longer",
+     NULL},
+    {"GET", DV, am_api_dataset_version, AM_BODY_NONE, "", 200, "DatasetVersion", "Datasets",
+     "one version: v<N>, latest, a label, or eight digits or more of its SHA-256", NULL},
+    {"DELETE", DV, am_api_dataset_version_delete, AM_BODY_NONE | AM_IF_MATCH, "", 200, "DatasetVersion", "Datasets",
+     "delete it, answering with the version as it was; 409 while prediction sets are about it; its files go with the "
+     "next gc",
+     NULL},
+    {"GET", DV "/content", am_api_dataset_content, AM_BODY_NONE, "", 200, NULL, "Datasets",
+     "the file, unpacked, with ETag, ranges and 304", NULL},
+    {"GET", DV "/samples", am_api_dataset_samples, AM_BODY_NONE, "id after limit", 200, "SampleList", "Datasets",
+     "rows by `id` (repeated: several), or in order: lines as they are; of tensors id, row, label and shape", NULL},
+    {"POST", DV "/resolve", am_api_dataset_resolve, AM_BODY_JSON, "", 200, "Resolution", "Datasets",
+     "what a selection means: how many samples, the digest of their ids, ids that are unknown", "Selection"},
     {"GET", "/v1/predictions", am_api_predictions, AM_BODY_NONE, "version dataset after limit", 200,
      "PredictionSetList", "Prediction sets", "what versions said about the samples of datasets, newest first", NULL},
     {"POST", "/v1/predictions", am_api_prediction_push, AM_BODY_LINES | AM_IDEM, "", 201, "PredictionSet",

@@ -10,12 +10,13 @@
 enum { /* am_route.body, as bits */
        AM_BODY_NONE = 0,
        AM_BODY_JSON = 1,
-       AM_IDEM = 2,        /* honours Idempotency-Key */
-       AM_IF_MATCH = 4,    /* refuses to work without If-Match (am_req_if_match) */
-       AM_BODY_MAYBE = 8,  /* JSON, when there is a body at all */
-       AM_BODY_LINES = 32, /* lines of JSON of any length, into r->upload */
-       AM_BODY_FORM = 64,  /* a form, or JSON; the handler reads r->body */
-       AM_HUB = 128,       /* of the Hub's protocol: unknown query parameters are ignored, off with hub.enabled=false */
+       AM_IDEM = 2,           /* honours Idempotency-Key */
+       AM_IF_MATCH = 4,       /* refuses to work without If-Match (am_req_if_match) */
+       AM_BODY_MAYBE = 8,     /* JSON, when there is a body at all */
+       AM_BODY_LINES = 32,    /* lines of JSON of any length, into r->upload */
+       AM_BODY_DATASET = 512, /* with AM_BODY_LINES: JSON Lines or safetensors */
+       AM_BODY_FORM = 64,     /* a form, or JSON; the handler reads r->body */
+       AM_HUB = 128,   /* of the Hub's protocol: unknown query parameters are ignored, off with hub.enabled=false */
        AM_CACHED = 256 /* what it answers depends on its path, the store and the engine's progress alone, and goes out
                           by am_reply_resource() */
 };

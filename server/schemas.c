@@ -108,7 +108,7 @@ static const struct {
      "spec:object resolved:object? "
      "plan:@JobPlan? "
      "result:@JobResult/@GcResult/@VerifyResult/@BackupResult/@CheckResult/@RetentionResult/@PurgeResult/"
-     "@ExportResult/@PackResult? error:@JobError? warnings:[@Warning] "
+     "@ExportResult/@PackResult/@IndexResult? error:@JobError? warnings:[@Warning] "
      "retry_of:text? rerun_of:text? archived:bool created_by:text metadata:{text} trace_id:text links:{text}"},
     {"JobReason", NULL, "code:text not_before?:time cause?:text detail?:text job?:text"},
     {"Progress", NULL,
@@ -171,13 +171,27 @@ static const struct {
      "id:text? seq:int job_seq:int? created_at:time level:text topic:text type:text subject:text model:text? "
      "revision:int? message:text data:object"},
     {"PredictionSet", "prediction_set",
-     "id:text version:text? external:@External? submitted_as:text dataset:@External split:text? "
+     "id:text version:text? external:@External? submitted_as:text dataset:@SetDataset split:text? "
      "task:classification|multiple_choice|multilabel|generative|retrieval metric:text? rows:int ids:int correct:int? "
      "accuracy:real? header:object upload:@StoredFile? packed:@StoredFile? dictionary:@StoredFile? "
      "source:upload|job created_by:text job:text? created_at:time links:{text}"},
+    {"SetDataset", NULL, "external:text? name:text? number:int? sha256:sha256?"},
     {"External", NULL, "external:text sha256:sha256?"},
     {"StoredFile", NULL, "sha256:sha256 bytes:int"},
     {"PackResult", NULL, "kind:pack| prediction_set:text rows:int new_bytes:int measured:@Measured"},
+    {"IndexResult", NULL,
+     "kind:index| dataset:text number:int sha256:sha256 rows:int created:bool new_bytes:int measured:@Measured"},
+    {"Dataset", "dataset",
+     "id:text description:text labels:{text} versions:int latest:@DatasetHead? bytes:int created_by:text "
+     "created_at:time links:{text}"},
+    {"DatasetHead", NULL, "number:int sha256:sha256"},
+    {"DatasetVersion", "dataset_version",
+     "dataset:text number:int sha256:sha256 labels:[text] format:safetensors|jsonl rows:int classes:int? bytes:int "
+     "fields:[@DatasetField] ids:own|row ids_sha256:sha256 ids_bytes:int created_by:text job:text? created_at:time "
+     "links:{text}"},
+    {"DatasetField", NULL, "name:text kind:text shape:[int]? rows:int values:int?"},
+    {"Resolution", "resolution",
+     "dataset:text number:int sha256:sha256 rows:int count:int ids_sha256:sha256 unknown:[text] unknown_total:int"},
     {"ReportSummary", "report_summary",
      "id:text type:text method:text job:text old:text new:text old_version:@VersionName? new_version:@VersionName? "
      "dataset:text n:int values:@ReportNumbers b:int? c:int? p_mid:real? decision:@Verdict? created_by:text "
@@ -243,6 +257,9 @@ static const char *const lists[] = {"Problem:ProblemKind",
                                     "RefMove:RefMove",
                                     "Event:Event",
                                     "PredictionSet:PredictionSet",
+                                    "Dataset:Dataset",
+                                    "DatasetVersion:DatasetVersion",
+                                    "Sample:Sample",
                                     "ReportSummary:ReportSummary",
                                     "ReportSlice:ReportSlice",
                                     "ReportSample:ReportSample",
@@ -492,5 +509,6 @@ json_t *am_schemas(void)
     json_object_set_new(all, "VersionPatch", version_patch());
     json_object_set_new(all, "JobPatch", job_patch());
     json_object_set_new(all, "RerunRequest", rerun_request());
+    am_schemas_datasets(all);
     return all;
 }

@@ -9,4 +9,7 @@
 json_t *am_schemas(void);                     /* name -> schema; new reference */
 json_t *am_schema_job_body(const char *type); /* body of POST /v1/jobs of that type, without the method's parameters */
 
+/* schemas_datasets.c: adds those of the routes of datasets. */
+void am_schemas_datasets(json_t *all);
+
 #endif

@@ -1,8 +1,8 @@
 /*
  * tasks.h - the store's own work as rows of the queue: gc, verify, scrub, backup, check, retention, purge, export. A
  * job of type "task" whose method is the kind; it runs inside the daemon, on a pool thread, and has state, progress,
- * cancel and result like any other job. (The tasks "import" and "pack" have a worker: launch.h.) One of each kind runs
- * at a time (storage/queue.c).
+ * cancel and result like any other job. (The tasks "import", "pack" and "index" have a worker: launch.h.) One of each
+ * kind runs at a time (storage/queue.c).
  */
 #ifndef AM_SERVER_TASKS_H
 #define AM_SERVER_TASKS_H

@@ -8,6 +8,7 @@
 #include "core/base/text.h"
 #include "server/log.h"
 #include "server/reply.h"
+#include "server/routes.h"
 #include "server/space.h"
 #include "storage/blobs.h"
 
@@ -20,12 +21,37 @@
 #define ASK_BYTES ((uint64_t)64 << 20) /* the disk is asked for room as often */
 #define LINES "application/x-ndjson"
 
+static bool is_type(const char *type, size_t n, const char *want)
+{
+    return n == strlen(want) && strncasecmp(type, want, n) == 0;
+}
+
+bool am_upload_is_lines(struct am_req *r)
+{
+    const char *type = am_req_header(r, "Content-Type");
+    size_t n = type ? strcspn(type, "; ") : 0;
+    return is_type(type, n, LINES) || is_type(type, n, "application/jsonl");
+}
+
+static bool is_tensors(const char *type, size_t n)
+{
+    return is_type(type, n, "application/vnd.safetensors") || is_type(type, n, "application/octet-stream");
+}
+
 int am_upload_check(struct am_req *r, uint64_t bytes, int *ret_queued)
 {
     const char *type = am_req_header(r, "Content-Type"), *coding = am_req_header(r, "Content-Encoding");
     size_t k = type ? strcspn(type, "; ") : 0;
     uint64_t most = r->srv->cfg->upload_bytes;
-    if (k != strlen(LINES) || strncasecmp(type, LINES, k) != 0) {
+    if (r->route->body & AM_BODY_DATASET) {
+        if (!am_upload_is_lines(r) && !is_tensors(type, k)) {
+            *ret_queued = am_reply_problem(r, AM_E_MEDIA_TYPE,
+                                           "a dataset is JSON Lines or safetensors; add -H 'Content-Type: "
+                                           "application/jsonl' or 'application/vnd.safetensors' (got %.80s)",
+                                           type ? type : "no Content-Type");
+            return -AM_E_MEDIA_TYPE;
+        }
+    } else if (!is_type(type, k, LINES)) {
         *ret_queued = am_reply_problem(r, AM_E_MEDIA_TYPE,
                                        "this route takes lines of JSON; add -H 'Content-Type: " LINES "' (got %.80s)",
                                        type ? type : "no Content-Type");

@@ -23,6 +23,8 @@ struct am_upload {
 
 /* Content-Type and Content-Encoding of a route that takes lines. 0, or a negative error and an answer was queued. */
 int am_upload_check(struct am_req *r, uint64_t bytes, int *ret_queued);
+/* Whether its Content-Type is that of JSON Lines. */
+bool am_upload_is_lines(struct am_req *r);
 int am_upload_begin(struct am_req *r);
 /* An error is kept in ->rc: -AM_E_TOO_LARGE (limits.upload_bytes), -AM_E_DISK (store.min_free), ... */
 void am_upload_put(struct am_req *r, const void *bytes, size_t n);

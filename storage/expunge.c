@@ -62,6 +62,7 @@ static int drop_layouts(struct am_db *db, int64_t version)
                       "INSERT INTO temp.dropped SELECT DISTINCT layout FROM file f WHERE version = ?1 AND NOT EXISTS"
                       " (SELECT 1 FROM file o WHERE o.layout = f.layout AND o.version <> ?1)"
                       " AND NOT EXISTS (SELECT 1 FROM prediction_file p WHERE p.layout = f.layout)"
+                      " AND NOT EXISTS (SELECT 1 FROM dataset_file d WHERE d.layout = f.layout)"
                       " AND NOT EXISTS (SELECT 1 FROM report_file p WHERE p.layout = f.layout)",
                       "i", version));
     AM_TRY(am_db_exec(db, "DELETE FROM file WHERE version = ?1", "i", version));

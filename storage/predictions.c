@@ -56,12 +56,13 @@ int am_prediction_insert(struct am_db *db, const struct am_prediction_new *p)
         AM_TRY(am_unhex(p->dataset_sha256, SHA, dataset));
     AM_TRY(am_db_exec(db,
                       "INSERT INTO prediction_set (uid, version, model, model_sha256, dataset, dataset_sha256, split,"
-                      " task, metric, n, ids, correct, header, source, job, created_by, created_at) VALUES (?1,"
-                      " nullif(?2, 0), ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, iif(?12 < 0, NULL, ?12), ?13, ?14, ?15,"
-                      " ?16, ?17)",
-                      "titbtbtttiiitttti", p->uid, p->version, p->model, p->model_sha256 ? model : NULL, (size_t)SHA,
+                      " task, metric, n, ids, correct, header, source, job, created_by, created_at, dataset_version)"
+                      " VALUES (?1, nullif(?2, 0), ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, iif(?12 < 0, NULL, ?12), ?13,"
+                      " ?14, ?15, ?16, ?17, nullif(?18, 0))",
+                      "titbtbtttiiittttii", p->uid, p->version, p->model, p->model_sha256 ? model : NULL, (size_t)SHA,
                       p->dataset, p->dataset_sha256 ? dataset : NULL, (size_t)SHA, p->split, p->task, p->metric, p->n,
-                      p->ids, p->correct, p->header, p->by_job ? "job" : "upload", p->job, p->created_by, p->now));
+                      p->ids, p->correct, p->header, p->by_job ? "job" : "upload", p->job, p->created_by, p->now,
+                      p->dataset_version));
     return put_event(db, p->uid, "prediction.created", p->now);
 }
 
@@ -70,9 +71,10 @@ int am_prediction_insert(struct am_db *db, const struct am_prediction_new *p)
     " lower(hex(p.dataset_sha256)), p.split, p.task, p.metric, p.n, p.ids, ifnull(p.correct, -1), p.created_at,"       \
     " p.header, p.source, p.job, p.created_by, lower(hex(lu.sha256)), lu.bytes, ifnull(fu.layout, 0),"                 \
     " lower(hex(lp.sha256)), lp.bytes, lower(hex(li.sha256)), li.bytes,"                                               \
-    " ifnull(fu.gzip, 0)"                                                                                              \
+    " ifnull(fu.gzip, 0), d.name, ifnull(dv.id, 0), ifnull(dv.number, 0)"                                              \
     " FROM prediction_set p"                                                                                           \
     " LEFT JOIN version v ON v.id = p.version LEFT JOIN model m ON m.id = v.model"                                     \
+    " LEFT JOIN dataset_version dv ON dv.id = p.dataset_version LEFT JOIN dataset d ON d.id = dv.dataset"              \
     " LEFT JOIN prediction_file fu ON fu.owner = p.uid AND fu.kind = 'upload' LEFT JOIN layout lu ON lu.id = "         \
     "fu.layout"                                                                                                        \
     " LEFT JOIN prediction_file fp ON fp.owner = p.uid AND fp.kind = 'packed' LEFT JOIN layout lp ON lp.id = "         \
@@ -116,6 +118,9 @@ static int give(sqlite3_stmt *st, int (*row)(void *, const struct am_prediction_
         .ids_sha256 = hex_or_null(st, 24),
         .ids_bytes = sqlite3_column_int64(st, 25),
         .gzip = sqlite3_column_int64(st, 26) != 0,
+        .dataset_name = am_col_text(st, 27),
+        .dataset_version = sqlite3_column_int64(st, 28),
+        .dataset_number = sqlite3_column_int64(st, 29),
     };
     return row(ctx, &r);
 }
@@ -135,9 +140,11 @@ int am_prediction_list(struct am_db *db, const struct am_prediction_filter *f,
 {
     AM_STMT st = am_db_bind(db,
                             COLUMNS " WHERE (?1 = 0 OR p.version = ?1) AND (?2 IS NULL OR (p.version IS NULL AND"
-                                    " p.model = ?2)) AND (?3 IS NULL OR p.dataset = ?3) AND (?4 = 0 OR p.id < ?4)"
-                                    " ORDER BY p.id DESC LIMIT ?5",
-                            "ittii", f->version, f->external, f->dataset, f->after, (int64_t)f->limit);
+                                    " p.model = ?2)) AND (?3 IS NULL OR (p.dataset = ?3 AND p.dataset_version IS NULL)"
+                                    " OR p.dataset_version = ?6 OR (?7 <> 0 AND dv.dataset = ?7))"
+                                    " AND (?4 = 0 OR p.id < ?4) ORDER BY p.id DESC LIMIT ?5",
+                            "ittiiii", f->version, f->external, f->dataset, f->after, (int64_t)f->limit,
+                            f->dataset_version, f->dataset_id);
     int rc;
     while ((rc = am_db_row(st)) > 0)
         AM_TRY(give(st, row, ctx));

@@ -29,6 +29,7 @@ int am_prediction_hold(struct am_db *db, const char *owner, const struct am_pred
 struct am_prediction_new {
     const char *uid;                                     /* "prd_..." */
     int64_t version;                                     /* 0: of a model that is not here */
+    int64_t dataset_version;                             /* 0: of a dataset that is not here */
     const char *model;                                   /* as submitted */
     const char *model_sha256, *dataset, *dataset_sha256; /* hex, or NULL */
     const char *split, *task, *metric;                   /* split and metric may be NULL */
@@ -45,6 +46,8 @@ struct am_prediction_row {
     int64_t id;
     const char *uid, *model_name, *commit; /* the last two NULL: of a model that is not here */
     const char *model, *model_sha256, *dataset, *dataset_sha256, *split, *task, *metric; /* hex or NULL */
+    const char *dataset_name; /* "ns/name"; NULL, and the next two 0: of a dataset that is not here */
+    int64_t dataset_version, dataset_number;
     int64_t n, ids, correct, created_at;
     const char *header, *source, *job, *created_by;
     const char *upload_sha256, *packed_sha256, *ids_sha256;
@@ -54,10 +57,11 @@ struct am_prediction_row {
 int am_prediction_get(struct am_db *db, const char *uid, int (*row)(void *, const struct am_prediction_row *),
                       void *ctx); /* -AM_E_NOT_FOUND */
 struct am_prediction_filter {
-    int64_t version;      /* 0: any */
-    const char *external; /* of a model that is not here, by its name; NULL: any */
-    const char *dataset;  /* NULL: any */
-    int64_t after;        /* id of the last one seen; newest first; 0: from the newest */
+    int64_t version;                     /* 0: any */
+    const char *external;                /* of a model that is not here, by its name; NULL: any */
+    const char *dataset;                 /* NULL: any; else the name of one that is not here, or ... */
+    int64_t dataset_id, dataset_version; /* ... all versions of one that is, or one of them; 0: neither */
+    int64_t after;                       /* id of the last one seen; newest first; 0: from the newest */
     int limit;
 };
 int am_prediction_list(struct am_db *db, const struct am_prediction_filter *f,

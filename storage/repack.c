@@ -60,8 +60,9 @@ static int take_span(struct repack *p, int64_t at, int64_t bytes)
 }
 
 #define READ_BY_OTHERS                                                                                                 \
-    "(EXISTS (SELECT 1 FROM prediction_file p WHERE p.layout = s.layout) OR"                                           \
-    " EXISTS (SELECT 1 FROM report_file p WHERE p.layout = s.layout) OR EXISTS (SELECT 1 FROM file f JOIN version"     \
+    "(EXISTS (SELECT 1 FROM prediction_file p WHERE p.layout = s.layout)"                                              \
+    " OR EXISTS (SELECT 1 FROM dataset_file d WHERE d.layout = s.layout)"                                              \
+    " OR EXISTS (SELECT 1 FROM report_file p WHERE p.layout = s.layout) OR EXISTS (SELECT 1 FROM file f JOIN version"  \
     " v ON v.id = f.version WHERE f.layout = s.layout AND NOT " AM_SQL_PURGED "))"
 
 static int find_ranges(struct am_db *db, struct repack *p)

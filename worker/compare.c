@@ -125,12 +125,14 @@ static int put_result(struct am_comparing *c)
     AM_TRY(am_result_put(&c->s->result, json_pack("{s:s,s:n}", "record", "model", "architecture")));
     AM_TRY(am_compare_put_slices(c, 1));
     AM_TRY(am_compare_put_samples(c, 2));
-    json_t *report = am_compare_report(c), *decision = NULL;
+    json_t *report = am_compare_report(c);
+    json_t *decision = NULL;
     int rc = put_json(c, 0, "report.json", report);
-    if (rc == 0 && c->gate)
+    if (rc == 0)
         rc = am_compare_decide(c, report, &decision);
-    if (rc == 0 && c->gate)
+    if (rc == 0 && decision)
         rc = put_json(c, 3, "decision.json", decision);
+    json_decref(decision);
     json_decref(report);
     return rc < 0 ? rc : am_session_put_warnings(c->s);
 }
@@ -155,6 +157,8 @@ static void done(struct am_comparing *c)
         am_ids_done(&c->ids[i]);
     }
     free(c->fds.v);
+    am_policy_done(&c->policy);
+    json_decref(c->gate_slices);
     json_decref(c->warnings);
     json_decref(c->groups);
     json_decref(c->found);
@@ -164,7 +168,7 @@ static void done(struct am_comparing *c)
 int am_mode_compare(struct am_session *s, json_t *root)
 {
     struct am_comparing c = {
-        .s = s, .root = root, .warnings = json_array(), .groups = json_array(), .slice_rows = json_array()};
+        .s = s, .root = root, .warnings = json_array(), .groups = json_array(), .gate_slices = json_array()};
     int other = -1, rc = am_compare_spec(&c);
     if (rc == 0 && am_limits_check_fds(c.fds.v, c.fds.n, &other) < 0)
         rc = am_fault_add(&s->faults, AM_E_INTERNAL, (struct am_where){0}, "descriptor %d is open and not in the spec",

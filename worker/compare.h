@@ -41,14 +41,12 @@ struct am_comparing {
     struct am_compared numbers;
     struct am_slice_key key[AM_COMPARE_KEYS]; /* that the report tells, by name */
     size_t keys;
+    json_t *groups;          /* list: the gaps of each key of params.groups */
+    json_t *found;           /* what params.find_slices found; NULL: not asked */
+    uint64_t slices;         /* rows of slices.ndjson */
+    json_t *gate_slices;     /* rows of slices that the gate looks at */
     struct am_policy policy; /* of the gate */
-    struct am_compare_critical critical[AM_COMPARE_CRITICAL];
-    size_t criticals;
-    json_t *slice_rows; /* that the gate may look at */
-    json_t *groups;     /* list: the gaps of each key of params.groups */
-    json_t *found;      /* what params.find_slices found; NULL: not asked */
-    uint64_t slices;    /* rows of slices.ndjson */
-    json_t *warnings;   /* {code, detail}, in the report and in the job */
+    json_t *warnings;        /* {code, detail}, in the report and in the job */
 };
 
 /* ---- compare_spec.c ---- */
@@ -87,13 +85,11 @@ json_t *am_compare_value(const struct am_value *v);
 json_t *am_compare_real(struct am_maybe v);
 json_t *am_compare_pair(struct am_interval v);
 
-/* ---- compare_gate.c: all do nothing without a gate ---- */
-int am_compare_spec_gate(struct am_comparing *c);
-/* Reads the policy, before anything is computed. */
-int am_compare_gate_read(struct am_comparing *c);
-/* Whether the policy may look at slices of this key. */
-bool am_compare_gate_wants(const struct am_comparing *c, const char *key);
-/* The decision, a new reference. */
+/* ---- compare_gate.c ---- */
+#define AM_COMPARE_CRITICAL_MAX 20 /* sets of critical samples */
+/* The policy of the spec, into c->policy. */
+int am_compare_gate_spec(struct am_comparing *c);
+/* The decision about the report, with the critical samples compared; NULL in *ret without a gate. */
 int am_compare_decide(struct am_comparing *c, const json_t *report, json_t **ret);
 
 /* ---- compare.c ---- */

@@ -1,152 +1,131 @@
 /*
- * compare_gate.c - the decision of a gate over the report that was just made (core/gate), as decision.json. See
- * compare.h. Critical samples come as prediction sets of their own, and only their flips are counted.
+ * compare_gate.c - the gate of a comparison: its policy, its critical samples, and the decision. See compare.h. Two
+ * uploaded sets have no tensors and no training data, so there is nothing to look at for `finite` and `leak_check`.
  */
 #include "core/base/text.h"
 #include "core/gate/decide.h"
-#include "core/gate/policy.h"
 #include "worker/compare.h"
+#include "worker/spec_parts.h"
 
-#include <string.h>
+#include <stdio.h>
 
-/* ---- spec ---- */
-
-int am_compare_spec_gate(struct am_comparing *c)
+static json_t *critical_of(const struct am_comparing *c)
 {
-    json_t *list = json_object_get(c->gate, "critical");
-    size_t n = json_array_size(list);
-    if (!c->gate)
-        return 0;
-    if (n > AM_COMPARE_CRITICAL || !json_is_object(json_object_get(c->gate, "policy")))
-        return am_fault_add(&c->s->faults, AM_E_BAD_SPEC, (struct am_where){.pointer = "#/gate"},
-                            "#/gate in the spec must have policy, and at most %d critical sets", AM_COMPARE_CRITICAL);
-    for (size_t i = 0; i < n; i++) {
-        json_t *one = json_array_get(list, i);
-        struct am_compare_critical *to = &c->critical[i];
-        to->dataset = json_string_value(json_object_get(one, "dataset"));
-        if (!to->dataset)
-            return am_fault_add(&c->s->faults, AM_E_BAD_SPEC, (struct am_where){.pointer = "#/gate/critical"},
-                                "an entry of #/gate/critical in the spec must have dataset");
-        AM_TRY(am_compare_spec_set(c, json_object_get(one, "old"), "old", "#/gate/critical", &to->set[AM_OLD]));
-        AM_TRY(am_compare_spec_set(c, json_object_get(one, "new"), "new", "#/gate/critical", &to->set[AM_NEW]));
-        c->criticals++;
+    return json_object_get(c->gate, "critical");
+}
+
+/* Both sets of an entry. Read once with the spec, so that their descriptors are known, and again when their turn has
+   come: what is opened is a set at a time. */
+static int read_sets(struct am_comparing *c, size_t i, struct am_compare_set ret[2])
+{
+    static const char *const names[] = {"old", "new"};
+    json_t *o = json_array_get(critical_of(c), i);
+    char pointer[64];
+    if (!json_is_string(json_object_get(o, "dataset")))
+        return am_spec_bad(&c->s->faults, "#/gate/critical", "must name a dataset in each entry");
+    for (int s = 0; s < 2; s++) {
+        snprintf(pointer, sizeof pointer, "#/gate/critical/%zu/%s", i, names[s]);
+        AM_TRY(am_compare_spec_set(c, json_object_get(o, names[s]), names[s], pointer, &ret[s]));
     }
     return 0;
 }
 
-/* ---- which slices a policy looks at ---- */
-
-static bool names_key(const struct am_gate_rule *rule, const char *key)
+int am_compare_gate_spec(struct am_comparing *c)
 {
-    size_t n = strcspn(rule->slice ? rule->slice : "", "=");
-    if (rule->slice && strlen(key) == n && strncmp(rule->slice, key, n) == 0)
-        return true;
-    for (size_t i = 0; i < rule->any_of_n; i++)
-        if (names_key(&rule->any_of[i], key))
-            return true;
-    return false;
-}
-
-bool am_compare_gate_wants(const struct am_comparing *c, const char *key)
-{
-    const struct am_gate_policy *p = &c->policy.policy;
-    for (size_t i = 0; c->gate && i < p->protected_n; i++)
-        if (am_streq(p->protected[i].key, key))
-            return true;
-    for (size_t i = 0; c->gate && i < p->rules_n; i++)
-        if (names_key(&p->rules[i], key))
-            return true;
-    return false;
-}
-
-int am_compare_gate_read(struct am_comparing *c)
-{
+    struct am_faults *f = &c->s->faults, told = {0};
     if (!c->gate)
         return 0;
-    return am_policy_read(&c->policy, json_object_get(c->gate, "policy"), "#/gate/policy", &c->s->faults);
+    size_t n = json_array_size(critical_of(c));
+    if (n > AM_COMPARE_CRITICAL_MAX)
+        return am_spec_bad(f, "#/gate/critical", "must have at most 20 entries");
+    for (size_t i = 0; i < n; i++) {
+        struct am_compare_set set[2];
+        AM_TRY(read_sets(c, i, set));
+    }
+    int rc = am_policy_read(&c->policy, json_object_get(c->gate, "policy"), "#/gate/policy", &told);
+    am_faults_done(&told);
+    return rc < 0 && rc != -AM_E_OUT_OF_MEMORY ? am_spec_bad(f, "#/gate/policy", "must be a policy in its long form")
+                                               : rc;
 }
 
 /* ---- critical samples ---- */
 
-static void count(const struct am_join *j, struct am_gate_critical *ret)
+struct critical {
+    struct am_compare_set set[2];
+    struct am_ids ids[2];
+    struct am_join join;
+    bool apart; /* no sample is in both: all of them are missing */
+};
+
+static int join(struct critical *k, struct am_faults *f)
 {
-    for (size_t i = 0; i < j->n; i++) {
-        ret->flips += am_bit(j->ok[AM_OLD], i) && !am_bit(j->ok[AM_NEW], i);
-        ret->wrong += !am_bit(j->ok[AM_NEW], i);
-    }
+    for (int i = 0; i < 2; i++)
+        AM_TRY(am_compare_set_load(&k->set[i], f));
+    AM_TRY(am_compare_sets_agree(k->set, f));
+    for (int i = 0; i < 2; i++)
+        AM_TRY(am_ids_load(&k->ids[i], k->set[i].fd[1], k->set[i].bytes[1], "the ids of critical samples",
+                           k->set[i].plain.ids, f));
+    struct am_faults alone = {0};
+    int rc = am_join_sets(&k->join, &k->set[0].packed, &k->ids[0], &k->set[1].packed, &k->ids[1], true, &alone);
+    am_faults_done(&alone);
+    k->apart = rc == -AM_E_DATASET_MISMATCH;
+    return k->apart ? 0 : rc < 0 ? rc : am_join_agree(&k->join, f);
 }
 
-/* Sets that share no sample are not an error: every critical sample is missing then. */
-static int join_critical(struct am_compare_critical *k, const struct am_ids ids[2], struct am_faults *f,
-                         struct am_gate_critical *ret)
+static int count(const struct critical *k, struct am_gate_critical *ret, struct am_faults *f)
 {
-    struct am_join j;
-    struct am_faults alone = {0};
-    int rc = am_join_sets(&j, &k->set[0].packed, &ids[0], &k->set[1].packed, &ids[1], true, &alone);
-    am_faults_done(&alone);
-    if (rc == -AM_E_DATASET_MISMATCH) {
+    const struct am_join *j = &k->join;
+    if (k->apart) {
         ret->missing = k->set[0].packed.rows + k->set[1].packed.rows;
         return 0;
     }
-    AM_TRY(rc);
-    rc = am_join_agree(&j, f);
-    if (rc == 0 && !(j.ok[0] && j.ok[1]))
-        rc = am_fault_add(f, AM_E_DATASET_MISMATCH, (struct am_where){.reason = "answers"},
-                          "a set over the critical samples %.200s does not say which of its answers are right",
-                          k->dataset);
-    ret->missing = j.only[0] + j.only[1];
-    if (rc == 0)
-        count(&j, ret);
-    am_join_done(&j);
-    return rc;
+    if (!j->ok[0] || !j->ok[1])
+        return am_fault_add(f, AM_E_DATASET_MISMATCH, (struct am_where){.reason = "answers"},
+                            "the critical samples of %s do not say which answers are right; upload them with y and p, "
+                            "or ok, in each line",
+                            ret->dataset);
+    struct am_cells cells;
+    am_cells_count(j->ok[0], j->ok[1], j->diff, j->n, &cells);
+    ret->flips = cells.b;
+    ret->wrong = j->n - am_bits_count(j->ok[1], j->n);
+    ret->missing = j->only[0] + j->only[1];
+    return 0;
 }
 
-static int one_critical(struct am_comparing *c, struct am_compare_critical *k, struct am_gate_critical *ret)
+static int take_critical(struct am_comparing *c, size_t i, struct am_gate_critical *ret)
 {
     struct am_faults *f = &c->s->faults;
-    struct am_ids ids[2] = {0};
-    int rc = 0;
-    ret->dataset = k->dataset;
-    for (int i = 0; i < 2 && rc == 0; i++) {
-        rc = am_compare_set_load(&k->set[i], f);
-        if (rc == 0)
-            rc = am_ids_load(&ids[i], k->set[i].fd[1], k->set[i].bytes[1], k->set[i].name, k->set[i].plain.ids, f);
-    }
-    if (rc == 0)
-        rc = am_compare_sets_agree(k->set, f);
-    if (rc == 0)
-        rc = join_critical(k, ids, f, ret);
-    for (int i = 0; i < 2; i++) {
-        am_ids_done(&ids[i]);
-        am_compare_set_done(&k->set[i]);
+    struct critical k = {.set = {{.packed = {.fd = -1}}, {.packed = {.fd = -1}}}};
+    int rc = read_sets(c, i, k.set);
+    ret->dataset = json_string_value(json_object_get(json_array_get(critical_of(c), i), "dataset"));
+    rc = rc < 0 ? rc : join(&k, f);
+    rc = rc < 0 ? rc : count(&k, ret, f);
+    am_join_done(&k.join);
+    for (int s = 0; s < 2; s++) {
+        am_compare_set_done(&k.set[s]);
+        am_ids_done(&k.ids[s]);
     }
     return rc;
-}
-
-/* ---- the decision ---- */
-
-/* A comparison of answers has no tensors and no training data to look at, unless the daemon knows something. */
-static enum am_gate_check check_of(const json_t *gate, const char *name)
-{
-    static const char *const word[] = {"unchecked", "clean", "dirty"};
-    const char *text = json_string_value(json_object_get(gate, name));
-    for (size_t i = 0; i < 3; i++)
-        if (am_streq(word[i], text))
-            return (enum am_gate_check)i;
-    return AM_GATE_NOTHING;
 }
 
 int am_compare_decide(struct am_comparing *c, const json_t *report, json_t **ret)
 {
-    struct am_gate_critical critical[AM_COMPARE_CRITICAL] = {{0}};
-    for (size_t i = 0; i < c->criticals; i++)
-        AM_TRY(one_critical(c, &c->critical[i], &critical[i]));
+    struct am_gate_critical critical[AM_COMPARE_CRITICAL_MAX];
+    size_t n = json_array_size(critical_of(c));
+    if (!c->gate)
+        return 0;
+    if (!report)
+        return -AM_E_OUT_OF_MEMORY;
+    for (size_t i = 0; i < n; i++) {
+        critical[i] = (struct am_gate_critical){0};
+        AM_TRY(take_critical(c, i, &critical[i]));
+    }
     const struct am_gate_input in = {.gate = json_string_value(json_object_get(c->gate, "gate")),
                                      .report = report,
-                                     .slices = c->slice_rows,
-                                     .finite = check_of(c->gate, "finite"),
-                                     .leak = check_of(c->gate, "leak"),
+                                     .slices = c->gate_slices,
+                                     .finite = AM_GATE_NOTHING,
+                                     .leak = AM_GATE_NOTHING,
                                      .critical = critical,
-                                     .critical_n = c->criticals};
+                                     .critical_n = n};
     return am_gate_decision(&c->policy.policy, &in, ret);
 }

@@ -2,6 +2,7 @@
  * compare_slices.c - which keys a comparison is looked at by, and slices.ndjson. See compare.h.
  */
 #include "core/base/text.h"
+#include "core/gate/decide.h"
 #include "core/table/canon.h"
 #include "worker/compare.h"
 #include "worker/sink.h"
@@ -90,12 +91,21 @@ static json_t *row_json(const struct am_comparing *c, const struct am_slice_key 
         am_compare_real((struct am_maybe){delta.known, delta.upper}), "small", r->small, "verdict", r->verdict);
 }
 
-static int put_row(struct am_comparing *c, const struct am_slice_key *k, struct am_sink *sink, json_t *row)
+/* A row that a rule of the gate is about is kept for the decision. */
+static int keep_row(struct am_comparing *c, json_t *row)
 {
-    if (row && am_compare_gate_wants(c, k->key))
-        json_array_append(c->slice_rows, row);
+    if (!c->gate || !row ||
+        !am_gate_wants_slice(&c->policy.policy, json_string_value(json_object_get(row, "key")),
+                             json_string_value(json_object_get(row, "value"))))
+        return 0;
+    return json_array_append(c->gate_slices, row) < 0 ? -AM_E_OUT_OF_MEMORY : 0;
+}
+
+static int put_row(struct am_comparing *c, struct am_sink *sink, json_t *row)
+{
+    int kept = keep_row(c, row);
     char *text = row ? am_canon(row) : NULL;
-    int rc = text ? am_sink_put(sink, text, strlen(text)) : -AM_E_OUT_OF_MEMORY;
+    int rc = text && kept == 0 ? am_sink_put(sink, text, strlen(text)) : -AM_E_OUT_OF_MEMORY;
     free(text);
     json_decref(row);
     return rc < 0 ? rc : am_sink_put(sink, "\n", 1);
@@ -140,9 +150,7 @@ static int put_key(struct am_comparing *c, struct am_sink *sink, const struct am
     int rc = name ? am_slice_rows(&c->join, k, &rows) : -AM_E_OUT_OF_MEMORY;
     size_t n = rc == 0 ? sort_values(k, rows, name) : 0;
     for (size_t i = 0; rc == 0 && i < n; i++)
-        rc = put_row(c, k, sink,
-                     row_json(c, k, k->text ? name[i].text : am_compare_value_text(k, name[i].value, name[i].number),
-                              &rows[name[i].value]));
+        rc = put_row(c, sink, row_json(c, k, text_of(&name[i]), &rows[name[i].value]));
     c->slices += n;
     free(name);
     free(rows);

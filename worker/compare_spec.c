@@ -81,6 +81,6 @@ int am_compare_spec(struct am_comparing *c)
     c->threads = (unsigned)threads;
     AM_TRY(am_compare_spec_set(c, json_object_get(c->root, "old"), "old", "#/old", &c->set[AM_OLD]));
     AM_TRY(am_compare_spec_set(c, json_object_get(c->root, "new"), "new", "#/new", &c->set[AM_NEW]));
-    AM_TRY(am_compare_spec_gate(c));
+    AM_TRY(am_compare_gate_spec(c));
     return take_params(c);
 }

@@ -44,6 +44,7 @@ static int exit_code(int rc)
     case AM_E_BAD_INPUT:
     case AM_E_MALFORMED:
     case AM_E_MALFORMED_PREDICTIONS:
+    case AM_E_MALFORMED_DATASET:
     case AM_E_DATASET_MISMATCH:
     case AM_E_SHAPE_MISMATCH:
     case AM_E_DTYPE_UNSUPPORTED:
@@ -199,9 +200,10 @@ int main(int argc, char **argv)
         return describe();
     if (am_streq(mode, "kernels"))
         return tell_kernels();
-    bool runs = am_streq(mode, "run"), packs = am_streq(mode, "pack"), compares = am_streq(mode, "compare");
-    if (!runs && !packs && !compares && !am_streq(mode, "import")) {
-        fprintf(stderr, "usage: amend-worker run|import|pack|compare|describe|kernels (amendd starts it; see "
+    bool runs = am_streq(mode, "run"), packs = am_streq(mode, "pack"), compares = am_streq(mode, "compare"),
+         indexes = am_streq(mode, "index");
+    if (!runs && !packs && !indexes && !compares && !am_streq(mode, "import")) {
+        fprintf(stderr, "usage: amend-worker run|import|pack|index|compare|describe|kernels (amendd starts it; see "
                         "worker/contract.md)\n");
         return EXIT_BAD_SPEC;
     }
@@ -210,5 +212,9 @@ int main(int argc, char **argv)
         return EXIT_OTHER;
     }
     am_failpoint("worker.begin");
-    return work(runs ? am_mode_run : packs ? am_mode_pack : compares ? am_mode_compare : am_mode_import);
+    return work(runs       ? am_mode_run
+                : packs    ? am_mode_pack
+                : indexes  ? am_mode_index
+                : compares ? am_mode_compare
+                           : am_mode_import);
 }

@@ -156,6 +156,11 @@ static int put_result(struct pack *p, const uint32_t *order)
     AM_TRY(put_header(p));
     AM_TRY(put_metric(p, "rows", p->c.n));
     AM_TRY(put_metric(p, "ids", counts.ids));
+    AM_TRY(put_metric(p, "offsets_at", counts.offsets_at));
+    AM_TRY(put_metric(p, "bytes_at", counts.bytes_at));
+    AM_TRY(put_metric(p, "row_at", counts.row_at));
+    if (counts.y_at)
+        AM_TRY(put_metric(p, "y_at", counts.y_at));
     return counts.correct < 0 ? 0 : put_metric(p, "correct", (uint64_t)counts.correct);
 }
 
@@ -186,7 +191,7 @@ int am_mode_pack(struct am_session *s, json_t *root)
     if (rc == 0 && am_limits_check_fds(p.fds.v, p.fds.n, &other) < 0)
         rc = am_fault_add(&s->faults, AM_E_INTERNAL, (struct am_where){0}, "descriptor %d is open and not in the spec",
                           other);
-    if (rc == 0 && !(p.in = am_pack_input_new(read_upload, &p, p.gzip)))
+    if (rc == 0 && !(p.in = am_pack_input_new(read_upload, &p, p.gzip, AM_PACK_LINE_MAX)))
         rc = -AM_E_OUT_OF_MEMORY;
     if (rc == 0)
         rc = pack(&p);

@@ -27,10 +27,10 @@
 typedef ssize_t am_pack_read(void *ctx, void *buf, size_t n);
 struct am_pack_input;
 /* NULL: out of memory. `gzip`: the bytes are gzip, also of several members. */
-struct am_pack_input *am_pack_input_new(am_pack_read *read, void *ctx, bool gzip);
+struct am_pack_input *am_pack_input_new(am_pack_read *read, void *ctx, bool gzip, size_t line_max);
 void am_pack_input_free(struct am_pack_input *in);
 /* 1: a line without its line feed, valid until the next call; 0: the end; -AM_E_TOO_LARGE: a line above
-   AM_PACK_LINE_MAX, skipped, so that reading may go on; -AM_E_MALFORMED_PREDICTIONS: broken gzip; or the error of
+   line_max, skipped, so that reading may go on; -AM_E_MALFORMED_PREDICTIONS: broken gzip; or the error of
    `read`. */
 int am_pack_next(struct am_pack_input *in, const char **ret, size_t *ret_n);
 uint64_t am_pack_line_number(const struct am_pack_input *in); /* of the line just given, from 1 */
@@ -139,6 +139,9 @@ void am_pack_cols_done(struct am_pack_cols *c);
 
 /* ---- pack_sort.c ---- */
 
+/* order[i] = the row that is the i-th by (id, k), and by the row for what is there twice. Of the columns only ids,
+   id_at and k are looked at. */
+int am_pack_sort(const struct am_pack_cols *c, uint32_t *order);
 /* The rows in the order of (id, k), for free(); every pair that is there twice is a fault. NULL: a negative code in
  *ret_rc. */
 uint32_t *am_pack_order(const struct am_pack_cols *c, struct am_faults *f, int *ret_rc);
@@ -152,8 +155,12 @@ struct am_pack_file {
 };
 struct am_pack_counts {
     uint64_t ids;
-    int64_t correct; /* -1: not known */
+    int64_t correct;                             /* -1: not known */
+    uint64_t offsets_at, bytes_at, row_at, y_at; /* where these columns begin in their files; y_at 0: there is none */
 };
+/* The dictionary alone; of the columns only ids and id_at are looked at. */
+int am_pack_write_ids(struct am_pack_cols *c, const uint32_t *order, int dir, const char *name,
+                      struct am_pack_file *ret, struct am_pack_counts *ret_counts);
 /* The two files into folder `dir`, under these names, synced. The columns are changed: texts are numbered by rank. */
 int am_pack_write(struct am_pack_cols *c, const uint32_t *order, int dir, const char *ids_name, const char *packed_name,
                   struct am_pack_file *ret_ids, struct am_pack_file *ret_packed, struct am_pack_counts *ret);

@@ -83,6 +83,18 @@ static void check_external(json_t *o, const char *name, struct am_faults *f)
         json_object_set_new(o, "sha256", json_null());
 }
 
+/* namespace/name, with @rev or without. */
+static void check_name(const char *text, const char *member, struct am_faults *f)
+{
+    char name[TEXT_MAX + 1];
+    snprintf(name, sizeof name, "%.*s", (int)strcspn(text, "@"), text);
+    const char *why = am_model_name_fault(name);
+    if (why)
+        bad(f, member, "%.200s: %s", name, why);
+    else if (text[strlen(name)] == '@' && !text[strlen(name) + 1])
+        bad(f, member, "there is no revision behind the @ of %.200s", text);
+}
+
 static void check_version(json_t *o, struct am_faults *f)
 {
     json_t *v = json_object_get(o, "version");
@@ -96,26 +108,25 @@ static void check_version(json_t *o, struct am_faults *f)
             "version must be namespace/name@rev, or {\"external\":\"name\"} of a model that is not kept here");
         return;
     }
-    char model[TEXT_MAX + 1];
-    snprintf(model, sizeof model, "%.*s", (int)strcspn(text, "@"), text);
-    const char *why = am_model_name_fault(model);
-    if (why)
-        bad(f, "version", "%.200s: %s", model, why);
-    else if (text[strlen(model)] == '@' && !text[strlen(model) + 1])
-        bad(f, "version", "there is no revision behind the @ of %.200s", text);
+    check_name(text, "version", f);
 }
 
+/* One that is kept here has a name; which version of it that is, and whether it is there, the daemon says. */
 static void check_dataset(json_t *o, struct am_faults *f)
 {
     json_t *v = json_object_get(o, "dataset");
-    if (json_is_object(v))
+    const char *text = json_string_value(v);
+    if (json_is_object(v)) {
         check_external(v, "dataset", f);
-    else if (json_is_string(v))
+        return;
+    }
+    if (!text || strlen(text) > TEXT_MAX) {
         bad(f, "dataset",
-            "datasets are not kept by this version; name it as one that is elsewhere: {\"external\":\"%.200s\"}",
-            json_string_value(v));
-    else
-        bad(f, "dataset", "dataset must be {\"external\":\"name\",\"sha256\"?}: what the samples are from");
+            "dataset must be namespace/name@rev, or {\"external\":\"name\",\"sha256\"?} of one that is not kept here: "
+            "what the samples are from");
+        return;
+    }
+    check_name(text, "dataset", f);
 }
 
 static void check_task(json_t *o, struct am_pack_header *h, struct am_faults *f)

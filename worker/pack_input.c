@@ -16,20 +16,24 @@ struct am_pack_input {
     bool gzip, inside /* a member */, ended, begun, broken;
     z_stream z;
     uint64_t number, bytes;
+    size_t line_max, room;  /* room: of `plain` */
     size_t from, have;      /* of `plain`: what was not given yet */
     unsigned char in[PART]; /* gzip only */
-    char plain[PART + AM_PACK_LINE_MAX + 1];
+    char plain[];
 };
 
-struct am_pack_input *am_pack_input_new(am_pack_read *read, void *ctx, bool gzip)
+struct am_pack_input *am_pack_input_new(am_pack_read *read, void *ctx, bool gzip, size_t line_max)
 {
-    struct am_pack_input *in = malloc(sizeof *in);
+    size_t room = PART + line_max + 1;
+    struct am_pack_input *in = malloc(sizeof *in + room);
     if (!in)
         return NULL;
     memset(in, 0, offsetof(struct am_pack_input, in)); /* the buffers need no zeros */
     in->read = read;
     in->ctx = ctx;
     in->gzip = gzip;
+    in->line_max = line_max;
+    in->room = room;
     if (gzip && inflateInit2(&in->z, GZIP_ONLY) != Z_OK) {
         free(in);
         return NULL;
@@ -100,7 +104,7 @@ static int fill(struct am_pack_input *in)
 {
     memmove(in->plain, in->plain + in->from, in->have);
     in->from = 0;
-    size_t room = sizeof in->plain - in->have;
+    size_t room = in->room - in->have;
     ssize_t n = in->gzip ? read_gzip(in, in->plain + in->have, room) : read_raw(in, in->plain + in->have, room);
     if (n < 0)
         return (int)n;
@@ -130,9 +134,9 @@ int am_pack_next(struct am_pack_input *in, const char **ret, size_t *ret_n)
     for (;;) {
         char *start = in->plain + in->from, *end = memchr(start, '\n', in->have);
         size_t n = end ? (size_t)(end - start) : in->have;
-        if (end || (in->ended && n > 0) || n > AM_PACK_LINE_MAX) {
+        if (end || (in->ended && n > 0) || n > in->line_max) {
             in->number++;
-            if (n > AM_PACK_LINE_MAX)
+            if (n > in->line_max)
                 return skip(in);
             in->from += n + (end != NULL);
             in->have -= n + (end != NULL);

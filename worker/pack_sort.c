@@ -62,7 +62,7 @@ static uint64_t prefix_of(const struct am_pack_cols *c, size_t row)
     return v;
 }
 
-static int sort(const struct am_pack_cols *c, uint32_t *order)
+int am_pack_sort(const struct am_pack_cols *c, uint32_t *order)
 {
     struct key *key = calloc(c->n + 1, sizeof *key);
     bool sorted = true;
@@ -96,7 +96,7 @@ static int find_twice(const struct am_pack_cols *c, const uint32_t *order, struc
 uint32_t *am_pack_order(const struct am_pack_cols *c, struct am_faults *f, int *ret_rc)
 {
     uint32_t *order = calloc(c->n + 1, sizeof *order);
-    int rc = order ? sort(c, order) : -AM_E_OUT_OF_MEMORY;
+    int rc = order ? am_pack_sort(c, order) : -AM_E_OUT_OF_MEMORY;
     if (rc == 0)
         rc = find_twice(c, order, f);
     if (rc == 0)

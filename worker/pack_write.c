@@ -116,7 +116,7 @@ static int put_offsets(struct writer *w)
     return 0;
 }
 
-static int write_ids(struct writer *w, uint64_t *ret_ids)
+static int write_ids(struct writer *w, struct am_pack_counts *ret)
 {
     const struct am_pack_cols *c = w->c;
     uint64_t ids = 0, bytes = 0;
@@ -131,7 +131,9 @@ static int write_ids(struct writer *w, uint64_t *ret_ids)
     AM_TRY(put_header(w, v, 2, "amend", "ids/1"));
     AM_TRY(put_offsets(w)); /* the wider dtype comes first */
     AM_TRY(put_ids(w));
-    *ret_ids = ids;
+    ret->ids = ids;
+    ret->offsets_at = v[0].begin;
+    ret->bytes_at = v[1].begin;
     return 0;
 }
 
@@ -296,18 +298,21 @@ static char *meta_text(const struct am_pack_cols *c, const uint32_t *rank, const
     return text;
 }
 
-static int write_packed(struct writer *w, const uint32_t *rank, const char *ids_sha256, uint64_t ids)
+static int write_packed(struct writer *w, const uint32_t *rank, const char *ids_sha256, struct am_pack_counts *counts)
 {
     struct tensor t[TENSORS];
     struct am_st_out v[TENSORS];
     size_t n = list_tensors(w->c, rank, t, v);
-    char *meta = meta_text(w->c, rank, ids_sha256, ids);
+    char *meta = meta_text(w->c, rank, ids_sha256, counts->ids);
     int rc = meta ? put_header(w, v, n, "amend", meta) : -AM_E_OUT_OF_MEMORY;
     free(meta);
     for (size_t i = 0; i < n && rc == 0; i++) /* v is in the order of the file now */
         for (size_t k = 0; k < n && rc == 0; k++)
-            if (v[i].name == t[k].name)
+            if (v[i].name == t[k].name) {
+                counts->row_at = t[k].col == AM_COLS ? v[i].begin : counts->row_at;
+                counts->y_at = t[k].col == AM_COL_Y ? v[i].begin : counts->y_at;
                 rc = put_tensor(w, t[k].col);
+            }
     return rc;
 }
 
@@ -328,27 +333,41 @@ static int64_t count_correct(const struct am_pack_cols *c)
     return ok ? n : -1;
 }
 
+int am_pack_write_ids(struct am_pack_cols *c, const uint32_t *order, int dir, const char *name,
+                      struct am_pack_file *ret, struct am_pack_counts *ret_counts)
+{
+    struct writer w = {.c = c, .order = order, .fd = -1};
+    struct am_pack_file file = {0};
+    struct am_pack_counts counts = *ret_counts;
+    int rc = writer_open(&w, dir, name);
+    if (rc == 0)
+        rc = write_ids(&w, &counts);
+    if (rc == 0)
+        rc = writer_end(&w, &file);
+    writer_done(&w);
+    if (rc < 0)
+        return rc;
+    *ret = file;
+    *ret_counts = counts;
+    return 0;
+}
+
 int am_pack_write(struct am_pack_cols *c, const uint32_t *order, int dir, const char *ids_name, const char *packed_name,
                   struct am_pack_file *ret_ids, struct am_pack_file *ret_packed, struct am_pack_counts *ret)
 {
-    struct writer ids = {.c = c, .order = order, .fd = -1}, packed = ids;
+    struct writer packed = {.c = c, .order = order, .fd = -1};
     struct am_pack_counts counts = {.correct = count_correct(c)};
     struct am_pack_file ids_file = {0}, packed_file = {0};
     uint32_t *rank = am_pack_dict_ranks(&c->slice_keys);
     int rc = rank ? rank_texts(c) : -AM_E_OUT_OF_MEMORY;
     if (rc == 0)
-        rc = writer_open(&ids, dir, ids_name);
-    if (rc == 0)
-        rc = write_ids(&ids, &counts.ids);
-    if (rc == 0)
-        rc = writer_end(&ids, &ids_file);
+        rc = am_pack_write_ids(c, order, dir, ids_name, &ids_file, &counts);
     if (rc == 0)
         rc = writer_open(&packed, dir, packed_name);
     if (rc == 0)
-        rc = write_packed(&packed, rank, ids_file.sha256, counts.ids);
+        rc = write_packed(&packed, rank, ids_file.sha256, &counts);
     if (rc == 0)
         rc = writer_end(&packed, &packed_file);
-    writer_done(&ids);
     writer_done(&packed);
     free(rank);
     if (rc < 0)

@@ -114,6 +114,21 @@ int am_api_report(struct am_req *r);
 int am_api_report_delete(struct am_req *r);
 int am_api_report_slices(struct am_req *r);
 int am_api_report_samples(struct am_req *r);
+
+/* datasets.c, dataset_edit.c, dataset_versions.c, dataset_push.c, dataset_samples.c, dataset_resolve.c */
+int am_api_datasets(struct am_req *r);
+int am_api_dataset_create(struct am_req *r);
+int am_api_dataset(struct am_req *r);
+int am_api_dataset_patch(struct am_req *r);
+int am_api_dataset_delete(struct am_req *r);
+int am_api_dataset_versions(struct am_req *r);
+int am_api_dataset_push(struct am_req *r);
+int am_api_dataset_version(struct am_req *r);
+int am_api_dataset_version_delete(struct am_req *r);
+int am_api_dataset_content(struct am_req *r);
+int am_api_dataset_samples(struct am_req *r);
+int am_api_dataset_resolve(struct am_req *r);
+
 /* gates.c, gate_check.c */
 int am_api_gates(struct am_req *r);
 int am_api_gate(struct am_req *r);

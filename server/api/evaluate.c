@@ -8,6 +8,7 @@
 #include "core/table/canon.h"
 #include "core/table/plan_compare.h"
 #include "server/api/api.h"
+#include "storage/datasets.h"
 #include "storage/predictions.h"
 #include "storage/reports.h"
 
@@ -69,10 +70,23 @@ static int take_set(void *ctx, const struct am_prediction_row *p)
     return side->dataset && (side->external || side->version) ? 0 : -AM_E_OUT_OF_MEMORY;
 }
 
+/* The version of a dataset that is kept here, by "ns/name" (the newest) or "ns/name@rev"; 0: it is kept elsewhere. */
+static int64_t kept_here(struct am_db *db, const char *dataset)
+{
+    char name[200];
+    int64_t version = 0;
+    size_t n = strcspn(dataset, "@");
+    snprintf(name, sizeof name, "%.*s", (int)(n < sizeof name ? n : 0), dataset);
+    return am_dataset_resolve(db, name, dataset[n] ? dataset + n + 1 : NULL, &version) < 0 ? 0 : version;
+}
+
 int am_side_newest(struct am_db *db, int64_t version, const char *external, const char *dataset, struct am_side *ret)
 {
-    const struct am_prediction_filter f = {
-        .version = version, .external = version ? NULL : external, .dataset = dataset, .limit = 1};
+    const struct am_prediction_filter f = {.version = version,
+                                           .external = version ? NULL : external,
+                                           .dataset = dataset,
+                                           .dataset_version = kept_here(db, dataset),
+                                           .limit = 1};
     return version || external ? am_prediction_list(db, &f, take_set, ret) : 0;
 }
 
@@ -104,13 +118,14 @@ static int find_newest(struct am_submit *s, size_t i)
     if (!p->version || !s->body.data)
         return 0; /* there is a fault already, or the version is still to be made */
     AM_TRY(am_side_newest(s->db, p->version, NULL, s->body.data, &s->side[i]));
+    bool here = kept_here(s->db, s->body.data) > 0;
     if (!s->side[i].uid[0])
-        am_fault_add(&s->faults, AM_E_PREDICTIONS_MISSING,
-                     (struct am_where){.pointer = in->pointer, .reason = "predictions"},
-                     "there are no predictions of %s on %s, and amend makes none by itself: upload what it says about "
-                     "the samples, POST /v1/predictions with \"version\": \"%s@%s\" and \"dataset\": {\"external\": "
-                     "\"%s\"} in the first line, then submit again",
-                     p->label, s->body.data, p->model, p->commit, s->body.data);
+        am_fault_add(
+            &s->faults, AM_E_PREDICTIONS_MISSING, (struct am_where){.pointer = in->pointer, .reason = "predictions"},
+            "there are no predictions of %s on %s, and amend makes none by itself: upload what it says about "
+            "the samples, POST /v1/predictions with \"version\": \"%s@%s\" and \"dataset\": %s\"%s\"%s in "
+            "the first line, then submit again",
+            p->label, s->body.data, p->model, p->commit, here ? "" : "{\"external\": ", s->body.data, here ? "" : "}");
     return 0;
 }
 

@@ -4,6 +4,7 @@
  * existed.
  */
 #include "core/base/text.h"
+#include "server/api/bytes.h"
 #include "server/api/hub.h"
 #include "server/content.h"
 #include "server/reply.h"
@@ -126,15 +127,9 @@ int am_api_file(struct am_req *r)
 
 /* ---- bytes ---- */
 
-struct content {
-    char path[1100], etag[65], commit[41];
-    int64_t bytes, layout;
-    bool is_private;
-};
-
 static int take_file(void *ctx, const struct am_file_row *f)
 {
-    struct content *c = ctx;
+    struct am_bytes *c = ctx;
     snprintf(c->path, sizeof c->path, "%s", f->path);
     snprintf(c->etag, sizeof c->etag, "%s", am_file_etag(f));
     c->bytes = f->bytes;
@@ -144,7 +139,7 @@ static int take_file(void *ctx, const struct am_file_row *f)
 
 static int take_commit(void *ctx, const struct am_version_row *v)
 {
-    struct content *c = ctx;
+    struct am_bytes *c = ctx;
     snprintf(c->commit, sizeof c->commit, "%s", v->commit);
     c->is_private = v->is_private;
     return 0;
@@ -160,7 +155,7 @@ static const char *content_type(const char *path)
 }
 
 /* The whole file, the wanted range of it, or the news that the client has it already. */
-static int send_bytes(struct am_req *r, const struct content *c, bool fixed)
+int am_reply_bytes(struct am_req *r, const struct am_bytes *c)
 {
     char quoted[80], where[100], disposition[1300];
     snprintf(quoted, sizeof quoted, "\"%s\"", c->etag);
@@ -171,21 +166,26 @@ static int send_bytes(struct am_req *r, const struct content *c, bool fixed)
             *p = '_';
     const char *headers[] = {MHD_HTTP_HEADER_ETAG,
                              quoted,
-                             "X-Repo-Commit",
-                             c->commit,
                              MHD_HTTP_HEADER_ACCEPT_RANGES,
                              "bytes",
                              MHD_HTTP_HEADER_CONTENT_TYPE,
-                             content_type(c->path),
+                             c->type ? c->type : content_type(c->path),
                              MHD_HTTP_HEADER_CONTENT_DISPOSITION,
                              disposition,
                              MHD_HTTP_HEADER_CACHE_CONTROL,
-                             !fixed          ? "no-cache"
+                             !c->fixed       ? "no-cache"
                              : c->is_private ? "private, max-age=31536000, immutable"
                                              : "public, max-age=31536000, immutable",
                              NULL,
                              NULL,
+                             NULL,
+                             NULL,
                              NULL};
+    size_t n = 10;
+    if (c->commit[0]) {
+        headers[n++] = "X-Repo-Commit";
+        headers[n++] = c->commit;
+    }
     if (am_etag_matches(r, MHD_HTTP_HEADER_IF_NONE_MATCH, c->etag))
         return am_reply_queue(r, MHD_HTTP_NOT_MODIFIED,
                               MHD_create_response_from_buffer(0, (void *)"", MHD_RESPMEM_PERSISTENT), headers);
@@ -202,8 +202,8 @@ static int send_bytes(struct am_req *r, const struct content *c, bool fixed)
     if (kind == AM_RANGE_PART) {
         snprintf(where, sizeof where, "bytes %" PRIu64 "-%" PRIu64 "/%" PRId64, range.first,
                  range.first + range.bytes - 1, c->bytes);
-        headers[12] = MHD_HTTP_HEADER_CONTENT_RANGE;
-        headers[13] = where;
+        headers[n++] = MHD_HTTP_HEADER_CONTENT_RANGE;
+        headers[n++] = where;
     }
     if (c->bytes == 0)
         return am_reply_queue(r, MHD_HTTP_OK, MHD_create_response_from_buffer(0, (void *)"", MHD_RESPMEM_PERSISTENT),
@@ -220,7 +220,7 @@ static int send_bytes(struct am_req *r, const struct content *c, bool fixed)
 }
 
 /* What git holds of a large file. */
-static int send_pointer(struct am_req *r, const struct content *c)
+static int send_pointer(struct am_req *r, const struct am_bytes *c)
 {
     char *text = NULL;
     int n = asprintf(&text, "version https://git-lfs.github.com/spec/v1\noid sha256:%s\nsize %" PRId64 "\n", c->etag,
@@ -235,9 +235,8 @@ static int reply_content(struct am_req *r, enum door door)
 {
     int queued = MHD_NO;
     int64_t version;
-    bool fixed = false;
-    struct content c = {.bytes = 0};
-    if (am_find_version(r, &version, &fixed, &queued) < 0)
+    struct am_bytes c = {.bytes = 0};
+    if (am_find_version(r, &version, &c.fixed, &queued) < 0)
         return queued;
     struct am_db *db = am_store_read(r->srv->store);
     int rc = am_version_brief(db, version, take_commit, &c);
@@ -253,7 +252,7 @@ static int reply_content(struct am_req *r, enum door door)
     }
     if (rc < 0)
         return am_reply_error(r, rc, "the file could not be read");
-    return door == RAW && strlen(c.etag) == AM_SHA256_LEN ? send_pointer(r, &c) : send_bytes(r, &c, fixed);
+    return door == RAW && strlen(c.etag) == AM_SHA256_LEN ? send_pointer(r, &c) : am_reply_bytes(r, &c);
 }
 
 int am_api_content(struct am_req *r)

@@ -7,6 +7,7 @@
 #include "core/base/text.h"
 #include "server/api/api.h"
 #include "server/reply.h"
+#include "storage/datasets.h"
 
 #include <microhttpd.h>
 #include <stdlib.h>
@@ -15,6 +16,14 @@
 static json_t *external(const char *name, const char *sha256)
 {
     return json_pack("{s:s, s:s?}", "external", name, "sha256", sha256);
+}
+
+/* name and number of one that is kept here, else external. */
+static json_t *dataset(const struct am_prediction_row *p)
+{
+    return json_pack("{s:s?, s:s?, s:o, s:s?}", "external", p->dataset_name ? NULL : p->dataset, "name",
+                     p->dataset_name, "number", p->dataset_name ? json_integer(p->dataset_number) : json_null(),
+                     "sha256", p->dataset_sha256);
 }
 
 static json_t *file(const char *sha256, int64_t bytes)
@@ -28,13 +37,13 @@ json_t *am_prediction_json(const struct am_prediction_row *p)
     snprintf(version, sizeof version, "%s@%s", p->model_name ? p->model_name : "", p->commit ? p->commit : "");
     snprintf(self, sizeof self, "/v1/predictions/%s", p->uid);
     snprintf(content, sizeof content, "%s/content", self);
-    json_t *o = json_pack("{s:s, s:s, s:s?, s:o, s:s, s:o, s:s?, s:s, s:s?, s:I, s:I, s:o, s:o}", "object",
-                          "prediction_set", "id", p->uid, "version", p->commit ? version : NULL, "external",
-                          p->commit ? json_null() : external(p->model, p->model_sha256), "submitted_as", p->model,
-                          "dataset", external(p->dataset, p->dataset_sha256), "split", p->split, "task", p->task,
-                          "metric", p->metric, "rows", (json_int_t)p->n, "ids", (json_int_t)p->ids, "correct",
-                          p->correct < 0 ? json_null() : json_integer(p->correct), "accuracy",
-                          p->correct < 0 ? json_null() : json_real((double)p->correct / (double)p->n));
+    json_t *o =
+        json_pack("{s:s, s:s, s:s?, s:o, s:s, s:o, s:s?, s:s, s:s?, s:I, s:I, s:o, s:o}", "object", "prediction_set",
+                  "id", p->uid, "version", p->commit ? version : NULL, "external",
+                  p->commit ? json_null() : external(p->model, p->model_sha256), "submitted_as", p->model, "dataset",
+                  dataset(p), "split", p->split, "task", p->task, "metric", p->metric, "rows", (json_int_t)p->n, "ids",
+                  (json_int_t)p->ids, "correct", p->correct < 0 ? json_null() : json_integer(p->correct), "accuracy",
+                  p->correct < 0 ? json_null() : json_real((double)p->correct / (double)p->n));
     json_t *rest =
         json_pack("{s:o, s:o, s:o, s:o, s:s, s:s, s:s?, s:o, s:{s:s, s:s}}", "header", am_json_stored(p->header),
                   "upload", file(p->upload_sha256, p->upload_bytes), "packed", file(p->packed_sha256, p->packed_bytes),
@@ -92,6 +101,34 @@ bool am_req_version(struct am_req *r, struct am_db *db, const char *name, int64_
     return false;
 }
 
+static int take_id(void *ctx, const struct am_dataset_row *d)
+{
+    *(int64_t *)ctx = d->id;
+    return 0;
+}
+
+/* ?dataset=ns/name, all versions of one that is kept here; ns/name@rev, one of them; else the name of one elsewhere.
+   false: an answer was queued. */
+static bool read_dataset(struct am_req *r, struct am_db *db, struct am_prediction_filter *f, int *ret_queued)
+{
+    const char *text = am_req_query(r, "dataset");
+    char name[200];
+    f->dataset = text;
+    if (!text)
+        return true;
+    size_t n = strcspn(text, "@");
+    snprintf(name, sizeof name, "%.*s", (int)(n < sizeof name ? n : 0), text);
+    int rc = am_model_name_fault(name) ? -AM_E_NOT_FOUND
+             : text[n]                 ? am_dataset_resolve(db, name, text + n + 1, &f->dataset_version)
+                                       : am_dataset_get(db, name, take_id, &f->dataset_id);
+    if (rc == 0 || rc == -AM_E_NOT_FOUND)
+        return true;
+    *ret_queued = rc == -AM_E_REVISION_NOT_FOUND
+                      ? am_reply_fault(r, AM_E_REVISION_NOT_FOUND, "?dataset", "there is no %.300s here", text)
+                      : am_reply_error(r, rc, "the database could not answer");
+    return false;
+}
+
 int am_api_predictions(struct am_req *r)
 {
     int64_t limit, after;
@@ -101,8 +138,8 @@ int am_api_predictions(struct am_req *r)
         !am_req_int(r, "after", 1, INT64_MAX - 1, 0, &after, &queued))
         return queued;
     struct am_db *db = am_reader(r, &queued);
-    struct am_prediction_filter f = {.dataset = am_req_query(r, "dataset"), .after = after, .limit = (int)limit + 1};
-    if (!db || !am_req_version(r, db, "version", &f.version, &f.external, &queued))
+    struct am_prediction_filter f = {.after = after, .limit = (int)limit + 1};
+    if (!db || !am_req_version(r, db, "version", &f.version, &f.external, &queued) || !read_dataset(r, db, &f, &queued))
         return queued;
     struct collect c = {.data = json_array(), .limit = (size_t)limit};
     int rc = am_prediction_list(db, &f, add_set, &c);

@@ -96,7 +96,7 @@ static struct seen run(const uint8_t *data, size_t size, size_t piece, bool gzip
     struct seen seen = {0};
     const char *line;
     size_t n;
-    struct am_pack_input *in = am_pack_input_new(read_source, &s, gzip);
+    struct am_pack_input *in = am_pack_input_new(read_source, &s, gzip, AM_PACK_LINE_MAX);
     require(in);
     seen.end = am_pack_next(in, &line, &n);
     if (seen.end > 0 && am_pack_header_read(&h, line, n, &f) == 0)

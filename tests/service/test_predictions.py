@@ -293,9 +293,9 @@ def test_a_line_of_a_megabyte_and_a_nul_alone(own):
 
 BAD_HEADERS = [  # changes of a good one, and what is said of each
     (
-        {"schema": "x", "task": "chess", "n": 0, "labels": ["a", "a"], "metrik": 1, "version": "nobody", "dataset": "acme/holdout@v5"},
+        {"schema": "x", "task": "chess", "n": 0, "labels": ["a", "a"], "metrik": 1, "version": "nobody", "dataset": "holdout@v5"},
         [("schema", "amend.preds/1"), ("task", "chess"), ("n", "n must be"), ("labels", "twice"), ("", "did you mean metric?")]
-        + [("version", "namespace/name"), ("dataset", "not kept by this version")],
+        + [("version", "namespace/name"), ("dataset", "namespace/name")],
     ),
     ({"task": "generative", "version": {"external": "a", "sha": "b"}}, [("metric", "metric"), ("version", "unknown member sha")]),
     ({"task": "multilabel", "seed": -1, "decode": 4}, [("labels", "labels"), ("seed", "seed"), ("decode", "decode")]),

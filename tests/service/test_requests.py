@@ -151,6 +151,8 @@ def test_answers_are_as_described(client, roots):
     values |= {"type": "merge", "method": "linear", "slug": "conflict", "schema": "Job.json", "ref": "main", "gate": "default"}
     head = '{"schema":"amend.preds/1","version":"schema/m","dataset":{"external":"d"},"task":"classification","n":1}'
     lines = client.post("/v1/predictions", data=head + '\n{"id":"1","y":1,"p":1}', headers={"Content-Type": "application/x-ndjson"})
+    client.post("/v1/datasets", {"id": "schema/m"})
+    client.post("/v1/datasets/schema/m/versions?label=main", data='{"id":"1"}', headers={"Content-Type": "application/jsonl"})
     sets = {**values, "id": lines.json()["id"]}
     pair = {"old_predictions": sets["id"], "new_predictions": sets["id"]}
     report = client.wait(client.submit({"type": "evaluate", "method": "compare", "inputs": pair}))["result"]["reports"][0]
