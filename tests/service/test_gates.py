@@ -238,3 +238,35 @@ def test_old_decisions_do_not_count(launch, roots):
     assert decision["verdict"] == "promote"
     time.sleep(1.1)  # longer than the setting
     problem(move(c, "v2", '"2"'), 409, "gate-required")
+
+
+def test_a_job_decides_and_moves(client, commits, good):
+    """The body in a refusal is a job as it is: it decides and moves. Critical samples stop it, too few are refused at once."""
+    at = "/v1/models/g/m/refs/live"
+    assert client.request("PUT", at, json={"to": "v1"}, headers={"If-None-Match": "*"}).status_code == 201
+    assert put(client, "fresh", {"nfr_max": 0.02}).status_code == 201
+    patched = client.request("PATCH", at, json={"policy": {"protected": True, "gate": "fresh"}}, headers={"If-Match": '"1"'})
+    assert patched.status_code == 200
+    for version, right in (("g/m@v1", [1, 1]), ("g/m@v2", [1, 0])):
+        upload(client, [{"id": f"c{i}", "y": 0, "p": 1 - ok} for i, ok in enumerate(right)], version, "critical")
+    critical = SPEC["rules"] + [{"id": "critical", "must_pass": {"dataset": "critical"}}]
+    made = put(client, "careful", {"rules": critical})
+    assert made.status_code == 201, made.text
+    inputs = {"old": "g/m@v1", "new": "g/m@v2", "data": {"external": "held-out"}}
+    publish = {"move": [{"ref": "live", "to": "new", "when": "promote"}]}
+    job = {"type": "evaluate", "method": "compare", "inputs": inputs, "gate": "careful", "publish": publish}
+    held = client.wait(client.submit(job))
+    assert held["status"] == "succeeded" and held["result"]["decision"]["verdict"] == "hold"
+    doc = client.ok("/v1/decisions/" + held["result"]["decision"]["id"])
+    rule = next(r for r in doc["rules"] if r["id"] == "critical")
+    assert (rule["outcome"], rule["reason"], rule["value"], doc["job"]) == ("fail", "critical", 1, held["id"])
+    assert client.ok(at)["commit"] == commits[1]
+    few = dict(job, inputs=inputs | {"data": {"external": "critical"}})
+    told = problem(client.post("/v1/jobs", few), 422, "invalid-params")
+    assert "539" in told["detail"] and told["errors"][0]["pointer"] == "#/gate"
+    body = problem(client.request("PUT", at, json={"to": "v2", "from": "v1"}), 409, "gate-required")["job"]
+    moved = client.wait(client.submit(body))
+    assert moved["status"] == "succeeded" and moved["result"]["decision"]["verdict"] == "promote", moved
+    assert client.ok(at)["commit"] == commits[2]
+    last = client.all(at + "/history")[0]
+    assert (last["decision"], last["forced"], last["job"]) == (moved["result"]["decision"]["id"], False, moved["id"])
