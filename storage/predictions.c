@@ -153,11 +153,11 @@ int am_prediction_list(struct am_db *db, const struct am_prediction_filter *f,
 
 int am_prediction_common(struct am_db *db, int64_t a, int64_t b, char *ret, size_t cap)
 {
-    AM_STMT st =
-        am_db_bind(db,
-                   "SELECT p.dataset FROM prediction_set p WHERE p.version = ?2 AND EXISTS (SELECT 1 FROM"
-                   " prediction_set q WHERE q.version = ?1 AND q.dataset = p.dataset) ORDER BY p.id DESC LIMIT 1",
-                   "ii", a, b);
+    AM_STMT st = am_db_bind(
+        db,
+        "SELECT p.dataset FROM prediction_set p WHERE p.version = ?2 AND EXISTS (SELECT 1 FROM"
+        " prediction_set q WHERE q.version = ?1 AND q.dataset = p.dataset) ORDER BY p.n DESC, p.id DESC LIMIT 1",
+        "ii", a, b);
     int rc = am_db_row(st);
     if (rc > 0)
         snprintf(ret, cap, "%s", am_col_text(st, 0));

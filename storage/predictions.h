@@ -66,7 +66,8 @@ struct am_prediction_filter {
 };
 int am_prediction_list(struct am_db *db, const struct am_prediction_filter *f,
                        int (*row)(void *, const struct am_prediction_row *), void *ctx);
-/* The dataset of the newest set of version `b` on which version `a` has one too: 1 and its name, or 0. */
+/* The dataset on which versions `a` and `b` both have sets, of several that of the largest set: 1 and its name, or 0.
+ */
 int am_prediction_common(struct am_db *db, int64_t a, int64_t b, char *ret, size_t cap);
 /* With its event. -AM_E_NOT_FOUND. Its files go with the next gc. */
 int am_prediction_delete(struct am_db *db, const char *uid, int64_t now);
