@@ -141,11 +141,11 @@ static void check_moves(struct am_submit *s)
 
 #define REST ((uint64_t)8 << 20) /* for the body and the slices */
 
-/* What is written: the columns of both sides side by side, with an id, its place, a cell and a difference a row. */
-static uint64_t table_bytes(const struct am_side *side)
+/* Of the table that is written, beside the columns of both sides: an id, its place, a cell and a difference a row. */
+static uint64_t row_bytes(const struct am_side *side)
 {
     uint64_t each = (uint64_t)((side->rows + side->distinct - 1) / side->distinct);
-    return (uint64_t)side->packed_bytes + each * (uint64_t)side->ids_bytes + 16 * (uint64_t)side->rows;
+    return each * (uint64_t)side->ids_bytes + 16 * (uint64_t)side->rows;
 }
 
 static void plan(struct am_submit *s)
@@ -156,14 +156,15 @@ static void plan(struct am_submit *s)
                                    .threads = s->threads,
                                    .texts = am_streq(s->side[0].task, "generative")};
     p->read_bytes = 0;
-    p->write_bytes = REST;
+    uint64_t old = row_bytes(&s->side[0]), new = row_bytes(&s->side[1]);
+    p->write_bytes = REST + (old > new ? old : new);
     for (size_t i = 0; i < 2; i++) {
         const struct am_side *side = &s->side[i];
         size.rows[i] = (uint64_t)side->rows;
         size.packed_bytes[i] = (uint64_t)side->packed_bytes;
         size.ids_bytes[i] = (uint64_t)side->ids_bytes;
         p->read_bytes += size.packed_bytes[i] + size.ids_bytes[i];
-        p->write_bytes += table_bytes(side);
+        p->write_bytes += size.packed_bytes[i];
     }
     if (am_streq(s->side[0].ids, s->side[1].ids)) /* a file is opened once */
         p->read_bytes -= size.ids_bytes[1];

@@ -214,6 +214,79 @@ def test_reuse_rerun_and_retry(client, pair):
     assert one["sha256"] == report["sha256"], "threads change no byte"
 
 
+def alike(seed, n=800, negative=2, positive=6):
+    """Rows of two models that differ in so many samples only."""
+    old = [{"id": f"s{i:05d}", "y": 1, "p": 1 if i % 20 else 0} for i in range(n)]
+    new = [dict(r) for r in old]
+    right, wrong = ([i for i in range(n) if bool(i % 20) == want] for want in (True, False))
+    rng = random.Random(seed)
+    for i in rng.sample(right, negative):
+        new[i]["p"] = 0
+    for i in rng.sample(wrong, positive):
+        new[i]["p"] = 1
+    return old, new
+
+
+def test_promotion_in_one_call(client, versions):
+    """Compare, decide, move: all in the transaction of the report."""
+    old, new = alike(1)
+    bad = [{**r, "p": 0} if i % 5 == 1 else r for i, r in enumerate(old)]
+    a, b, c = (upload(client, rows, f"ev/m@v{v}", "promotion") for rows, v in ((old, 1), (new, 2), (bad, 2)))
+    at = "/v1/models/ev/m/refs/"
+    client.request("PUT", at + "prod", json={"to": "v1", "from": None})
+    client.request("PATCH", at + "prod", json={"policy": {"protected": True, "gate": "default"}}, headers={"If-Match": client.get(at + "prod").headers["ETag"]})
+    moves = {"move": [{"ref": "prod", "to": "new", "when": "promote"}, {"ref": "canary", "when": "always"}]}
+    report, held = evaluate(client, a, c, gate="default", publish=moves)
+    assert held["result"]["decision"]["verdict"] == "hold" and report["decision"] == held["result"]["decision"]
+    assert held["result"]["refs"] == [{"ref": "canary", "from": None, "to": versions[1]}], "the gate says nothing about this one"
+    assert client.ok(at + "prod")["commit"] == versions[0]
+    plan = client.post("/v1/plans", body(a, b, gate="default@1")).json()
+    assert plan["resolved"]["gate"]["gate"] == "default@1" and plan["cached"] is None
+    report, job = evaluate(client, a, b, gate={"policy": "default"}, publish=moves)
+    decision = client.ok("/v1/decisions/" + job["result"]["decision"]["id"])
+    assert (decision["verdict"], decision["gate"], decision["report"], decision["job"]) == ("promote", "default@1", report["id"], job["id"])
+    assert job["result"]["refs"] == [{"ref": "prod", "from": versions[0], "to": versions[1]}]
+    assert client.ok(at + "prod")["commit"] == versions[1]
+    last = client.ok(at + "prod/history")["data"][0]
+    assert (last["decision"], last["job"]) == (decision["id"], job["id"])
+    problem(client.request("DELETE", "/v1/reports/" + report["id"], headers={"If-Match": "*"}), 409, "conflict")
+    # prod stands at the new version by now: a decision about another step does not move it
+    back, again = evaluate(client, b, a, gate={"nfr_max": 0.5, "min_samples": 1}, publish={"move": [{"ref": "prod"}, {"ref": "canary"}]})
+    assert again["result"]["decision"]["verdict"] == "promote" and again["result"]["refs"] == [{"ref": "canary", "from": versions[1], "to": versions[0]}]
+    assert [w["code"] for w in again["warnings"]] == ["ref-stays"] and "default" in again["warnings"][0]["detail"]
+    third, stale = evaluate(client, a, b, gate={"nfr_max": 0.5, "min_samples": 1}, publish={"move": [{"ref": "canary"}]}, options={"seed": 4})
+    assert stale["result"]["refs"][0]["to"] == versions[1]
+    fourth, stale = evaluate(client, a, b, gate={"nfr_max": 0.5, "min_samples": 1}, publish={"move": [{"ref": "canary"}]}, options={"seed": 5})
+    assert stale["result"]["refs"] == [] and stale["warnings"] == [], "it is there already"
+    rerun = client.wait(client.post(f"/v1/jobs/{job['id']}/rerun").json()["id"])
+    assert rerun["result"]["reproduced"] is True and rerun["result"]["decision"] is None and rerun["result"]["refs"] == []
+    doc = problem(client.post("/v1/jobs", body(a, b, gate="defaul")), 404, "not-found")
+    assert doc["errors"][0]["pointer"] == "#/gate"
+    problem(client.post("/v1/jobs", body(a, b, gate="default@7")), 404, "not-found")
+    few = [upload(client, rows[:250], f"ev/m@v{i}", "few") for i, rows in ((1, old), (2, new))]
+    doc = problem(client.post("/v1/jobs", body(*few, gate="default")), 422, "invalid-params")
+    assert "250 samples" in doc["errors"][0]["detail"]
+    doc = client.post("/v1/jobs", body(a, b, gate={"nfr_mx": 1, "rules": [{"id": "x", "value": "nfr", "bound": "up"}]})).json()
+    assert doc["status"] == 400 and all(e["pointer"].startswith("#/gate/") for e in doc["errors"]) and len(doc["errors"]) >= 2
+    # what the version's own answer says
+    seen = client.ok("/v1/models/ev/m/versions/v2")["compatibility"]
+    assert [s["id"] for s in seen] == [fourth["id"]] and seen[0]["decision"]["verdict"] == "promote"
+    assert client.ok("/v1/models/ev/m/versions/v1")["compatibility"][0]["id"] == back["id"]
+
+
+def test_beside_the_edge_of_the_lineage(client, versions, roots):
+    made = client.run({"type": "edit", "method": "sparsify", "inputs": {"model": "ev/m@v2"}, "params": {"sparsity": 0.5}, "publish": {"branch": "thin"}})
+    edges = lambda: client.ok(f"/v1/models/ev/m/lineage?rev={made.split('@')[1]}")["edges"]
+    assert edges()[0]["report"] is None
+    etag = client.get(f"/v1/models/ev/m/versions/{made.split('@')[1]}").headers["ETag"]
+    old, new = alike(2)
+    report, _ = evaluate(client, upload(client, old, "ev/m@v2", "thin"), upload(client, new, made, "thin"))
+    assert (edges()[0]["report"]["id"], edges()[0]["report"]["b"], edges()[0]["report"]["values"]["nfr"]["value"]) == (report["id"], 2, 2 / 800)
+    assert "NFR 0.25%" in client.get(f"/v1/models/ev/m/lineage?rev={made.split('@')[1]}&format=mermaid").text
+    now = client.get(f"/v1/models/ev/m/versions/{made.split('@')[1]}")
+    assert now.headers["ETag"] != etag and now.json()["compatibility"][0]["old"] == versions[1]
+
+
 def test_delete(client, pair):
     _, _, a, b, _, _ = pair
     report, job = evaluate(client, a, b, options={"seed": 77})
@@ -229,6 +302,7 @@ def test_delete(client, pair):
     assert [e["type"] for e in client.all("/v1/events?topic=reports") if e["subject"] == report["id"]] == ["report.created", "report.deleted"]
 
 
+@pytest.mark.slow
 def test_gc_keeps_what_a_report_names_and_a_job_in_the_middle_of_a_restart(launch):
     d = launch("--store.gc_grace=0")
     old, new = make_pair(3, 60)

@@ -155,8 +155,8 @@ static void test_type_and_method(void **state)
     (void)state;
     refuse1("{\"type\":\"adapt\",\"method\":\"ewc\",\"inputs\":{}}", "unknown-method", "#/type", "unknown-method",
             "this version has no adapt methods; it has: edit, merge, unlearn");
-    refuse1("{\"type\":\"evaluate\",\"method\":\"x\",\"inputs\":{}}", "unknown-method", "#/type", "unknown-method",
-            "no evaluate");
+    refuse1("{\"type\":\"adapt\",\"method\":\"x\",\"inputs\":{}}", "unknown-method", "#/type", "unknown-method",
+            "no adapt");
     refuse1("{\"type\":\"select\",\"method\":\"x\",\"inputs\":{}}", "unknown-method", "#/type", "unknown-method",
             "no select");
     refuse1("{\"type\":\"mrge\",\"method\":\"x\",\"inputs\":{}}", "unknown-method", "#/type", "unknown-method",

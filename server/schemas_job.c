@@ -1,0 +1,92 @@
+/*
+ * schemas_job.c - the body of a job by type, for the OpenAPI document (schemas.h). A method's own row narrows it
+ * (openapi.c); the checks themselves are core/table.
+ */
+#include "server/schemas.h"
+
+#include "core/base/text.h"
+
+#define MADE                                                                                                           \
+    "{\"type\":\"object\",\"additionalProperties\":false,\"required\":[\"job\"],\"properties\":{\"job\":{\"type\":"    \
+    "\"string\",\"pattern\":\"^job_[0-9a-f]{32}$\"}},\"description\":\"what that job makes\"}"
+#define VERSION "{\"oneOf\":[{\"type\":\"string\",\"description\":\"namespace/name@rev\"}," MADE "]}"
+#define OLD_BASE                                                                                                       \
+    "{\"oneOf\":[{\"type\":\"string\",\"description\":\"namespace/name@rev; port: the base that this model was tuned " \
+    "from\"}," MADE "]}"
+#define DATA                                                                                                           \
+    "{\"oneOf\":[{\"type\":\"string\",\"minLength\":1,\"maxLength\":512,\"description\":\"name of the "                \
+    "dataset\"},{\"type\":"                                                                                            \
+    "\"object\",\"additionalProperties\":false,\"required\":[\"external\"],\"properties\":{\"external\":{\"type\":"    \
+    "\"string\",\"minLength\":1,\"maxLength\":512},\"sha256\":{\"type\":\"string\"}}}]}"
+#define SET "{\"type\":\"string\",\"pattern\":\"^prd_[0-9a-f]{32}$\"}"
+static const char *inputs_of(const char *type)
+{
+    if (am_streq(type, "merge"))
+        return "{\"type\":\"object\",\"additionalProperties\":false,\"required\":[\"models\"],\"properties\":{"
+               "\"base\":" VERSION ",\"models\":{\"type\":\"array\",\"minItems\":1,\"items\":{\"oneOf\":["
+               "{\"type\":\"string\",\"description\":\"namespace/name@rev\"}," MADE
+               ",{\"type\":\"object\",\"additionalProperties\":false,\"required\":[\"version\"],\"properties\":{"
+               "\"version\":" VERSION ",\"base\":" OLD_BASE ",\"params\":{\"type\":\"object\"}}}]}}}}";
+    if (am_streq(type, "unlearn"))
+        return "{\"type\":\"object\",\"additionalProperties\":false,\"required\":[\"model\"],\"properties\":{"
+               "\"model\":" VERSION ",\"task\":{\"type\":\"object\",\"additionalProperties\":false,\"required\":["
+               "\"version\"],\"properties\":{\"version\":" VERSION ",\"base\":" VERSION "}}}}";
+    if (am_streq(type, "evaluate"))
+        return "{\"oneOf\":[{\"type\":\"object\",\"additionalProperties\":false,\"required\":[\"old\",\"new\",\"data\"]"
+               ","
+               "\"properties\":{\"old\":" VERSION ",\"new\":" VERSION ",\"data\":" DATA "}},"
+               "{\"type\":\"object\",\"additionalProperties\":false,\"required\":[\"old_predictions\","
+               "\"new_predictions\"],\"properties\":{\"old_predictions\":" SET ",\"new_predictions\":" SET "}}]}";
+    return "{\"type\":\"object\",\"additionalProperties\":false,\"required\":[\"model\"],\"properties\":{"
+           "\"model\":" VERSION "}}";
+}
+
+static const char common[] =
+    "{\"type\":\"object\",\"additionalProperties\":false,\"required\":[\"type\",\"method\",\"inputs\"],\"properties\":{"
+    "\"options\":{\"type\":\"object\",\"additionalProperties\":false,\"properties\":{"
+    "\"seed\":{\"type\":\"integer\",\"minimum\":0,\"default\":0},\"threads\":{\"type\":\"integer\",\"minimum\":1,"
+    "\"maximum\":64},"
+    "\"out_dtype\":{\"type\":\"string\"},\"shard_bytes\":{\"type\":\"integer\",\"minimum\":0,\"maximum\":50000000000,"
+    "\"default\":5000000000},"
+    "\"max_attempts\":{\"type\":\"integer\",\"minimum\":1,\"maximum\":10},"
+    "\"time_limit_seconds\":{\"type\":\"integer\",\"minimum\":1,\"maximum\":31622400},"
+    "\"not_before\":{\"type\":\"string\",\"format\":\"date-time\"},\"reuse\":{\"type\":\"boolean\"}}},"
+    "\"publish\":{\"type\":\"object\",\"additionalProperties\":false,\"properties\":{"
+    "\"model\":{\"type\":\"string\"},\"branch\":{\"type\":\"string\",\"default\":\"main\"},\"message\":{\"type\":"
+    "\"string\"},"
+    "\"tags\":{\"type\":\"array\",\"items\":{\"type\":\"string\"}},\"if_head\":{\"type\":\"string\"},"
+    "\"on_conflict\":{\"enum\":[\"append\",\"detach\",\"fail\"]}}},"
+    "\"metadata\":{\"type\":\"object\",\"additionalProperties\":{\"type\":\"string\"}},"
+    "\"client_token\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":255,\"description\":\"the same as the "
+    "header Idempotency-Key\"},"
+    "\"priority\":{\"type\":\"integer\",\"minimum\":0,\"maximum\":100,\"default\":50}}}";
+
+/* What an evaluate job has in place of a version to publish. */
+static void narrow_evaluate(json_t *props)
+{
+    json_t *options = json_object_get(json_object_get(props, "options"), "properties");
+    json_object_del(options, "out_dtype");
+    json_object_del(options, "shard_bytes");
+    json_object_set_new(
+        props, "publish",
+        json_loads(
+            "{\"type\":\"object\",\"additionalProperties\":false,\"properties\":{\"move\":{\"type\":\"array\","
+            "\"maxItems\":32,\"items\":{\"type\":\"object\",\"additionalProperties\":false,\"required\":[\"ref\"],"
+            "\"properties\":{\"ref\":{\"type\":\"string\"},\"to\":{\"const\":\"new\",\"default\":\"new\"},\"when\":{"
+            "\"enum\":[\"promote\",\"always\"],\"default\":\"promote\"}}}}}}",
+            0, NULL));
+    json_object_set_new(props, "gate",
+                        json_loads("{\"oneOf\":[{\"type\":\"string\",\"description\":\"name of a gate, with a "
+                                   "revision if one is meant: default@3\"},{\"type\":\"object\",\"description\":"
+                                   "\"{\\\"policy\\\": its name}, or a policy itself\"},{\"type\":\"null\"}]}",
+                                   0, NULL));
+}
+
+json_t *am_schema_job_body(const char *type)
+{
+    json_t *body = json_loads(common, 0, NULL);
+    if (am_streq(type, "evaluate"))
+        narrow_evaluate(json_object_get(body, "properties"));
+    json_object_set_new(json_object_get(body, "properties"), "inputs", json_loads(inputs_of(type), 0, NULL));
+    return body;
+}
