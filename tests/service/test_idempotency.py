@@ -181,6 +181,7 @@ def test_it_is_documented(models):
         ("/v1/admin/tasks", "post"),
         ("/v1/datasets", "post"),
         ("/v1/datasets/{ns}/{name}/versions", "post"),
+        ("/v1/gates/{gate}/check", "post"),
         ("/v1/jobs", "post"),
         ("/v1/jobs/{id}/retry", "post"),
         ("/v1/jobs/{id}/rerun", "post"),
