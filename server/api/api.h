@@ -164,12 +164,13 @@ struct am_db *am_reader(struct am_req *r, int *ret_queued);
 /* false: the database is known to be damaged, so nothing new is accepted, and a problem was queued. */
 bool am_accepts_jobs(struct am_req *r, int *ret_queued);
 
-json_t *am_version_json(const struct am_config *cfg, const struct am_version_row *v);
 json_t *am_model_json(const struct am_config *cfg, struct am_db *db, const struct am_model_row *m);
 /* Their ETags, without quotes; `out` has room for AM_ETAG. */
 #define AM_ETAG 80
 void am_version_etag(const struct am_config *cfg, const struct am_version_row *v, char out[AM_ETAG]);
 void am_model_etag(const struct am_model_row *m, char out[AM_ETAG]);
+/* A version as its own route shows it: what a list says of it, and what it was compared with. A new reference. */
+int am_version_read(const struct am_config *cfg, struct am_db *db, int64_t version, json_t **ret, char etag[AM_ETAG]);
 /* One of them, read now, with its ETag: 200. */
 int am_reply_version(struct am_req *r, int64_t version);
 int am_reply_model(struct am_req *r, const char *name);

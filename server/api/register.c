@@ -114,36 +114,24 @@ static int queue_task(struct am_req *r, const struct request *q, const struct am
     return rc;
 }
 
-struct read_back {
-    const struct am_config *cfg;
-    json_t *body;
-};
-
-static int add_version(void *ctx, const struct am_version_row *v)
-{
-    struct read_back *b = ctx;
-    b->body = am_version_json(b->cfg, v);
-    return 0;
-}
-
 /* 201 with the version that the task made. */
 static int reply_created(struct am_req *r, struct am_db *db, const json_t *job)
 {
     char model[200];
     int64_t version;
-    struct read_back back = {.cfg = r->srv->cfg};
-    char location[300];
+    json_t *body;
+    char location[300], etag[AM_ETAG];
     const char *commit =
         json_string_value(json_object_get(json_object_get(json_object_get(job, "result"), "version"), "commit"));
     am_model_id(r, model);
     int rc = commit ? am_rev_resolve(db, model, commit, &version, NULL) : -AM_E_INTERNAL;
     if (rc == 0)
-        rc = am_version_get(db, version, add_version, &back);
+        rc = am_version_read(r->srv->cfg, db, version, &body, etag);
     if (rc < 0)
         return am_reply_error(r, rc, "the version was registered and could not be read back");
     snprintf(location, sizeof location, "/v1/models/%s/versions/%s", model, commit);
     const char *headers[] = {"Location", location, NULL};
-    return am_reply_json(r, 201, back.body, headers);
+    return am_reply_json(r, 201, body, headers);
 }
 
 static int reply_task(struct am_req *r, const char *uid, bool ended)

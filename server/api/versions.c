@@ -52,7 +52,7 @@ void am_version_etag(const struct am_config *cfg, const struct am_version_row *v
     snprintf(out, AM_ETAG, "%s-%.16s-%lld", v->commit, text, (long long)v->rev);
 }
 
-json_t *am_version_json(const struct am_config *cfg, const struct am_version_row *v)
+static json_t *version_json(const struct am_config *cfg, const struct am_version_row *v)
 {
     json_t *tensors = json_pack("{s:I, s:o, s:s?}", "count", (json_int_t)v->tensors, "parameters",
                                 am_json_stored(v->parameters), "architecture", v->architecture);
@@ -89,7 +89,7 @@ static int add_version(void *ctx, const struct am_version_row *v)
     struct collect *c = ctx;
     c->last = v->id;
     am_version_etag(c->cfg, v, c->etag);
-    return json_array_append_new(c->data, am_version_json(c->cfg, v)) < 0 ? -AM_E_OUT_OF_MEMORY : 0;
+    return json_array_append_new(c->data, version_json(c->cfg, v)) < 0 ? -AM_E_OUT_OF_MEMORY : 0;
 }
 
 /* Where the walk over ?ref= begins: at the first version that the page before did not show, whatever the ref names now.
@@ -174,15 +174,24 @@ static int put_compatibility(struct am_db *db, int64_t version, json_t *v)
     return rc;
 }
 
+int am_version_read(const struct am_config *cfg, struct am_db *db, int64_t version, json_t **ret, char etag[AM_ETAG])
+{
+    json_auto_t *data = json_array();
+    struct collect c = {.cfg = cfg, .data = data};
+    AM_TRY(am_version_get(db, version, add_version, &c));
+    json_t *v = json_array_get(data, 0);
+    AM_TRY(put_compatibility(db, version, v));
+    *ret = json_incref(v);
+    snprintf(etag, AM_ETAG, "%s", c.etag);
+    return 0;
+}
+
 int am_reply_version(struct am_req *r, int64_t version)
 {
-    struct collect c = {.cfg = r->srv->cfg, .data = json_array()};
-    int rc = am_version_get(am_store_read(r->srv->store), version, add_version, &c);
-    json_t *v = json_incref(json_array_get(c.data, 0));
-    json_decref(c.data);
-    if (rc == 0 && (rc = put_compatibility(am_store_read(r->srv->store), version, v)) < 0)
-        json_decref(v);
-    return rc < 0 ? am_reply_error(r, rc, "the version could not be read") : am_reply_resource(r, v, c.etag);
+    json_t *v;
+    char etag[AM_ETAG];
+    int rc = am_version_read(r->srv->cfg, am_store_read(r->srv->store), version, &v, etag);
+    return rc < 0 ? am_reply_error(r, rc, "the version could not be read") : am_reply_resource(r, v, etag);
 }
 
 static int take_recipe(void *ctx, const struct am_version_row *v)
