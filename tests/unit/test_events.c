@@ -88,7 +88,7 @@ static void models_and_refs(void **state)
              "1 models model.created demo/m demo/m 1 0 {};"
              "2 models model.version_created demo/m@%s demo/m 1 0 {\"commit\":\"%s\",\"number\":1,\"branch\":\"main\"};"
              "3 models model.ref_moved demo/m@main demo/m 2 0 {\"ref\":\"main\",\"kind\":\"branch\",\"from\":\"%s\","
-             "\"to\":\"%s\",\"by\":\"ci\",\"reason\":\"commit\"};",
+             "\"to\":\"%s\",\"by\":\"ci\",\"reason\":\"commit\",\"decision\":null,\"forced\":false};",
              v.commit, v.commit, empty, v.commit);
     assert_string_equal(text, want);
     int64_t rev = 0;
