@@ -33,8 +33,8 @@ struct job {
     struct am_model *model; /* one for each input */
     struct am_output out;
     struct am_report report;
-    struct am_comparing gate; /* of what is made; .s NULL: none */
-    bool let_through;         /* NaN or infinity */
+    struct am_comparing gate;                 /* of what is made; .s NULL: none */
+    bool let_through;                         /* NaN or infinity */
     char id[80];                              /* "merge/ties" */
     const char *label[2 * AM_MAX_INPUTS + 1]; /* of the report's inputs */
     size_t number[2 * AM_MAX_INPUTS + 1];     /* of them, in the spec */

@@ -144,11 +144,12 @@ json_t *am_recipe_body(json_t *recipe, struct am_faults *f)
     if (json_is_object(gate)) { /* by its name and revision where it has one */
         json_t *which = json_is_string(name) ? name : policy;
         json_object_set_new(body, "gate",
-                            i.evaluate || !which ? json_incref(which ? which : (json_t *)(uintptr_t)gate)
-                                       : json_pack("{s:O, s:O*, s:O*}", "policy", which, "old_predictions",
-                                                   json_object_get(json_object_get(gate, "old"), "predictions"),
-                                                   "new_predictions",
-                                                   json_object_get(json_object_get(gate, "new"), "predictions")));
+                            i.evaluate || !which
+                                ? json_incref(which ? which : (json_t *)(uintptr_t)gate)
+                                : json_pack("{s:O, s:O*, s:O*}", "policy", which, "old_predictions",
+                                            json_object_get(json_object_get(gate, "old"), "predictions"),
+                                            "new_predictions",
+                                            json_object_get(json_object_get(gate, "new"), "predictions")));
     }
     json_object_set_new(body, "options", options_of(recipe));
     if (json_object_set_new(body, "inputs", i.out) == 0)

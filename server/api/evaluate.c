@@ -170,9 +170,8 @@ static uint64_t row_bytes(const struct am_side *side)
 void am_sides_plan(struct am_submit *s, uint64_t replicates)
 {
     struct am_plan *p = &s->plan;
-    struct am_compare_size size = {.replicates = replicates,
-                                   .threads = s->threads,
-                                   .texts = am_streq(s->side[0].task, "generative")};
+    struct am_compare_size size = {
+        .replicates = replicates, .threads = s->threads, .texts = am_streq(s->side[0].task, "generative")};
     uint64_t old = row_bytes(&s->side[0]), new = row_bytes(&s->side[1]);
     uint64_t writes = REST + (old > new ? old : new);
     for (size_t i = 0; i < 2; i++) {

@@ -28,7 +28,8 @@ static int check_named(struct am_submit *s)
     if (!set[0] && !set[1] && (s->body.gate_against || (s->has_old && !s->from_recipe)))
         return am_fault_add(
             &s->faults, AM_E_MISSING_INPUT, (struct am_where){.pointer = "#/gate", .reason = "predictions"},
-            "a gate compares predictions, and amend makes none by itself: give \"old_predictions\", what the version to "
+            "a gate compares predictions, and amend makes none by itself: give \"old_predictions\", what the version "
+            "to "
             "compare with says about the samples, and \"new_predictions\", what the bytes say that this job will make. "
             "Run the job on another branch first to have them (POST /v1/predictions takes the sets)");
     for (size_t i = 0; i < 2; i++)
@@ -94,7 +95,7 @@ static int list_weights(struct am_submit *s, json_t *list)
     const char *sha = json_string_value(json_object_get(json_object_get(new->header, "version"), "sha256"));
     if (new->version_row)
         AM_TRY(am_file_list(s->db, new->version_row, add_weights, list));
-    else if (new->external && sha && json_array_append_new(list, json_string(sha)) < 0)
+    else if (new->external && sha &&json_array_append_new(list, json_string(sha)) < 0)
         return -AM_E_OUT_OF_MEMORY;
     if (json_array_size(list))
         return 0;
