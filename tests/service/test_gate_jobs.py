@@ -12,7 +12,7 @@ from harness import problem
 from test_gates import put, rows_of
 from test_predictions import header, pushed
 
-GOOD, SAME, BAD = (540, 0, 0, 60), (600, 0, 0, 0), (363, 477, 139, 21)
+GOOD, BAD = (540, 0, 0, 60), (363, 477, 139, 21)
 
 
 def upload(client, rows, version, data="held-out"):
@@ -20,12 +20,16 @@ def upload(client, rows, version, data="held-out"):
 
 
 class Made:
-    """a/base@v1 and a/one@v1 are here; merges of both go to a model of their own for each test."""
+    """a/base@v1 and a/one@v1 are here, and gated/old: main is their merge with lambda .25, `trial` that with .5, of which
+    there are predictions. Merges go to a model of their own for each test."""
 
     def __init__(self, client, folder):
         self.client, self.n = client, 0
         for i, name in enumerate(("base", "one")):
             client.register(ref.write(folder / f"gj-{name}", {"w": ref.tensor("F32", np.arange(64) * (i + 1.0))}), f"a/{name}")
+        self.old = self.run("gated/old", 0.25)["result"]["version"]["commit"]
+        self.trial = self.run("gated/old", 0.5, branch="trial")["result"]["version"]["commit"]
+        self.good, self.bad = self.sets("gated/old", GOOD), self.sets("gated/old", BAD)
 
     def body(self, to, lam=0.5, gate=None, **publish):
         doc = {"type": "merge", "method": "task_arithmetic", "inputs": {"base": "a/base@v1", "models": [{"version": "a/one@v1"}]},
@@ -41,17 +45,10 @@ class Made:
         self.n += 1
         return f"gated/m{self.n}"
 
-    def started(self, lam=0.25):
-        """A model whose main is the merge with `lam`, and the head's commit."""
-        to = self.name()
-        return to, self.run(to, lam)["result"]["version"]["commit"]
-
-    def sets(self, to, cells, lam=0.5, data="held-out"):
-        """Predictions of the head, and of the bytes that a merge with `lam` makes: published on a branch of their own."""
-        trial = self.run(to, lam, branch="trial", on_conflict="append")["result"]["version"]["commit"]
-        old, new = rows_of(*cells)
-        return {"old_predictions": upload(self.client, old, f"{to}@main", data),
-                "new_predictions": upload(self.client, new, f"{to}@{trial}", data)}, trial
+    def sets(self, to, cells, new="gated/old@trial"):
+        """Predictions of the head, and of the bytes that a merge with .5 makes."""
+        a, b = rows_of(*cells)
+        return {"old_predictions": upload(self.client, a, f"{to}@main"), "new_predictions": upload(self.client, b, new)}
 
 
 @pytest.fixture(scope="module")
@@ -68,14 +65,13 @@ def rules(decision):
 
 
 def test_promote_publishes_all_of_it_at_once(client, made):
-    to, old = made.started()
-    sets, trial = made.sets(to, GOOD)
-    job = made.run(to, gate={"policy": "default", **sets}, tags=["r1"], move=[{"ref": "prod"}])
+    to, old, trial = made.name(), made.old, made.trial
+    job = made.run(to, gate={"policy": "default", **made.good}, tags=["r1"], move=[{"ref": "prod"}])
     result, commit = job["result"], job["result"]["version"]["commit"]
     decision = client.ok("/v1/decisions/" + result["decision"]["id"])
     report = client.ok("/v1/reports/" + result["reports"][0])
     assert (result["published"], result["detached_reason"], result["expires_at"]) == (True, None, None)
-    assert {(r["ref"], r["from"], r["to"]) for r in result["refs"]} == {("main", old, commit), ("r1", None, commit), ("prod", None, commit)}
+    assert {(r["ref"], r["to"]) for r in result["refs"]} == {("main", commit), ("r1", commit), ("prod", commit)}
     assert head(client, to) == head(client, to, "r1") == head(client, to, "prod") == commit
     assert (decision["verdict"], decision["gate"], decision["job"], decision["report"]) == ("promote", "default@1", job["id"], report["id"])
     assert (decision["old"], decision["new"], decision["new_model"]) == (old, commit, to)
@@ -83,8 +79,8 @@ def test_promote_publishes_all_of_it_at_once(client, made):
     assert (report["old"], report["new"], report["job"]) == (old, commit, job["id"])
     assert report["cells"]["b"] == 0 and report["cells"]["a"] == 540 and report["n"] == 600
     assert len(client.all(f"/v1/reports/{report['id']}/samples?limit=100")) == 600
-    assert client.files(f"{to}@{commit}").keys() == client.files(f"{to}@{trial}").keys(), "nothing of the gate is a file of the version"
-    assert client.download(f"{to}@{commit}", "model.safetensors") == client.download(f"{to}@{trial}", "model.safetensors")
+    assert client.files(f"{to}@{commit}").keys() == client.files(f"gated/old@{trial}").keys(), "nothing of the gate is a file of the version"
+    assert client.download(f"{to}@{commit}", "model.safetensors") == client.download(f"gated/old@{trial}", "model.safetensors")
     moved = client.ok(f"/v1/models/{to}/refs/prod/history")["data"][0]
     assert (moved["decision"], moved["job"]) == (decision["id"], job["id"])
     # the same bytes and the same report again; nothing is published
@@ -94,14 +90,13 @@ def test_promote_publishes_all_of_it_at_once(client, made):
 
 
 def test_what_is_held_stays_apart(client, made):
-    to, old = made.started()
-    sets, _ = made.sets(to, BAD)
+    to, sets = made.name(), made.bad
     policy = {"policy": {"nfr_max": 0.02}, **sets}
     job = made.run(to, gate=policy, tags=["r1"], move=[{"ref": "prod"}, {"ref": "last", "when": "always"}])
     result, commit = job["result"], job["result"]["version"]["commit"]
     assert result["decision"]["verdict"] == "hold"
     assert (result["published"], result["detached_reason"]) == (False, "gate")
-    assert head(client, to) == old and head(client, to, "last") == commit
+    assert client.ok(f"/v1/models/{to}")["head"]["number"] == 0 and head(client, to, "last") == commit
     assert result["refs"] == [{"ref": "last", "from": None, "to": commit}] and result["expires_at"] is None, "a ref names it"
     for name in ("r1", "prod"):
         problem(client.get(f"/v1/models/{to}/refs/{name}"), 404, "not-found")
@@ -114,9 +109,8 @@ def test_what_is_held_stays_apart(client, made):
 
 
 def test_predictions_of_other_bytes_decide_nothing(client, made):
-    to, _ = made.started()
-    sets, _ = made.sets(to, GOOD, lam=0.75)
-    result = made.run(to, 0.5, gate={"policy": "default", **sets})["result"]
+    to, sets = made.name(), made.good
+    result = made.run(to, 0.75, gate={"policy": "default", **sets})["result"]
     decision = client.ok("/v1/decisions/" + result["decision"]["id"])
     assert result["decision"]["verdict"] == "inconclusive" and result["detached_reason"] == "gate"
     assert rules(decision)["data"] == ("inconclusive", "other_bytes") and rules(decision)["flips"] == ("pass", None)
@@ -125,14 +119,13 @@ def test_predictions_of_other_bytes_decide_nothing(client, made):
     rows = rows_of(*GOOD)[1]
     for external, verdict in (({"external": "x", "sha256": hashlib.sha256(raw).hexdigest()}, "promote"),
                               ({"external": "y", "sha256": "0" * 64}, "inconclusive"), ({"external": "z"}, "inconclusive")):  # fmt: skip
-        job = made.run(to, 0.5, gate={"policy": "default", **sets, "new_predictions": upload(client, rows, external)}, branch="b" + external["external"])
+        job = made.run(to, 0.75, gate={"policy": "default", **sets, "new_predictions": upload(client, rows, external)}, branch="b" + external["external"])
         assert job["result"]["decision"]["verdict"] == verdict
         assert ("other-bytes" in [w["code"] for w in job["warnings"]]) == ("sha256" not in external)
 
 
 def test_what_is_refused_at_submit(client, made):
-    to, old = made.started()
-    sets, trial = made.sets(to, GOOD)
+    to, sets = "gated/old", made.good
 
     def refused(gate, status, code, pointer, **more):
         error = problem(client.post("/v1/jobs", made.body(to, gate=gate, **more)), status, code)
@@ -151,7 +144,7 @@ def test_what_is_refused_at_submit(client, made):
     refused({"policy": "default", **sets}, 422, "invalid-params", "#/publish/move/0/ref", move=[{"ref": "main"}])
     refused(None, 422, "missing-input", "#/publish/move/0", move=[{"ref": "prod"}])
     few = {k: upload(client, [{"id": "1", "y": 0, "p": 0}], v, "few") for k, v in
-           (("old_predictions", f"{to}@main"), ("new_predictions", f"{to}@{trial}"))}  # fmt: skip
+           (("old_predictions", f"{to}@main"), ("new_predictions", f"{to}@trial"))}  # fmt: skip
     refused({"policy": "default", **few}, 422, "invalid-params", "#/gate/policy")
     plan = client.post("/v1/plans", made.body(to, gate={"policy": "default", **sets, "against": f"{to}@main"})).json()
     bare = client.post("/v1/plans", made.body(to)).json()
@@ -171,8 +164,9 @@ def test_nothing_to_compare_with(client, made):
 
 
 def test_a_protected_branch(client, made):
-    to, old = made.started()
-    sets, _ = made.sets(to, GOOD)
+    to = made.name()
+    old = made.run(to, 0.25)["result"]["version"]["commit"]
+    sets = {**made.good, "old_predictions": upload(client, rows_of(*GOOD)[0], f"{to}@main")}
     put(client, "mine", {"nfr_max": 0.02})
     assert client.request("PATCH", f"/v1/models/{to}/refs/main", json={"policy": {"protected": True, "gate": "mine"}},
                           headers={"If-Match": f'"{client.ok(f"/v1/models/{to}/refs/main")["revision"]}"'}).status_code == 200  # fmt: skip
@@ -189,10 +183,11 @@ def test_a_protected_branch(client, made):
     assert head(client, to) == good["version"]["commit"] and "gate-stale" in [w["code"] for w in stale["warnings"]]
 
 
+@pytest.mark.slow
 def test_values_that_are_not_finite_are_held(client, made, roots):
     client.register(ref.write(roots / "gj-nan", {"w": ref.tensor("F32", np.full(64, np.nan))}), "a/nan")
-    to, _ = made.started()
-    body = made.body(to, branch="trial", on_conflict="append") | {"params": {"weight": 1, "lambda": 0.5, "nonfinite": "propagate"}}
+    to = "gated/old"
+    body = made.body(to, branch="nan") | {"params": {"weight": 1, "lambda": 0.5, "nonfinite": "propagate"}}
     body["inputs"] = {"base": "a/base@v1", "models": [{"version": "a/nan@v1"}]}
     trial = client.wait(client.submit(body))["result"]["version"]["commit"]
     old, new = rows_of(*GOOD)
@@ -203,7 +198,8 @@ def test_values_that_are_not_finite_are_held(client, made, roots):
 
 
 def test_unlearn_and_edit(client, made):
-    to, old = made.started()
+    to = made.name()
+    made.run(to, 0.25)
     for kind in ({"type": "unlearn", "method": "task_negation", "inputs": {"model": f"{to}@main", "task": {"version": "a/one@v1", "base": "a/base@v1"}},
                   "params": {"lambda": 0.1}},
                  {"type": "edit", "method": "sparsify", "inputs": {"model": f"{to}@main"}, "params": {"sparsity": 0.5, "include": ["*"]}}):  # fmt: skip
