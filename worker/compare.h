@@ -31,7 +31,7 @@ struct am_comparing {
     struct am_session *s;
     json_t *root;
     const json_t *params, *about, *gate; /* gate NULL: none */
-    struct am_spec_fds *fds; /* the session's spec's */
+    struct am_spec_fds *fds;             /* the session's spec's */
     unsigned threads;
     uint64_t seed;
     struct am_compare_set set[2];
@@ -51,8 +51,8 @@ struct am_comparing {
     unsigned first;          /* number of the first staged file */
     const char *doubt;       /* of the gate: am_gate_input */
     enum am_gate_check finite;
-    bool alone; /* a gate with nothing to compare with */
-    json_t *warnings;        /* {code, detail}, in the report and in the job */
+    bool alone;       /* a gate with nothing to compare with */
+    json_t *warnings; /* {code, detail}, in the report and in the job */
 };
 
 /* ---- compare_spec.c ---- */

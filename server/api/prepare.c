@@ -280,11 +280,12 @@ static void look_at_gate(struct am_submit *s, const struct am_ref_row *ref)
         return;
     s->has_old = s->has_old || ref->number != 0; /* v0 is the empty commit */
     if (ref->is_protected && ref->gate && !s->body.gate_name && !s->body.gate_policy)
-        am_fault_add(&s->faults, AM_E_GATE_REQUIRED, (struct am_where){.pointer = pointer},
-                     "%s of %s is protected: it moves when its gate %s says promote, and the job has no gate; give "
-                     "\"gate\": {\"policy\": \"%s\", \"old_predictions\": ..., \"new_predictions\": ...}, or publish to "
-                     "another branch",
-                     ref->name, s->to_model, ref->gate, ref->gate);
+        am_fault_add(
+            &s->faults, AM_E_GATE_REQUIRED, (struct am_where){.pointer = pointer},
+            "%s of %s is protected: it moves when its gate %s says promote, and the job has no gate; give "
+            "\"gate\": {\"policy\": \"%s\", \"old_predictions\": ..., \"new_predictions\": ...}, or publish to "
+            "another branch",
+            ref->name, s->to_model, ref->gate, ref->gate);
 }
 
 static int take_head(void *ctx, const struct am_ref_row *ref)

@@ -52,11 +52,11 @@ json_t *am_submit_resolved(const struct am_submit *s)
         return am_evaluate_resolved(s);
     json_t *options = json_copy(s->body.options);
     json_object_set_new(options, "threads", json_integer(s->threads));
-    return json_pack("{s:s, s:s, s:o, s:I, s:O, s:o, s:O, s:s, s:s?, s:n, s:i, s:s, s:O*}", "type", s->body.type, "method",
-                     s->body.method, "inputs", inputs_json(s, false), "donor", (json_int_t)s->body.donor, "params",
-                     s->body.params, "options", options, "seed", json_object_get(s->body.options, "seed"), "program",
-                     "amendd " AM_VERSION, "kernels", s->r->srv->kernels[0] ? s->r->srv->kernels : NULL, "blas",
-                     "threads", (int)s->threads, "spec_sha256", s->spec_sha256, "gate", s->gate);
+    return json_pack("{s:s, s:s, s:o, s:I, s:O, s:o, s:O, s:s, s:s?, s:n, s:i, s:s, s:O*}", "type", s->body.type,
+                     "method", s->body.method, "inputs", inputs_json(s, false), "donor", (json_int_t)s->body.donor,
+                     "params", s->body.params, "options", options, "seed", json_object_get(s->body.options, "seed"),
+                     "program", "amendd " AM_VERSION, "kernels", s->r->srv->kernels[0] ? s->r->srv->kernels : NULL,
+                     "blas", "threads", (int)s->threads, "spec_sha256", s->spec_sha256, "gate", s->gate);
 }
 
 /* "task_arithmetic of digits/rot90@v1, digits/shifted@v1 on digits/base@v1", "port of digits/rot90@v1 since

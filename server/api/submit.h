@@ -26,8 +26,8 @@ struct am_submit {
     struct am_plan plan;
     bool planned; /* `plan` was made; there may be faults all the same */
     struct am_faults faults;
-    char head[41];  /* of the branch published to; empty when there is none */
-    bool has_old;   /* a ref that the result would move points to a version with files */
+    char head[41]; /* of the branch published to; empty when there is none */
+    bool has_old;  /* a ref that the result would move points to a version with files */
     const char *to_model;
     unsigned threads;
     char spec_sha256[65]; /* of a job without faults */
