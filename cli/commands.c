@@ -31,6 +31,10 @@
     "  --param NAME=VALUE  the same, when an option below has the parameter's name\n"                                  \
     "  --message T  --branch B  --tag T (repeat)  --metadata K=V (repeat)  --priority N\n"                             \
     "  --threads N  --seed N  --out-dtype F32|F16|BF16  --no-reuse (compute even what was done before)\n"              \
+    "  --gate NAME --old-predictions ID --new-predictions ID   publish only when the gate says promote; the new set "  \
+    "is\n"                                                                                                             \
+    "                     of the bytes that the job makes\n"                                                           \
+    "  --move REF         a ref that moves to the result when the gate says promote (repeat)\n"                        \
     "  --wait             wait for the end (--timeout SECONDS); else the job's id is printed at once\n"                \
     "  --dry-run          print what the job would need, or why it would be refused; nothing is stored\n"              \
     "  --print-spec       print the job's body and do nothing\n"

@@ -61,6 +61,41 @@ static int set_tag(struct am_build *b, const char *value)
     return tag && json_array_append_new(tags, tag) == 0 ? 0 : am_say_usage(b->c, "--tag must be UTF-8 text");
 }
 
+static int put_in_gate(struct am_build *b, const char *name, const char *value, const char *flag)
+{
+    json_t *gate = json_object_get(b->body, "gate");
+    if (!gate) {
+        gate = json_object();
+        json_object_set_new(b->body, "gate", gate);
+    }
+    return am_build_put(b, gate, name, json_string(value), flag);
+}
+
+static int set_gate(struct am_build *b, const char *value)
+{
+    return put_in_gate(b, "policy", value, "--gate");
+}
+
+static int set_old_predictions(struct am_build *b, const char *value)
+{
+    return put_in_gate(b, "old_predictions", value, "--old-predictions");
+}
+
+static int set_new_predictions(struct am_build *b, const char *value)
+{
+    return put_in_gate(b, "new_predictions", value, "--new-predictions");
+}
+
+static int set_move(struct am_build *b, const char *value)
+{
+    json_t *moves = json_object_get(b->publish, "move"), *move = json_pack("{s:s}", "ref", value);
+    if (!moves) {
+        moves = json_array();
+        json_object_set_new(b->publish, "move", moves);
+    }
+    return move && json_array_append_new(moves, move) == 0 ? 0 : am_say_usage(b->c, "--move must be UTF-8 text");
+}
+
 static int set_message(struct am_build *b, const char *value)
 {
     return am_build_put(b, b->publish, "message", json_string(value), "--message");
@@ -152,6 +187,8 @@ static const struct {
     {"priority", set_priority}, {"param", set_param},
     {"reuse", set_reuse},       {"wait", NULL},
     {"print-spec", NULL},       {"dry-run", NULL},
+    {"gate", set_gate},         {"old-predictions", set_old_predictions},
+    {"move", set_move},         {"new-predictions", set_new_predictions},
 };
 #define FLAGS (sizeof flags / sizeof *flags)
 

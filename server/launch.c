@@ -208,6 +208,7 @@ static json_t *recipe_of(const json_t *resolved)
     size_t i;
     json_object_del(r, "threads");
     json_object_del(r, "donor");
+    json_object_del(r, "gate");
     json_object_set_new(r, "kernels", json_null()); /* every set gives the same bytes */
     json_object_del(json_object_get(r, "options"), "threads");
     json_array_foreach(json_object_get(r, "inputs"), i, in)
@@ -284,15 +285,17 @@ static int put_run(struct builder *b, const struct am_claim *job)
     {
         AM_TRY(put_input(b, in, inputs, (json_int_t)i == donor ? donor_files : NULL));
     }
+    json_auto_t *compare = NULL;
+    AM_TRY(am_launch_gate(b->l, b->store, b->sha, job, b->faults, &compare));
     json_auto_t *limits = run_limits(b, job, options), *blobs = blobs_of(b);
     bool cut = json_integer_value(json_object_get(options, "shard_bytes")) != AM_SHARD_BYTES; /* anew: all is written */
     json_auto_t *store = json_pack("{s:f,s:I}", "assemble_fraction", cut ? 0 : b->cfg->assemble_fraction,
                                    "max_blobs_per_file", (json_int_t)b->cfg->max_blobs_per_file);
-    json_auto_t *spec =
-        json_pack("{s:i,s:s,s:i,s:i,s:O?,s:s,s:s,s:O,s:O,s:O,s:I,s:O,s:O,s:O,s:O,s:s}", "proto", 1, "job", job->uid,
-                  "attempt", job->attempt, "staging", 4, "limits", limits, "type", job->type, "method", job->method,
-                  "params", json_object_get(r, "params"), "options", options, "inputs", inputs, "donor", donor,
-                  "donor_files", donor_files, "blobs", blobs, "store", store, "recipe", recipe, "model", model);
+    json_auto_t *spec = json_pack("{s:i,s:s,s:i,s:i,s:O?,s:s,s:s,s:O,s:O,s:O,s:I,s:O,s:O,s:O,s:O,s:s,s:O}", "proto", 1,
+                                  "job", job->uid, "attempt", job->attempt, "staging", 4, "limits", limits, "type",
+                                  job->type, "method", job->method, "params", json_object_get(r, "params"), "options",
+                                  options, "inputs", inputs, "donor", donor, "donor_files", donor_files, "blobs", blobs,
+                                  "store", store, "recipe", recipe, "model", model, "compare", compare);
     return spec && limits ? am_launch_dump(b->l, spec) : -AM_E_BAD_SPEC;
 }
 

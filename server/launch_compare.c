@@ -28,7 +28,8 @@ struct sets {
     struct am_store *store;
     struct am_db *db;
     struct am_faults *faults;
-    char sha[OPEN_MAX_HERE][65]; /* by descriptor */
+    char (*sha)[65]; /* by descriptor */
+    size_t most;     /* room in it */
 };
 
 static const char *text_of(const json_t *o, const char *name)
@@ -73,7 +74,7 @@ static json_t *put_blob(struct sets *b, const char *sha, int64_t bytes)
     while (i < b->l->inputs && !am_streq(b->sha[i], sha))
         i++;
     if (i == b->l->inputs) {
-        int fd = am_blob_open(b->store, sha);
+        int fd = i < b->most ? am_blob_open(b->store, sha) : -1;
         if (fd < 0 || fstat(fd, &st) < 0 || st.st_size != bytes || am_launch_add(b->l, fd) < 0) {
             am_sys_closep(&fd);
             am_fault_add(b->faults, AM_E_STORE_DAMAGED, (struct am_where){0},
@@ -176,7 +177,9 @@ static int put_spec(struct sets *b, const struct am_claim *job, const struct set
 int am_launch_compare(struct am_launch *l, struct am_store *store, const struct am_config *cfg,
                       const struct am_claim *job, struct am_faults *faults)
 {
-    struct sets b = {.l = l, .store = store, .db = am_store_read(store), .faults = faults};
+    char sha[OPEN_MAX_HERE][65];
+    struct sets b = {
+        .l = l, .store = store, .db = am_store_read(store), .faults = faults, .sha = sha, .most = OPEN_MAX_HERE};
     struct set set[2] = {{.header = NULL}, {.header = NULL}};
     const json_t *inputs = json_object_get(job->resolved, "inputs");
     (void)cfg;
@@ -187,5 +190,65 @@ int am_launch_compare(struct am_launch *l, struct am_store *store, const struct 
         rc = put_spec(&b, job, set);
     json_decref(set[0].header);
     json_decref(set[1].header);
+    return rc;
+}
+
+/* ---- of a job that makes a version ---- */
+
+static json_t *about_of(const json_t *gate, const struct set set[2])
+{
+    return json_pack("{s:s,s:s,s:s,s:s,s:s}", "old", set[0].about, "new", set[1].about, "dataset", set[0].dataset,
+                     "old_predictions", text_of(json_object_get(gate, "old"), "predictions"), "new_predictions",
+                     text_of(json_object_get(gate, "new"), "predictions"));
+}
+
+/* With nothing to compare with: the gate alone. */
+static int put_sides(struct sets *b, const json_t *gate, json_t *spec)
+{
+    static const char *const names[] = {"old", "new"};
+    struct set set[2] = {{.header = NULL}, {.header = NULL}};
+    int rc = 0;
+    for (size_t i = 0; i < 2 && rc == 0; i++) {
+        const json_t *side = json_object_get(gate, names[i]);
+        json_t *o = json_null();
+        if (json_is_object(side))
+            rc = find_set(b, side, &set[i]);
+        if (rc == 0 && json_is_object(side))
+            o = put_set(b, &set[i]);
+        if (rc == 0 && !o)
+            rc = b->faults->n ? am_faults_worst(b->faults) : -AM_E_OUT_OF_MEMORY;
+        if (rc == 0)
+            json_object_set_new(spec, names[i], o);
+    }
+    if (rc == 0)
+        json_object_set_new(spec, "about", set[0].header ? about_of(gate, set) : json_null());
+    json_decref(set[0].header);
+    json_decref(set[1].header);
+    return rc;
+}
+
+int am_launch_gate(struct am_launch *l, struct am_store *store, char (*sha)[65], const struct am_claim *job,
+                   struct am_faults *faults, json_t **ret)
+{
+    const json_t *gate = json_object_get(job->resolved, "gate");
+    struct sets b = {
+        .l = l, .store = store, .db = am_store_read(store), .faults = faults, .sha = sha, .most = AM_LAUNCH_INPUTS_MAX};
+    json_t *decides = NULL, *spec = NULL;
+    if (!json_is_object(gate)) {
+        *ret = json_null();
+        return 0;
+    }
+    int rc = b.db ? put_gate(&b, gate, &decides) : -AM_E_INTERNAL;
+    if (rc == 0) {
+        spec = json_pack("{s:s,s:O?,s:{s:O?,s:O?},s:o,s:O?}", "method", "compare", "params",
+                         json_object_get(gate, "params"), "options", "threads",
+                         json_object_get(job->resolved, "threads"), "seed", json_object_get(gate, "seed"), "gate",
+                         decides, "weights", json_object_get(gate, "weights"));
+        rc = spec ? put_sides(&b, gate, spec) : -AM_E_OUT_OF_MEMORY;
+    }
+    if (rc == 0)
+        *ret = spec;
+    else
+        json_decref(spec);
     return rc;
 }

@@ -18,4 +18,9 @@ int am_launch_dump(struct am_launch *l, json_t *spec);
 int am_launch_compare(struct am_launch *l, struct am_store *store, const struct am_config *cfg,
                       const struct am_claim *job, struct am_faults *faults);
 
+/* Of mode `run`: the member `compare` of its spec, null without a gate. `sha`: what each descriptor is, room for
+   AM_LAUNCH_INPUTS_MAX; what is opened here is added. */
+int am_launch_gate(struct am_launch *l, struct am_store *store, char (*sha)[65], const struct am_claim *job,
+                   struct am_faults *faults, json_t **ret);
+
 #endif

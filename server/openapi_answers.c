@@ -17,7 +17,7 @@
     "not-found revision-not-found conflict precondition-failed invalid-params unknown-method shape-mismatch "          \
     "dtype-unsupported architecture-mismatch missing-input insufficient-memory unsupported-format "                    \
     "malformed-safetensors store-damaged insufficient-disk dependency-failed version-gone ref-shadows-version "        \
-    "dataset-mismatch predictions-missing"
+    "dataset-mismatch predictions-missing gate-required"
 static const struct {
     const char *method, *pattern; /* its end */
     const char *codes;

@@ -5,6 +5,7 @@
 #include "server/publisher_parts.h"
 
 #include "core/base/failpoint.h"
+#include "core/base/text.h"
 #include "server/log.h"
 #include "server/move.h"
 #include "server/publisher_compare.h"
@@ -21,11 +22,18 @@ enum { WRITER_TRIES = 200, WRITER_PAUSE_MS = 50 };
 
 /* ---- files ---- */
 
-static size_t list_moves(const struct am_result *r, struct am_blob_move *move)
+/* Of what a gate found, report and decision are rows, not files. */
+static bool is_row(const struct publication *p, const struct am_result_file *f)
 {
+    return p->gate && am_starts(f->path, AM_GATE_FOLDER) && !am_reporting_stores(f);
+}
+
+static size_t list_moves(const struct publication *p, struct am_blob_move *move)
+{
+    const struct am_result *r = &p->result;
     size_t n = 0;
     for (size_t i = 0; i < r->files; i++)
-        if (r->file[i].staged)
+        if (r->file[i].staged && !is_row(p, &r->file[i]))
             move[n++] = (struct am_blob_move){
                 .staged = r->file[i].staged, .sha256 = r->file[i].sha256, .bytes = r->file[i].bytes};
     for (size_t i = 0; i < r->blobs; i++)
@@ -52,7 +60,7 @@ static int move_files(struct publication *p, struct am_db *db)
     p->move = calloc(r->files + r->blobs + 1, sizeof *p->move);
     if (!p->move)
         return -AM_E_OUT_OF_MEMORY;
-    p->moves = list_moves(r, p->move);
+    p->moves = list_moves(p, p->move);
     AM_TRY(see_broken(p, db));
     if (p->moves)
         AM_TRY(am_blobs_publish(p->in->store, p->in->staging, p->move, p->moves, p->why, p->why_cap));
@@ -108,6 +116,8 @@ static int publish_result(struct publication *p)
         return -AM_E_INTERNAL;
     AM_TRY(am_publisher_spans(&p->span, db, json_object_get(p->in->job->resolved, "inputs"), &p->result, p->why,
                               p->why_cap));
+    if (json_is_object(json_object_get(p->in->job->resolved, "gate")))
+        AM_TRY(am_reporting_read(&p->gate, p->in, &p->result, p->why, p->why_cap));
     if (p->in->verify)
         AM_TRY(am_publisher_verify(p->in->store, p->in->staging, &p->result, p->why, p->why_cap));
     AM_TRY(look_at_inputs(p, db));
@@ -154,6 +164,7 @@ int am_publish(const struct am_publication *in, char *why, size_t why_cap)
     am_blobs_unpin(in->store, in->staging); /* whatever came of it: the row stands, or nobody names the files */
     free(p.move);
     free(p.span);
+    am_reporting_free(p.gate);
     am_result_done(&p.result);
     return named(&p, rc);
 }

@@ -75,6 +75,39 @@ static int take_head(void *ctx, const struct am_version_row *row)
     return 0;
 }
 
+/* Only what the gate promotes gets to the branch and to tags. */
+static int look_at_gate(struct publication *p)
+{
+    p->gated = (struct am_gated){.job = p->in->job, .now = p->now};
+    if (!p->gate)
+        return 0;
+    AM_TRY(am_reporting_begin(p->gate, p->db, p->now, &p->gated));
+    if (!am_streq(p->gated.verdict, "promote"))
+        p->detached = "gate";
+    return 0;
+}
+
+/* A protected branch asks for a decision of its own gate about exactly this step. Registering makes no decision. */
+static int look_at_protection(struct publication *p)
+{
+    if (p->detached || am_claim_imports(p->in->job))
+        return 0;
+    int rc = am_gated_commit(p->db, &p->gated, p->model, p->branch);
+    if (rc == 0)
+        p->detached = "gate_stale";
+    return rc < 0 ? rc : 0;
+}
+
+static int write_gate(struct publication *p)
+{
+    return p->gate ? am_reporting_write(p->gate, p->db, p->version, p->commit, &p->gated) : 0;
+}
+
+static bool is_refused(const struct publication *p)
+{
+    return am_streq(p->detached, "gate");
+}
+
 /* Decides whether the branch may move: its head must be the one that the job was submitted against (or if_head). */
 static int look_at_branch(struct publication *p)
 {
@@ -85,7 +118,7 @@ static int look_at_branch(struct publication *p)
     /* a model made since the submit, or by this job, still stands at v0: nobody has put anything on it */
     bool empty = !p->head || p->number == 0;
     bool same = expected ? p->head && am_streq(expected, p->old_head) : empty;
-    if (same || am_streq(rule, "append"))
+    if (same || is_refused(p) || am_streq(rule, "append"))
         return 0;
     if (am_streq(rule, "fail"))
         return am_publication_say(p, AM_E_PRECONDITION_FAILED,
@@ -99,6 +132,8 @@ static int check_tags(struct publication *p)
 {
     size_t i;
     json_t *tag;
+    if (is_refused(p))
+        return 0;
     json_array_foreach(json_object_get(p->in->job->publish, "tags"), i, tag)
     {
         int64_t target;
@@ -144,15 +179,15 @@ static int list_files(struct publication *p)
     p->kept = calloc(r->keeps + 1, sizeof *p->kept);
     if (!p->file || !p->kept)
         return -AM_E_OUT_OF_MEMORY;
-    p->files = r->files + r->keeps;
     for (size_t i = 0; i < r->files; i++)
-        p->file[i] = (struct am_file_new){.path = r->file[i].path,
-                                          .sha256 = r->file[i].sha256,
-                                          .git_sha1 = r->file[i].git_sha1,
-                                          .bytes = r->file[i].bytes,
-                                          .weights = r->file[i].weights,
-                                          .span = p->span ? p->span + r->file[i].first_span : NULL,
-                                          .spans = r->file[i].spans};
+        if (!p->gate || !am_starts(r->file[i].path, AM_GATE_FOLDER))
+            p->file[p->files++] = (struct am_file_new){.path = r->file[i].path,
+                                                       .sha256 = r->file[i].sha256,
+                                                       .git_sha1 = r->file[i].git_sha1,
+                                                       .bytes = r->file[i].bytes,
+                                                       .weights = r->file[i].weights,
+                                                       .span = p->span ? p->span + r->file[i].first_span : NULL,
+                                                       .spans = r->file[i].spans};
     if (r->keeps) {
         size_t at = (size_t)json_integer_value(json_object_get(resolved, "donor"));
         AM_TRY(find_input(p, json_array_get(json_object_get(resolved, "inputs"), at), &donor));
@@ -161,12 +196,12 @@ static int list_files(struct publication *p)
         struct kept *k = &p->kept[i];
         if (am_file_get(p->db, donor, r->keep[i], am_publication_keep, k) < 0)
             return am_publication_say(p, AM_E_PUBLISH, "the worker kept %s, which its donor does not have", r->keep[i]);
-        p->file[r->files + i] = (struct am_file_new){.path = r->keep[i],
-                                                     .sha256 = k->sha256,
-                                                     .git_sha1 = k->has_git ? k->git_sha1 : NULL,
-                                                     .bytes = k->bytes,
-                                                     .weights = k->weights,
-                                                     .layout = k->layout};
+        p->file[p->files++] = (struct am_file_new){.path = r->keep[i],
+                                                   .sha256 = k->sha256,
+                                                   .git_sha1 = k->has_git ? k->git_sha1 : NULL,
+                                                   .bytes = k->bytes,
+                                                   .weights = k->weights,
+                                                   .layout = k->layout};
     }
     return 0;
 }
@@ -272,6 +307,8 @@ static int set_tags(struct publication *p, json_t *refs)
 {
     size_t i;
     json_t *tag;
+    if (is_refused(p))
+        return 0;
     json_array_foreach(json_object_get(p->in->job->publish, "tags"), i, tag)
     {
         const char *name = json_string_value(tag);
@@ -301,14 +338,18 @@ static json_t *result_json(const struct publication *p, json_t *refs)
     json_t *version = p->version ? json_pack("{s:s,s:s,s:o}", "model", p->model_name, "commit", p->commit, "number",
                                              am_json_count(p->number))
                                  : json_null();
-    return json_pack("{s:o,s:b,s:s?,s:o,s:O,s:[],s:n,s:n,s:{s:[],s:i},s:I,s:s?,s:O?,s:O?,s:{s:s?,s:f,s:o,s:o,s:I,s:I}}",
-                     "version", version, "published", p->version && !p->detached, "detached_reason", p->detached,
-                     "expires_at", am_json_time(p->expires_at), "refs", refs, "reports", "decision", "dataset", "state",
-                     "files", "rows", 0, "new_bytes", (json_int_t)p->new_bytes, "reused_from", p->in->reused_from,
-                     "reproduced", p->reproduced, "reproduction", p->reproduction, "measured", "kernels",
-                     p->in->kernels, "seconds", p->in->seconds, "cpu_seconds", am_json_measure(d->cpu_seconds),
-                     "peak_memory_bytes", am_json_count(d->peak_memory_bytes), "read_bytes",
-                     (json_int_t)p->in->read_bytes, "write_bytes", (json_int_t)p->write_bytes);
+    const struct am_gated *g = &p->gated;
+    json_t *reports = g->report ? json_pack("[s]", g->report) : json_array();
+    json_t *decision = g->uid[0] ? json_pack("{s:s,s:s}", "id", g->uid, "verdict", g->verdict) : json_null();
+    return json_pack("{s:o,s:b,s:s?,s:o,s:O,s:o,s:o,s:n,s:{s:[],s:i},s:I,s:s?,s:O?,s:O?,s:{s:s?,s:f,s:o,s:o,s:I,s:I}}",
+                     "version", version, "published", p->version && !p->detached, "detached_reason",
+                     p->detached ? p->detached : p->gated.detached, "expires_at", am_json_time(p->expires_at), "refs",
+                     refs, "reports", reports, "decision", decision, "dataset", "state", "files", "rows", 0,
+                     "new_bytes", (json_int_t)p->new_bytes, "reused_from", p->in->reused_from, "reproduced",
+                     p->reproduced, "reproduction", p->reproduction, "measured", "kernels", p->in->kernels, "seconds",
+                     p->in->seconds, "cpu_seconds", am_json_measure(d->cpu_seconds), "peak_memory_bytes",
+                     am_json_count(d->peak_memory_bytes), "read_bytes", (json_int_t)p->in->read_bytes, "write_bytes",
+                     (json_int_t)p->write_bytes);
 }
 
 /* Writes the job's end with the text of a JSON value. */
@@ -334,6 +375,9 @@ static int conclude(struct publication *p)
             refs, json_pack("{s:s,s:s?,s:s}", "ref", p->branch, "from", p->head ? p->old_head : NULL, "to", p->commit));
     if (p->version) {
         AM_TRY(set_tags(p, refs));
+        p->gated.new_version = p->version;
+        p->gated.refs = refs;
+        AM_TRY(am_gated_move(p->db, &p->gated));
         AM_TRY(look_at_expiry(p));
     }
     json_auto_t *result = result_json(p, refs);
@@ -346,7 +390,10 @@ static int compare(struct publication *p)
                                     .kernels = p->in->kernels,
                                     .file = p->file,
                                     .files = p->files};
-    return c.with ? am_publisher_compare(p->db, &c, &p->reproduced, &p->reproduction) : 0;
+    if (!c.with)
+        return 0;
+    AM_TRY(am_publisher_compare(p->db, &c, &p->reproduced, &p->reproduction));
+    return p->gate ? am_reporting_compare(p->gate, p->db, c.with, &p->reproduced, p->reproduction) : 0;
 }
 
 static void forget(struct publication *p)
@@ -371,10 +418,12 @@ typedef int step(struct publication *p);
 
 int am_publication_run(struct am_db *db, void *arg)
 {
-    static step *const publishing[] = {find_model,     look_at_branch, check_tags, list_files, list_edges,
-                                       insert_version, forget_damage,  compare,    conclude,   NULL};
-    static step *const reusing[] = {find_model, look_at_branch, check_tags, am_publication_reuse,
-                                    list_edges, insert_version, conclude,   NULL};
+    static step *const publishing[] = {find_model, look_at_gate,  look_at_branch, look_at_protection,
+                                       check_tags, list_files,    list_edges,     insert_version,
+                                       write_gate, forget_damage, compare,        conclude,
+                                       NULL};
+    static step *const reusing[] = {find_model,           look_at_gate, look_at_branch, look_at_protection, check_tags,
+                                    am_publication_reuse, list_edges,   insert_version, conclude,           NULL};
     static step *const comparing[] = {list_files, compare, conclude, NULL};
     struct publication *p = arg;
     p->db = db;

@@ -64,8 +64,8 @@ int am_gated_decide(struct am_db *db, struct am_gated *g)
                                       .revision = named ? revision : 0,
                                       .old_version = g->old_version,
                                       .new_version = g->new_version,
-                                      .old = text_of(g->body, "old"),
-                                      .new = text_of(g->body, "new"),
+                                      .old = g->old,
+                                      .new = g->new,
                                       .report = g->report,
                                       .job = g->job->uid,
                                       .verdict = g->verdict,
@@ -125,11 +125,31 @@ static int stale(struct am_gated *g, const char *ref, const char *why)
     return stay(g, "gate-stale", "%s stays where it is: %s", ref, why);
 }
 
-/* 1: it may move; 0: it stays, and that is said; or an error. */
-static int may_move(struct am_gated *g, const char *ref, const struct target *t, bool on_promote)
+static int take_revision(void *ctx, const struct am_gate_row *row)
+{
+    *(int64_t *)ctx = row->revision;
+    return 0;
+}
+
+/* Whether the decision of the job is one that the protected ref asks for: by its gate, as the gate is now. As above. */
+static int is_covered(struct am_db *db, struct am_gated *g, const char *ref, const struct target *t)
 {
     char name[AM_GATE_NAME_MAX + 1] = "";
-    int64_t revision;
+    int64_t revision = 0, now = 0;
+    if (!split_gate(g, name, &revision) || !am_streq(name, t->gate)) {
+        g->detached = "gate_stale";
+        return stay(g, "ref-stays", "%s stays where it is: its policy asks for a decision of the gate %s", ref,
+                    t->gate);
+    }
+    int rc = am_gate_get(db, name, take_revision, &now);
+    if (rc < 0 && rc != -AM_E_NOT_FOUND)
+        return rc;
+    return now == revision ? 1 : stale(g, ref, "its gate has another policy by now than the one that decided");
+}
+
+/* 1: it may move; 0: it stays, and that is said; or an error. */
+static int may_move(struct am_db *db, struct am_gated *g, const char *ref, const struct target *t, bool on_promote)
+{
     int rc = 1;
     if (t->deleted_at)
         rc = stay(g, "ref-stays", "%s stays where it is: the new version was deleted", ref);
@@ -142,8 +162,8 @@ static int may_move(struct am_gated *g, const char *ref, const struct target *t,
     else if (t->is_protected && !on_promote)
         rc =
             stay(g, "ref-stays", "%s stays where it is: it is protected, and moves only when a gate says promote", ref);
-    else if (t->is_protected && t->gate[0] && !(split_gate(g, name, &revision) && am_streq(name, t->gate)))
-        rc = stay(g, "ref-stays", "%s stays where it is: its policy asks for a decision of the gate %s", ref, t->gate);
+    else if (t->is_protected && t->gate[0])
+        rc = is_covered(db, g, ref, t);
     return rc;
 }
 
@@ -159,7 +179,7 @@ static int move_one(struct am_db *db, struct am_gated *g, const json_t *move)
     int rc = am_ref_get(db, t.row, ref, take_ref, &t);
     if (rc < 0 || t.version == g->new_version)
         return rc < 0 ? rc : 0;
-    rc = may_move(g, ref, &t, on_promote);
+    rc = may_move(db, g, ref, &t, on_promote);
     if (rc <= 0)
         return rc;
     AM_TRY(
@@ -184,4 +204,15 @@ int am_gated_move(struct am_db *db, struct am_gated *g)
         return stay(g, "ref-stays", "no ref was moved: the new version is not here any more");
     json_array_foreach(moves, i, move) AM_TRY(move_one(db, g, move));
     return 0;
+}
+
+int am_gated_commit(struct am_db *db, struct am_gated *g, int64_t model, const char *branch)
+{
+    struct target t = {.row = model};
+    int rc = am_ref_get(db, model, branch, take_ref, &t);
+    if (rc < 0 || !t.is_protected || !t.gate[0])
+        return rc < 0 ? rc : 1;
+    if (t.version != g->old_version)
+        return stale(g, branch, "what was compared is not the version that it points to now");
+    return is_covered(db, g, branch, &t);
 }

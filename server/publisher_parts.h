@@ -6,6 +6,8 @@
 #define AM_SERVER_PUBLISHER_PARTS_H
 
 #include "server/publisher.h"
+#include "server/publisher_gate.h"
+#include "server/publisher_report.h"
 #include "server/result.h"
 #include "storage/blobs.h"
 
@@ -37,6 +39,8 @@ struct publication {
     char architecture[128]; /* of what is reused */
     bool as_it_is;          /* the branch stands at what is reused */
     json_t *reproduced, *reproduction;
+    struct am_reporting *gate; /* what the worker found of the result; NULL: the job has no gate */
+    struct am_gated gated;     /* of the transaction */
     char message[512];
     char *why;
     size_t why_cap;

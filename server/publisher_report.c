@@ -26,8 +26,10 @@
 
 enum { BODY_MAX = 16 << 20, WRITER_TRIES = 200, WRITER_PAUSE_MS = 50 };
 
-struct reporting {
+struct am_reporting {
     const struct am_publication *in;
+    const char *folder; /* of its files */
+    bool alone;         /* a decision without a report: there was nothing to compare with */
     struct am_result result;
     const struct am_result_file *body_file, *slices, *samples, *decision_file; /* the last one NULL: no gate */
     char *text;                                                                /* of the body */
@@ -40,7 +42,7 @@ struct reporting {
     size_t why_cap;
 };
 
-static int say(struct reporting *p, const char *what)
+static int say(struct am_reporting *p, const char *what)
 {
     snprintf(p->why, p->why_cap, "%s", what);
     return -AM_E_PUBLISH;
@@ -51,32 +53,36 @@ static const char *member(const json_t *o, const char *name)
     return json_string_value(json_object_get(o, name));
 }
 
-static const struct am_result_file *file_of(const struct am_result *r, const char *path)
+static const struct am_result_file *file_of(const struct am_reporting *p, const char *path)
 {
+    const struct am_result *r = &p->result;
+    size_t n = strlen(p->folder);
     for (size_t i = 0; i < r->files; i++)
-        if (am_streq(r->file[i].path, path) && r->file[i].staged)
+        if (am_starts(r->file[i].path, p->folder) && am_streq(r->file[i].path + n, path) && r->file[i].staged)
             return &r->file[i];
     return NULL;
 }
 
 /* ---- what the worker left ---- */
 
-static int find_parts(struct reporting *p)
+static int find_parts(struct am_reporting *p)
 {
-    p->body_file = file_of(&p->result, "report.json");
-    p->slices = file_of(&p->result, "slices.ndjson");
-    p->samples = file_of(&p->result, "samples.safetensors");
-    p->decision_file = file_of(&p->result, "decision.json");
+    p->body_file = file_of(p, "report.json");
+    p->slices = file_of(p, "slices.ndjson");
+    p->samples = file_of(p, "samples.safetensors");
+    p->decision_file = file_of(p, "decision.json");
     if (json_is_object(json_object_get(p->in->job->resolved, "gate")) != (p->decision_file != NULL))
         return say(p, p->decision_file ? "the worker left a decision, and the job has no gate"
                                        : "the worker left no decision of the job's gate");
+    if (p->alone && p->decision_file && p->decision_file->bytes <= BODY_MAX)
+        return 0;
     if (p->body_file && p->slices && p->samples && p->body_file->bytes <= BODY_MAX &&
         (!p->decision_file || p->decision_file->bytes <= BODY_MAX))
         return 0;
     return say(p, "the worker left no whole report");
 }
 
-static char *read_staged(struct reporting *p, const struct am_result_file *file)
+static char *read_staged(struct am_reporting *p, const struct am_result_file *file)
 {
     int fd AM_CLEANUP(am_sys_closep) = am_sys_open(p->in->staging, file->staged, O_RDONLY | O_NOFOLLOW, 0);
     struct stat st;
@@ -122,9 +128,11 @@ static struct am_report_numbers numbers_of(const json_t *body)
                                       .c = cell_of(body, "c")};
 }
 
-static int read_body(struct reporting *p)
+static int read_body(struct am_reporting *p)
 {
     const json_t *n;
+    if (p->alone)
+        return 0;
     p->text = read_staged(p, p->body_file);
     if (!p->text)
         return -AM_E_OUT_OF_MEMORY;
@@ -134,10 +142,13 @@ static int read_body(struct reporting *p)
         member(p->body, "dataset") && am_streq(member(p->body, "type"), p->in->job->type) &&
         am_streq(member(p->body, "method"), p->in->job->method))
         return 0;
+    if (p->folder[0] && json_is_integer(n) && member(p->body, "old") && member(p->body, "dataset") &&
+        am_streq(member(p->body, "type"), "evaluate"))
+        return 0;
     return say(p, "the report that the worker left cannot be read");
 }
 
-static int read_decision(struct reporting *p)
+static int read_decision(struct am_reporting *p)
 {
     char *text = p->decision_file ? read_staged(p, p->decision_file) : NULL;
     if (!p->decision_file)
@@ -152,13 +163,14 @@ static int read_decision(struct reporting *p)
 
 /* ---- the transaction ---- */
 
-static const json_t *side_of(const struct reporting *p, size_t i)
+static const json_t *side_of(const struct am_reporting *p, size_t i)
 {
-    return json_array_get(json_object_get(p->in->job->resolved, "inputs"), i);
+    const json_t *r = p->in->job->resolved, *gate = json_object_get(r, "gate");
+    return p->folder[0] ? json_object_get(gate, i ? "new" : "old") : json_array_get(json_object_get(r, "inputs"), i);
 }
 
 /* The row of a side that is a version here, deleted or not; 0: it is elsewhere. */
-static int find_side(struct reporting *p, struct am_db *db, size_t i, int64_t *ret)
+static int find_side(struct am_reporting *p, struct am_db *db, size_t i, int64_t *ret)
 {
     char model[200];
     const char *version = member(side_of(p, i), "version"), *at = version ? strchr(version, '@') : NULL;
@@ -170,17 +182,20 @@ static int find_side(struct reporting *p, struct am_db *db, size_t i, int64_t *r
     return rc == -AM_E_NOT_FOUND || rc == -AM_E_REVISION_NOT_FOUND ? 0 : rc; /* purged: its name stays in the report */
 }
 
-static int insert_report(struct reporting *p, struct am_db *db)
+/* `sides`: of the report, and its new one by name. */
+static int insert_row(struct am_reporting *p, struct am_db *db, const int64_t sides[2], const char *new)
 {
     const struct am_claim *job = p->in->job;
     const struct am_report_file files[] = {{"slices", p->slices->sha256, p->slices->bytes},
                                            {"samples", p->samples->sha256, p->samples->bytes}};
     struct am_report_new r = {.uid = p->uid,
-                              .type = job->type,
-                              .method = job->method,
+                              .type = member(p->body, "type"),
+                              .method = member(p->body, "method"),
+                              .old_version = sides[0],
+                              .new_version = sides[1],
                               .job = job->uid,
                               .old = member(p->body, "old"),
-                              .new = member(p->body, "new"),
+                              .new = new,
                               .dataset = member(p->body, "dataset"),
                               .n = json_integer_value(json_object_get(p->body, "n")),
                               .body = p->text,
@@ -190,17 +205,24 @@ static int insert_report(struct reporting *p, struct am_db *db)
                               .files = 2,
                               .created_by = job->created_by,
                               .now = p->now};
-    AM_TRY(find_side(p, db, 0, &r.old_version));
-    AM_TRY(find_side(p, db, 1, &r.new_version));
     am_id_new("rep_", p->now, p->uid);
-    AM_TRY(am_report_insert(db, &r));
+    return am_report_insert(db, &r);
+}
+
+static int insert_report(struct am_reporting *p, struct am_db *db)
+{
+    int64_t side[2];
+    for (size_t i = 0; i < 2; i++)
+        AM_TRY(find_side(p, db, i, &side[i]));
+    AM_TRY(insert_row(p, db, side, member(p->body, "new")));
     json_array_clear(p->refs);
     p->gated = (struct am_gated){.job = p->in->job,
-                                 .body = p->body,
+                                 .old = member(p->body, "old"),
+                                 .new = member(p->body, "new"),
                                  .decision = p->decision,
                                  .report = p->uid,
-                                 .old_version = r.old_version,
-                                 .new_version = r.new_version,
+                                 .old_version = side[0],
+                                 .new_version = side[1],
                                  .now = p->now,
                                  .refs = p->refs};
     if (p->decision)
@@ -208,7 +230,7 @@ static int insert_report(struct reporting *p, struct am_db *db)
     return am_gated_move(db, &p->gated);
 }
 
-static json_t *result_json(const struct reporting *p, const char *reused_from)
+static json_t *result_json(const struct am_reporting *p, const char *reused_from)
 {
     const struct am_record_done *d = p->in->done;
     json_t *reports = p->uid[0] ? json_pack("[s]", p->uid) : json_array();
@@ -224,7 +246,7 @@ static json_t *result_json(const struct reporting *p, const char *reused_from)
                      (json_int_t)p->write_bytes);
 }
 
-static int finish(struct reporting *p, struct am_db *db, const char *uid, const char *reused_from)
+static int finish(struct am_reporting *p, struct am_db *db, const char *uid, const char *reused_from)
 {
     json_auto_t *result = result_json(p, reused_from);
     char *text = result ? json_dumps(result, JSON_COMPACT | JSON_REAL_PRECISION(15)) : NULL,
@@ -238,7 +260,7 @@ static int finish(struct reporting *p, struct am_db *db, const char *uid, const 
 
 /* ---- a rerun ---- */
 
-static bool is_silent(const struct reporting *p)
+static bool is_silent(const struct am_reporting *p)
 {
     return json_is_true(json_object_get(json_object_get(p->in->job->publish, "compare"), "silent"));
 }
@@ -249,7 +271,7 @@ static int take_sha(void *ctx, const struct am_report_row *row)
     return 0;
 }
 
-static int compare(struct reporting *p, struct am_db *db)
+static int compare(struct am_reporting *p, struct am_db *db)
 {
     const json_t *with = json_object_get(p->in->job->publish, "compare");
     char sha[65] = "";
@@ -275,7 +297,7 @@ static int compare(struct reporting *p, struct am_db *db)
 
 static int write_all(struct am_db *db, void *arg)
 {
-    struct reporting *p = arg;
+    struct am_reporting *p = arg;
     p->now = am_now_ms();
     p->uid[0] = 0;
     AM_TRY(compare(p, db));
@@ -286,7 +308,7 @@ static int write_all(struct am_db *db, void *arg)
 
 /* ---- all of it ---- */
 
-static int move_files(struct reporting *p)
+static int move_files(struct am_reporting *p)
 {
     struct am_blob_move move[] = {
         {.staged = p->slices->staged, .sha256 = p->slices->sha256, .bytes = p->slices->bytes},
@@ -301,7 +323,7 @@ static int move_files(struct reporting *p)
     return 0;
 }
 
-static int take_warnings(struct reporting *p)
+static int take_warnings(struct am_reporting *p)
 {
     for (size_t i = 0; i < p->result.warnings; i++)
         AM_TRY(am_claim_warn(p->in->job, p->result.warning[i].code, p->result.warning[i].detail));
@@ -309,7 +331,7 @@ static int take_warnings(struct reporting *p)
 }
 
 /* A full queue of the writer passes by itself; the files are moved already, so waiting is the cheaper way. */
-static int write_patiently(struct reporting *p)
+static int write_patiently(struct am_reporting *p)
 {
     int rc = -AM_E_QUEUE_FULL;
     for (int i = 0; rc == -AM_E_QUEUE_FULL && i < WRITER_TRIES; i++) {
@@ -320,7 +342,7 @@ static int write_patiently(struct reporting *p)
     return rc;
 }
 
-static int publish(struct reporting *p)
+static int publish(struct am_reporting *p)
 {
     AM_TRY(find_parts(p));
     AM_TRY(read_body(p));
@@ -337,7 +359,7 @@ static int publish(struct reporting *p)
     return rc;
 }
 
-static void done(struct reporting *p)
+static void done(struct am_reporting *p)
 {
     free(p->text);
     json_decref(p->body);
@@ -350,7 +372,7 @@ static void done(struct reporting *p)
 
 int am_publish_report(const struct am_publication *in, char *why, size_t why_cap)
 {
-    struct reporting p = {.in = in, .refs = json_array(), .why = why, .why_cap = why_cap};
+    struct am_reporting p = {.folder = "", .in = in, .refs = json_array(), .why = why, .why_cap = why_cap};
     why[0] = 0;
     int rc = p.refs ? am_result_read(&p.result, in->staging, in->done, why, why_cap) : -AM_E_OUT_OF_MEMORY;
     if (rc == 0)
@@ -366,11 +388,94 @@ int am_publish_same_report(struct am_db *db, const char *uid, const char *reused
 {
     static const struct am_record_done nothing = {.cpu_seconds = -1, .peak_memory_bytes = -1};
     struct am_publication in = {.done = &nothing};
-    struct reporting p = {.in = &in, .now = am_now_ms(), .refs = json_array()};
+    struct am_reporting p = {.folder = "", .in = &in, .now = am_now_ms(), .refs = json_array()};
     snprintf(p.uid, sizeof p.uid, "%s", report);
     int rc = p.refs ? am_job_finish(db, uid, AM_RUNNING, p.now, NULL, NULL, NULL) : -AM_E_OUT_OF_MEMORY;
     if (rc == 0)
         rc = finish(&p, db, uid, reused_from);
     done(&p);
     return rc;
+}
+
+/* ---- of a job that makes a version ---- */
+
+bool am_reporting_stores(const struct am_result_file *file)
+{
+    return !am_ends(file->path, "/report.json") && !am_ends(file->path, "/decision.json");
+}
+
+int am_reporting_read(struct am_reporting **ret, const struct am_publication *in, const struct am_result *result,
+                      char *why, size_t why_cap)
+{
+    struct am_reporting *p = calloc(1, sizeof *p);
+    if (!p)
+        return -AM_E_OUT_OF_MEMORY;
+    *p = (struct am_reporting){.in = in, .folder = AM_GATE_FOLDER, .result = *result, .why = why, .why_cap = why_cap};
+    p->alone = json_is_null(json_object_get(json_object_get(in->job->resolved, "gate"), "old"));
+    int rc = find_parts(p);
+    if (rc == 0)
+        rc = read_body(p);
+    if (rc == 0)
+        rc = read_decision(p);
+    if (rc < 0)
+        am_reporting_free(p);
+    else
+        *ret = p;
+    return rc;
+}
+
+void am_reporting_free(struct am_reporting *p)
+{
+    if (!p)
+        return;
+    p->result = (struct am_result){0}; /* the caller's */
+    done(p);
+    free(p);
+}
+
+int am_reporting_begin(struct am_reporting *p, struct am_db *db, int64_t now, struct am_gated *ret)
+{
+    struct am_gated g = {.job = p->in->job, .decision = p->decision, .now = now};
+    p->now = now;
+    p->uid[0] = 0;
+    AM_TRY(find_side(p, db, 0, &g.old_version));
+    snprintf(g.verdict, sizeof g.verdict, "%s", member(p->decision, "verdict"));
+    g.old = p->alone ? "nothing" : member(p->body, "old");
+    *ret = g;
+    return 0;
+}
+
+int am_reporting_write(struct am_reporting *p, struct am_db *db, int64_t version, const char *commit,
+                       struct am_gated *g)
+{
+    const int64_t sides[2] = {g->old_version, version};
+    if (!p->alone)
+        AM_TRY(insert_row(p, db, sides, commit));
+    g->new_version = version;
+    g->new = commit;
+    g->report = p->alone ? NULL : p->uid;
+    return am_gated_decide(db, g);
+}
+
+int am_reporting_compare(struct am_reporting *p, struct am_db *db, const json_t *with, json_t **reproduced,
+                         json_t *reproduction)
+{
+    char sha[65] = "";
+    const char *report = member(with, "report");
+    if (!report || p->alone)
+        return 0;
+    int rc = am_report_get(db, report, take_sha, sha);
+    if (rc < 0 && rc != -AM_E_NOT_FOUND)
+        return rc;
+    json_object_set_new(reproduction, "report", json_string(report));
+    if (am_streq(sha, p->body_file->sha256))
+        return 0;
+    json_array_append_new(json_object_get(reproduction, "differ"), json_string(p->body_file->path));
+    json_int_t total = json_integer_value(json_object_get(reproduction, "differ_total"));
+    json_object_set_new(reproduction, "differ_total", json_integer(total + 1));
+    if (json_is_true(*reproduced)) {
+        json_decref(*reproduced);
+        *reproduced = json_false();
+    }
+    return 0;
 }

@@ -161,7 +161,9 @@ static const struct {
      "type:text method:text inputs:[@RecipeInput/@RecipeSide] donor?:int params:object options:@RecipeOptions seed:int "
      "program:text "
      "kernels:text? blas:text? threads:int spec_sha256:sha256 gate?:@RecipeGate?"},
-    {"RecipeGate", NULL, "gate:text? policy:@GatePolicy critical:[@RecipeCritical]"},
+    {"RecipeGate", NULL,
+     "gate:text? policy:@GatePolicy critical:[@RecipeCritical] old?:@RecipeSide? new?:@RecipeSide? params?:object "
+     "weights?:[sha256] seed?:int"},
     {"RecipeCritical", NULL, "dataset:text old:@RecipeSide new:@RecipeSide"},
     {"RecipeInput", NULL, "role:text commit:commit model:text rev:text manifest_sha256:sha256 params?:object"},
     {"RecipeSide", NULL,

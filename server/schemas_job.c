@@ -41,6 +41,20 @@ static const char *inputs_of(const char *type)
            "\"model\":" VERSION "}}";
 }
 
+#define MOVE                                                                                                           \
+    "{\"type\":\"array\",\"maxItems\":32,\"items\":{\"type\":\"object\",\"additionalProperties\":false,\"required\":"  \
+    "[\"ref\"],\"properties\":{\"ref\":{\"type\":\"string\"},\"to\":{\"const\":\"new\",\"default\":\"new\"},\"when\":" \
+    "{"                                                                                                                \
+    "\"enum\":[\"promote\",\"always\"],\"default\":\"promote\"}}}}"
+
+/* Of a job that makes a version: beside a policy in its short form stand the sides. */
+#define GATE                                                                                                           \
+    "{\"oneOf\":[{\"type\":\"string\",\"description\":\"name of a gate; enough where there is nothing to compare "     \
+    "with\"}"                                                                                                          \
+    ",{\"type\":\"object\",\"properties\":{\"policy\":{\"oneOf\":[{\"type\":\"string\"},{\"type\":\"object\"}]},"      \
+    "\"against\":{\"type\":\"string\"},\"old_predictions\":{\"type\":\"string\"},"                                     \
+    "\"new_predictions\":{\"type\":\"string\"}}},{\"type\":\"null\"}]}"
+
 static const char common[] =
     "{\"type\":\"object\",\"additionalProperties\":false,\"required\":[\"type\",\"method\",\"inputs\"],\"properties\":{"
     "\"options\":{\"type\":\"object\",\"additionalProperties\":false,\"properties\":{"
@@ -55,7 +69,8 @@ static const char common[] =
     "\"model\":{\"type\":\"string\"},\"branch\":{\"type\":\"string\",\"default\":\"main\"},\"message\":{\"type\":"
     "\"string\"},"
     "\"tags\":{\"type\":\"array\",\"items\":{\"type\":\"string\"}},\"if_head\":{\"type\":\"string\"},"
-    "\"on_conflict\":{\"enum\":[\"append\",\"detach\",\"fail\"]}}},"
+    "\"on_conflict\":{\"enum\":[\"append\",\"detach\",\"fail\"]},\"move\":" MOVE "}},"
+    "\"gate\":" GATE ","
     "\"metadata\":{\"type\":\"object\",\"additionalProperties\":{\"type\":\"string\"}},"
     "\"client_token\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":255,\"description\":\"the same as the "
     "header Idempotency-Key\"},"
@@ -69,12 +84,7 @@ static void narrow_evaluate(json_t *props)
     json_object_del(options, "shard_bytes");
     json_object_set_new(
         props, "publish",
-        json_loads(
-            "{\"type\":\"object\",\"additionalProperties\":false,\"properties\":{\"move\":{\"type\":\"array\","
-            "\"maxItems\":32,\"items\":{\"type\":\"object\",\"additionalProperties\":false,\"required\":[\"ref\"],"
-            "\"properties\":{\"ref\":{\"type\":\"string\"},\"to\":{\"const\":\"new\",\"default\":\"new\"},\"when\":{"
-            "\"enum\":[\"promote\",\"always\"],\"default\":\"promote\"}}}}}}",
-            0, NULL));
+        json_loads("{\"type\":\"object\",\"additionalProperties\":false,\"properties\":{\"move\":" MOVE "}}", 0, NULL));
     json_object_set_new(props, "gate",
                         json_loads("{\"oneOf\":[{\"type\":\"string\",\"description\":\"name of a gate, with a "
                                    "revision if one is meant: default@3\"},{\"type\":\"object\",\"description\":"

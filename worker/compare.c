@@ -110,34 +110,40 @@ static int compare(struct am_comparing *c)
 
 /* ---- write ---- */
 
-static int put_json(struct am_comparing *c, unsigned number, const char *path, const json_t *body)
+json_t *am_compare_record(const struct am_comparing *c, const char *path, const struct am_staged *staged)
+{
+    char whole[64];
+    snprintf(whole, sizeof whole, "%s%s", c->folder, path);
+    return am_file_record(whole, staged, false);
+}
+
+int am_compare_put_json(struct am_comparing *c, unsigned number, const char *path, const json_t *body)
 {
     struct am_staged staged;
     char *text = body ? am_canon(body) : NULL;
-    int rc = text ? am_stage_bytes(&staged, c->s->staging, number, path, text, strlen(text)) : -AM_E_OUT_OF_MEMORY;
+    int rc = text ? am_stage_bytes(&staged, c->s->staging, c->first + number, path, text, strlen(text))
+                  : -AM_E_OUT_OF_MEMORY;
     free(text);
-    return rc < 0 ? rc : am_result_put(&c->s->result, am_file_record(path, &staged, false));
+    return rc < 0 ? rc : am_result_put(&c->s->result, am_compare_record(c, path, &staged));
 }
 
 static int put_result(struct am_comparing *c)
 {
-    AM_TRY(am_result_open(&c->s->result, c->s->staging));
-    AM_TRY(am_result_put(&c->s->result, json_pack("{s:s,s:n}", "record", "model", "architecture")));
     AM_TRY(am_compare_put_slices(c, 1));
     AM_TRY(am_compare_put_samples(c, 2));
     json_t *report = am_compare_report(c);
     json_t *decision = NULL;
-    int rc = put_json(c, 0, "report.json", report);
+    int rc = am_compare_put_json(c, 0, "report.json", report);
     if (rc == 0)
         rc = am_compare_decide(c, report, &decision);
     if (rc == 0 && decision)
-        rc = put_json(c, 3, "decision.json", decision);
+        rc = am_compare_put_json(c, 3, "decision.json", decision);
     json_decref(decision);
     json_decref(report);
-    return rc < 0 ? rc : am_session_put_warnings(c->s);
+    return rc;
 }
 
-static int work(struct am_comparing *c)
+int am_compare_work(struct am_comparing *c)
 {
     AM_TRY(step(c, "read", 0));
     AM_TRY(read_sets(c));
@@ -147,7 +153,7 @@ static int work(struct am_comparing *c)
     return put_result(c);
 }
 
-static void done(struct am_comparing *c)
+void am_compare_done(struct am_comparing *c)
 {
     am_compared_done(&c->numbers);
     am_grouping_done(&c->grouping);
@@ -156,7 +162,6 @@ static void done(struct am_comparing *c)
         am_compare_set_done(&c->set[i]);
         am_ids_done(&c->ids[i]);
     }
-    free(c->fds.v);
     am_policy_done(&c->policy);
     json_decref(c->gate_slices);
     json_decref(c->warnings);
@@ -165,16 +170,34 @@ static void done(struct am_comparing *c)
     json_decref(c->root);
 }
 
+static int put_whole(struct am_comparing *c)
+{
+    AM_TRY(am_result_open(&c->s->result, c->s->staging));
+    AM_TRY(am_result_put(&c->s->result, json_pack("{s:s,s:n}", "record", "model", "architecture")));
+    AM_TRY(am_compare_work(c));
+    return am_session_put_warnings(c->s);
+}
+
 int am_mode_compare(struct am_session *s, json_t *root)
 {
-    struct am_comparing c = {
-        .s = s, .root = root, .warnings = json_array(), .groups = json_array(), .gate_slices = json_array()};
-    int other = -1, rc = am_compare_spec(&c);
-    if (rc == 0 && am_limits_check_fds(c.fds.v, c.fds.n, &other) < 0)
+    struct am_spec_fds fds = {.v = NULL};
+    struct am_comparing c = {.s = s,
+                             .root = root,
+                             .fds = &fds,
+                             .folder = "",
+                             .finite = AM_GATE_NOTHING,
+                             .warnings = json_array(),
+                             .groups = json_array(),
+                             .gate_slices = json_array()};
+    int other = -1, rc = am_spec_head(root, &s->faults);
+    if (rc == 0)
+        rc = am_compare_spec(&c);
+    if (rc == 0 && am_limits_check_fds(fds.v, fds.n, &other) < 0)
         rc = am_fault_add(&s->faults, AM_E_INTERNAL, (struct am_where){0}, "descriptor %d is open and not in the spec",
                           other);
     if (rc == 0)
-        rc = work(&c);
-    done(&c);
+        rc = put_whole(&c);
+    am_compare_done(&c);
+    free(fds.v);
     return rc;
 }

@@ -9,6 +9,7 @@
 #include "core/evaluate/_find.h"
 #include "core/evaluate/_groups.h"
 #include "core/gate/policy.h"
+#include "worker/files.h"
 #include "worker/session.h"
 #include "worker/spec.h"
 
@@ -30,7 +31,7 @@ struct am_comparing {
     struct am_session *s;
     json_t *root;
     const json_t *params, *about, *gate; /* gate NULL: none */
-    struct am_spec_fds fds;
+    struct am_spec_fds *fds;             /* the session's spec's */
     unsigned threads;
     uint64_t seed;
     struct am_compare_set set[2];
@@ -46,7 +47,12 @@ struct am_comparing {
     uint64_t slices;         /* rows of slices.ndjson */
     json_t *gate_slices;     /* rows of slices that the gate looks at */
     struct am_policy policy; /* of the gate */
-    json_t *warnings;        /* {code, detail}, in the report and in the job */
+    const char *folder;      /* of the result's files: "", or beside those of a version */
+    unsigned first;          /* number of the first staged file */
+    const char *doubt;       /* of the gate: am_gate_input */
+    enum am_gate_check finite;
+    bool alone;       /* a gate with nothing to compare with */
+    json_t *warnings; /* {code, detail}, in the report and in the job */
 };
 
 /* ---- compare_spec.c ---- */
@@ -92,7 +98,18 @@ int am_compare_gate_spec(struct am_comparing *c);
 /* The decision about the report, with the critical samples compared; NULL in *ret without a gate. */
 int am_compare_decide(struct am_comparing *c, const json_t *report, json_t **ret);
 
+/* ---- compare_run.c: of mode `run`, the gate that its result has to pass (contract.md) ---- */
+/* `spec`: the member `compare` of the spec; NULL or null: no gate, and nothing to do below. */
+int am_compare_run_open(struct am_comparing *c, struct am_session *s, json_t *spec, struct am_spec_fds *fds);
+/* When all weight files are in the result: compares and decides, into files from f<first> on. */
+int am_compare_run_put(struct am_comparing *c, unsigned first, enum am_gate_check finite);
+
 /* ---- compare.c ---- */
+/* Reads, counts and writes; the session's result is open. */
+int am_compare_work(struct am_comparing *c);
+void am_compare_done(struct am_comparing *c);
+int am_compare_put_json(struct am_comparing *c, unsigned number, const char *path, const json_t *body);
+json_t *am_compare_record(const struct am_comparing *c, const char *path, const struct am_staged *staged);
 void am_compare_warn(struct am_comparing *c, const char *code, const char *fmt, ...) AM_PRINTF(3, 4);
 
 #endif

@@ -1,6 +1,7 @@
 /*
  * compare_gate.c - the gate of a comparison: its policy, its critical samples, and the decision. See compare.h. Two
- * uploaded sets have no tensors and no training data, so there is nothing to look at for `finite` and `leak_check`.
+ * uploaded sets have no training data, so there is nothing to look at for `leak_check`, and without a result beside
+ * them nothing for `finite`.
  */
 #include "core/base/text.h"
 #include "core/gate/decide.h"
@@ -114,16 +115,17 @@ int am_compare_decide(struct am_comparing *c, const json_t *report, json_t **ret
     size_t n = json_array_size(critical_of(c));
     if (!c->gate)
         return 0;
-    if (!report)
+    if (!report && !c->alone)
         return -AM_E_OUT_OF_MEMORY;
     for (size_t i = 0; i < n; i++) {
         critical[i] = (struct am_gate_critical){0};
         AM_TRY(take_critical(c, i, &critical[i]));
     }
     const struct am_gate_input in = {.gate = json_string_value(json_object_get(c->gate, "gate")),
+                                     .doubt = c->doubt,
                                      .report = report,
                                      .slices = c->gate_slices,
-                                     .finite = AM_GATE_NOTHING,
+                                     .finite = c->finite,
                                      .leak = AM_GATE_NOTHING,
                                      .critical = critical,
                                      .critical_n = n};

@@ -159,13 +159,13 @@ int am_compare_put_samples(struct am_comparing *c, unsigned number)
     struct am_sink sink = {.fd = -1};
     struct am_staged staged;
     list_tensors(c, &list);
-    int rc = am_sink_open(&sink, c->s->staging, number);
+    int rc = am_sink_open(&sink, c->s->staging, c->first + number);
     if (rc == 0)
         rc = put_all(c, &list, &sink);
     if (rc == 0)
         rc = am_sink_end(&sink, &staged);
     if (rc == 0)
-        rc = am_result_put(&c->s->result, am_file_record("samples.safetensors", &staged, false));
+        rc = am_result_put(&c->s->result, am_compare_record(c, "samples.safetensors", &staged));
     am_sink_done(&sink);
     return rc;
 }

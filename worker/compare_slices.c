@@ -161,13 +161,13 @@ int am_compare_put_slices(struct am_comparing *c, unsigned number)
 {
     struct am_sink sink = {.fd = -1};
     struct am_staged staged;
-    int rc = am_sink_open(&sink, c->s->staging, number);
+    int rc = am_sink_open(&sink, c->s->staging, c->first + number);
     for (size_t i = 0; rc == 0 && i < c->keys; i++)
         rc = put_key(c, &sink, &c->key[i]);
     if (rc == 0)
         rc = am_sink_end(&sink, &staged);
     if (rc == 0)
-        rc = am_result_put(&c->s->result, am_file_record("slices.ndjson", &staged, false));
+        rc = am_result_put(&c->s->result, am_compare_record(c, "slices.ndjson", &staged));
     am_sink_done(&sink);
     return rc;
 }

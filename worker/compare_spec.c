@@ -10,7 +10,7 @@ enum { THREADS_MAX = 1024 };
 static int take_file(struct am_comparing *c, json_t *o, int *ret_fd, uint64_t *ret_bytes)
 {
     AM_TRY(am_spec_u64(o, "bytes", ret_bytes));
-    return am_spec_fd(&c->fds, json_object_get(o, "fd"), ret_fd);
+    return am_spec_fd(c->fds, json_object_get(o, "fd"), ret_fd);
 }
 
 int am_compare_spec_set(struct am_comparing *c, json_t *o, const char *name, const char *pointer,
@@ -67,7 +67,6 @@ int am_compare_spec(struct am_comparing *c)
     struct am_faults *f = &c->s->faults;
     json_t *options = json_object_get(c->root, "options"), *gate = json_object_get(c->root, "gate");
     uint64_t threads = 0;
-    AM_TRY(am_spec_head(c->root, f));
     c->params = json_object_get(c->root, "params");
     c->about = json_object_get(c->root, "about");
     c->gate = json_is_object(gate) ? gate : NULL;

@@ -14,7 +14,7 @@
 
 int am_result_open(struct am_result *r, int dir)
 {
-    *r = (struct am_result){.hash = am_hash_new(AM_SHA256)};
+    *r = (struct am_result){.hash = am_hash_new(AM_SHA256), .weights = json_array()};
     am_buf_init(&r->pending, 2 * LINE_MAX_BYTES);
     r->fd = r->hash ? am_sys_open(dir, "result.ndjson", O_WRONLY | O_CREAT | O_EXCL, 0600) : -AM_E_OUT_OF_MEMORY;
     r->open = r->fd >= 0;
@@ -51,6 +51,11 @@ int am_result_put(struct am_result *r, json_t *record)
     return rc;
 }
 
+int am_result_weight(struct am_result *r, const char *sha256)
+{
+    return json_array_append_new(r->weights, json_string(sha256)) == 0 ? 0 : -AM_E_OUT_OF_MEMORY;
+}
+
 int am_result_end(struct am_result *r, char ret_sha256[65])
 {
     AM_TRY(am_result_put(r, json_pack("{s:s, s:I}", "record", "end", "records", (json_int_t)r->records)));
@@ -67,6 +72,7 @@ void am_result_done(struct am_result *r)
     if (r->open)
         am_sys_close(r->fd);
     am_hash_free(r->hash);
+    json_decref(r->weights);
     am_buf_done(&r->pending);
     *r = (struct am_result){0};
 }

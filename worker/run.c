@@ -10,6 +10,7 @@
 #include "core/methods/args_json.h"
 #include "core/table/card_mark.h"
 #include "worker/card.h"
+#include "worker/compare.h"
 #include "worker/config_json.h"
 #include "worker/files.h"
 #include "worker/limits.h"
@@ -32,6 +33,8 @@ struct job {
     struct am_model *model; /* one for each input */
     struct am_output out;
     struct am_report report;
+    struct am_comparing gate;                 /* of what is made; .s NULL: none */
+    bool let_through;                         /* NaN or infinity */
     char id[80];                              /* "merge/ties" */
     const char *label[2 * AM_MAX_INPUTS + 1]; /* of the report's inputs */
     size_t number[2 * AM_MAX_INPUTS + 1];     /* of them, in the spec */
@@ -111,6 +114,8 @@ static int on_progress(void *ctx, uint64_t bytes_done, uint64_t bytes_total, siz
 static void on_warning(void *ctx, const char *code, const char *detail)
 {
     struct job *j = ctx;
+    if (am_streq(code, "non-finite-propagated") || am_streq(code, "values-infinite"))
+        j->let_through = true;
     am_session_warn(j->s, code, detail);
 }
 
@@ -332,6 +337,14 @@ static int put_kept(struct job *j, bool config_written)
     return 0;
 }
 
+/* With `propagate` results are not looked at, so only what was seen to come through is known. */
+static enum am_gate_check look_finite(const struct job *j)
+{
+    if (j->let_through)
+        return AM_GATE_DIRTY;
+    return am_streq(am_arg_text(&j->args, "nonfinite"), "propagate") ? AM_GATE_UNCHECKED : AM_GATE_CLEAN;
+}
+
 static int put_result(struct job *j)
 {
     struct am_result *result = &j->s->result;
@@ -346,6 +359,7 @@ static int put_result(struct job *j)
     int config = put_config(j);
     AM_TRY(config);
     AM_TRY(put_kept(j, config == 1));
+    AM_TRY(am_compare_run_put(&j->gate, j->staged, look_finite(j)));
     return am_session_put_warnings(j->s);
 }
 
@@ -353,6 +367,7 @@ static int work(struct job *j)
 {
     int other = -1;
     struct am_spec_fds *fds = &j->spec.fds;
+    AM_TRY(am_compare_run_open(&j->gate, j->s, json_object_get(j->spec.root, "compare"), fds));
     if (am_limits_check_fds(fds->v, fds->n, &other) < 0)
         return am_fault_add(&j->s->faults, AM_E_INTERNAL, (struct am_where){0},
                             "descriptor %d is open and not in the spec", other);
@@ -380,6 +395,7 @@ int am_mode_run(struct am_session *s, json_t *root)
     free(j.config);
     free(j.readme);
     am_args_done(&j.args);
+    am_compare_done(&j.gate);
     am_spec_run_done(&j.spec);
     return rc;
 }

@@ -47,9 +47,10 @@ static const struct am_out_file *made_of(const struct am_output *out, uint32_t d
     return NULL;
 }
 
-static int put_keep(const struct am_spans *j, const char *path)
+static int put_keep(const struct am_spans *j, const struct am_file *file)
 {
-    return am_result_put(&j->s->result, json_pack("{s:s, s:s}", "record", "keep", "path", path));
+    AM_TRY(am_result_weight(&j->s->result, file->sha256));
+    return am_result_put(&j->s->result, json_pack("{s:s, s:s}", "record", "keep", "path", file->path));
 }
 
 static int put_staged_blob(struct putter *p, const char *staged, uint64_t bytes, const char *sha256)
@@ -100,6 +101,7 @@ static int put_assembled(struct putter *p, uint32_t donor, const struct am_assem
         if (a->file.span[i].fd != a->header && a->file.span[i].fd != a->change)
             AM_TRY(put_input_blob(p, (size_t)(a->file.span[i].fd - AM_FD_FIRST)));
     AM_TRY(am_result_put(&j->s->result, am_file_record(a->file.path, &file, true)));
+    AM_TRY(am_result_weight(&j->s->result, a->sha256));
     for (size_t i = 0; i < a->file.spans; i++) {
         const struct am_span *s = &a->file.span[i];
         int64_t blob = s->fd == a->change ? changed : s->fd == a->header ? header : p->number[s->fd - AM_FD_FIRST];
@@ -125,7 +127,7 @@ static int put_changed(struct putter *p, uint32_t donor, const struct am_out_fil
     int rc = am_assembled_hash(&a, on_hashed, p);
     if (rc == 0 && am_streq(a.sha256, was->sha256)) {
         rc = forget(j, &a, change);
-        rc = rc == 0 ? put_keep(j, was->path) : rc;
+        rc = rc == 0 ? put_keep(j, was) : rc;
     } else if (rc == 0) {
         rc = put_assembled(p, donor, &a, change);
     }
@@ -138,7 +140,7 @@ static int put_file(struct putter *p, uint32_t donor)
 {
     const struct am_out_file *f = made_of(p->j->out, donor);
     if (!f)
-        return put_keep(p->j, p->j->donor->file[donor].path);
+        return put_keep(p->j, &p->j->donor->file[donor]);
     return f->path ? am_weights_put(p->j->s, p->j->out, f) : put_changed(p, donor, f);
 }
 
@@ -148,6 +150,7 @@ int am_weights_put(struct am_session *s, const struct am_output *out, const stru
     snprintf(staged.name, sizeof(staged.name), "%s", file->staged);
     snprintf(staged.sha256, sizeof(staged.sha256), "%s", file->sha256);
     AM_TRY(am_result_put(&s->result, am_file_record(file->path, &staged, true)));
+    AM_TRY(am_result_weight(&s->result, file->sha256));
     for (size_t i = file->first; i < file->first + file->n; i++) {
         const struct am_st_out *t = &out->t[i].st;
         AM_TRY(am_result_put(&s->result, am_tensor_record(t->name, t->dtype, t->shape, t->rank, t->begin, t->end)));

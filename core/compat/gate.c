@@ -60,13 +60,19 @@ static enum am_gate_outcome compare_between(const struct am_gate_rule *rule, con
     return high < rule->low || low > rule->high ? AM_GATE_FAIL : AM_GATE_INCONCLUSIVE;
 }
 
+/* Nothing was compared, which is no fault of the candidate. */
+static bool no_old(const struct am_gate_facts *facts)
+{
+    return am_streq(facts->doubt, AM_GATE_NO_OLD);
+}
+
 /* One value of n samples, of the whole or of a slice. */
 static struct am_gate_result judge(const struct am_gate_rule *rule, const struct am_gate_facts *facts,
                                    const struct am_gate_value *v, double n, const double *cells)
 {
     struct am_gate_result r = {.id = rule->id, .outcome = AM_GATE_INCONCLUSIVE, .limit = limit_of(rule, facts)};
     if (!v) {
-        r.reason = "missing";
+        r.reason = no_old(facts) ? AM_GATE_NO_OLD : "missing";
         return r;
     }
     r.value = v->value;
@@ -174,7 +180,7 @@ static int judge_slices(const struct am_gate_policy *policy, const struct am_gat
     int rc = slice && p ? adjust(slice, n, p) : -AM_E_OUT_OF_MEMORY;
     if (rc == 0 && missing > 0) {
         worst.outcome = AM_GATE_INCONCLUSIVE;
-        worst.reason = "missing";
+        worst.reason = no_old(facts) ? AM_GATE_NO_OLD : "missing";
     }
     for (size_t i = 0; rc == 0 && i < n; i++) {
         struct am_gate_result r = judge_slice(rule, facts, slice[i], p[i]);
@@ -194,6 +200,8 @@ static int judge_slices(const struct am_gate_policy *policy, const struct am_gat
 static struct am_gate_result judge_critical(const struct am_gate_rule *rule, const struct am_gate_facts *facts)
 {
     struct am_gate_result r = {.id = rule->id, .outcome = AM_GATE_FAIL, .reason = "missing"};
+    if (no_old(facts))
+        return (struct am_gate_result){.id = rule->id, .outcome = AM_GATE_INCONCLUSIVE, .reason = AM_GATE_NO_OLD};
     for (size_t i = 0; i < facts->critical_n; i++) {
         const struct am_gate_critical *c = &facts->critical[i];
         if (!am_streq(c->dataset, rule->dataset))
@@ -268,11 +276,11 @@ static struct am_gate_result judge_data(const struct am_gate_policy *policy, con
     struct am_gate_result r = {.id = "data", .outcome = AM_GATE_PASS, .value = am_known(facts->n)};
     r.limit = (double)policy->min_samples;
     bool few = facts->n < r.limit;
-    if (few || facts->partial || facts->ids_matched < policy->min_ids_matched) {
+    if (few || facts->partial || facts->doubt || facts->ids_matched < policy->min_ids_matched) {
         r.outcome = AM_GATE_INCONCLUSIVE;
-        r.reason = "data";
+        r.reason = facts->doubt ? facts->doubt : "data";
     }
-    if (few)
+    if (few && !facts->doubt)
         r.needed_n = am_known(r.limit);
     return r;
 }

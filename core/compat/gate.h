@@ -81,6 +81,10 @@ struct am_gate_critical {
     uint64_t flips, wrong, missing;
 };
 
+/* What `doubt` may be: the report is of other bytes than the candidate's, or there is none. */
+#define AM_GATE_OTHER_BYTES "other_bytes"
+#define AM_GATE_NO_OLD "nothing_to_compare"
+
 enum am_gate_check { AM_GATE_UNCHECKED, AM_GATE_CLEAN, AM_GATE_DIRTY, AM_GATE_NOTHING };
 
 struct am_gate_facts {
@@ -88,6 +92,7 @@ struct am_gate_facts {
     double n;            /* samples; the effective number when weighted */
     double ids_matched;  /* share of the union of ids that both sides have */
     bool partial;        /* compared on a part of the ids by request: the data rule cannot pass */
+    const char *doubt;   /* why the comparison is not about the candidate, the reason of the data rule; NULL: it is */
     const double *cells; /* six sums of unweighted samples (cells.h), for needed_n; NULL: unknown */
     const struct am_gate_value *values;
     size_t values_n;
@@ -105,8 +110,8 @@ struct am_gate_result {
     const char *id;
     const struct am_gate_rule *rule; /* of any_of the alternative that decided; NULL: the data rule */
     enum am_gate_outcome outcome;
-    /* "data", "missing" (not in the report), "undefined", "small" (a slice), "unchecked", "regression", "non_finite",
-       "leak", "critical"; NULL: the bounds say it all */
+    /* "data", a `doubt`, "missing" (not in the report), "undefined", "small" (a slice), "unchecked", "regression",
+       "non_finite", "leak", "critical"; NULL: the bounds say it all */
     const char *reason;
     struct am_maybe value;
     struct am_interval interval;       /* that was compared: one-sided bounds, or the two-sided interval of `between` */

@@ -11,7 +11,9 @@
 
 struct am_gate_input {
     const char *gate;     /* "default@1"; NULL: a policy without a name, which the decision then holds itself */
-    const json_t *report; /* the body of a comparison: n, n_eff, weighted, ids, cells, values, noise_floor */
+    const char *doubt;    /* AM_GATE_OTHER_BYTES, or NULL */
+    const json_t *report; /* the body of a comparison: n, n_eff, weighted, ids, cells, values, noise_floor; NULL: there
+                             is nothing to compare with */
     const json_t *slices; /* list of its slice rows; NULL: none */
     const json_t *others; /* list of the bodies of other reports of the same version, by their `method`; or NULL */
     enum am_gate_check finite, leak;

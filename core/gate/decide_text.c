@@ -104,7 +104,9 @@ static void say_value(char *out, const struct am_gate_policy *policy, const stru
         say_slice(out, r);
     if (told)
         return;
-    if (am_streq(r->reason, "missing") && r->rule->slice && !r->slice)
+    if (am_streq(r->reason, AM_GATE_NO_OLD))
+        say(out, "there is nothing to compare with yet");
+    else if (am_streq(r->reason, "missing") && r->rule->slice && !r->slice)
         say(out, "the report lacks a slice that the rule is about (%s)", r->rule->slice);
     else if (am_streq(r->reason, "missing"))
         say_missing(out, facts, r->rule);
@@ -123,6 +125,12 @@ static void say_value(char *out, const struct am_gate_policy *policy, const stru
 
 static void say_data(char *out, const struct am_gate_policy *policy, const struct am_gate_facts *facts)
 {
+    if (am_streq(facts->doubt, AM_GATE_NO_OLD)) {
+        say(out, "there is nothing to compare with yet");
+        return;
+    }
+    if (am_streq(facts->doubt, AM_GATE_OTHER_BYTES))
+        say(out, "the new predictions are of other weight files than the ones that were made here; ");
     say(out, "%.6g samples of at least %llu; %.4g %% of the ids are on both sides, of at least %.4g %%", facts->n,
         (unsigned long long)policy->min_samples, 100 * facts->ids_matched, 100 * policy->min_ids_matched);
     if (facts->partial)
@@ -132,7 +140,9 @@ static void say_data(char *out, const struct am_gate_policy *policy, const struc
 static void say_critical(char *out, const struct am_gate_result *r)
 {
     const struct am_gate_rule *rule = r->rule;
-    if (am_streq(r->reason, "missing"))
+    if (am_streq(r->reason, AM_GATE_NO_OLD))
+        say(out, "there is nothing to compare with yet");
+    else if (am_streq(r->reason, "missing"))
         say(out, "the critical samples of %s were not all compared", rule->dataset);
     else
         say(out, "%.0f critical samples of %s %s", r->value.value, rule->dataset,

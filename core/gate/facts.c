@@ -110,6 +110,13 @@ static void add_cells(struct am_gate_facts_read *f, const json_t *report)
     f->facts.cells = f->cells;
 }
 
+/* The first version of a model: rules about differences have nothing to look at, others have. */
+static void fill_alone(struct am_gate_facts_read *f, const struct am_gate_input *in)
+{
+    f->facts = (struct am_gate_facts){
+        .task = AM_GATE_CLASSES, .doubt = AM_GATE_NO_OLD, .finite = in->finite, .leak = in->leak};
+}
+
 static void fill(struct am_gate_facts_read *f, const struct am_gate_input *in)
 {
     const json_t *values = json_object_get(in->report, "values"), *n_eff = json_object_get(in->report, "n_eff");
@@ -128,6 +135,7 @@ static void fill(struct am_gate_facts_read *f, const struct am_gate_input *in)
                                       .slices = f->slice,
                                       .critical = in->critical,
                                       .critical_n = in->critical_n,
+                                      .doubt = in->doubt,
                                       .finite = in->finite,
                                       .leak = in->leak};
     f->facts.noise_floor = number(json_object_get(json_object_get(in->report, "noise_floor"), "nfr"));
@@ -145,7 +153,7 @@ int am_gate_facts_read(struct am_gate_facts_read *ret, const struct am_gate_inpu
 {
     const json_t *values = json_object_get(in->report, "values");
     size_t n = json_object_size(values), slices = json_array_size(in->slices);
-    if (!json_is_object(values) || !json_is_number(json_object_get(in->report, "n")))
+    if (in->report && (!json_is_object(values) || !json_is_number(json_object_get(in->report, "n"))))
         return -AM_E_INVALID_PARAMS;
     for (size_t i = 0; i < json_array_size(in->others); i++)
         n += json_object_size(json_object_get(json_array_get(in->others, i), "values"));
@@ -155,7 +163,7 @@ int am_gate_facts_read(struct am_gate_facts_read *ret, const struct am_gate_inpu
         am_gate_facts_done(ret);
         return -AM_E_OUT_OF_MEMORY;
     }
-    fill(ret, in);
+    in->report ? fill(ret, in) : fill_alone(ret, in);
     return 0;
 }
 

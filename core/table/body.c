@@ -252,8 +252,7 @@ static int check_all(struct am_body *b, json_t *body, const struct am_table *t, 
     static const char *const known[] = {"gate",    "type",     "method",   "inputs",       "params", "options",
                                         "publish", "metadata", "priority", "client_token", NULL};
     const char *type = check_type(t, body, f);
-    bool evaluates = am_streq(type, "evaluate");
-    am_members_known(body, "#", evaluates ? known : known + 1, f);
+    am_members_known(body, "#", known, f);
     check_method(b, t, body, type, f);
     json_t *inputs = am_member_object(body, "#", "inputs", true, f);
     if (type && inputs)
@@ -261,8 +260,7 @@ static int check_all(struct am_body *b, json_t *body, const struct am_table *t, 
     json_t *params = am_member_object(body, "#", "params", false, f);
     if (b->row)
         AM_TRY(am_params_check(b, params, f));
-    if (evaluates)
-        AM_TRY(am_gate_check(b, body, f));
+    AM_TRY(am_gate_check(b, body, am_streq(type, "evaluate"), f));
     AM_TRY(check_options(b, am_member_object(body, "#", "options", false, f), f));
     AM_TRY(check_publish(b, body, type, f));
     AM_TRY(check_metadata(b, body, f));
@@ -305,6 +303,9 @@ void am_body_done(struct am_body *b)
     json_decref(b->gate_policy);
     json_decref(b->move);
     free(b->gate_name);
+    free(b->gate_against);
+    free(b->gate_set[0]);
+    free(b->gate_set[1]);
     free(b->data);
     free(b->publish_model);
     free(b->branch);

@@ -47,11 +47,14 @@ struct am_body {
     char *on_conflict;          /* "append" (merge) or "detach" (edit, unlearn) by default; also "fail" */
     char *if_head;              /* or NULL */
     json_t *tags;               /* list of text */
-    /* evaluate */
+    /* evaluate; gate and move also of other jobs */
     char *data; /* the dataset, of sides that are versions; NULL: by sets, or there was a fault */
     bool data_external;
     char *gate_name;     /* "default" or "default@3" */
     json_t *gate_policy; /* the policy itself; NULL both: no gate. Whether it is one core/gate says */
+    const char *gate_at; /* where the policy stands: "#/gate" or "#/gate/policy" */
+    char *gate_against;  /* of a job that makes a version: which one it is compared with, "ns/name@rev"; or NULL */
+    char *gate_set[2];   /* of such a job: prediction sets of the old and the new side, "prd_..."; or NULL */
     json_t *move;        /* list of {"ref","to","when"}, complete */
 };
 
@@ -62,6 +65,9 @@ struct am_body {
  */
 int am_body_check(struct am_body *ret, json_t *body, const struct am_table *t, struct am_faults *faults);
 void am_body_done(struct am_body *b);
+
+/* The parameters of a method when nobody gives one, complete. New reference. 0 or a negative error. */
+int am_params_default(json_t *row, json_t **ret);
 
 /* Adds the faults of a `metadata` (NULL: none). */
 void am_metadata_check(json_t *metadata, struct am_faults *faults);

@@ -16,8 +16,14 @@ int am_input_version(struct am_body *b, const char *role, json_t *obj, const cha
 
 /* evaluate.c: the members that only such jobs have. */
 int am_inputs_evaluate(struct am_body *b, json_t *inputs, struct am_faults *f);
-int am_gate_check(struct am_body *b, json_t *body, struct am_faults *f);
+/* gate.c: also of other jobs. */
+int am_gate_check(struct am_body *b, json_t *body, bool evaluates, struct am_faults *f);
+/* `publish.move` into b->move; the gate was looked at. */
+int am_moves_check(struct am_body *b, json_t *publish, struct am_faults *f);
 int am_publish_evaluate(struct am_body *b, json_t *publish, struct am_faults *f);
+
+/* evaluate.c: "prd_" and 32 hex digits. */
+bool am_prediction_uid_ok(const char *uid);
 
 /* publish.c; `publish` may be NULL. `type` may be NULL (unknown). */
 int am_publish_check(struct am_body *b, json_t *publish, const char *type, struct am_faults *f);

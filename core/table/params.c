@@ -407,3 +407,18 @@ int am_params_check(struct am_body *b, json_t *given, struct am_faults *f)
         check_rules(b, f);
     return rc;
 }
+
+int am_params_default(json_t *row, json_t **ret)
+{
+    struct am_body b = {.row = row};
+    struct am_faults f = {0};
+    int rc = row ? am_params_check(&b, NULL, &f) : -AM_E_INTERNAL;
+    if (rc == 0 && f.n)
+        rc = -AM_E_INTERNAL; /* one has no default */
+    am_faults_done(&f);
+    if (rc < 0)
+        json_decref(b.params);
+    else
+        *ret = b.params;
+    return rc;
+}

@@ -121,6 +121,21 @@ static void check_tags(json_t *tags, const char *branch, struct am_faults *f)
     }
 }
 
+/* A ref has one reason to move. */
+static void check_apart(const json_t *move, const json_t *tags, const char *branch, struct am_faults *f)
+{
+    char entry[AM_POINTER], at[AM_POINTER];
+    for (size_t i = 0; i < json_array_size(move); i++) {
+        const char *ref = json_string_value(json_object_get(json_array_get(move, i), "ref"));
+        am_pointer(at, am_pointer_at(entry, "#/publish/move", i), "ref");
+        if (ref && am_streq(ref, branch))
+            bad(f, at, ref, "this is the branch, which the result is committed on as it is");
+        for (size_t k = 0; ref && k < json_array_size(tags); k++)
+            if (am_streq(ref, json_string_value(json_array_get(tags, k))))
+                bad(f, at, ref, "this is a tag that the job makes");
+    }
+}
+
 static int fill_defaults(struct am_body *b, const char *type)
 {
     if (!b->branch && !(b->branch = strdup("main")))
@@ -132,7 +147,7 @@ static int fill_defaults(struct am_body *b, const char *type)
 
 int am_publish_check(struct am_body *b, json_t *publish, const char *type, struct am_faults *f)
 {
-    static const char *const known[] = {"model", "branch", "message", "tags", "if_head", "on_conflict", NULL};
+    static const char *const known[] = {"model", "branch", "message", "tags", "if_head", "on_conflict", "move", NULL};
     am_members_known(publish, "#/publish", known, f);
     if (am_streq(type, "merge") && !json_object_get(publish, "model"))
         am_fault_add(f, AM_E_INVALID_REQUEST, (struct am_where){.pointer = "#/publish/model"},
@@ -147,6 +162,8 @@ int am_publish_check(struct am_body *b, json_t *publish, const char *type, struc
     AM_TRY(fill_defaults(b, type));
     json_t *tags = am_member_array(publish, "#/publish", "tags", false, f);
     check_tags(tags, b->branch, f);
+    AM_TRY(am_moves_check(b, publish, f));
+    check_apart(b->move, tags, b->branch, f);
     b->tags = tags ? json_incref(tags) : json_array();
     return b->tags ? 0 : -AM_E_OUT_OF_MEMORY;
 }

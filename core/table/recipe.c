@@ -141,8 +141,16 @@ json_t *am_recipe_body(json_t *recipe, struct am_faults *f)
         json_object_set_new(body, "params", json_is_object(params) ? without_nulls(params) : json_incref(params));
     const json_t *gate = json_object_get(recipe, "gate");
     json_t *name = json_object_get(gate, "gate"), *policy = json_object_get(gate, "policy");
-    if (i.evaluate && json_is_object(gate)) /* by its name and revision where it has one */
-        json_object_set(body, "gate", json_is_string(name) ? name : policy);
+    if (json_is_object(gate)) { /* by its name and revision where it has one */
+        json_t *which = json_is_string(name) ? name : policy;
+        json_object_set_new(body, "gate",
+                            i.evaluate || !which
+                                ? json_incref(which ? which : (json_t *)(uintptr_t)gate)
+                                : json_pack("{s:O, s:O*, s:O*}", "policy", which, "old_predictions",
+                                            json_object_get(json_object_get(gate, "old"), "predictions"),
+                                            "new_predictions",
+                                            json_object_get(json_object_get(gate, "new"), "predictions")));
+    }
     json_object_set_new(body, "options", options_of(recipe));
     if (json_object_set_new(body, "inputs", i.out) == 0)
         return body;

@@ -90,21 +90,25 @@ int am_side_newest(struct am_db *db, int64_t version, const char *external, cons
     return version || external ? am_prediction_list(db, &f, take_set, ret) : 0;
 }
 
-/* The row of its version, deleted or not; one that was purged is known by its name alone. */
-static int find_row(struct am_submit *s, struct am_side *side)
+int am_side_get(struct am_db *db, const char *uid, struct am_side *ret)
+{
+    return am_prediction_get(db, uid, take_set, ret);
+}
+
+int am_side_row(struct am_db *db, struct am_side *side)
 {
     char model[200];
     if (!side->version)
         return 0;
     snprintf(model, sizeof model, "%.*s", (int)strcspn(side->version, "@"), side->version);
-    int rc = am_rev_resolve_any(s->db, model, strchr(side->version, '@') + 1, &side->version_row);
+    int rc = am_rev_resolve_any(db, model, strchr(side->version, '@') + 1, &side->version_row);
     return rc == -AM_E_NOT_FOUND || rc == -AM_E_REVISION_NOT_FOUND ? 0 : rc;
 }
 
 static int find_named(struct am_submit *s, size_t i)
 {
     const struct am_body_input *in = &s->body.input[i];
-    int rc = am_prediction_get(s->db, in->set, take_set, &s->side[i]);
+    int rc = am_side_get(s->db, in->set, &s->side[i]);
     if (rc == -AM_E_NOT_FOUND)
         am_fault_add(&s->faults, AM_E_NOT_FOUND, (struct am_where){.pointer = in->pointer},
                      "no prediction set %s; GET /v1/predictions lists what is here", in->set);
@@ -130,11 +134,11 @@ static int find_newest(struct am_submit *s, size_t i)
 }
 
 /* Both said something about the same samples: by the hash of the dataset where both know it, else by its name. */
-static void check_pair(struct am_submit *s)
+void am_sides_check(struct am_submit *s, const char *pointer)
 {
     const struct am_side *a = &s->side[0], *b = &s->side[1];
     bool hashed = a->dataset_sha256[0] && b->dataset_sha256[0];
-    struct am_where w = {.pointer = s->body.input[1].pointer, .reason = "dataset"};
+    struct am_where w = {.pointer = pointer, .reason = "dataset"};
     if (hashed ? !am_streq(a->dataset_sha256, b->dataset_sha256) : !am_streq(a->dataset, b->dataset))
         am_fault_add(&s->faults, AM_E_DATASET_MISMATCH, w,
                      "the sets are about different data: %s is on %s%s%.12s, %s on %s%s%.12s; compare what both said "
@@ -163,31 +167,28 @@ static uint64_t row_bytes(const struct am_side *side)
     return each * (uint64_t)side->ids_bytes + 16 * (uint64_t)side->rows;
 }
 
-static void plan(struct am_submit *s)
+void am_sides_plan(struct am_submit *s, uint64_t replicates)
 {
     struct am_plan *p = &s->plan;
-    struct am_compare_size size = {.replicates =
-                                       (uint64_t)json_integer_value(json_object_get(s->body.params, "bootstrap")),
-                                   .threads = s->threads,
-                                   .texts = am_streq(s->side[0].task, "generative")};
-    p->read_bytes = 0;
+    struct am_compare_size size = {
+        .replicates = replicates, .threads = s->threads, .texts = am_streq(s->side[0].task, "generative")};
     uint64_t old = row_bytes(&s->side[0]), new = row_bytes(&s->side[1]);
-    p->write_bytes = REST + (old > new ? old : new);
+    uint64_t writes = REST + (old > new ? old : new);
     for (size_t i = 0; i < 2; i++) {
         const struct am_side *side = &s->side[i];
         size.rows[i] = (uint64_t)side->rows;
         size.packed_bytes[i] = (uint64_t)side->packed_bytes;
         size.ids_bytes[i] = (uint64_t)side->ids_bytes;
         p->read_bytes += size.packed_bytes[i] + size.ids_bytes[i];
-        p->write_bytes += size.packed_bytes[i];
+        writes += size.packed_bytes[i];
     }
     if (am_streq(s->side[0].ids, s->side[1].ids)) /* a file is opened once */
         p->read_bytes -= size.ids_bytes[1];
     if (am_streq(s->side[0].packed, s->side[1].packed))
         p->read_bytes -= size.packed_bytes[1];
-    p->disk_bytes = p->write_bytes;
-    p->peak_memory_bytes = am_compare_memory(&size);
-    s->planned = true;
+    p->write_bytes += writes;
+    p->disk_bytes += writes;
+    p->peak_memory_bytes += am_compare_memory(&size);
 }
 
 /* A recipe is that of these bytes. */
@@ -213,12 +214,13 @@ int am_evaluate_look_up(struct am_submit *s)
     for (size_t i = 0; i < 2; i++)
         AM_TRY(s->body.input[i].set ? find_named(s, i) : find_newest(s, i));
     for (size_t i = 0; i < 2; i++)
-        AM_TRY(find_row(s, &s->side[i]));
+        AM_TRY(am_side_row(s->db, &s->side[i]));
     AM_TRY(check_recipe(s));
     check_moves(s);
     if (s->side[0].uid[0] && s->side[1].uid[0]) {
-        check_pair(s);
-        plan(s);
+        am_sides_check(s, s->body.input[1].pointer);
+        am_sides_plan(s, (uint64_t)json_integer_value(json_object_get(s->body.params, "bootstrap")));
+        s->planned = true;
     }
     return am_evaluate_gate(s);
 }

@@ -1,5 +1,5 @@
 /*
- * evaluate_gate.c - the gate of an evaluate job (evaluate.h): a name becomes the policy at one revision, and for each
+ * evaluate_gate.c - the gate of a job (evaluate.h): a name becomes the policy at one revision, and for each
  * rule about critical samples the sets of both versions are found. Whether it passes is the worker's to say.
  */
 #include "server/api/evaluate_priv.h"
@@ -116,23 +116,26 @@ static int put_all_critical(struct am_submit *s, const struct am_gate_policy *p,
 
 static int take_policy(struct am_submit *s, const struct am_policy *p, const char *ref)
 {
-    uint64_t n = (uint64_t)(s->side[0].rows < s->side[1].rows ? s->side[0].rows : s->side[1].rows);
-    am_gates_can_pass(&p->policy, s->body.gate_name != NULL, n, "#/gate", &s->faults);
+    uint64_t n = !s->side ? 0 : (uint64_t)(s->side[0].rows < s->side[1].rows ? s->side[0].rows : s->side[1].rows);
+    if (s->side)
+        am_gates_can_pass(&p->policy, s->body.gate_name != NULL, n, s->body.gate_at, &s->faults);
     json_t *critical = json_array(), *policy = am_policy_json(&p->policy);
     s->gate = json_pack("{s:s?, s:o, s:o}", "gate", ref, "policy", policy, "critical", critical);
-    return s->gate ? put_all_critical(s, &p->policy, critical) : -AM_E_OUT_OF_MEMORY;
+    if (!s->gate)
+        return -AM_E_OUT_OF_MEMORY;
+    return s->side ? put_all_critical(s, &p->policy, critical) : 0;
 }
 
 int am_evaluate_gate(struct am_submit *s)
 {
     struct am_policy policy = {.kept = NULL};
     char ref[AM_GATE_REF] = "";
-    bool both = s->side && s->side[0].uid[0] && s->side[1].uid[0];
+    bool both = s->side ? s->side[0].uid[0] && s->side[1].uid[0] : !am_submit_evaluates(s);
     int rc = 0;
     if (s->body.gate_name)
         rc = load_named(s, &policy, ref);
     else if (s->body.gate_policy)
-        rc = am_policy_read(&policy, s->body.gate_policy, "#/gate", &s->faults) == 0;
+        rc = am_policy_read(&policy, s->body.gate_policy, s->body.gate_at, &s->faults) == 0;
     if (rc > 0 && both)
         rc = take_policy(s, &policy, ref[0] ? ref : NULL);
     am_policy_done(&policy);

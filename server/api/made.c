@@ -28,6 +28,8 @@ void am_made_fill(struct am_made *ret, const struct am_job_row *j)
     const char *report = json_string_value(json_array_get(json_object_get(result, "reports"), 0));
     if (!m.commit[0] && report)
         snprintf(m.report, sizeof m.report, "%s", report);
+    else if (report)
+        snprintf(m.gate_report, sizeof m.gate_report, "%s", report);
     take_text(result, "reused_from", m.reused_from, sizeof m.reused_from);
     take_text(publish, "model", m.to_model, sizeof m.to_model);
     take_text(m.resolved, "program", m.program, sizeof m.program);

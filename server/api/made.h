@@ -15,6 +15,7 @@ struct am_made {
     enum am_job_state state;
     char model[200], commit[41];   /* the version; empty: it has made none */
     char report[64];               /* uid of the report; empty: it has made none */
+    char gate_report[64];          /* of the gate that a version had to pass; empty: it had none */
     char to_model[200];            /* that it publishes to; empty: none */
     char kernels[32], program[64]; /* it was computed with; empty: not known */
     json_t *spec, *resolved;       /* resolved is null when it was never planned */

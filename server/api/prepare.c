@@ -262,9 +262,36 @@ static void check_room(struct am_submit *s)
                      (unsigned long long)space.min_free);
 }
 
+/* Whether the result would move this ref: the branch, or one of publish.move when it is promoted. */
+static bool is_target(const struct am_submit *s, const char *name, const char **ret_pointer)
+{
+    const json_t *move = s->body.move;
+    *ret_pointer = am_streq(name, s->body.branch) ? "#/publish/branch" : "#/publish/move";
+    for (size_t i = 0; i < json_array_size(move); i++)
+        if (am_streq(name, json_string_value(json_object_get(json_array_get(move, i), "ref"))))
+            return true;
+    return am_streq(name, s->body.branch);
+}
+
+static void look_at_gate(struct am_submit *s, const struct am_ref_row *ref)
+{
+    const char *pointer;
+    if (!is_target(s, ref->name, &pointer))
+        return;
+    s->has_old = s->has_old || ref->number != 0; /* v0 is the empty commit */
+    if (ref->is_protected && ref->gate && !s->body.gate_name && !s->body.gate_policy)
+        am_fault_add(
+            &s->faults, AM_E_GATE_REQUIRED, (struct am_where){.pointer = pointer},
+            "%s of %s is protected: it moves when its gate %s says promote, and the job has no gate; give "
+            "\"gate\": {\"policy\": \"%s\", \"old_predictions\": ..., \"new_predictions\": ...}, or publish to "
+            "another branch",
+            ref->name, s->to_model, ref->gate, ref->gate);
+}
+
 static int take_head(void *ctx, const struct am_ref_row *ref)
 {
     struct am_submit *s = ctx;
+    look_at_gate(s, ref);
     if (am_streq(ref->name, s->body.branch) && am_streq(ref->kind, "branch"))
         snprintf(s->head, sizeof s->head, "%s", ref->commit);
     else if (am_streq(ref->name, s->body.branch))
@@ -323,7 +350,7 @@ static int look_up(struct am_submit *s)
                                         : NULL;
     if (has_target(s) && !s->silent)
         AM_TRY(check_target(s));
-    return 0;
+    return am_made_gate(s);
 }
 
 int am_submit_prepare(struct am_submit *s)

@@ -52,11 +52,11 @@ json_t *am_submit_resolved(const struct am_submit *s)
         return am_evaluate_resolved(s);
     json_t *options = json_copy(s->body.options);
     json_object_set_new(options, "threads", json_integer(s->threads));
-    return json_pack("{s:s, s:s, s:o, s:I, s:O, s:o, s:O, s:s, s:s?, s:n, s:i, s:s}", "type", s->body.type, "method",
-                     s->body.method, "inputs", inputs_json(s, false), "donor", (json_int_t)s->body.donor, "params",
-                     s->body.params, "options", options, "seed", json_object_get(s->body.options, "seed"), "program",
-                     "amendd " AM_VERSION, "kernels", s->r->srv->kernels[0] ? s->r->srv->kernels : NULL, "blas",
-                     "threads", (int)s->threads, "spec_sha256", s->spec_sha256);
+    return json_pack("{s:s, s:s, s:o, s:I, s:O, s:o, s:O, s:s, s:s?, s:n, s:i, s:s, s:O*}", "type", s->body.type,
+                     "method", s->body.method, "inputs", inputs_json(s, false), "donor", (json_int_t)s->body.donor,
+                     "params", s->body.params, "options", options, "seed", json_object_get(s->body.options, "seed"),
+                     "program", "amendd " AM_VERSION, "kernels", s->r->srv->kernels[0] ? s->r->srv->kernels : NULL,
+                     "blas", "threads", (int)s->threads, "spec_sha256", s->spec_sha256, "gate", s->gate);
 }
 
 /* "task_arithmetic of digits/rot90@v1, digits/shifted@v1 on digits/base@v1", "port of digits/rot90@v1 since
@@ -84,9 +84,10 @@ static json_t *compare_json(const struct am_submit *s)
 {
     const struct am_made *m = &s->original;
     const char *anywhere = json_string_value(json_object_get(json_object_get(s->body.row, "needs"), "deterministic"));
-    return json_pack("{s:s, s:s, s:s, s:s?, s:s?, s:b}", "job", m->uid, "model", m->model, "commit", m->commit,
+    return json_pack("{s:s, s:s, s:s, s:s?, s:s?, s:b, s:s*}", "job", m->uid, "model", m->model, "commit", m->commit,
                      "kernels", m->kernels[0] ? m->kernels : NULL, "program", m->program[0] ? m->program : NULL,
-                     "any_kernels", am_streq(anywhere, "any threads, any kernels"));
+                     "any_kernels", am_streq(anywhere, "any threads, any kernels"), "report",
+                     m->gate_report[0] ? m->gate_report : NULL);
 }
 
 json_t *am_submit_publish(const struct am_submit *s)
@@ -97,9 +98,10 @@ json_t *am_submit_publish(const struct am_submit *s)
     default_message(s, message, sizeof message);
     if (s->silent)
         return json_pack("{s:n, s:s, s:o}", "model", "card", s->to_model, "compare", compare_json(s));
-    json_t *o = json_pack("{s:s, s:s, s:s, s:O, s:s, s:s?, s:s?}", "model", s->to_model, "branch", s->body.branch,
+    json_t *o = json_pack("{s:s, s:s, s:s, s:O, s:s, s:s?, s:s?, s:O}", "model", s->to_model, "branch", s->body.branch,
                           "message", s->body.message ? s->body.message : message, "tags", s->body.tags, "on_conflict",
-                          s->body.on_conflict, "if_head", s->body.if_head, "head", s->head[0] ? s->head : NULL);
+                          s->body.on_conflict, "if_head", s->body.if_head, "head", s->head[0] ? s->head : NULL, "move",
+                          s->body.move);
     if (o && s->original.uid[0])
         json_object_set_new(o, "compare", compare_json(s));
     return o;

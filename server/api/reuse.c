@@ -39,8 +39,9 @@ static int look(void *ctx, const struct am_job_row *j)
 int am_reuse_find(struct am_submit *s, struct am_db *db, char ret_uid[64], int64_t *ret_version)
 {
     struct search search = {.db = db, .model = s->to_model};
-    if (!s->body.reuse || s->waits || s->from_recipe || !s->to_model || s->body.not_before)
-        return 0; /* with a time of its own it is not to happen now */
+    if (!s->body.reuse || s->waits || s->from_recipe || !s->to_model || s->body.not_before || s->body.gate_name ||
+        s->body.gate_policy)
+        return 0; /* with a time of its own it is not to happen now, and a gate is not skipped */
     int rc = am_job_same(db, s->spec_sha256, s->to_model, LOOK_AT, look, &search);
     if (rc <= 0)
         return rc;

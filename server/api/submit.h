@@ -21,12 +21,13 @@ struct am_submit {
     struct am_db *db;
     struct am_body body;
     struct am_pinned *in; /* one for each input of the body */
-    struct am_side *side; /* evaluate.c: the two prediction sets; NULL: of another type, or not named well */
+    struct am_side *side; /* evaluate.c, made_gate.c: the two prediction sets; NULL: none, or not named well */
     json_t *gate;         /* evaluate_gate.c: {"gate","policy","critical"}, or NULL */
     struct am_plan plan;
     bool planned; /* `plan` was made; there may be faults all the same */
     struct am_faults faults;
     char head[41]; /* of the branch published to; empty when there is none */
+    bool has_old;  /* a ref that the result would move points to a version with files */
     const char *to_model;
     unsigned threads;
     char spec_sha256[65]; /* of a job without faults */
@@ -59,6 +60,9 @@ int am_submit_input_job(struct am_submit *s, const struct am_body_input *in, str
 /* again.c: of a recipe, before and after its body was checked. */
 int am_recipe_begin(struct am_submit *s);
 int am_recipe_compare(struct am_submit *s);
+
+/* made_gate.c: the gate of a job that makes a version; after its target was looked at. Faults are added. */
+int am_made_gate(struct am_submit *s);
 
 /* reuse.c: an earlier job that did the same and whose version is whole. 1: *ret_uid, *ret_version; 0: none, or this job
    does not want it. */

@@ -282,6 +282,35 @@ class Graph(Scenario):
         self.end(self.submit(scene.blend(into, weight, reuse=True)))
 
 
+class GatedMerge(Scenario):
+    """Version, report, decision and refs are one transaction. The weights are those of `trial`, of which there are predictions."""
+
+    name = "gated merge"
+
+    @staticmethod
+    def prepare(bench):
+        c = bench.daemon.client
+        c.run(scene.blend("t/trial", 2.0))
+        for version in ("t/a@main", "t/trial@main"):
+            head = {"schema": "amend.preds/1", "version": version, "dataset": {"external": "d"}, "task": "classification", "n": 600}
+            rows = [head, *({"id": f"s{i}", "y": 0, "p": int(i < 30)} for i in range(600))]
+            answer = c.request("POST", "/v1/predictions", data="".join(json.dumps(r) + "\n" for r in rows),
+                               headers={"Content-Type": "application/x-ndjson", "Prefer": "wait=20"})  # fmt: skip
+            assert answer.status_code == 201, answer.text
+
+    def run(self):
+        sets = [p["id"] for p in self.client.all("/v1/predictions")]  # newest first
+        body = scene.blend(f"t/{self.tag}", 2.0) | {"gate": {"policy": "default", "new_predictions": sets[0], "old_predictions": sets[1]}}
+        body["publish"]["move"] = [{"ref": "prod"}]
+        self.arm()
+        job = self.end(self.submit(body))
+        if job["status"] == "succeeded":
+            result = job["result"]
+            refs = {r["name"]: r["commit"] for r in self.client.ok(f"/v1/models/t/{self.tag}/refs")["data"]}
+            if result["decision"]["verdict"] != "promote" or set(refs.values()) != {result["version"]["commit"]} or "prod" not in refs:
+                self.wrong.append(f"not all of a promotion: {result}, {refs}")
+
+
 ALL = [
     Register,
     RegisterSharded,
@@ -296,4 +325,5 @@ ALL = [
     DeletePurge,
     Export,
     Graph,
+    GatedMerge,
 ]

@@ -64,7 +64,27 @@ def _check(db, read_blob, promises, deep):
         yield from _moves(db, promises)
     if db.execute("SELECT 1 FROM pragma_table_info('version') WHERE name = 'gone_at'").fetchone():
         yield from _life(db, promises)
+    if db.execute("SELECT 1 FROM sqlite_master WHERE name = 'decision'").fetchone():
+        yield from _decided(db)
     yield from _files(db, read_blob)
+
+
+def _decided(db):
+    """What a job found is there exactly when the job has succeeded, once."""
+    for table in ("report", "decision"):
+        for uid, state, n in db.execute(
+            f"SELECT x.job, j.state, count(*) FROM {table} x JOIN job j ON j.uid = x.job GROUP BY x.job"
+        ):
+            if state != "succeeded" or n > 1:
+                yield f"job {uid} is {state} with {n} rows of {table}"
+    for uid, said, there, commit, about in db.execute(
+        "SELECT j.uid, json_extract(j.result, '$.decision.id'), d.uid, json_extract(j.result, '$.version.commit'), d.new"
+        " FROM job j LEFT JOIN decision d ON d.job = j.uid WHERE j.state = 'succeeded' AND json_valid(j.result)"
+    ):
+        if said != there:
+            yield f"job {uid} names the decision {said}, and {there} is there"
+        if there and commit and commit != about:
+            yield f"the decision {there} of job {uid} is about {about} and not about {commit}"
 
 
 def _promises(db, p):

@@ -98,7 +98,7 @@ static void test_seven_faults_at_once(void **state)
     (void)state;
     static const struct want want[] = {
         {"invalid-params", "#/priority", "parameter-range", "priority = 101 is outside [0, 100]"},
-        {"unknown-member", "#/gate", NULL, "unknown; known here: type, method"},
+        {"unknown-member", "#/gates", NULL, "did you mean gate?"},
         {"invalid-params", "#/inputs/models/0", "parameter-missing", "set it at #/inputs/models/0/params/weight"},
         {"unknown-member", "#/inputs/models/1/params/densty", "unknown-parameter", "did you mean density?"},
         {"invalid-params", "#/inputs/models/1/params/weight", "setting-shape", "weight: expected a number, got a text"},
@@ -106,7 +106,7 @@ static void test_seven_faults_at_once(void **state)
         {"invalid-params", "#/publish/branch", NULL, "\"a..b\""},
         {"dtype-unsupported", "#/options/out_dtype", "dtype", "dtype I8 cannot be stored; use F32, F16 or BF16"},
     };
-    refuse("{\"priority\":101,\"gate\":\"default\",\"type\":\"merge\",\"method\":\"task_arithmetic\",\"inputs\":{"
+    refuse("{\"priority\":101,\"gates\":\"default\",\"type\":\"merge\",\"method\":\"task_arithmetic\",\"inputs\":{"
            "\"models\":[\"d/a\","
            "{\"version\":\"d/b\",\"params\":{\"densty\":1,\"weight\":\"1\"}}]},\"publish\":{\"model\":\"d/"
            "out\",\"branch\":\"a..b\"},"
@@ -402,6 +402,35 @@ static void test_options(void **state)
     option("\"out_dtype\":32", "invalid-request", "#/options/out_dtype");
 }
 
+/* A job that makes a version names the sides beside the policy; refs move when it says so. */
+static void test_gate(void **state)
+{
+    (void)state;
+#define PRD(c) "prd_0123456789abcdef0123456789abcde" c
+    accept(MERGE("{\"models\":[\"d/a\"]}",
+                 ",\"gate\":{\"nfr_max\":0.1,\"against\":\"d/o@prod\",\"old_predictions\":\"" PRD(
+                     "0") "\",\"new_predictions\":\"" PRD("1") "\"}"));
+    assert_string_equal(checked.gate_against, "d/o@prod");
+    assert_string_equal(checked.gate_set[0], PRD("0"));
+    assert_string_equal(checked.gate_set[1], PRD("1"));
+    assert_string_equal(checked.gate_at, "#/gate");
+    assert_int_equal(json_object_size(checked.gate_policy), 1); /* the sides are none of the policy's */
+    accept(MERGE("{\"models\":[\"d/a\"]}", ",\"gate\":{\"policy\":{\"nfr_max\":0.1}}"));
+    assert_string_equal(checked.gate_at, "#/gate/policy");
+    accept(MERGE("{\"models\":[\"d/a\"]}", ",\"gate\":null"));
+    assert_null(checked.gate_policy);
+    assert_int_equal(json_array_size(checked.move), 0);
+    refuse1(MERGE("{\"models\":[\"d/a\"]}", ",\"gate\":{\"policy\":\"x\",\"old_predictions\":\"p\"}"), "invalid-params",
+            "#/gate/old_predictions", NULL, "prd_");
+    refuse1(MERGE("{\"models\":[\"d/a\"]}", ",\"gate\":{\"policy\":\"x\",\"against\":\"d\"}"), "invalid-params",
+            "#/gate/against", NULL, NULL);
+    refuse1(MERGE("{\"models\":[\"d/a\"]}", ",\"gate\":{\"policy\":\"x\",\"nfr_max\":1}"), "unknown-member",
+            "#/gate/nfr_max", NULL, NULL);
+    refuse1("{\"type\":\"merge\",\"method\":\"linear\",\"inputs\":{\"models\":[\"d/a\"]},\"params\":{\"weight\":1},"
+            "\"gate\":\"x\",\"publish\":{\"model\":\"d/o\",\"tags\":[\"t\"],\"move\":[{\"ref\":\"t\"}]}}",
+            "invalid-params", "#/publish/move/0/ref", NULL, "a tag that the job makes");
+}
+
 static void test_many_faults_are_counted(void **state)
 {
     (void)state;
@@ -438,6 +467,7 @@ int main(void)
         cmocka_unit_test(test_per_input),
         cmocka_unit_test(test_sum_not_zero),
         cmocka_unit_test(test_options),
+        cmocka_unit_test(test_gate),
         cmocka_unit_test(test_many_faults_are_counted),
         cmocka_unit_test(test_last),
     };

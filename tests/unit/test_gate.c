@@ -180,6 +180,38 @@ static void sentences(void **state)
     am_policy_done(&p);
 }
 
+/* Predictions of other bytes than the candidate's never promote it, and nothing to compare with is no failure. */
+static void of_what_was_made(void **state)
+{
+    (void)state;
+    json_t *r = report(540, 0, 0, 60);
+    json_t *d = decide(&am_gate_default, (struct am_gate_input){.doubt = AM_GATE_OTHER_BYTES, .report = r, CLEAN});
+    assert_string_equal(text_of(d, "verdict"), "inconclusive");
+    assert_string_equal(text_of(rule(d, "data"), "reason"), "other_bytes");
+    assert_string_equal(text_of(rule(d, "flips"), "outcome"), "pass");
+    json_decref(d);
+    json_decref(r);
+    struct am_policy p =
+        read_good("{\"nfr_max\":0.02,\"protected\":[{\"key\":\"a\",\"value\":\"b\"}],\"rules\":[{\"id\":"
+                  "\"x\",\"must_pass\":{\"dataset\":\"d\",\"mode\":\"no_flip\"}},{\"id\":\"s\",\"value\":"
+                  "\"nfr\",\"slice\":\"protected:*\",\"bound\":\"upper\",\"op\":\"<=\",\"limit\":0.1},"
+                  "{\"id\":\"finite\",\"finite\":true}]}");
+    d = decide(&p.policy, (struct am_gate_input){.finite = AM_GATE_CLEAN, .leak = AM_GATE_NOTHING});
+    assert_string_equal(text_of(d, "verdict"), "inconclusive");
+    static const char *const open[] = {"data", "nfr_max", "x", "s"};
+    for (size_t i = 0; i < sizeof open / sizeof *open; i++) {
+        assert_string_equal(text_of(rule(d, open[i]), "outcome"), "inconclusive");
+        assert_string_equal(text_of(rule(d, open[i]), "reason"), "nothing_to_compare");
+        assert_string_equal(text_of(rule(d, open[i]), "text"), "there is nothing to compare with yet");
+    }
+    assert_string_equal(text_of(rule(d, "finite"), "outcome"), "pass");
+    json_decref(d);
+    d = decide(&p.policy, (struct am_gate_input){.finite = AM_GATE_DIRTY, .leak = AM_GATE_NOTHING});
+    assert_string_equal(text_of(d, "verdict"), "hold");
+    json_decref(d);
+    am_policy_done(&p);
+}
+
 /* 250 samples, half the ids, another report, a noise floor, an interval between two numbers. */
 static void facts(void **state)
 {
@@ -520,9 +552,10 @@ static void can_pass(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(golden),    cmocka_unit_test(sentences), cmocka_unit_test(facts),
-        cmocka_unit_test(slices),    cmocka_unit_test(critical),  cmocka_unit_test(faults),
-        cmocka_unit_test(long_form), cmocka_unit_test(monotony),  cmocka_unit_test(can_pass),
+        cmocka_unit_test(golden),           cmocka_unit_test(sentences), cmocka_unit_test(facts),
+        cmocka_unit_test(slices),           cmocka_unit_test(critical),  cmocka_unit_test(faults),
+        cmocka_unit_test(long_form),        cmocka_unit_test(monotony),  cmocka_unit_test(can_pass),
+        cmocka_unit_test(of_what_was_made),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

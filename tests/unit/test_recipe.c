@@ -52,6 +52,11 @@ static void every_place(void **state)
         "\"}},\"options\":{\"threads\":1},\"publish\":{\"model\":\"d/o\"}}");
     is_body("{\"type\":\"edit\",\"method\":\"x\",\"inputs\":[" IN("input", "d/m", "") "]}",
             "{\"type\":\"edit\",\"method\":\"x\",\"inputs\":{\"model\":\"d/m@" COMMIT "\"},\"options\":{}}");
+    is_body("{\"type\":\"edit\",\"method\":\"x\",\"inputs\":[" IN(
+                "input", "d/m",
+                "") "],\"gate\":{\"gate\":\"g@2\",\"policy\":{},\"old\":{\"predictions\":\"prd_1\"},\"new\":null}}",
+            "{\"type\":\"edit\",\"method\":\"x\",\"inputs\":{\"model\":\"d/m@" COMMIT
+            "\"},\"options\":{},\"gate\":{\"policy\":\"g@2\",\"old_predictions\":\"prd_1\"}}");
 }
 
 static void what_is_none(void **state)
