@@ -80,6 +80,7 @@ endif
 FAMILIES := core/merge core/unlearn core/edit $(if $(DEBUG_METHODS),tests/debug/edit)
 FAMILY := $(call src,$(FAMILIES))
 TABLE := $(call src,core/table)
+RECIPE := $(call src,core/recipe)
 COMPAT := $(call src,core/compat)
 STORAGE := $(call src,storage)
 SERVER := $(call src,server server/api)
@@ -140,9 +141,9 @@ bench-kernels: $(B)/bench/kernels
 bench: all bench-kernels
 	bench/run
 
-$(B)/amendd: $(call obj,$(SERVER) $(STORAGE) $(TABLE) $(BASE)) $(O)/migrations.o $(O)/registry.o
+$(B)/amendd: $(call obj,$(SERVER) $(STORAGE) $(RECIPE) $(TABLE) $(BASE)) $(O)/migrations.o $(O)/registry.o
 	@mkdir -p $(@D)
-	$(CC) $(ALL_LDFLAGS) $^ -o $@ $(call pc,libmicrohttpd jansson sqlite3 libuv libcrypto zlib) -lm
+	$(CC) $(ALL_LDFLAGS) $^ -o $@ $(call pc,libmicrohttpd jansson sqlite3 libuv yaml-0.1 libcrypto zlib) -lm
 $(B)/amend: $(call obj,$(CLI) $(BASE))
 	@mkdir -p $(@D)
 	$(CC) $(ALL_LDFLAGS) $^ -o $@ $(call pc,libcurl jansson libcrypto) -lm

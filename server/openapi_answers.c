@@ -29,7 +29,7 @@ static const struct {
      "job-errors"},
     {"POST", "/verify", "not-found revision-not-found queue-full"},
     {"POST", "/v1/jobs", PLAN " queue-full"},
-    {"POST", "/v1/plans", "queue-full"},
+    {"POST", "/v1/plans", PLAN " queue-full"},
     {"POST", "/retry", PLAN " queue-full"},
     {"POST", "/rerun", PLAN " queue-full"},
     {"PATCH", "/v1/jobs/{id}", "not-found conflict invalid-params precondition-failed precondition-required"},

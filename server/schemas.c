@@ -155,9 +155,10 @@ static const struct {
      "warnings:[@Warning]"},
     {"Recipe", NULL,
      "type:text method:text inputs:[@RecipeInput] donor:int params:object options:@RecipeOptions seed:int program:text "
-     "kernels:text? blas:text? threads:int spec_sha256:sha256"},
+     "kernels:text? blas:text? threads:int spec_sha256:sha256 mergekit_config?:text"},
     {"RecipeInput", NULL, "role:text commit:commit model:text rev:text manifest_sha256:sha256 params?:object"},
-    {"RecipeOptions", NULL, "seed:int threads:int out_dtype:text? shard_bytes:int"},
+    {"RecipeOptions", NULL,
+     "seed:int threads:int out_dtype:text? shard_bytes:int post_layers_t?:real allow_mixed_architectures?:bool"},
     {"Event", "event",
      "id:text? seq:int job_seq:int? created_at:time level:text topic:text type:text subject:text model:text? "
      "revision:int? message:text data:object"},
@@ -186,7 +187,7 @@ static const struct {
      "type:text title:text status:int code:text detail:text instance:text request_id:text retryable:bool "
      "errors:[@Fault] "
      "message:text error:text"},
-    {"Fault", NULL, "pointer:text code:text detail:text reason?:text tensor?:text file?:text"},
+    {"Fault", NULL, "pointer:text code:text detail:text reason?:text tensor?:text file?:text line?:int"},
 };
 
 static const char *const lists[] = {"Problem:ProblemKind",
@@ -476,7 +477,10 @@ static const char common[] =
     "\"default\":5000000000},"
     "\"max_attempts\":{\"type\":\"integer\",\"minimum\":1,\"maximum\":10},"
     "\"time_limit_seconds\":{\"type\":\"integer\",\"minimum\":1,\"maximum\":31622400},"
-    "\"not_before\":{\"type\":\"string\",\"format\":\"date-time\"},\"reuse\":{\"type\":\"boolean\"}}},"
+    "\"not_before\":{\"type\":\"string\",\"format\":\"date-time\"},\"reuse\":{\"type\":\"boolean\"},"
+    "\"post_layers_t\":{\"type\":\"number\",\"minimum\":0,\"maximum\":1},"
+    "\"allow_mixed_architectures\":{\"type\":\"boolean\"}}},"
+    "\"mergekit_config\":{\"type\":\"string\"},"
     "\"publish\":{\"type\":\"object\",\"additionalProperties\":false,\"properties\":{"
     "\"model\":{\"type\":\"string\"},\"branch\":{\"type\":\"string\",\"default\":\"main\"},\"message\":{\"type\":"
     "\"string\"},"

@@ -128,6 +128,7 @@ static int compute(struct job *j)
     struct am_run r = {
         .method = j->method,
         .args = &j->args,
+        .post_layers_t = j->spec.post_layers_t,
         .x = x,
         .donor = &j->model[j->spec.donor],
         .out_dtype = j->spec.out_dtype,
@@ -263,6 +264,13 @@ static int put_card(struct job *j)
     return rc;
 }
 
+/* The configuration that the job was made of, as it was sent. */
+static int put_mergekit(struct job *j)
+{
+    const char *text = json_string_value(json_object_get(j->spec.recipe, "mergekit_config"));
+    return text ? put_text(j, "mergekit_config.yml", text, strlen(text)) : 0;
+}
+
 /* The method's numbers; and the trust in each input once more, for the lineage. */
 static int put_report(struct job *j)
 {
@@ -342,6 +350,7 @@ static int put_result(struct job *j)
     AM_TRY(put_index(j));
     AM_TRY(put_card(j));
     AM_TRY(put_recipe(j));
+    AM_TRY(put_mergekit(j));
     AM_TRY(put_report(j));
     int config = put_config(j);
     AM_TRY(config);

@@ -117,6 +117,10 @@ static int take_options(struct am_spec_run *s, struct am_faults *f)
     uint64_t threads = 0;
     if (am_spec_u64(o, "threads", &threads) < 0 || threads < 1 || threads > THREADS_MAX)
         return am_spec_bad(f, "#/options/threads", "must be 1 to 64");
+    json_t *after = json_object_get(o, "post_layers_t");
+    s->post_layers_t = after ? json_number_value(after) : 1;
+    if (!(s->post_layers_t >= 0 && s->post_layers_t <= 1))
+        return am_spec_bad(f, "#/options/post_layers_t", "must be 0 to 1");
     if (am_spec_u64(o, "shard_bytes", &s->shard_bytes) < 0)
         return am_spec_bad(f, "#/options/shard_bytes", "must be a number of bytes");
     s->threads = (unsigned)threads;

@@ -3,6 +3,7 @@
  */
 #include "core/merge/_frame.h"
 
+#include "core/merge/_policies.h"
 #include "core/tensor/kernels.h"
 
 #include <string.h>
@@ -22,7 +23,7 @@ void am_frame_prepare(const struct am_scope_info *s, struct am_frame *f)
         plus |= w > 0;
         minus |= w < 0;
     }
-    f->div = (float)sum;
+    f->div = fabs(sum) < 1e-8 && am_compat(s->args) ? 1 : (float)sum; /* as mergekit; else it is refused */
     f->mixed = plus && minus;
     f->consensus = AM_CONSENSUS_NONE;
     if (strcmp(consensus, "sum") == 0)

@@ -51,7 +51,7 @@ static void prepare(const struct am_scope_info *s, void *local)
         l->weight[i] = (float)weight;
         sum += weight;
     }
-    l->sum = (float)sum;
+    l->sum = fabs(sum) < 1e-8 && am_compat(s->args) ? 1 : (float)sum; /* as mergekit; else it is refused */
     l->lambda = (float)am_arg_real(s->args, "lambda");
     l->normalize = am_arg_bool(s->args, "normalize");
 }
@@ -85,7 +85,7 @@ const struct am_method am_method_merge_task_arithmetic = {
     .summary = "base plus weighted differences of fine-tunes from it",
     .needs = {.min_inputs = 1, .base = AM_YES, .local_bytes = sizeof(struct local), .symmetric = true},
     .params = params,
-    .common = am_policies,
+    .common = am_policies_mergekit,
     .rules = rules,
     .unchanged = unchanged,
     .prepare = prepare,

@@ -22,6 +22,7 @@ struct am_run_input {
 struct am_run {
     const struct am_method *method;
     const struct am_args *args;
+    double post_layers_t;         /* depth of tensors after the layers, for values that differ by it */
     struct am_run_input base;     /* .model NULL: none */
     const struct am_run_input *x; /* as am_window.x */
     size_t inputs;

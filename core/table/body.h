@@ -32,14 +32,17 @@ struct am_body {
     size_t inputs;
     size_t donor;    /* index: gives config, other files, dtypes: base, else the first model / the model */
     json_t *params;  /* global parameters, complete */
-    json_t *options; /* complete: seed, threads (0 = the slot's), out_dtype (null or text), shard_bytes */
+    json_t *options; /* complete: seed, threads (0 = the slot's), out_dtype (null or text), shard_bytes;
+                        post_layers_t when a value is read over the depth */
     json_t *metadata;
+    const char *mergekit_config; /* the text that the body was made of, or NULL; borrowed from the body */
     int priority;
     /* Options that say when and how often a job runs: they change no byte of its result, so the recipe lacks them. */
     int max_attempts;           /* 0 = the service's default */
     int64_t time_limit_seconds; /* 0 = none */
     int64_t not_before;         /* ms since 1970; 0 = at once */
     bool reuse;                 /* the result of the same job before will do; by default for methods without data */
+    bool mixed_architectures;   /* inputs of different architectures are taken, if their tensors agree */
     char *publish_model;        /* for merge required; else NULL = the input's model */
     char *branch, *message;     /* branch "main" by default; message NULL = made by the caller */
     char *on_conflict;          /* "append" (merge) or "detach" (edit, unlearn) by default; also "fail" */

@@ -108,10 +108,12 @@ static json_t *options_of(json_t *recipe)
 
 json_t *am_recipe_body(json_t *recipe, struct am_faults *f)
 {
-    static const char *const known[] = {"type",    "method",   "inputs",   "donor",        "params",  "options",
-                                        "seed",    "program",  "kernels",  "blas",         "threads", "spec_sha256",
-                                        "publish", "metadata", "priority", "client_token", NULL};
-    static const char *const same[] = {"type", "method", "publish", "metadata", "priority", "client_token"};
+    static const char *const known[] = {
+        "type",    "method",   "inputs",   "donor",        "params",          "options",
+        "seed",    "program",  "kernels",  "blas",         "threads",         "spec_sha256",
+        "publish", "metadata", "priority", "client_token", "mergekit_config", NULL};
+    static const char *const same[] = {"type",     "method",       "publish",        "metadata",
+                                       "priority", "client_token", "mergekit_config"};
     struct inputs i = {.out = json_object(),
                        .merge = am_streq(json_string_value(json_object_get(recipe, "type")), "merge")};
     json_t *body = json_object(), *in, *params = json_object_get(recipe, "params");

@@ -127,13 +127,16 @@ static const struct am_pinned *yardstick(const struct am_submit *s)
 static void check_architectures(struct am_submit *s)
 {
     const struct am_pinned *donor = yardstick(s);
+    if (s->body.mixed_architectures)
+        return;
     for (size_t i = 0; i < s->body.inputs; i++)
         if (donor->architecture[0] && s->in[i].architecture[0] &&
             strcmp(donor->architecture, s->in[i].architecture) != 0)
             am_fault_add(&s->faults, AM_E_ARCHITECTURE,
                          (struct am_where){.pointer = s->body.input[i].pointer, .reason = "architecture"},
-                         "inputs differ: %s is %s and %s is %s", donor->label, donor->architecture, s->in[i].label,
-                         s->in[i].architecture);
+                         "inputs differ: %s is %s and %s is %s; set options.allow_mixed_architectures to merge "
+                         "anyway",
+                         donor->label, donor->architecture, s->in[i].label, s->in[i].architecture);
 }
 
 static void fill(struct am_plan_tensor *ret, const struct am_tensor_row *t)
@@ -323,9 +326,32 @@ static int look_up(struct am_submit *s)
     return 0;
 }
 
-int am_submit_prepare(struct am_submit *s)
+/* Faults and warnings that a configuration has in itself come first. */
+static int begin_yaml(struct am_submit *s)
 {
-    if (am_recipe_is(s->r->json))
+    const struct am_faults *own = &s->recipe->faults;
+    json_t *w;
+    size_t i;
+    for (i = 0; i < own->n; i++) {
+        const struct am_fault *f = &own->v[i];
+        am_fault_add(&s->faults, f->code, (struct am_where){f->pointer, f->reason, f->tensor, f->file}, "%s",
+                     f->detail);
+    }
+    json_array_foreach(s->recipe->mergekit.warnings, i, w)
+    {
+        if (!s->warnings)
+            s->warnings = json_array();
+        if (!s->warnings || json_array_append(s->warnings, w) < 0)
+            return -AM_E_OUT_OF_MEMORY;
+    }
+    return 0;
+}
+
+static int prepare(struct am_submit *s)
+{
+    if (s->recipe && s->recipe->yaml)
+        AM_TRY(begin_yaml(s));
+    else if (am_recipe_is(s->r->json))
         AM_TRY(am_recipe_begin(s));
     int rc = am_body_check(&s->body, s->from_recipe ? s->from_recipe : s->r->json, &s->r->srv->table, &s->faults);
     if (rc < 0 && s->faults.n == 0)
@@ -342,6 +368,14 @@ int am_submit_prepare(struct am_submit *s)
         return 0;
     AM_TRY(am_submit_digest(s));
     return s->from_recipe ? am_recipe_compare(s) : 0;
+}
+
+int am_submit_prepare(struct am_submit *s)
+{
+    int rc = prepare(s);
+    if (s->recipe && s->recipe->yaml)
+        am_mergekit_place(&s->recipe->mergekit, &s->faults);
+    return rc;
 }
 
 void am_submit_done(struct am_submit *s)

@@ -8,6 +8,7 @@
 #include "core/table/body.h"
 #include "core/table/plan.h"
 #include "server/api/made.h"
+#include "server/api/mergekit.h"
 #include "server/http.h"
 
 struct am_pinned { /* an input, from its name to a commit */
@@ -31,6 +32,7 @@ struct am_submit {
 
     json_t *warnings; /* {"code","detail"} each; NULL: none */
     bool waits;       /* an input is made by a job that has not ended: there is no plan and no recipe yet */
+    const struct am_recipe *recipe; /* what r->json was made of, or NULL */
     /* of a recipe, which makes the same again */
     json_t *from_recipe;     /* the body made of it; NULL: the request is a body itself */
     struct am_made original; /* what its bytes are compared with; uid empty: nothing. Set before: that job's */
