@@ -9,8 +9,7 @@ import pytest
 
 import reference as ref
 from harness import problem
-from test_merge_mergekit import CASES, GOLDENS, compare, name_of, read
-from test_merge_mergekit import pytestmark  # noqa: F401
+from test_merge_mergekit import ABSENT, CASES, GOLDENS, compare, name_of, read
 
 # What cannot be submitted yet, though its method is there. Others wait for their method and come by themselves.
 WAITING = {
@@ -68,6 +67,7 @@ def models(client, roots):
 QUICK = {"slerp-gradient-filters", "breadcrumbs", "ties-bf16", "task-arithmetic-lambda", "passthrough-stack", "tokenizer-union"}
 
 
+@pytest.mark.skipif(ABSENT, reason=f"no {GOLDENS}; set AMEND_DATA")
 @pytest.mark.parametrize("name", [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in sorted(CASES)])
 def test_goldens(client, there, models, name):
     case = CASES[name]
@@ -81,3 +81,183 @@ def test_goldens(client, there, models, name):
     config = json.loads(client.download(version, "config.json"))
     assert {k: config.get(k) for k in case["config_expected"]} == case["config_expected"]
     assert client.download(version, "mergekit_config.yml").decode() == text
+
+
+# ---- what is refused, and what is only said ---------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def llama(client, roots):
+    """Two tiny models of three layers each, and their weights; y/other has one tensor more."""
+    rng = np.random.default_rng(7)
+    names = ["model.embed_tokens.weight", "model.norm.weight", "lm_head.weight"]
+    names += [f"model.layers.{i}.{part}.weight" for i in range(3) for part in ("self_attn.q_proj", "mlp.up_proj")]
+    made = {}
+    for who in ("base", "a", "b"):
+        made[who] = {n: rng.standard_normal((4, 5)).astype(np.float32) for n in names}
+        folder = roots / f"y-{who}"
+        folder.mkdir()
+        ref.write(folder, {n: ref.tensor("F32", v) for n, v in made[who].items()}, config={"num_hidden_layers": 3})
+        client.register(folder, f"y/{who}")
+    return made
+
+
+LINEAR = "merge_method: linear\nmodels:\n- {model: y/a, parameters: {weight: 1}}\n- {model: y/b, parameters: {weight: 2}}\n"
+TIES = "merge_method: ties\nbase_model: y/base\nmodels:\n- {model: y/a, parameters: {weight: 1}}\n- {model: y/b}\n"
+
+# text: [(code, pointer, line, reason, part of the detail)], every one and no other
+REFUSED = {
+    "": [("invalid-request", "#", None, "yaml-syntax", "empty")],
+    "a: [1": [("invalid-request", "#", None, "yaml-syntax", "line 2, column 1")],
+    "a: 1\nb: 2\na: 3\n": [("invalid-request", "#", None, "duplicate-key", "line 3, column 1: key a appears twice")],
+    "a: !!python/object:os.system x\n": [("invalid-request", "#", None, "yaml-syntax", "tags are not taken")],
+    "a: &x [*x]\n": [("invalid-request", "#", None, "yaml-syntax", "alias")],
+    "<<: 3\n": [("invalid-request", "#", None, "yaml-syntax", "<< takes a mapping")],
+    "[" * 40 + "]" * 40: [("payload-too-large", "#", None, "yaml-limit", "depth of 32")],
+    "just text": [("invalid-request", "#", 1, None, "expected a configuration")],
+    LINEAR + "---\n" + LINEAR: [("invalid-request", "#", 1, "one-document", "2 documents")],
+    "models: []\n": [("invalid-request", "#", 1, None, "merge_method is missing")],
+    "merge_method: linear\n": [("invalid-request", "#", 1, "one-of", "found: none")],
+    LINEAR + "slices: []\nmodules: {}\n": [("invalid-request", "#", 1, "one-of", "models, slices, modules")],
+    LINEAR + "foo: 1\nparameters: {wieght: 3}\n": [
+        ("unknown-member", "#/foo", 5, "unknown-key", "unknown key foo"),
+        ("unknown-member", "#/parameters/wieght", 6, "unknown-parameter", "did you mean weight?"),
+    ],
+    LINEAR.replace("linear", "lineer"): [("unknown-method", "#/merge_method", 1, "unknown-method", "did you mean linear?")],
+    TIES + "parameters: {density: 1.5}\n": [
+        ("invalid-params", "#/models/1", 5, "parameter-missing", "set it at #/models/1/parameters/weight or once for all at #/parameters/weight"),
+        ("invalid-params", "#/parameters/density", 6, "parameter-range", "density = 1.5"),
+    ],
+    TIES.replace("base_model: y/base\n", "").replace("y/b}", "y/b, parameters: {weight: []}}"): [
+        ("missing-input", "#/base_model", 1, "base-required", "ties needs base"),
+        ("invalid-params", "#/models/1/parameters/weight", 4, "setting-shape", "a list of numbers"),
+    ],
+    LINEAR.replace("y/a", "./a").replace("y/b", "y/b@v1@v2"): [
+        ("invalid-params", "#/models/0/model", 3, "ref-not-a-model", "amend merge FILE.yml"),
+        ("invalid-params", "#/models/1/model", 4, "ref-syntax", "at most one '+'"),
+    ],
+    LINEAR.replace("y/a", "y/aa").replace("y/b", "y/b@v9"): [
+        ("not-found", "#/models/0/model", 3, "ref-unknown", "no model y/aa"),
+        ("revision-not-found", "#/models/1/model", 4, "ref-unknown", "no revision v9"),
+    ],
+    LINEAR.replace("y/a", "y/a+y/lora"): [("unsupported-format", "#/models/0/model", 3, "adapter-kind", "adapter")],
+    LINEAR + "dtype: int64\n": [("dtype-unsupported", "#/dtype", 5, "dtype", "int64")],
+    LINEAR.replace("1}", "-2}"): [("invalid-params", "#/models", 3, "weights-sum-zero", "sum to zero")],
+    LINEAR.replace("weight: 1}", "weight: [{filter: mlp, value: 1}]}"): [
+        ("invalid-params", "#/models/0/model", 3, "parameter-missing", f"linear needs weight for tensor {t}")
+        for t in ("lm_head.weight", "model.embed_tokens.weight", "model.layers.0.self_attn.q_proj.weight",
+                  "model.layers.1.self_attn.q_proj.weight", "model.layers.2.self_attn.q_proj.weight", "model.norm.weight")
+    ],
+}
+
+
+@pytest.mark.parametrize("text", REFUSED, ids=lambda t: repr(t[:40]))
+def test_refusals(client, llama, text):
+    """Told by a submit, with the lines of the text; a plan that can be made tells the same."""
+    want = sorted((c, p, r) for c, p, _, r, _ in REFUSED[text])
+    answer = post(client, text)
+    got = answer.json()["errors"]
+    assert sorted((e["code"], e["pointer"], e.get("reason")) for e in got) == want, got
+    for code, pointer, line, _, part in REFUSED[text]:
+        mine = [e for e in got if (e["code"], e["pointer"]) == (code, pointer) and part in e["detail"]]
+        assert mine and (line is None or mine[0]["line"] == line), (part, got)
+    planned = post(client, text, "/v1/plans")
+    assert planned.status_code in (200, answer.status_code)
+    if planned.status_code == 200:
+        assert planned.json()["refusals"] == got
+
+
+def test_limits_are_found_fast(client):
+    import time
+
+    bombs = ["a: b\n" * 200_000, "[" * 900_000, "a: &a [1,1,1,1,1,1,1,1,1]\n" + "".join(
+        f"{c}: &{c} [" + ",".join(["*" + p] * 9) + "]\n" for p, c in zip("abcdefgh", "bcdefghi"))]
+    for text in bombs:
+        began = time.monotonic()
+        answer = post(client, text)
+        took = time.monotonic() - began
+        problem(answer, answer.status_code, answer.json()["code"])
+        assert answer.json()["errors"][0]["reason"] in ("yaml-limit", "duplicate-key") and took < 0.5, (took, answer.text[:300])
+
+
+@pytest.mark.parametrize(
+    "text, query, code, pointer",
+    [
+        (LINEAR + "parameters: {int8_mask: true}\n", {}, "int8-mask-ignored", "#/parameters/int8_mask"),
+        (TIES.replace("ties", "task_arithmetic") + "parameters: {density: 0.5, weight: 1}\n", {}, "density-ignored", "#/parameters/density"),
+        (TIES + "- {model: y/base, parameters: {weight: 3}}\nparameters: {weight: 1}\n", {}, "base-listed-as-input", "#/models/2"),
+        (LINEAR + "- {model: y/a@main, parameters: {weight: 3}}\n", {}, "compat-effects", "#/models/2"),
+        (LINEAR + "foo: 1\n", {"lenient": "true"}, "unknown-key", "#/foo"),
+        (LINEAR + "parameters: {wieght: 1}\n", {"lenient": "true"}, "unknown-parameter", "#/parameters/wieght"),
+        (LINEAR.replace("weight: 2", "weight: [1, 2]"), {}, "gradient-edge", "#/inputs/models/1/params/weight"),
+    ],
+)
+def test_warnings(client, llama, text, query, code, pointer):
+    p = plan(client, text, **query)
+    assert p["ok"], p["refusals"]
+    assert [(w["code"], w.get("pointer")) for w in p["warnings"]] == [(code, pointer)]
+
+
+def test_query_goes_with_yaml(client, llama):
+    body = {"type": "merge", "method": "linear", "inputs": {"models": [{"version": "y/a", "params": {"weight": 1}}]}, "publish": {"model": "y/o"}}
+    e = problem(client.post("/v1/jobs?seed=3", body), 400, "invalid-request")
+    assert e["errors"][0]["pointer"] == "?seed"
+    for name, value, pointer in [("seed", "x", "?seed"), ("priority", "101", "?priority"), ("model", "nonsense", "?model"),
+                                 ("compat", "some", "?compat"), ("overflow", "wrap", "?overflow"), ("post_layers_t", "2", "?post_layers_t")]:
+        text = LINEAR.replace("weight: 2", "weight: [1, 2]")
+        faults = post(client, text, **{name: value}).json()["errors"]
+        assert [f["pointer"] for f in faults] == [pointer], faults
+    answer = client.request("POST", "/v1/jobs", data=LINEAR.encode(), headers={"Content-Type": "application/yaml"})
+    assert [f["pointer"] for f in answer.json()["errors"]] == ["?model"]
+
+
+# ---- what values mean -------------------------------------------------------------------------------------------------
+
+
+def gradient(values, t):
+    at = t * (len(values) - 1)
+    i = min(int(at), len(values) - 1)
+    return (1 - (at - i)) * values[i] + (at - i) * values[min(i + 1, len(values) - 1)]
+
+
+def depth(name, post):
+    m = re.search(r"layers\.(\d+)\.", name)
+    return int(m[1]) / 2 if m else 0.0 if "embed" in name else post
+
+
+@pytest.mark.parametrize("after", [None, "1"])
+def test_values_by_layer_and_name(client, llama, after):
+    text = """
+merge_method: linear
+models:
+- model: y/a
+  parameters:
+    weight:
+    - filter: mlp
+      value: [0.25, 1, 3]
+- model: {model: {path: y/b, revision: v1}}
+  parameters: {weight: [{filter: "*", value: "2e0"}]}
+- model: y/base
+parameters:
+  weight:
+  - {filter: q_proj, value: .5}
+  - value: [1, 5]
+  normalize: {filter: self_attn, value: no}
+dtype: float32
+"""
+    job, version = run(client, text, **({"post_layers_t": after} if after else {}), seed="5", branch="main", tag="t" + str(after), message="m", priority="7", **{"metadata.k": "v"})
+    assert (job["priority"], job["metadata"], job["spec"]["options"]["seed"]) == (7, {"k": "v"}, 5)
+    want = {}
+    for name, a in llama["a"].items():
+        t = depth(name, float(after or 0))
+        other = 0.5 if "q_proj" in name else gradient([1, 5], t)
+        w = [gradient([0.25, 1, 3], t) if "mlp" in name else other, 2.0, other]
+        xs = [m[name].astype(np.float64) for m in (llama["a"], llama["b"], llama["base"])]
+        total = sum(x * k for x, k in zip(xs, w))
+        want[name] = total if "self_attn" in name else total / sum(w)
+    got = client.weights(version)
+    for name in want:
+        np.testing.assert_allclose(ref.load(got[name]), want[name], rtol=3e-6, atol=1e-6, err_msg=name)
+    # the recipe makes the same bytes again
+    again = client.wait(client.post(f"/v1/jobs/{job['id']}/rerun").json()["id"])
+    assert again["result"]["reproduced"] is True
