@@ -156,7 +156,8 @@ static const struct {
     {"Recipe", NULL,
      "type:text method:text inputs:[@RecipeInput] donor:int params:object options:@RecipeOptions seed:int program:text "
      "kernels:text? blas:text? threads:int spec_sha256:sha256 mergekit_config?:text"},
-    {"RecipeInput", NULL, "role:text commit:commit model:text rev:text manifest_sha256:sha256 params?:object"},
+    {"RecipeInput", NULL,
+     "role:text commit:commit model:text rev:text manifest_sha256:sha256 params?:object layers?:[int]"},
     {"RecipeOptions", NULL,
      "seed:int threads:int out_dtype:text? shard_bytes:int post_layers_t?:real allow_mixed_architectures?:bool"},
     {"Event", "event",

@@ -50,6 +50,12 @@ static int take_input(struct am_spec_input *in, struct am_spec_fds *fds, json_t 
     in->role = json_string_value(json_object_get(o, "role"));
     in->label = json_string_value(json_object_get(o, "label"));
     in->params = json_is_object(params) ? params : NULL;
+    json_t *layers = json_object_get(o, "layers");
+    json_int_t from = json_integer_value(json_array_get(layers, 0)), to = json_integer_value(json_array_get(layers, 1));
+    if (layers && (from < 0 || to <= from || to > 1000000))
+        return -AM_E_BAD_SPEC;
+    in->from = (uint32_t)from;
+    in->to = (uint32_t)to;
     size_t n = json_array_size(files);
     if (!in->role || !in->label || n == 0)
         return -AM_E_BAD_SPEC;

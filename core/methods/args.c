@@ -82,13 +82,13 @@ static double value_at(const struct am_setting_entry *e, double depth)
     return i == last ? e->value[last] : (1 - part) * e->value[i] + part * e->value[i + 1];
 }
 
-static int find_value(const struct am_setting *s, const char *tensor, double depth, double *ret)
+static int find_value(const struct am_setting *s, const char *tensor, const struct am_place *place, double *ret)
 {
     for (size_t i = 0; i < s->n; i++) {
         const struct am_setting_entry *e = &s->v[i];
-        if (e->filter && !strstr(tensor, e->filter))
+        if ((e->filter && !strstr(tensor, e->filter)) || (e->slice >= 0 && (size_t)e->slice != place->slice))
             continue;
-        *ret = value_at(e, depth);
+        *ret = value_at(e, place->depth);
         return 0;
     }
     return -AM_E_BAD_SPEC;
@@ -101,7 +101,7 @@ int am_args_at(const struct am_args *a, const struct am_place *place, double *ro
         size_t many = !arg->varies ? 0 : arg->per_input ? a->inputs : 1;
         for (size_t k = 0; k < many; k++) {
             const char *name = arg->per_input && place->own ? place->own[k] : place->tensor;
-            if (arg->varies[k].n && find_value(&arg->varies[k], name, place->depth, &row[arg->at + k]) < 0) {
+            if (arg->varies[k].n && find_value(&arg->varies[k], name, place, &row[arg->at + k]) < 0) {
                 *ret_what = arg->param->name;
                 return -AM_E_BAD_SPEC;
             }

@@ -31,6 +31,7 @@ struct am_place { /* a tensor, to what its values depend on */
     const char *tensor;
     const char *const *own; /* its name in each input, or NULL: the same */
     double depth;           /* 0 to 1 */
+    size_t slice;           /* the part of a stack; 0 without stacks */
 };
 /* The a->varied values of a tensor, for am_args.row. -AM_E_BAD_SPEC with the name of a parameter that has none. */
 int am_args_at(const struct am_args *a, const struct am_place *place, double *row, const char **ret_what);

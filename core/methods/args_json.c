@@ -52,8 +52,10 @@ static int take_number(const struct am_param *p, json_t *value, double *ret)
 }
 
 /* `value`: one number, or several over the depth. */
-static int take_entry(const struct am_param *p, const char *filter, json_t *value, struct am_setting_entry *e)
+static int take_entry(const struct am_param *p, const char *filter, json_t *slice, json_t *value,
+                      struct am_setting_entry *e)
 {
+    e->slice = slice ? json_integer_value(slice) : -1;
     size_t n = json_is_array(value) ? json_array_size(value) : 1;
     if (n == 0 || n > LIST_MAX)
         return -AM_E_BAD_SPEC;
@@ -80,7 +82,8 @@ static int take_setting(const struct am_param *p, json_t *value, struct am_setti
         json_t *entry = json_array_get(value, i);
         const char *filter = by_name ? json_string_value(json_object_get(entry, "filter")) : NULL;
         s->n = i + 1;
-        AM_TRY(take_entry(p, filter, by_name ? json_object_get(entry, "value") : value, &s->v[i]));
+        AM_TRY(take_entry(p, filter, by_name ? json_object_get(entry, "slice") : NULL,
+                          by_name ? json_object_get(entry, "value") : value, &s->v[i]));
     }
     return 0;
 }

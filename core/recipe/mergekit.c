@@ -250,7 +250,7 @@ static void take_inputs(struct am_mk *k)
     if (am_streq(what, "models"))
         am_mk_models(k, list, at);
     else
-        am_mk_fault(k, AM_E_INVALID_PARAMS, at, NULL, "slices are not taken yet; give models");
+        am_mk_slices(k, list, at);
 }
 
 static void translate(struct am_mk *k, json_t *body, const char *text, size_t n)

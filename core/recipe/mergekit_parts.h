@@ -46,6 +46,9 @@ json_t *am_mk_declared(const struct am_mk *k, const char *name);
 void am_mk_base(struct am_mk *k);
 void am_mk_models(struct am_mk *k, json_t *models, const char *pointer);
 
+/* mergekit_slices.c: `slices`. */
+void am_mk_slices(struct am_mk *k, json_t *list, const char *pointer);
+
 /* mergekit_ask.c: options, publish, priority and metadata from the query. */
 void am_mk_ask(struct am_mk *k, json_t *body);
 

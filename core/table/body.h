@@ -10,19 +10,24 @@
 #include "core/table/table.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #define AM_SHARD_BYTES                                                                                                 \
     5000000000LL /* options.shard_bytes when nobody says; then a donor's files are kept as they are cut */
 
 /* One input version named in the body, in this order: merge: base (if given), models..., each followed by the base
-   beside it (role "old_base"; exactly with needs.task); unlearn: model, task.version (role "patch"), task.base (role
+   beside it (role "old_base"; exactly with needs.task); a base or model that is a stack is followed by its further
+   parts (role "part"); unlearn: model, task.version (role "patch"), task.base (role
    "old_base"; when the body leaves it out, the entry repeats `model`); edit: model. */
 struct am_body_input {
     const char *role; /* "base" "model" "input" "patch" "old_base" (api.md 12.1) */
     char *ref;        /* "ns/name@rev" as submitted; NULL: */
     char *job;        /* "job_...": what that job makes; NULL too when there was a fault */
     char *pointer;    /* "#/inputs/models/0" or "#/inputs/models/0/version" */
-    json_t *params;   /* merge models: their per-input values, complete; else NULL */
+    size_t parts;     /* a stack of layers of so many versions: this one, and the entries of role "part" after it; 0: no
+                         stack */
+    uint32_t from, to; /* the layers of a part */
+    json_t *params;    /* merge models: their per-input values, complete; else NULL */
 };
 
 struct am_body {
@@ -57,6 +62,9 @@ struct am_body {
  */
 int am_body_check(struct am_body *ret, json_t *body, const struct am_table *t, struct am_faults *faults);
 void am_body_done(struct am_body *b);
+
+/* Of a merge of stacks: the part that a tensor of the result is in. 0 without stacks. */
+size_t am_body_slice(const struct am_body *b, const char *tensor);
 
 /* Adds the faults of a `metadata` (NULL: none). */
 void am_metadata_check(json_t *metadata, struct am_faults *faults);

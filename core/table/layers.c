@@ -3,6 +3,7 @@
  */
 #include "core/table/layers.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static bool is(const char *part, size_t n, const char *word)
@@ -104,4 +105,17 @@ double am_layers_depth(const struct am_layers *l, const char *name, double after
         return am_layer_before(name) ? 0 : after;
     uint32_t layers = am_layers_count(l, name, at.prefix);
     return layers > at.index && layers > 1 ? (double)at.index / (double)(layers - 1) : 1;
+}
+
+bool am_cut_name(const struct am_cut *c, const char *name, char *out, size_t cap)
+{
+    struct am_layer at;
+    if (!am_layer_of(name, &at)) {
+        snprintf(out, cap, "%s", name);
+        return (am_layer_before(name) ? c->first : c->last) && strlen(name) < cap;
+    }
+    if (at.index < c->from || at.index >= c->to)
+        return false;
+    int n = snprintf(out, cap, "%.*s%u%s", (int)at.prefix, name, at.index - c->from + c->offset, name + at.rest);
+    return n > 0 && (size_t)n < cap;
 }

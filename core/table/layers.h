@@ -38,4 +38,15 @@ uint32_t am_layers_count(const struct am_layers *l, const char *name, size_t pre
 /* From 0 (first layer, and before) to 1 (last layer; the only one); `after` for what comes after the layers. */
 double am_layers_depth(const struct am_layers *l, const char *name, double after);
 
+/*
+ * A stack of layers from several versions (a merge's `stack`): the parts one after the other, each with its layers
+ * [from, to) of the version. What comes before the layers is the first part's, what comes after them the last one's.
+ */
+struct am_cut {
+    uint32_t from, to, offset; /* offset: the number that layer `from` has in the stack */
+    bool first, last;
+};
+/* Whether the part has that tensor, and its name in the stack in `out`. */
+bool am_cut_name(const struct am_cut *c, const char *name, char *out, size_t cap);
+
 #endif

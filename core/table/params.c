@@ -252,7 +252,9 @@ static void check_names(const struct am_body *b, json_t *given, const char *poin
 void am_model_pointer(const struct am_body_input *in, char out[AM_POINTER])
 {
     snprintf(out, AM_POINTER, "%s", in->pointer);
-    if (am_ends(out, "/version"))
+    if (am_ends(out, "/stack/0/version"))
+        out[strlen(out) - strlen("/stack/0/version")] = 0;
+    else if (am_ends(out, "/version"))
         out[strlen(out) - strlen("/version")] = 0;
 }
 

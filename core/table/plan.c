@@ -289,7 +289,7 @@ static void check_settings(struct join *j, const char *name)
 {
     char shown[AM_SHOWN];
     size_t input = 0;
-    const char *param = am_settings_missing(j->body, name, &input);
+    const char *param = am_settings_missing(j->body, name, am_body_slice(j->body, name), &input);
     if (!param || j->uncovered++ >= LISTED)
         return;
     bool beside = input < j->body->inputs;

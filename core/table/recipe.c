@@ -28,7 +28,7 @@ static json_t *without_nulls(json_t *params)
 /* "ns/name@commit" */
 static json_t *version_of(json_t *in, const char *at, struct am_faults *f)
 {
-    static const char *const known[] = {"role", "commit", "model", "rev", "manifest_sha256", "params", NULL};
+    static const char *const known[] = {"role", "commit", "model", "rev", "manifest_sha256", "params", "layers", NULL};
     char text[1024];
     am_members_known(in, at, known, f);
     const char *model = am_member_text(in, at, "model", true, NULL, f),
@@ -40,9 +40,26 @@ static json_t *version_of(json_t *in, const char *at, struct am_faults *f)
 }
 
 struct inputs {
-    json_t *out; /* the member `inputs` of the body */
+    json_t *out;   /* the member `inputs` of the body */
+    json_t *stack; /* the last one, whose parts go on; borrowed */
     bool merge;
 };
+
+/* Of an input that is a stack: its entry, with the first part. */
+static json_t *stack_of(struct inputs *i, json_t *in, json_t *version)
+{
+    i->stack = json_pack("[{s:O,s:O}]", "version", version, "layers", json_object_get(in, "layers"));
+    return json_pack("{s:o}", "stack", i->stack);
+}
+
+static bool put_part(struct inputs *i, json_t *in, json_t *version)
+{
+    if (!i->stack)
+        return false;
+    json_array_append_new(i->stack,
+                          json_pack("{s:O,s:O*}", "version", version, "layers", json_object_get(in, "layers")));
+    return true;
+}
 
 static void put_model(struct inputs *i, json_t *in, json_t *version)
 {
@@ -52,7 +69,10 @@ static void put_model(struct inputs *i, json_t *in, json_t *version)
         models = json_array();
         json_object_set_new(i->out, "models", models);
     }
-    json_object_set(entry, "version", version);
+    if (json_object_get(in, "layers"))
+        json_object_update_new(entry, stack_of(i, in, version));
+    else
+        json_object_set(entry, "version", version);
     if (json_is_object(params))
         json_object_set_new(entry, "params", without_nulls(params));
     json_array_append_new(models, entry);
@@ -63,8 +83,13 @@ static bool put_input(struct inputs *i, json_t *in, const char *role, json_t *ve
 {
     json_t *models = json_object_get(i->out, "models"), *task = json_object_get(i->out, "task");
     json_t *last = json_array_get(models, json_array_size(models) - 1);
+    if (i->merge && am_streq(role, "part"))
+        return put_part(i, in, version);
+    i->stack = NULL;
     if (i->merge && am_streq(role, "model"))
         put_model(i, in, version);
+    else if (i->merge && am_streq(role, "base") && json_object_get(in, "layers"))
+        json_object_set_new(i->out, "base", stack_of(i, in, version));
     else if (i->merge && am_streq(role, "base"))
         json_object_set(i->out, "base", version);
     else if (i->merge && am_streq(role, "old_base") && last)

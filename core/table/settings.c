@@ -23,6 +23,11 @@ static const char *filter_of(const json_t *entry)
     return json_string_value(json_object_get(entry, "filter"));
 }
 
+static bool of_all(const json_t *entry)
+{
+    return !filter_of(entry) && !json_object_get(entry, "slice");
+}
+
 static bool is_conditions(const json_t *v)
 {
     return json_is_object(json_array_get(v, 0));
@@ -32,7 +37,7 @@ bool am_setting_complete(const json_t *v)
 {
     if (!v)
         return false;
-    return !is_conditions(v) || !filter_of(json_array_get(v, json_array_size(v) - 1));
+    return !is_conditions(v) || of_all(json_array_get(v, json_array_size(v) - 1));
 }
 
 bool am_setting_has_depth(const json_t *v)
@@ -47,7 +52,7 @@ bool am_setting_has_depth(const json_t *v)
     return false;
 }
 
-bool am_setting_covers(const json_t *v, const char *tensor)
+bool am_setting_covers(const json_t *v, const char *tensor, size_t slice)
 {
     const json_t *entry;
     size_t i;
@@ -56,7 +61,9 @@ bool am_setting_covers(const json_t *v, const char *tensor)
     json_array_foreach(v, i, entry)
     {
         const char *filter = filter_of(entry);
-        if (!filter || strstr(tensor, filter))
+        const json_t *only = json_object_get(entry, "slice");
+        bool here = !only || (size_t)json_integer_value(only) == slice;
+        if (here && (!filter || strstr(tensor, filter)))
             return true;
     }
     return false;
@@ -132,20 +139,24 @@ static int check_entry(const json_t *p, json_t *entry, const char *at, am_settin
     json_t *value = json_object_get(entry, "value"), *good = NULL, *v;
     if (!json_is_object(entry) || !value)
         return bad(p, at, f);
-    json_object_foreach(entry, key, v) if (!am_streq(key, "filter") && !am_streq(key, "value"))
+    json_object_foreach(entry, key,
+                        v) if (!am_streq(key, "filter") && !am_streq(key, "value") && !am_streq(key, "slice"))
     {
         am_fault_add(f, AM_E_UNKNOWN_MEMBER, (struct am_where){.pointer = am_pointer(value_at, at, key)},
-                     "unknown; an entry has filter and value");
+                     "unknown; an entry has filter, value and slice");
         return BAD_VALUE;
     }
+    json_t *slice = json_object_get(entry, "slice");
     int rc = check_filter(p, entry, at, &filter, f);
+    if (slice && (!json_is_integer(slice) || json_integer_value(slice) < 0))
+        rc = bad(p, am_pointer(value_at, at, "slice"), f);
     am_pointer(value_at, at, "value");
     int got = json_is_array(value)                           ? check_gradient(p, value, value_at, leaf, &good, f)
               : json_is_object(value) || json_is_null(value) ? bad(p, value_at, f)
                                                              : leaf(p, value, value_at, &good, f);
     rc = got < 0 ? got : rc ? rc : got;
     if (rc == 0) {
-        *ret = json_pack("{s:s*, s:O}", "filter", filter, "value", good);
+        *ret = json_pack("{s:s*, s:O*, s:O}", "filter", filter, "slice", slice, "value", good);
         rc = *ret ? 0 : -AM_E_OUT_OF_MEMORY;
     }
     json_decref(good);
@@ -167,7 +178,7 @@ static int check_conditions(const json_t *p, json_t *v, const char *at, am_setti
         int got = check_entry(p, json_array_get(v, i), am_pointer_at(entry_at, at, i), leaf, &one, f);
         rc = got < 0 ? got : rc ? rc : got;
         if (got == 0 && !ended) {
-            ended = !filter_of(one);
+            ended = of_all(one);
             json_array_append(out, one);
         }
         json_decref(one);
@@ -189,7 +200,7 @@ int am_setting_check(const json_t *p, json_t *v, const char *at, am_setting_leaf
     json_t *entry = NULL;
     int rc = check_entry(p, v, at, leaf, &entry, f);
     if (rc == 0)
-        *ret = filter_of(entry) ? json_pack("[O]", entry) : json_incref(json_object_get(entry, "value"));
+        *ret = !of_all(entry) ? json_pack("[O]", entry) : json_incref(json_object_get(entry, "value"));
     json_decref(entry);
     return rc == 0 && !*ret ? -AM_E_OUT_OF_MEMORY : rc;
 }
@@ -265,22 +276,22 @@ bool am_settings_have_depth(const struct am_body *b)
 
 struct missing {
     const char *tensor, *name;
-    size_t input;
+    size_t slice, input;
 };
 
 static bool is_missing(void *arg, const char *name, const json_t *v, size_t input)
 {
     struct missing *m = arg;
-    if (am_setting_complete(v) || am_setting_covers(v, m->tensor))
+    if (am_setting_complete(v) || am_setting_covers(v, m->tensor, m->slice))
         return false;
     m->name = name;
     m->input = input;
     return true;
 }
 
-const char *am_settings_missing(const struct am_body *b, const char *tensor, size_t *ret_input)
+const char *am_settings_missing(const struct am_body *b, const char *tensor, size_t slice, size_t *ret_input)
 {
-    struct missing m = {.tensor = tensor};
+    struct missing m = {.tensor = tensor, .slice = slice};
     walk_all(b, (struct walk){is_missing, &m});
     if (m.name)
         *ret_input = m.input;

@@ -3,9 +3,12 @@
  * the depth of the layers, a list of {"filter", "value"} by parts of the tensor's name. Checked and brought to one form
  * here; the worker (core/methods/setting.h) finds each tensor's number.
  *
+ * Where inputs are stacks of layers, an entry may hold for one part of the stack alone ("slice", from 0); the depth is
+ * that in the part then.
+ *
  * The form kept in a recipe: a number or a boolean for all; a list of two and more numbers; or a list of {"filter",
- * "value"} of which only the last may be without filter. Without such an end it is incomplete: tensors that no filter
- * meets have no value.
+ * "value"} of which only the last may be without filter and slice. Without such an end it is incomplete: tensors that
+ * no filter meets have no value.
  */
 #ifndef AM_TABLE_SETTINGS_H
 #define AM_TABLE_SETTINGS_H
@@ -31,7 +34,7 @@ bool am_setting_complete(const json_t *v);
 /* `own` where it says something, else `next`. New reference, or NULL: out of memory. */
 json_t *am_setting_chain(json_t *own, json_t *next);
 /* Whether a tensor of that name has a value. */
-bool am_setting_covers(const json_t *v, const char *tensor);
+bool am_setting_covers(const json_t *v, const char *tensor, size_t slice);
 /* Whether the depth matters to it. */
 bool am_setting_has_depth(const json_t *v);
 
@@ -41,6 +44,6 @@ size_t am_settings_count(const struct am_body *b);
 bool am_settings_have_depth(const struct am_body *b);
 /* The name of a parameter that a tensor of that name has no value of, and which input it is beside (SIZE_MAX: none);
    NULL: it has all. Only incomplete settings are looked at. */
-const char *am_settings_missing(const struct am_body *b, const char *tensor, size_t *ret_input);
+const char *am_settings_missing(const struct am_body *b, const char *tensor, size_t slice, size_t *ret_input);
 
 #endif

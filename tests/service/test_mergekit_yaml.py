@@ -64,7 +64,7 @@ def models(client, roots):
 
 
 # Run by every check; the others are in the slow tier (test_merge_mergekit.py asks for the same results in JSON).
-QUICK = {"slerp-gradient-filters", "breadcrumbs", "ties-bf16", "task-arithmetic-lambda", "passthrough-stack", "tokenizer-union"}
+QUICK = {"slerp-gradient-filters", "breadcrumbs", "passthrough-stack", "tokenizer-union"}
 
 
 @pytest.mark.skipif(ABSENT, reason=f"no {GOLDENS}; set AMEND_DATA")
@@ -225,7 +225,7 @@ def depth(name, post):
     return int(m[1]) / 2 if m else 0.0 if "embed" in name else post
 
 
-@pytest.mark.parametrize("after", [None, "1"])
+@pytest.mark.parametrize("after", [None, pytest.param("1", marks=pytest.mark.slow)])
 def test_values_by_layer_and_name(client, llama, after):
     text = """
 merge_method: linear
@@ -261,3 +261,113 @@ dtype: float32
     # the recipe makes the same bytes again
     again = client.wait(client.post(f"/v1/jobs/{job['id']}/rerun").json()["id"])
     assert again["result"]["reproduced"] is True
+
+
+# ---- stacks of layers -------------------------------------------------------------------------------------------------
+
+
+def stack(models, parts):
+    """{name in the stack: (name in its version, version, depth in its part, part)}"""
+    out, offset = {}, 0
+    for p, (who, a, b) in enumerate(parts):
+        for name in models[who]:
+            m = re.search(r"layers\.(\d+)\.", name)
+            if m and a <= int(m[1]) < b:
+                k = int(m[1]) - a
+                out[name.replace(m[0], f"layers.{offset + k}.")] = (name, who, k / (b - a - 1) if b - a > 1 else 1.0, p)
+            elif not m and p == (0 if "embed" in name else len(parts) - 1):
+                out[name] = (name, who, 0.0, p)
+        offset += b - a
+    return out
+
+
+def test_stack_of_layers(client, llama):
+    """Two models, layers of which are used twice, merged per part with values of their own; and the same as JSON."""
+    text = """
+merge_method: linear
+slices:
+- sources:
+  - {model: y/a, layer_range: [0, 2], parameters: {weight: [1, 3]}}
+  - {model: y/b, layer_range: [1, 3], parameters: {weight: {filter: layers.2., value: 4}}}
+- sources:
+  - {model: y/base, layer_range: [1, 3]}
+  - {model: y/a, layer_range: [0, 2]}
+  parameters: {weight: 0.5, normalize: false}
+- sources:
+  - {model: y/b, layer_range: [2, 3]}
+  - {model: y/b, layer_range: [0, 1]}
+parameters: {weight: [2, 6]}
+"""
+    first = stack(llama, [("a", 0, 2), ("base", 1, 3), ("b", 2, 3)])
+    second = stack(llama, [("b", 1, 3), ("a", 0, 2), ("b", 0, 1)])
+    want = {}
+    for name, (own, who, t, part) in first.items():
+        other, whose, _, _ = second[name]
+        all_t = gradient([2, 6], t)
+        w = [gradient([1, 3], t), 4.0 if "layers.2." in other else all_t] if part == 0 else [0.5, 0.5] if part == 1 else [all_t] * 2
+        x = llama[who][own].astype(np.float64) * w[0] + llama[whose][other].astype(np.float64) * w[1]
+        want[name] = x if part == 1 else x / sum(w)
+    job, version = run(client, text, model="y/stacked", shard_bytes="300")
+    got = client.weights(version)
+    assert sorted(got) == sorted(want)
+    for name in want:
+        np.testing.assert_allclose(ref.load(got[name]), want[name], rtol=3e-6, atol=1e-6, err_msg=name)
+    files = {p: f["bytes"] for p, f in client.files(version).items() if f["weights"]}
+    assert files == {f["path"]: f["bytes"] for f in job["plan"]["output"]["files"]} and len(files) > 3
+    assert json.loads(client.download(version, "config.json"))["num_hidden_layers"] == 5
+    again = client.wait(client.post(f"/v1/jobs/{job['id']}/rerun").json()["id"])
+    assert again["result"]["reproduced"] is True
+    ups = client.ok("/v1/models/y/stacked/lineage?depth=1")["edges"]
+    assert {e["role"] for e in ups} >= {"model", "part"}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(ABSENT, reason=f"no {GOLDENS}; set AMEND_DATA")
+def test_stack_golden(client, models):
+    """mergekit's own stack: one model with weight 1 is a copy."""
+    case = CASES["passthrough-stack"]
+    text = models((GOLDENS / case["config"]).read_text()).replace("passthrough", "linear") + "parameters: {weight: 1}\n"
+    _, version = run(client, text, model="mk/stack")
+    compare(client.weights(version), read(GOLDENS / case["output"]), case)
+    assert json.loads(client.download(version, "config.json"))["num_hidden_layers"] == 6
+
+
+def test_slerp_of_slices(client, llama):
+    text = """
+merge_method: slerp
+base_model: y/base
+slices:
+- sources: [{model: y/base, layer_range: [0, 2]}, {model: y/a, layer_range: [0, 2]}]
+  parameters: {t: [0, 1]}
+- sources: [{model: y/b, layer_range: [2, 3]}, {model: y/base, layer_range: [0, 1]}]
+parameters: {t: 0}
+"""
+    _, version = run(client, text, model="y/slerped")
+    got = {n: ref.load(t) for n, t in client.weights(version).items()}
+    base = stack(llama, [("base", 0, 2), ("base", 0, 1)])
+    for name, (own, who, t, part) in base.items():
+        want = llama["a"][own] if part == 0 and t == 1 else llama["base"][own]
+        assert np.array_equal(got[name], want), name
+
+
+@pytest.mark.parametrize(
+    "change, faults",
+    [
+        (("[0, 2]}, {model: y/a", "[0, 9]}, {model: y/a"), [("layer-range", "#/slices/0/sources/0"), ("slice-lengths", "#/slices/0/sources/1")]),
+        (("{model: y/base, layer_range: [0, 1]}", "{model: y/a, layer_range: [0, 1]}"), [("base-not-in-slice", "#/slices/1"), ("slice-lengths", "#/slices/1/sources")]),
+        (("layer_range: [2, 3]", "layer_range: [2]"), [("layer-range", "#/slices/1/sources/0/layer_range")]),
+        (("layer_range: [2, 3]", "layer_range: [2, 5]"), [("layer-range", "#/slices/1/sources/0"), ("slice-lengths", "#/slices/1/sources/0")]),
+    ],
+)
+def test_stacks_that_do_not_fit(client, llama, change, faults):
+    text = """merge_method: slerp
+base_model: y/base
+slices:
+- sources: [{model: y/base, layer_range: [0, 2]}, {model: y/a, layer_range: [0, 2]}]
+- sources: [{model: y/b, layer_range: [2, 3]}, {model: y/base, layer_range: [0, 1]}]
+parameters: {t: 0}
+"""
+    assert change[0] in text
+    answer = post(client, text.replace(*change))
+    got = answer.json()["errors"]
+    assert {(r, p) for r, p in faults} <= {(e.get("reason"), e["pointer"].removesuffix("/model")) for e in got}, got
