@@ -146,7 +146,7 @@ $(B)/amendd: $(call obj,$(SERVER) $(STORAGE) $(RECIPE) $(TABLE) $(BASE)) $(O)/mi
 	$(CC) $(ALL_LDFLAGS) $^ -o $@ $(call pc,libmicrohttpd jansson sqlite3 libuv yaml-0.1 libcrypto zlib) -lm
 $(B)/amend: $(call obj,$(CLI) $(BASE))
 	@mkdir -p $(@D)
-	$(CC) $(ALL_LDFLAGS) $^ -o $@ $(call pc,libcurl jansson libcrypto) -lm
+	$(CC) $(ALL_LDFLAGS) $^ -o $@ $(call pc,libcurl jansson yaml-0.1 libcrypto) -lm
 
 -include $(shell test -d $(O) && find $(O) -name '*.d')
 

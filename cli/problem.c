@@ -94,6 +94,8 @@ static void say_fault(const json_t *e, const char *cause)
         return;
     fputs("  at ", stderr);
     am_put_clean(stderr, pointer[0] ? pointer : "the request");
+    if (am_js_int(e, "line", 0) > 0)
+        fprintf(stderr, " (line %lld)", (long long)am_js_int(e, "line", 0));
     if (!told) {
         fputs(": ", stderr);
         am_put_clean(stderr, detail);

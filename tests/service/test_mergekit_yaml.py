@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import reference as ref
-from harness import problem
+from harness import amend, problem
 from test_merge_mergekit import ABSENT, CASES, GOLDENS, compare, name_of, read
 
 # What cannot be submitted yet, though its method is there. Others wait for their method and come by themselves.
@@ -371,3 +371,42 @@ parameters: {t: 0}
     answer = post(client, text.replace(*change))
     got = answer.json()["errors"]
     assert {(r, p) for r, p in faults} <= {(e.get("reason"), e["pointer"].removesuffix("/model")) for e in got}, got
+
+
+# ---- the client -------------------------------------------------------------------------------------------------------
+
+
+def test_client_makes_files_run_as_they_are(client, daemon, llama, roots, tmp_path):
+    """A directory beside the file, a model of the cache and one of the daemon; the second time nothing is registered."""
+    own = {n: v + 1 for n, v in llama["a"].items()}
+    ref.write(roots / "recipes" / "ft a", {n: ref.tensor("F32", v) for n, v in own.items()}, config={"num_hidden_layers": 3})
+    snapshot = roots / "cache" / "models--hub--ft" / "snapshots" / ("ab" * 20)
+    ref.write(snapshot, {n: ref.tensor("F32", v * 2) for n, v in own.items()}, config={"num_hidden_layers": 3})
+    (roots / "cache" / "models--hub--ft" / "refs").mkdir()
+    (roots / "cache" / "models--hub--ft" / "refs" / "main").write_text("ab" * 20)
+    text = """# größer
+merge_method: linear
+models:
+- model: "./ft a"   # beside this file
+  parameters: {weight: 1}
+- {model: hub/ft, parameters: {weight: 3}}
+- model: y/b
+  parameters: {weight: 4}
+parameters: {normalize: false}
+"""
+    file = roots / "recipes" / "recipe.yml"
+    file.write_text(text)
+    env = {"HF_HUB_CACHE": str(roots / "cache")}
+    done = amend(client.url, "merge", file, "--into", "y/client", "--metadata", "k=v", "--wait", env=env)
+    version = done.split()[0]
+    got = client.weights(version)
+    for name, v in own.items():
+        np.testing.assert_allclose(ref.load(got[name]), v + 6 * v.astype(np.float64) + 4 * llama["b"][name], rtol=3e-6, atol=1e-5)
+    kept = client.download(version, "mergekit_config.yml").decode()
+    assert kept.startswith("# größer") and "# beside this file" in kept and "local/recipes-ft-a@" in kept and "hub/ft@" in kept
+    assert kept.splitlines()[-3:] == text.splitlines()[-3:]
+    again = amend(client.url, "job", "submit", "-f", file, "--into", "y/client", "--dry-run", env=env, expect=None)
+    assert again.returncode == 0 and "registered already" in again.stderr and client.ok("/v1/models/local/recipes-ft-a")["versions"] == 1
+    file.write_text(text.replace("y/b", "y/nothing").replace("weight: 3", "weight: x"))
+    bad = amend(client.url, "merge", file, "--into", "y/client", env=env, expect=None)
+    assert bad.returncode != 0 and "line 7" in bad.stderr and "#/models/1/parameters/weight" in bad.stderr, bad.stderr

@@ -110,7 +110,8 @@ static void on_warning(void *ctx, const char *code, const char *detail)
 static int run(struct fixture *f, const char *type, const char *name, const char *params, unsigned threads,
                struct am_run change, struct am_output *out, struct am_faults *faults)
 {
-    struct am_run_input x[2] = {{&f->a.model, "demo/a@v1"}, {&f->b.model, "demo/b@v1"}};
+    struct am_run_input x[2] = {{.model = &f->a.model, .label = "demo/a@v1"},
+                                {.model = &f->b.model, .label = "demo/b@v1"}};
     struct am_args args = {0};
     struct am_run r = change;
     const char *what;
