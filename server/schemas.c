@@ -159,7 +159,7 @@ static const struct {
     {"RecipeInput", NULL,
      "role:text commit:commit model:text rev:text manifest_sha256:sha256 params?:object layers?:[int]"},
     {"RecipeOptions", NULL,
-     "seed:int threads:int out_dtype:text? shard_bytes:int post_layers_t?:real allow_mixed_architectures?:bool"},
+     "seed:int threads:int out_dtype:text? shard_bytes:int post_layers_t?:real allow_mixed_architectures?:bool tokenizer?:object"},
     {"Event", "event",
      "id:text? seq:int job_seq:int? created_at:time level:text topic:text type:text subject:text model:text? "
      "revision:int? message:text data:object"},
@@ -453,14 +453,23 @@ json_t *am_schemas(void)
 #define OLD_BASE                                                                                                       \
     "{\"oneOf\":[{\"type\":\"string\",\"description\":\"namespace/name@rev; port: the base that this model was tuned " \
     "from\"}," MADE "]}"
+#define STACK                                                                                                          \
+    "{\"type\":\"array\",\"minItems\":1,\"items\":{\"type\":\"object\",\"additionalProperties\":false,\"required\":["   \
+    "\"version\",\"layers\"],\"properties\":{\"version\":" VERSION ",\"layers\":{\"type\":\"array\",\"minItems\":2,"      \
+    "\"maxItems\":2,\"items\":{\"type\":\"integer\",\"minimum\":0}}}},\"description\":\"layers [first, end) of versions, one " \
+    "after the other\"}"
 static const char *inputs_of(const char *type)
 {
     if (am_streq(type, "merge"))
         return "{\"type\":\"object\",\"additionalProperties\":false,\"required\":[\"models\"],\"properties\":{"
-               "\"base\":" VERSION ",\"models\":{\"type\":\"array\",\"minItems\":1,\"items\":{\"oneOf\":["
+               "\"base\":{\"oneOf\":[{\"type\":\"string\",\"description\":\"namespace/name@rev\"}," MADE
+               ",{\"type\":\"object\",\"additionalProperties\":false,\"required\":[\"stack\"],\"properties\":{"
+               "\"stack\":" STACK "}}]},\"models\":{\"type\":\"array\",\"minItems\":1,\"items\":{\"oneOf\":["
                "{\"type\":\"string\",\"description\":\"namespace/name@rev\"}," MADE
                ",{\"type\":\"object\",\"additionalProperties\":false,\"required\":[\"version\"],\"properties\":{"
-               "\"version\":" VERSION ",\"base\":" OLD_BASE ",\"params\":{\"type\":\"object\"}}}]}}}}";
+               "\"version\":" VERSION ",\"base\":" OLD_BASE ",\"params\":{\"type\":\"object\"}}}"
+               ",{\"type\":\"object\",\"additionalProperties\":false,\"required\":[\"stack\"],\"properties\":{"
+               "\"stack\":" STACK ",\"params\":{\"type\":\"object\"}}}]}}}}";
     if (am_streq(type, "unlearn"))
         return "{\"type\":\"object\",\"additionalProperties\":false,\"required\":[\"model\"],\"properties\":{"
                "\"model\":" VERSION ",\"task\":{\"type\":\"object\",\"additionalProperties\":false,\"required\":["
@@ -480,7 +489,9 @@ static const char common[] =
     "\"time_limit_seconds\":{\"type\":\"integer\",\"minimum\":1,\"maximum\":31622400},"
     "\"not_before\":{\"type\":\"string\",\"format\":\"date-time\"},\"reuse\":{\"type\":\"boolean\"},"
     "\"post_layers_t\":{\"type\":\"number\",\"minimum\":0,\"maximum\":1},"
-    "\"allow_mixed_architectures\":{\"type\":\"boolean\"}}},"
+    "\"allow_mixed_architectures\":{\"type\":\"boolean\"},"
+    "\"tokenizer\":{\"type\":\"object\",\"additionalProperties\":false,\"properties\":{\"source\":{\"type\":"
+    "\"string\",\"default\":\"union\"}}}}},"
     "\"mergekit_config\":{\"type\":\"string\"},"
     "\"publish\":{\"type\":\"object\",\"additionalProperties\":false,\"properties\":{"
     "\"model\":{\"type\":\"string\"},\"branch\":{\"type\":\"string\",\"default\":\"main\"},\"message\":{\"type\":"

@@ -62,7 +62,7 @@ int am_yaml_number(const char *text, double *ret)
     if (*text == '.')
         plain[k++] = '0';
     for (; *text; text++) {
-        if (*text == '.' && !strchr("0123456789", text[1])) /* "5." and "5.e3" */
+        if (*text == '.' && !(text[1] >= '0' && text[1] <= '9')) /* "5." and "5.e3" */
             continue;
         plain[k++] = *text;
     }

@@ -196,6 +196,19 @@ static int check_post_layers(struct am_body *b, json_t *options, struct am_fault
     return json_object_set_new(b->options, "post_layers_t", json_real(t)) < 0 ? -AM_E_OUT_OF_MEMORY : 0;
 }
 
+/* Which tokenizer the result has: {"source": "union", "base" or a version}. */
+static int check_tokenizer(struct am_body *b, json_t *options, struct am_faults *f)
+{
+    static const char *const known[] = {"source", NULL};
+    json_t *o = am_member_object(options, "#/options", "tokenizer", false, f);
+    if (!o || !b->options)
+        return 0;
+    am_members_known(o, "#/options/tokenizer", known, f);
+    const char *source = am_member_text(o, "#/options/tokenizer", "source", false, "union", f);
+    return json_object_set_new(b->options, "tokenizer", json_pack("{s:s}", "source", source)) < 0 ? -AM_E_OUT_OF_MEMORY
+                                                                                                 : 0;
+}
+
 static int check_options(struct am_body *b, json_t *options, struct am_faults *f)
 {
     static const char *const known[] = {"seed",
@@ -208,6 +221,7 @@ static int check_options(struct am_body *b, json_t *options, struct am_faults *f
                                         "reuse",
                                         "post_layers_t",
                                         "allow_mixed_architectures",
+                                        "tokenizer",
                                         NULL};
     am_members_known(options, "#/options", known, f);
     bool data_free = b->row && am_streq(am_row_need(b->row, "data"), "none");
@@ -221,6 +235,7 @@ static int check_options(struct am_body *b, json_t *options, struct am_faults *f
     b->mixed_architectures = am_member_bool(options, "#/options", "allow_mixed_architectures", false, f);
     if (b->mixed_architectures && b->options)
         json_object_set_new(b->options, "allow_mixed_architectures", json_true());
+    AM_TRY(check_tokenizer(b, options, f));
     return b->options ? check_post_layers(b, options, f) : -AM_E_OUT_OF_MEMORY;
 }
 

@@ -377,6 +377,8 @@ static int look_up(struct am_submit *s)
     int64_t asked = json_integer_value(json_object_get(s->body.options, "threads"));
     s->threads = asked > 0 ? (unsigned)asked : (unsigned)s->r->srv->cfg->workers_threads;
     AM_TRY(pin_inputs(s));
+    if (s->body.inputs && !s->waits)
+        AM_TRY(am_submit_tokenizers(s));
     if (s->body.row && !s->waits && yardstick(s))
         AM_TRY(make_plan(s));
     s->to_model = s->body.publish_model ? s->body.publish_model

@@ -56,6 +56,9 @@ int am_submit_warn(struct am_submit *s, const char *code, const char *fmt, ...) 
    there is a fault. */
 int am_submit_input_job(struct am_submit *s, const struct am_body_input *in, struct am_pinned *p);
 
+/* tokenizers.c: adds the faults of options.tokenizer. */
+int am_submit_tokenizers(struct am_submit *s);
+
 /* again.c: of a recipe, before and after its body was checked. */
 int am_recipe_begin(struct am_submit *s);
 int am_recipe_compare(struct am_submit *s);

@@ -410,3 +410,17 @@ parameters: {normalize: false}
     file.write_text(text.replace("y/b", "y/nothing").replace("weight: 3", "weight: x"))
     bad = amend(client.url, "merge", file, "--into", "y/client", env=env, expect=None)
     assert bad.returncode != 0 and "line 7" in bad.stderr and "#/models/1/parameters/weight" in bad.stderr, bad.stderr
+
+
+def test_tokenizers(client, llama, roots):
+    """One tokenizer in all inputs needs no joining; others are refused with both models named."""
+    for who, tokens in (("t1", b'{"a":1}'), ("t2", b'{"a":1}'), ("t3", b'{"a":2}')):
+        ref.write(roots / who, {n: ref.tensor("F32", v) for n, v in llama["a"].items()}, files={"tokenizer.json": tokens})
+        client.register(roots / who, f"y/{who}")
+    text = LINEAR.replace("y/a", "y/t1").replace("y/b", "y/t2")
+    for extra in ("tokenizer_source: union\n", "tokenizer: {source: base}\n"):
+        assert plan(client, text + extra)["ok"]
+        refused = plan(client, text.replace("y/t2", "y/t3") + extra)["refusals"]
+        assert [(e["code"], e["pointer"], e["line"]) for e in refused] == [("tokenizer-mismatch", "#/models/1/model", 4)]
+    more = "tokenizer: {source: union, tokens: {x: {source: y/t1}}}\ntokenizer_source: base\nchat_template: chatml\n"
+    assert {e["pointer"] for e in plan(client, text + more)["refusals"]} == {"#/tokenizer", "#/tokenizer/tokens", "#/chat_template"}
