@@ -8,7 +8,8 @@
 static const char *const nonfinite_choices[] = {"refuse", "propagate", NULL};
 static const char *const overflow_choices[] = {"refuse", "clamp", "inf", NULL};
 
-static const char *const compat_choices[] = {"none", "rules", NULL};
+static const char *const compat_choices[] = {"none", "rules", "exact", NULL};
+static const char *const compat_dtypes[] = {"float32", "float16", "bfloat16", NULL};
 
 #define POLICIES                                                                                                       \
     {.name = "nonfinite",                                                                                              \
@@ -34,7 +35,14 @@ const struct am_param am_policies_mergekit[] = {
      .def = "\"none\"",
      .unit = "none",
      .flags = AM_ADVANCED,
-     .doc = "rules: mergekit's counts, floors and divisors where they differ; a mergekit configuration implies it"},
+     .doc = "rules: mergekit's counts and divisors, which a mergekit configuration implies; exact: its rounding, too"},
+    {.name = "compat_dtype",
+     .kind = AM_CHOICE,
+     .choices = compat_dtypes,
+     .def = "\"float32\"",
+     .unit = "none",
+     .flags = AM_ADVANCED,
+     .doc = "with compat exact: the dtype that every step is rounded to (the dtype of a mergekit configuration)"},
     {0},
 };
 

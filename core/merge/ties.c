@@ -99,7 +99,7 @@ static int stat(const struct am_window *w, const void *sofar, void *acc, unsigne
         const struct am_select *mine = known ? &known->rank[i] : NULL;
         if (!searched(l, i) || !am_select_part(mine, l->elements, w, &part))
             continue;
-        am_sub_f32(w->scratch[0], w->x[i] + part.first, w->base + part.first, part.n);
+        am_frame_delta(&l->frame, w->scratch[0], w->x[i] + part.first, w->base + part.first, part.n);
         int rc = am_select_count(mine, &select->rank[i], w->scratch[0], &part);
         if (rc < 0)
             return rc;

@@ -116,6 +116,9 @@ static void take_dtype(struct am_mk *k, const char *name)
         if (!am_streq(plain, known[i]))
             continue;
         json_object_set_new(k->options, "out_dtype", json_string(plain));
+        if (am_streq(name, "dtype") && am_streq(json_string_value(json_object_get(k->params, "compat")), "exact") &&
+            am_mk_declared(k, "compat_dtype"))
+            json_object_set_new(k->params, "compat_dtype", json_string(plain));
         am_mk_place(k, "#/options/out_dtype", at);
         return;
     }
@@ -172,6 +175,9 @@ static void take_compat(struct am_mk *k)
     k->rules = !am_streq(compat, "none");
     if (!is_one(compat, known))
         am_mk_fault(k, AM_E_INVALID_REQUEST, "?compat", NULL, "compat is none, rules or exact");
+    else if (am_streq(compat, "exact") && am_mk_declared(k, "compat") && !json_object_get(k->doc, "dtype"))
+        am_mk_fault(k, AM_E_INVALID_PARAMS, "?compat", NULL,
+                    "compat=exact rounds every step to the dtype of the configuration; give dtype");
     else if (am_mk_declared(k, "compat"))
         json_object_set_new(k->params, "compat", json_string(compat));
     else if (asked && k->row && !am_streq(asked, "none"))

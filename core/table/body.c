@@ -206,23 +206,17 @@ static int check_tokenizer(struct am_body *b, json_t *options, struct am_faults 
     am_members_known(o, "#/options/tokenizer", known, f);
     const char *source = am_member_text(o, "#/options/tokenizer", "source", false, "union", f);
     return json_object_set_new(b->options, "tokenizer", json_pack("{s:s}", "source", source)) < 0 ? -AM_E_OUT_OF_MEMORY
-                                                                                                 : 0;
+                                                                                                  : 0;
 }
 
 static int check_options(struct am_body *b, json_t *options, struct am_faults *f)
 {
-    static const char *const known[] = {"seed",
-                                        "threads",
-                                        "out_dtype",
-                                        "shard_bytes",
-                                        "max_attempts",
-                                        "time_limit_seconds",
-                                        "not_before",
-                                        "reuse",
-                                        "post_layers_t",
-                                        "allow_mixed_architectures",
-                                        "tokenizer",
-                                        NULL};
+    static const char *const known[] = {"seed",          "threads",
+                                        "out_dtype",     "shard_bytes",
+                                        "max_attempts",  "time_limit_seconds",
+                                        "not_before",    "reuse",
+                                        "post_layers_t", "allow_mixed_architectures",
+                                        "tokenizer",     NULL};
     am_members_known(options, "#/options", known, f);
     bool data_free = b->row && am_streq(am_row_need(b->row, "data"), "none");
     b->reuse = am_member_bool(options, "#/options", "reuse", data_free, f);

@@ -61,11 +61,10 @@ static json_t *with_settings(json_t *one)
     json_t *number = json_deep_copy(one);
     json_object_del(number, "default");
     json_object_del(number, "description");
-    json_t *entry = json_pack(
-        "{s:s,s:b,s:[s],s:{s:{s:s,s:i,s:i},s:{s:s,s:i},s:{s:[O,{s:s,s:i,s:O}]}}}", "type", "object",
-        "additionalProperties", 0, "required", "value", "properties", "filter", "type", "string", "minLength", 1,
-        "maxLength", 256, "slice", "type", "integer", "minimum", 0, "value", "anyOf", number, "type", "array", "minItems",
-        1, "items", number);
+    json_t *entry = json_pack("{s:s,s:b,s:[s],s:{s:{s:s,s:i,s:i},s:{s:s,s:i},s:{s:[O,{s:s,s:i,s:O}]}}}", "type",
+                              "object", "additionalProperties", 0, "required", "value", "properties", "filter", "type",
+                              "string", "minLength", 1, "maxLength", 256, "slice", "type", "integer", "minimum", 0,
+                              "value", "anyOf", number, "type", "array", "minItems", 1, "items", number);
     json_t *both = json_pack("{s:[O,{s:s,s:i,s:O},{s:s,s:i,s:O},O]}", "anyOf", number, "type", "array", "minItems", 1,
                              "items", number, "type", "array", "minItems", 1, "items", entry, entry);
     json_object_set(both, "default", json_object_get(one, "default"));

@@ -34,11 +34,12 @@ int am_submit_tokenizers(struct am_submit *s)
             continue;
         AM_TRY(sha_of(s, i, other));
         if (!am_streq(donor, other))
-            am_fault_add(&s->faults, AM_E_TOKENIZER,
-                         (struct am_where){.pointer = s->body.input[i].pointer, .reason = "tokenizer-differs"},
-                         "the tokenizer.json of %s is not that of %s; vocabularies are not joined by this version: merge "
-                         "models of one tokenizer, or leave tokenizer out to keep the donor's",
-                         s->in[i].label, s->in[d].label);
+            am_fault_add(
+                &s->faults, AM_E_TOKENIZER,
+                (struct am_where){.pointer = s->body.input[i].pointer, .reason = "tokenizer-differs"},
+                "the tokenizer.json of %s is not that of %s; vocabularies are not joined by this version: merge "
+                "models of one tokenizer, or leave tokenizer out to keep the donor's",
+                s->in[i].label, s->in[d].label);
     }
     return 0;
 }

@@ -424,3 +424,34 @@ def test_tokenizers(client, llama, roots):
         assert [(e["code"], e["pointer"], e["line"]) for e in refused] == [("tokenizer-mismatch", "#/models/1/model", 4)]
     more = "tokenizer: {source: union, tokens: {x: {source: y/t1}}}\ntokenizer_source: base\nchat_template: chatml\n"
     assert {e["pointer"] for e in plan(client, text + more)["refusals"]} == {"#/tokenizer", "#/tokenizer/tokens", "#/chat_template"}
+
+
+# ---- compat -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(ABSENT, reason=f"no {GOLDENS}; set AMEND_DATA")
+@pytest.mark.parametrize("name, share", [("linear-bf16", 0), ("ties-bf16", CASES.get("ties-bf16", {"tolerance": {"fraction": 0}})["tolerance"]["fraction"])])
+def test_exact_rounds_as_mergekit(client, models, name, share):
+    """Bit for bit, but for the choice among equal magnitudes; with f32 arithmetic many more elements differ."""
+    text, golden = models((GOLDENS / CASES[name]["config"]).read_text()), read(GOLDENS / CASES[name]["output"])
+    differing = {}
+    for compat in ("exact", "rules"):
+        _, version = run(client, text, model=f"mk/{compat}", compat=compat)
+        got = client.weights(version)
+        pairs = [(ref.load(got[n]), ref.load(t)) for n, t in golden.items()]
+        differing[compat] = sum(int((a != b).sum()) for a, b in pairs) / sum(a.size for a, _ in pairs)
+    assert differing["exact"] <= share < differing["rules"], differing
+
+
+def test_compat(client, llama):
+    """Weights that cancel, and counts that fractions make: none, rules and exact."""
+    text = TIES.replace("weight: 1}", "weight: 1, density: 0.29}").replace("y/b}", "y/b, parameters: {weight: -1, density: 0.29}}") + "dtype: float32\n"
+    refused = plan(client, text, compat="none")["refusals"]
+    assert [e["reason"] for e in refused] == ["weights-sum-zero"]
+    _, rules = run(client, text, model="y/rules")
+    _, exact = run(client, text, model="y/exact", compat="exact")
+    a, b = client.weights(rules), client.weights(exact)
+    for n in a:
+        np.testing.assert_allclose(ref.load(a[n]), ref.load(b[n]), rtol=1e-6)
+    assert plan(client, text.replace("dtype: float32\n", ""), compat="exact")["refusals"][0]["pointer"] == "?compat"

@@ -105,7 +105,7 @@ static void on_warning(void *ctx, const char *code, const char *detail)
     snprintf(f->warnings + len, sizeof(f->warnings) - len, "%s: %s\n", code, detail);
 }
 
-#define POLICIES "\"compat\":\"none\",\"nonfinite\":\"refuse\",\"overflow\":\"refuse\""
+#define POLICIES "\"compat\":\"none\",\"compat_dtype\":\"float32\",\"nonfinite\":\"refuse\",\"overflow\":\"refuse\""
 
 static int run(struct fixture *f, const char *type, const char *name, const char *params, unsigned threads,
                struct am_run change, struct am_output *out, struct am_faults *faults)
