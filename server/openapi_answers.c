@@ -15,7 +15,7 @@
  */
 #define PLAN                                                                                                           \
     "not-found revision-not-found conflict precondition-failed invalid-params unknown-method shape-mismatch "          \
-    "dtype-unsupported architecture-mismatch tokenizer-mismatch missing-input insufficient-memory unsupported-format "                    \
+    "dtype-unsupported architecture-mismatch tokenizer-mismatch missing-input insufficient-memory unsupported-format " \
     "malformed-safetensors store-damaged insufficient-disk dependency-failed version-gone ref-shadows-version"
 static const struct {
     const char *method, *pattern; /* its end */

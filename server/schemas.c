@@ -159,7 +159,8 @@ static const struct {
     {"RecipeInput", NULL,
      "role:text commit:commit model:text rev:text manifest_sha256:sha256 params?:object layers?:[int]"},
     {"RecipeOptions", NULL,
-     "seed:int threads:int out_dtype:text? shard_bytes:int post_layers_t?:real allow_mixed_architectures?:bool tokenizer?:object"},
+     "seed:int threads:int out_dtype:text? shard_bytes:int post_layers_t?:real allow_mixed_architectures?:bool "
+     "tokenizer?:object"},
     {"Event", "event",
      "id:text? seq:int job_seq:int? created_at:time level:text topic:text type:text subject:text model:text? "
      "revision:int? message:text data:object"},
@@ -454,9 +455,10 @@ json_t *am_schemas(void)
     "{\"oneOf\":[{\"type\":\"string\",\"description\":\"namespace/name@rev; port: the base that this model was tuned " \
     "from\"}," MADE "]}"
 #define STACK                                                                                                          \
-    "{\"type\":\"array\",\"minItems\":1,\"items\":{\"type\":\"object\",\"additionalProperties\":false,\"required\":["   \
-    "\"version\",\"layers\"],\"properties\":{\"version\":" VERSION ",\"layers\":{\"type\":\"array\",\"minItems\":2,"      \
-    "\"maxItems\":2,\"items\":{\"type\":\"integer\",\"minimum\":0}}}},\"description\":\"layers [first, end) of versions, one " \
+    "{\"type\":\"array\",\"minItems\":1,\"items\":{\"type\":\"object\",\"additionalProperties\":false,\"required\":["  \
+    "\"version\",\"layers\"],\"properties\":{\"version\":" VERSION ",\"layers\":{\"type\":\"array\",\"minItems\":2,"   \
+    "\"maxItems\":2,\"items\":{\"type\":\"integer\",\"minimum\":0}}}},\"description\":\"layers [first, end) of "       \
+    "versions, one "                                                                                                   \
     "after the other\"}"
 static const char *inputs_of(const char *type)
 {
