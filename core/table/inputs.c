@@ -324,7 +324,10 @@ static int merge_inputs(struct am_body *b, json_t *inputs, struct am_faults *f)
                          (struct am_where){.pointer = "#/inputs/base", .reason = "base-forbidden"},
                          "%s takes no base; leave it out or list it among the models", am_row_text(b->row, "name"));
         json_t *base = json_object_get(inputs, "base");
-        if (json_object_get(base, "stack"))
+        static const char *const parts[] = {"stack", NULL};
+        bool stack = json_object_get(base, "stack") != NULL;
+        am_members_known(stack ? base : NULL, "#/inputs/base", parts, f);
+        if (stack)
             AM_TRY(add_stack(b, "base", base, "#/inputs/base", NULL, f));
         else
             AM_TRY(add(b, "base", name_version(inputs, "#/inputs", "base", false, f), "#/inputs/base", NULL, f));
