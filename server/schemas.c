@@ -464,14 +464,14 @@ static const char *inputs_of(const char *type)
 {
     if (am_streq(type, "merge"))
         return "{\"type\":\"object\",\"additionalProperties\":false,\"required\":[\"models\"],\"properties\":{"
-               "\"base\":{\"oneOf\":[{\"type\":\"string\",\"description\":\"namespace/name@rev\"}," MADE
-               ",{\"type\":\"object\",\"additionalProperties\":false,\"required\":[\"stack\"],\"properties\":{"
-               "\"stack\":" STACK "}}]},\"models\":{\"type\":\"array\",\"minItems\":1,\"items\":{\"oneOf\":["
+               "\"base\":{\"oneOf\":[{\"type\":\"string\",\"description\":\"namespace/name@rev\"},"
+               "{\"type\":\"object\",\"additionalProperties\":false,\"required\":[\"stack\"],\"properties\":{"
+               "\"stack\":" STACK "}}," MADE "]},\"models\":{\"type\":\"array\",\"minItems\":1,\"items\":{\"oneOf\":["
                "{\"type\":\"string\",\"description\":\"namespace/name@rev\"}," MADE
-               ",{\"type\":\"object\",\"additionalProperties\":false,\"required\":[\"version\"],\"properties\":{"
-               "\"version\":" VERSION ",\"base\":" OLD_BASE ",\"params\":{\"type\":\"object\"}}}"
                ",{\"type\":\"object\",\"additionalProperties\":false,\"required\":[\"stack\"],\"properties\":{"
-               "\"stack\":" STACK ",\"params\":{\"type\":\"object\"}}}]}}}}";
+               "\"stack\":" STACK ",\"params\":{\"type\":\"object\"}}}"
+               ",{\"type\":\"object\",\"additionalProperties\":false,\"required\":[\"version\"],\"properties\":{"
+               "\"version\":" VERSION ",\"base\":" OLD_BASE ",\"params\":{\"type\":\"object\"}}}]}}}}";
     if (am_streq(type, "unlearn"))
         return "{\"type\":\"object\",\"additionalProperties\":false,\"required\":[\"model\"],\"properties\":{"
                "\"model\":" VERSION ",\"task\":{\"type\":\"object\",\"additionalProperties\":false,\"required\":["
