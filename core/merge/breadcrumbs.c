@@ -82,6 +82,7 @@ static const struct am_canonical canonical = {.to = {"drop_low", "drop_high"}, .
 
 struct shares {
     double density, gamma, low, high; /* density NaN: low and high count */
+    bool rules;                       /* mergekit's */
 };
 struct bounds {
     uint64_t inner, outer; /* in the order of magnitudes the entries from number `inner` to before `outer` are kept */
@@ -104,6 +105,11 @@ static struct bounds bounds_of(const struct shares *s, uint64_t n)
     }
     if (s->density >= 1)
         return (struct bounds){.inner = 0, .outer = n};
+    if (s->rules) { /* and where nothing goes at the top, mergekit keeps nothing at all */
+        uint64_t kept = am_select_truncated(s->density, n), cut = am_select_truncated(s->gamma, n);
+        cut = cut > n - kept ? n - kept : cut;
+        return (struct bounds){.inner = cut, .outer = cut ? cut + kept : 0};
+    }
     uint64_t target = am_select_share(s->density, n), top = am_select_share(s->gamma, n);
     if (target == 0 && s->density > 0 && n > 0)
         target = 1;
@@ -122,7 +128,8 @@ static struct shares shares_of(const struct am_args *args, size_t i)
     return (struct shares){.density = am_arg_input_real(args, "density", i),
                            .gamma = am_arg_input_real(args, "gamma", i),
                            .low = am_arg_input_real(args, "drop_low", i),
-                           .high = am_arg_input_real(args, "drop_high", i)};
+                           .high = am_arg_input_real(args, "drop_high", i),
+                           .rules = am_compat(args) != AM_COMPAT_NONE};
 }
 
 static void prepare(const struct am_scope_info *s, void *local)
@@ -156,7 +163,7 @@ static int count_input(const struct am_window *w, const struct am_selects *known
         if (!searched(l, i, r, &k) || !am_select_part(mine, l->elements, w, &part))
             continue;
         if (part.first != have.first || part.n != have.n)
-            am_sub_f32(w->scratch[0], w->x[i] + part.first, w->base + part.first, part.n);
+            am_frame_delta(&l->frame, w->scratch[0], w->x[i] + part.first, w->base + part.first, part.n);
         have = part;
         int rc = am_select_count(mine, &acc->rank[at], w->scratch[0], &part);
         if (rc < 0)
@@ -249,6 +256,18 @@ static void report_thresholds(const struct am_scope_info *s, const struct am_sel
     am_report_put_list(r, "threshold_high", high, s->inputs);
 }
 
+static void report_emptied(const struct am_scope_info *s, struct am_report *r)
+{
+    for (size_t i = 0; i < s->inputs && !rows(s->args); i++) {
+        struct shares share = shares_of(s->args, i);
+        struct bounds b = bounds_of(&share, s->elements);
+        if (share.rules && share.density > 0 && s->elements > 0 && b.outer == 0)
+            am_report_warn(r, "compat-effects",
+                           "as in mergekit, a model's whole difference is dropped where gamma of the tensor is less "
+                           "than one entry; compat \"none\" keeps the middle");
+    }
+}
+
 static void report(const struct am_scope_info *s, const void *acc, const double *tally, struct am_report *r)
 {
     bool zero = false, noop = false;
@@ -256,6 +275,7 @@ static void report(const struct am_scope_info *s, const void *acc, const double 
     if (s->tensor.name) {
         if (acc && !rows(s->args))
             report_thresholds(s, acc, r);
+        report_emptied(s, r);
         return;
     }
     for (size_t i = 0; i < s->inputs; i++) {
@@ -289,7 +309,7 @@ const struct am_method am_method_merge_breadcrumbs = {
               .by_row = true,
               .symmetric = true},
     .params = params,
-    .common = am_policies,
+    .common = am_policies_mergekit,
     .rules = rules,
     .canonical = &canonical,
     .unchanged = am_frame_unchanged,

@@ -54,10 +54,11 @@ static void choose(struct am_run_state *s)
         const struct am_tensor *t = &r->donor->tensor[i];
         struct am_tensor_info info = {.name = t->name, .rank = t->rank, .shape = t->shape};
         item->donor = t;
-        item->selected = am_dtype_computed(t->dtype) && (!r->method->selects || r->method->selects(r->args, &info));
+        const struct am_args *args = am_run_args(s, item);
+        item->selected = am_dtype_computed(t->dtype) && (!r->method->selects || r->method->selects(args, &info));
         item->out_dtype = item->selected && r->out_dtype >= 0 ? (uint8_t)r->out_dtype : t->dtype;
         s->selected += item->selected;
-        if (item->out_dtype == t->dtype && r->method->unchanged && r->method->unchanged(r->args, &info))
+        if (item->out_dtype == t->dtype && r->method->unchanged && r->method->unchanged(args, &info))
             item->selected = false;
         cut(s, item);
         item->first_window = windows;
@@ -246,6 +247,7 @@ static int finish(struct am_run_state *s)
 static int work(struct am_run_state *s)
 {
     s->by_row = rows(s->r);
+    AM_TRY(am_run_vary(s));
     choose(s);
     if (s->selected == 0)
         return nothing_selected(s);
@@ -286,5 +288,7 @@ int am_run(const struct am_run *r, struct am_output *ret_out, struct am_faults *
         *ret_out = s.out;
     }
     free(s.item);
+    free(s.args);
+    free(s.rows);
     return rc;
 }

@@ -16,12 +16,16 @@
 
 struct am_run_input {
     const struct am_model *model;
-    const char *label; /* "demo/base@v1", for messages */
+    const char *label;      /* "demo/base@v1", for messages */
+    const char *const *own; /* of a stack: what each tensor of `model` is called in its version; NULL: the same */
 };
 
 struct am_run {
     const struct am_method *method;
     const struct am_args *args;
+    const uint32_t *slice;        /* of stacks: how many layers each part has */
+    size_t slices;                /* 0: no stacks */
+    double post_layers_t;         /* depth of tensors after the layers, for values that differ by it */
     struct am_run_input base;     /* .model NULL: none */
     const struct am_run_input *x; /* as am_window.x */
     size_t inputs;

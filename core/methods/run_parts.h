@@ -91,6 +91,8 @@ struct am_run_state {
     struct am_output out;
     struct am_run_item *item; /* in the donor's order */
     size_t items, selected;   /* selected: before `unchanged` */
+    struct am_args *args;     /* of each of the donor's tensors; NULL: the same for all */
+    double *rows;             /* what they point into */
     const struct am_run_input *
         *source; /* the base if there is one, then the models: what is read of a computed tensor */
     size_t sources;
@@ -113,6 +115,9 @@ struct am_run_state {
 
 /* Not computed with and in several inputs, of which others may hold other bytes. */
 bool am_run_compares(const struct am_run_state *s, const struct am_run_item *item);
+/* The parameters of a tensor; item NULL: of the run. */
+const struct am_args *am_run_args(const struct am_run_state *s, const struct am_run_item *item);
+int am_run_vary(struct am_run_state *s); /* makes them */
 /* Decides which files are written and opens the output; errno is the cause of an error. */
 int am_run_files(struct am_run_state *s);
 

@@ -8,6 +8,7 @@
 #include "core/base/text.h"
 #include "core/table/json_util.h"
 #include "core/table/plan_parts.h"
+#include "core/table/settings.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -21,7 +22,7 @@
  * <= 1.25 x peak. Itself with its libraries; a tensor of an input, beside its name; of the donor, and of what is
  * written, to the end and while it is laid out; a span of an input, as the spec tells it; a changed tensor of an
  * assembled file. */
-#define BASE_BYTES ((uint64_t)27 << 18)
+#define BASE_BYTES ((uint64_t)29 << 18)
 #define ENTRY_BYTES 128
 #define ITEM_BYTES 56
 #define OUT_BYTES 64
@@ -32,6 +33,8 @@
 #define HASH_BYTES ((uint64_t)1 << 20)
 
 #define NUMBER_BYTES 26 /* of a number in the report, and of a tensor there beside its name */
+
+#define ARGS_BYTES 48 /* of a tensor with parameters of its own, beside their values */
 
 #define BYTES_A_SECOND 150e6 /* read, computed with, hashed and synced, by one slow core on a slow disk */
 
@@ -50,9 +53,10 @@ struct join {
     const struct am_body *body;
     uint64_t computed;       /* tensors */
     char some[AM_LIST_TEXT]; /* names of tensors that could be */
-    size_t named;
-    uint64_t reads;     /* times that each computed tensor of each input is read */
-    uint64_t out_bytes; /* of an element of out_dtype; 0 = the donor's */
+    size_t named, uncovered; /* uncovered: tensors without a value of some parameter */
+    bool incomplete;         /* there is such a parameter */
+    uint64_t reads;          /* times that each computed tensor of each input is read */
+    uint64_t out_bytes;      /* of an element of out_dtype; 0 = the donor's */
     struct am_plan plan;
     struct am_buf last; /* name of the step before: tables must be sorted */
     struct am_faults *faults;
@@ -280,6 +284,23 @@ static void charge_compared(struct join *j, const char *name)
             j->plan.read_bytes = am_plan_plus(j->plan.read_bytes, j->side[i].head.bytes);
 }
 
+/* A computed tensor that no filter of a parameter meets, and that has no value of it otherwise. */
+static void check_settings(struct join *j, const char *name)
+{
+    char shown[AM_SHOWN];
+    size_t input = 0;
+    const char *param = am_settings_missing(j->body, name, am_body_slice(j->body, name), &input);
+    if (!param || j->uncovered++ >= LISTED)
+        return;
+    bool beside = input < j->body->inputs;
+    am_fault_add(j->faults, AM_E_INVALID_PARAMS,
+                 (struct am_where){.pointer = beside ? j->body->input[input].pointer : "#/params",
+                                   .reason = "parameter-missing",
+                                   .tensor = name},
+                 "%s needs %s for tensor %s, and no filter meets it; end the list with an entry without filter",
+                 j->body->method, param, am_shown(shown, name));
+}
+
 static void charge(struct join *j, const char *name)
 {
     struct am_plan_need *need = &j->plan.need;
@@ -296,6 +317,8 @@ static void charge(struct join *j, const char *name)
         am_list_put(j->some, am_shown(shown, name));
         j->named++;
     }
+    if (size && j->incomplete)
+        check_settings(j, name);
     if (size && am_plan_selects(j->body, name))
         charge_computed(j, name, size);
     else if (!size)
@@ -389,6 +412,7 @@ static uint64_t tables(const struct am_plan_need *need)
     uint64_t inputs = am_plan_plus(am_plan_times(need->entries, ENTRY_BYTES), need->text);
     uint64_t output =
         am_plan_plus(am_plan_times(need->tensors, ITEM_BYTES), am_plan_times(need->out_entries, OUT_BYTES));
+    output = am_plan_plus(output, am_plan_times(need->tensors, need->varied));
     return am_plan_plus(am_plan_plus(inputs, output), am_plan_times(need->spans, SPAN_BYTES));
 }
 
@@ -520,6 +544,9 @@ static void take_needs(struct join *j, const struct am_body *b)
     need->fixed = am_plan_plus(am_plan_line(am_plan_times(amount(b, "tally", inputs), sizeof(double))),
                                am_plan_line(local > 0 ? (uint64_t)local : 0));
     need->fixed = am_plan_plus(need->fixed, acc);
+    size_t varied = am_settings_count(b);
+    need->varied = varied ? ARGS_BYTES + varied * sizeof(double) : 0;
+    j->incomplete = varied > 0;
 }
 
 static int make(struct join *j, const struct am_body *b)

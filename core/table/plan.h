@@ -57,6 +57,7 @@ struct am_plan_need {
     bool by_tensor;                 /* statistics of one tensor at a time */
     bool by_row;                    /* tiles are rows */
     uint64_t report;                /* bytes of the numbers of a computed tensor */
+    uint64_t varied;                /* bytes of what differs from tensor to tensor, of each of the donor's */
 };
 
 struct am_plan {
