@@ -63,6 +63,7 @@ static inline size_t least(size_t a, size_t b)
 #include "core/tensor/kernels_body_elect.h"
 #include "core/tensor/kernels_body_random.h"
 #include "core/tensor/kernels_body_select.h"
+#include "core/tensor/kernels_body_swap.h"
 
 const struct am_kernel_set SET_TABLE = {
     .name = SET_NAME,
@@ -93,4 +94,9 @@ const struct am_kernel_set SET_TABLE = {
     .keep_range = keep_range,
     .elect = elect,
     .sort_columns = sort_columns,
+    .nearswap = nearswap,
+    .ram = ram,
+    .ram_count = ram_count,
+    .variance = variance,
+    .weigh = weigh,
 };

@@ -158,6 +158,48 @@ def slerp(v0, v1, t, dot_threshold=0.9995):
     return f32(s0) * v0 + f32(s1) * v1
 
 
+# ---- element by element against the base ------------------------------------------------------------
+
+
+def nearswap(base, x, t):
+    if f32(t) == 0:
+        return base
+    w = f32(t) / np.maximum(np.abs(base - x), f32(1e-6))
+    w = np.minimum(w, f32(1))
+    return np.where(w == 1, x, w * x + (f32(1) - w) * base)
+
+
+def ram(base, xs, epsilon=1e-5, unique=None):
+    """unique: a factor for each input of what it alone changes."""
+    ds = [x - base for x in xs]
+    changed = [np.abs(d) > f32(epsilon) for d in ds]
+    count = np.sum(changed, axis=0)
+    total, factor = np.zeros(base.shape, np.float32), np.ones(base.shape, np.float32)
+    for d, a, u in zip(ds, changed, unique or [1] * len(xs)):
+        total = np.where(a, total + d, total)
+        factor = np.where(a, f32(u), factor)
+    change = np.where(count == 1, total * factor, total / np.maximum(count, 1).astype(np.float32))
+    return np.where(count == 0, base, base + change)
+
+
+def ramplus_factors(base, xs, epsilon=1e-5, r=0.1, alpha=0.2):
+    changed = [np.abs(x - base) > f32(epsilon) for x in xs]
+    count = np.sum(changed, axis=0)
+    found = []
+    for a in changed:
+        unique, shared = int((a & (count == 1)).sum()), int((a & (count > 1)).sum())
+        found.append(1 + r * min(shared / max(unique, epsilon), alpha) if shared else 1.0)
+    return found
+
+
+def ramplus_tl(base, xs, **how):
+    return ram(base, xs, how.get("epsilon", 1e-5), ramplus_factors(base, xs, **how))
+
+
+def passthrough(x, scale=1.0):
+    return x if scale == 1 else f32(scale) * x
+
+
 # ---- rules that bear faulty contributors -----------------------------------------------------------
 
 

@@ -46,13 +46,9 @@ NOT_YET = {
     "sce-all": "method",
     "arcee-fusion": "method",
     "arcee-fusion-mnist": "method",
-    "nearswap": "method",
-    "ram": "method",
-    "ramplus-tl": "method",
-    "passthrough-stack": "method",
-    "passthrough-scale-filter": "method",
-    "passthrough-f32-to-bf16": "method",
-    "lora-passthrough": "method",
+    "passthrough-stack": "stacking of layers",
+    "passthrough-scale-filter": "a parameter that varies by tensor (filters by name)",
+    "lora-passthrough": "an adapter as a part of a model",
 }
 
 # case: (row of the list of deliberate differences, what). The tensors concerned must follow our own rule.
@@ -61,7 +57,12 @@ DIFFERENCES = {
     "breadcrumbs-ties": (5, "mergekit removes the whole task vector where int(gamma * n) is 0"),
 }
 
-METHODS = {"linear", "slerp", "task_arithmetic", "ties", "breadcrumbs", "breadcrumbs_ties"}
+METHODS = {"linear", "slerp", "task_arithmetic", "ties", "breadcrumbs", "breadcrumbs_ties"} | {
+    "nearswap",
+    "passthrough",
+    "ram",
+    "ramplus_tl",
+}
 DTYPES = {"float32": "F32", "bfloat16": "BF16", "float16": "F16"}
 
 
@@ -116,8 +117,8 @@ class Recipe:
         doc = parse((GOLDENS / case["config"]).read_text())
         self.method, self.base = doc.pop("merge_method"), doc.pop("base_model", None)
         models, params = doc.pop("models"), doc.pop("parameters", {})
-        self.out_dtype = DTYPES[doc.pop("out_dtype", doc["dtype"])]
-        doc.pop("dtype")
+        self.out_dtype = DTYPES[doc.pop("out_dtype", doc.get("dtype"))]
+        doc.pop("dtype", None)
         assert not doc, f"not translated: {doc}"
         models = [m for m in models if m["model"] != self.base]  # a base that is listed is the base
         self.models = [m["model"] for m in models]
@@ -144,6 +145,10 @@ class Recipe:
             "slerp": lambda b, a: rm.slerp(b, a[0], **more),
             "task_arithmetic": lambda b, a: ref.task_arithmetic(b, a, w, **more),
             "ties": lambda b, a: rm.ties(b, a, w, **lists, **more),
+            "nearswap": lambda b, a: rm.nearswap(b, a[0], **more),
+            "passthrough": lambda b, a: a[0],
+            "ram": lambda b, a: rm.ram(b, a, **more),
+            "ramplus_tl": lambda b, a: rm.ramplus_tl(b, a, **more),
             "breadcrumbs": lambda b, a: rm.breadcrumbs(b, a, w, **lists, **more),
         }[self.method]
         return {n: rule(base and base[n], [x[n] for x in xs]) for n in xs[0]}
