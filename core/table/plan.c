@@ -48,7 +48,7 @@ struct join {
     struct side *side;
     size_t n, donor, listed;
     const struct am_body *body;
-    uint64_t computed;       /* tensors */
+    uint64_t computed;       /* tensors, with those that are kept as they are */
     char some[AM_LIST_TEXT]; /* names of tensors that could be */
     size_t named;
     uint64_t reads;     /* times that each computed tensor of each input is read */
@@ -267,7 +267,7 @@ static void charge_computed(struct join *j, const char *name, uint64_t size)
     grow(&need->out, am_plan_line(least(elements, window) * (j->out_bytes ? j->out_bytes : size)));
     need->windows = am_plan_plus(need->windows, am_plan_windows(elements, window));
     grow(&need->elements, elements);
-    j->computed++;
+    am_plan_vectors_count(need, d->shape, elements);
     if (need->report)
         need->text = am_plan_plus(need->text, am_plan_plus(need->report, strlen(name)));
 }
@@ -296,7 +296,9 @@ static void charge(struct join *j, const char *name)
         am_list_put(j->some, am_shown(shown, name));
         j->named++;
     }
-    if (size && am_plan_selects(j->body, name))
+    bool selected = size && am_plan_selects(j->body, name);
+    j->computed += selected;
+    if (selected && !am_plan_keeps(j->body, j->side[j->donor].head.dtype))
         charge_computed(j, name, size);
     else if (!size)
         charge_compared(j, name);
@@ -490,8 +492,9 @@ static uint64_t amount(const struct am_body *b, const char *name, uint64_t input
 
 static bool rows(const struct am_body *b)
 {
-    return am_streq(am_row_need(b->row, "rows"), "granularity") &&
-           am_streq(json_string_value(json_object_get(b->params, "granularity")), "row");
+    return (am_streq(am_row_need(b->row, "rows"), "granularity") &&
+            am_streq(json_string_value(json_object_get(b->params, "granularity")), "row")) ||
+           am_plan_when(b, "rows_when");
 }
 
 /* What the method needs of each slot. A base beside the models is a source, but none of the inputs that it counts. */
@@ -509,6 +512,7 @@ static void take_needs(struct join *j, const struct am_body *b)
     j->reads = am_plan_plus(1, passes > 0 ? (uint64_t)passes : 0);
     need->by_tensor = passes > 0 && !over_model(b);
     need->by_row = rows(b);
+    am_plan_vectors_need(need, b);
     uint64_t numbers = amount(b, "report", inputs);
     need->report = numbers ? am_plan_times(am_plan_plus(numbers, 1), NUMBER_BYTES) : 0;
     need->others = j->n > 1;
@@ -528,6 +532,7 @@ static int make(struct join *j, const struct am_body *b)
     j->out_bytes = out_dtype_bytes(b, j->faults);
     take_needs(j, b);
     AM_TRY(walk(j));
+    am_plan_vectors_add(&j->plan.need);
     for (size_t i = 0; i < j->n; i++)
         j->plan.need.in = am_plan_plus(j->plan.need.in, j->side[i].window);
     sum_up(j);

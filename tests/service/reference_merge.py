@@ -158,6 +158,100 @@ def slerp(v0, v1, t, dot_threshold=0.9995):
     return f32(s0) * v0 + f32(s1) * v1
 
 
+# ---- in the span of the inputs ------------------------------------------------------------------------
+# Direct forms in float64, where amend works on the Gram matrix.
+
+
+def wide(arrays, base=None):
+    """float64; differences from a base are taken in float32, as defined."""
+    return [(a if base is None else a - base).reshape(-1).astype(np.float64) for a in arrays]
+
+
+def back(v, like, base=None):
+    v = v.reshape(like.shape)
+    return v if base is None else base.astype(np.float64) + v
+
+
+def nuslerp(xs, weights, base=None, nuslerp_flatten=True, nuslerp_row_wise=False):
+    w1, w2 = weights
+    t = 0.5 if abs(w1 + w2) < 1e-6 else w2 / (w1 + w2)
+    v = [(x if base is None else x - base).astype(np.float64) for x in xs]
+    shape = v[0].shape
+    if nuslerp_flatten or not shape:
+        axis, v = 0, [a.reshape(-1) for a in v]
+    else:
+        axis = 0 if nuslerp_row_wise else -1
+    n = [np.maximum(np.sqrt((a * a).sum(axis=axis, keepdims=True)), 1e-7) for a in v]
+    c = np.clip((v[0] / n[0] * (v[1] / n[1])).sum(axis=axis, keepdims=True), -1, 1)
+    theta = np.arccos(c)
+    sine = np.sin(theta)
+    with np.errstate(all="ignore"):
+        s0 = np.where(np.abs(sine) < 1e-8, 1 - t, np.sin((1 - t) * theta) / sine)
+        s1 = np.where(np.abs(sine) < 1e-8, t, np.sin(t * theta) / sine)
+    return back(s0 * v[0] + s1 * v[1], xs[0], base)
+
+
+def multislerp(xs, weights, base=None, normalize_weights=True, eps=1e-8):
+    v = wide(xs, base)
+    W = np.array(weights, np.float64) / (sum(weights) if normalize_weights else 1)
+    n = np.array([math.sqrt(a @ a) for a in v])
+    u = [a / (k + eps) for a, k in zip(v, n)]
+    mu = sum(w * a for w, a in zip(W, u))
+    length = math.sqrt(mu @ mu)
+    if length < eps:
+        return back(sum(w * a for w, a in zip(W, v)), xs[0], base)
+    mu = mu / length
+    q = sum(w * (a - (a @ mu) * mu) for w, a in zip(W, u))
+    a = math.sqrt(q @ q) + eps
+    return back((mu * math.cos(a) + q * math.sin(a) / a) * float(W @ n), xs[0], base)
+
+
+def karcher(xs, max_iter=10, tol=1e-5, least=0.0):
+    """(mean, iterations)."""
+    x = wide(xs)
+    n = [math.sqrt(a @ a) for a in x]
+    us = [a / k for a, k in zip(x, n) if k > least]
+    if not us:
+        return np.zeros(xs[0].shape), 0
+    u = sum(us) / len(us)
+    norm = math.sqrt(u @ u)
+    u = us[0] if norm < tol else u / norm
+    steps = 0
+    for steps in range(1, max_iter + 1):
+        T = np.zeros(u.shape)
+        for a in us:
+            c = min(1.0, max(-1.0, float(a @ u)))
+            theta = math.acos(c)
+            if theta >= tol:
+                T = T + theta / math.sin(theta) * (a - c * u) / len(us)
+        step = math.sqrt(T @ T)
+        if step < tol:
+            break
+        u = u * math.cos(step) + T / step * math.sin(step)
+        u = u / math.sqrt(u @ u)
+    return back(sum(n) / len(n) * u, xs[0]), steps
+
+
+def stock_ratio(ds, clamp=True, rules=False):
+    """t for the differences of one tensor, or row."""
+    n, cs = len(ds), []
+    for a, b in itertools.combinations(ds, 2):
+        norms = math.sqrt(a @ a) * math.sqrt(b @ b)
+        norms = max(norms, 1e-6) if rules else norms
+        cs.append(min(1.0, max(-1.0, float(a @ b) / norms)) if norms else 0.0)
+    c = sum(cs) / len(cs)
+    if clamp and not rules:
+        return min(1.0, max(0.0, n * c / (1 + (n - 1) * c))) if 1 + (n - 1) * c > 0 else 0.0
+    return n * c / (1 + (n - 1) * c)
+
+
+def model_stock(base, xs, filter_wise=False, clamp=True, rules=False):
+    rows = filter_wise and base.ndim > 1
+    ds = [(x - base).astype(np.float64).reshape(-1, base.shape[-1] if rows else base.size) for x in xs]
+    t = np.array([[stock_ratio([d[k] for d in ds], clamp, rules)] for k in range(len(ds[0]))])
+    return back(t * sum(ds) / len(ds), base, base)
+
+
 # ---- element by element against the base ------------------------------------------------------------
 
 

@@ -29,19 +29,10 @@ CASES = {} if ABSENT else {c["name"]: c for c in json.loads((GOLDENS / "index.js
 NOT_YET = {
     "slerp-gradient-filters": "a parameter that varies by tensor (lists over the depth, filters by name)",
     "tokenizer-union": "inputs of different vocabulary, joined through their tokenizers",
-    "nuslerp-flat": "method",
-    "nuslerp-base": "method",
-    "nuslerp-rows": "method",
-    "multislerp-three": "method",
-    "multislerp-base": "method",
-    "karcher-three": "method",
-    "karcher-wide-angle": "method",
     "dare-ties-full-density": "method",
     "dare-linear-full-density": "method",
     "della-full-density": "method",
     "della-linear-full-density": "method",
-    "model-stock": "method",
-    "model-stock-mnist": "method",
     "sce-half": "method",
     "sce-all": "method",
     "arcee-fusion": "method",
@@ -58,7 +49,11 @@ DIFFERENCES = {
 }
 
 METHODS = {"linear", "slerp", "task_arithmetic", "ties", "breadcrumbs", "breadcrumbs_ties"} | {
+    "karcher",
+    "model_stock",
+    "multislerp",
     "nearswap",
+    "nuslerp",
     "passthrough",
     "ram",
     "ramplus_tl",
@@ -111,7 +106,8 @@ class Recipe:
     """One configuration: method, base, models and parameters in amend's terms."""
 
     PER_MODEL = {"weight", "density", "gamma"}
-    WHOLE = {"t", "lambda", "normalize"}
+    WHOLE = {"t", "lambda", "normalize", "nuslerp_flatten", "nuslerp_row_wise"}
+    RULES = {"model_stock", "karcher"}  # whose own rule differs from mergekit's
 
     def __init__(self, case):
         doc = parse((GOLDENS / case["config"]).read_text())
@@ -126,6 +122,8 @@ class Recipe:
         self.params = {**params, **({"consensus": "sum"} if self.method == "breadcrumbs_ties" else {})}
         unknown = set().union(*self.per_model) - self.PER_MODEL | set(params) - self.WHOLE
         assert not unknown, f"not translated: {unknown}"
+        if self.method in self.RULES:
+            self.params["compat"] = "rules"
         self.method = {"breadcrumbs_ties": "breadcrumbs"}.get(self.method, self.method)
 
     def job(self, into):
@@ -139,12 +137,16 @@ class Recipe:
         xs = [rm.arrays(read(GOLDENS / m / "model.safetensors")) for m in self.models]
         w = [p.get("weight") for p in self.per_model]
         lists = {k: [p[k] for p in self.per_model] for k in ("density", "gamma") if k in self.per_model[0]}
-        more = {{"lambda": "lam"}.get(k, k): v for k, v in self.params.items()}
+        more = {{"lambda": "lam"}.get(k, k): v for k, v in self.params.items() if k != "compat"}
         rule = {
             "linear": lambda b, a: ref.linear(a, w, **more),
             "slerp": lambda b, a: rm.slerp(b, a[0], **more),
             "task_arithmetic": lambda b, a: ref.task_arithmetic(b, a, w, **more),
             "ties": lambda b, a: rm.ties(b, a, w, **lists, **more),
+            "nuslerp": lambda b, a: rm.nuslerp(a, w, b, **more),
+            "multislerp": lambda b, a: rm.multislerp(a, w, b, **more),
+            "karcher": lambda b, a: rm.karcher(a, **more, least=1e-5)[0],
+            "model_stock": lambda b, a: rm.model_stock(b, a, rules=True),
             "nearswap": lambda b, a: rm.nearswap(b, a[0], **more),
             "passthrough": lambda b, a: a[0],
             "ram": lambda b, a: rm.ram(b, a, **more),

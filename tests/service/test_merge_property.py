@@ -204,6 +204,10 @@ FORMULAS = {
     "trimmed_mean": lambda f: whole(
         lambda b, x, o: rm.trimmed_mean(b, x, f.params["f"], f.params.get("alpha", 1.0)),
     ),
+    "nuslerp": lambda f: whole(lambda b, x, o: rm.nuslerp(x, f.weights(), b, **f.params)),
+    "multislerp": lambda f: whole(lambda b, x, o: rm.multislerp(x, f.weights(), b, **f.params)),
+    "karcher": lambda f: whole(lambda b, x, o: rm.karcher(x, **f.params)[0]),
+    "model_stock": lambda f: whole(lambda b, x, o: rm.model_stock(b, x, **f.params)),
     "nearswap": lambda f: whole(lambda b, x, o: rm.nearswap(b, x[0], f.params["t"])),
     "ram": lambda f: whole(lambda b, x, o: rm.ram(b, x, **f.params)),
     "ramplus_tl": lambda f: whole(lambda b, x, o: rm.ramplus_tl(b, x, **f.params)),
