@@ -290,6 +290,37 @@ def ramplus_tl(base, xs, **how):
     return ram(base, xs, how.get("epsilon", 1e-5), ramplus_factors(base, xs, **how))
 
 
+def sce(base, xs, select_topk=1.0, weight_floor=0.0, rules=False):
+    m, zero = f32(len(xs)), f32(0)
+    ds = [x - base for x in xs]
+    if select_topk < 1:
+        total = ds[0]
+        for d in ds[1:]:
+            total = total + d
+        mean = total / m
+        var = (ds[0] - mean) * (ds[0] - mean)
+        for d in ds[1:]:
+            var = var + (d - mean) * (d - mean)
+        var = (var / m).reshape(-1)
+        k = math.floor(np.count_nonzero(var) * select_topk * (1 if rules else SLACK))
+        if k == 0:
+            return base
+        keep = keep_ranks(var, 0, k).reshape(base.shape)
+        ds = [np.where(keep, d, zero) for d in ds]
+    q = np.array([dot(d, d) / d.size for d in ds])
+    equal = q.sum() <= max(weight_floor, 1e-6 if rules else 0)
+    q = np.full(len(ds), 1 / len(ds)) if equal else q / q.sum()
+    vote = ds[0]
+    for d in ds[1:]:
+        vote = vote + d
+    elected = np.where(vote >= 0, f32(1), f32(-1))
+    num, div, any_part = np.zeros(base.shape, np.float32), np.zeros(base.shape, np.float32), False
+    for d, w in zip(ds, q):
+        part = (d != 0) & (np.sign(d) == elected)
+        num, div, any_part = np.where(part, num + f32(w) * d, num), np.where(part, div + f32(w), div), any_part | part
+    return np.where(any_part, base + num / np.maximum(div, f32(1e-6)), base)
+
+
 def passthrough(x, scale=1.0):
     return x if scale == 1 else f32(scale) * x
 

@@ -33,8 +33,6 @@ NOT_YET = {
     "dare-linear-full-density": "method",
     "della-full-density": "method",
     "della-linear-full-density": "method",
-    "sce-half": "method",
-    "sce-all": "method",
     "arcee-fusion": "method",
     "arcee-fusion-mnist": "method",
     "passthrough-stack": "stacking of layers",
@@ -57,6 +55,7 @@ METHODS = {"linear", "slerp", "task_arithmetic", "ties", "breadcrumbs", "breadcr
     "passthrough",
     "ram",
     "ramplus_tl",
+    "sce",
 }
 DTYPES = {"float32": "F32", "bfloat16": "BF16", "float16": "F16"}
 
@@ -106,8 +105,8 @@ class Recipe:
     """One configuration: method, base, models and parameters in amend's terms."""
 
     PER_MODEL = {"weight", "density", "gamma"}
-    WHOLE = {"t", "lambda", "normalize", "nuslerp_flatten", "nuslerp_row_wise"}
-    RULES = {"model_stock", "karcher"}  # whose own rule differs from mergekit's
+    WHOLE = {"t", "lambda", "normalize", "nuslerp_flatten", "nuslerp_row_wise", "select_topk"}
+    RULES = {"model_stock", "karcher", "sce"}  # whose own rule differs from mergekit's
 
     def __init__(self, case):
         doc = parse((GOLDENS / case["config"]).read_text())
@@ -147,6 +146,7 @@ class Recipe:
             "multislerp": lambda b, a: rm.multislerp(a, w, b, **more),
             "karcher": lambda b, a: rm.karcher(a, **more, least=1e-5)[0],
             "model_stock": lambda b, a: rm.model_stock(b, a, rules=True),
+            "sce": lambda b, a: rm.sce(b, a, **more, rules=True),
             "nearswap": lambda b, a: rm.nearswap(b, a[0], **more),
             "passthrough": lambda b, a: a[0],
             "ram": lambda b, a: rm.ram(b, a, **more),
