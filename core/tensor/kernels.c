@@ -285,3 +285,28 @@ size_t am_weigh_f32(const float *q, size_t inputs, float *out, const float *base
 {
     return set()->weigh(q, inputs, out, base, d, n);
 }
+
+float am_max_f32(const float *x, size_t n)
+{
+    return set()->block_max(x, n);
+}
+
+double am_block_exp(const float *x, double max, size_t n)
+{
+    return set()->block_exp(x, max, n);
+}
+
+double am_block_kl(const struct am_softmax *px, const struct am_softmax *ps, const float *x, const float *s, size_t n)
+{
+    return set()->block_kl(px, ps, x, s, n);
+}
+
+void am_importance_f32(float *out, float kl, const float *x, const float *base, size_t n)
+{
+    set()->importance(out, kl, x, base, n);
+}
+
+size_t am_fuse_f32(float *out, float kl, float threshold, const float *x, const float *base, size_t n)
+{
+    return set()->fuse(out, kl, threshold, x, base, n);
+}

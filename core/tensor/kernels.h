@@ -126,6 +126,22 @@ void am_variance_f32(float *out, const float *const *d, size_t inputs, size_t n)
 size_t am_weigh_f32(const float *q, size_t inputs, float *out, const float *base, const float *const *d, size_t n);
 
 /*
+ * Softmax over a row, block by block (n <= 4096 but for the maximum); lanes and their order as am_block_dot. exp and
+ * log are the kernels' own, below 2 ulp, the same bits in every set.
+ */
+float am_max_f32(const float *x, size_t n);                /* -infinity of none; NaN are passed over */
+double am_block_exp(const float *x, double max, size_t n); /* sum of exp(x - max) */
+struct am_softmax {
+    double max, inverse; /* of the row, and 1 / sum of exp(x - max) */
+};
+/* Sum of p ln(p/q) with p = exp(x - max) * inverse + 1e-8, and q the same of s. */
+double am_block_kl(const struct am_softmax *px, const struct am_softmax *ps, const float *x, const float *s, size_t n);
+/* out = fl(|fl(x - base)| * kl) */
+void am_importance_f32(float *out, float kl, const float *x, const float *base, size_t n);
+/* out = x where that importance is >= threshold, else base. Returns how many elements are x. */
+size_t am_fuse_f32(float *out, float kl, float threshold, const float *x, const float *base, size_t n);
+
+/*
  * Counter-based random words (Philox4x32-10; merge.md A5): word i depends on the key and i only, so masks are the same
  * for any threads, windows and other tensors. Writes the words of elements first .. first + n - 1. A mask keeps an
  * element when its word < round(p * 2^32).

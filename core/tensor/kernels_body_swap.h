@@ -5,30 +5,6 @@
 
 #define NEAR32 1e-6f
 
-/* n < FULL at the end of the arrays only: zeros follow, which change and count nothing. */
-static ALWAYS_INLINE full take(const float *x, size_t n)
-{
-    full v = {0};
-    memcpy(&v, x, n * sizeof(float));
-    return v;
-}
-
-static ALWAYS_INLINE full size_of(full x)
-{
-    return (full)((whole)x & (int32_t)MAGNITUDE);
-}
-
-static ALWAYS_INLINE full pick(whole mask, full yes, full no)
-{
-    return (full)(((whole)yes & mask) | ((whole)no & ~mask));
-}
-
-static ALWAYS_INLINE full all_of(float a)
-{
-    const full zero = {0};
-    return a - zero;
-}
-
 /* ---- nearswap ---- */
 
 static ALWAYS_INLINE void nearswap_vector(float *out, full t, const float *x, const float *base, size_t n,

@@ -321,6 +321,28 @@ def sce(base, xs, select_topk=1.0, weight_floor=0.0, rules=False):
     return np.where(any_part, base + num / np.maximum(div, f32(1e-6)), base)
 
 
+def softmax(x):
+    x = x.astype(np.float64)
+    e = np.exp(x - x.max(axis=-1, keepdims=True))
+    return e / e.sum(axis=-1, keepdims=True) + 1e-8
+
+
+def fusion(base, x):
+    """(importances, threshold), float32."""
+    rows = [a if a.ndim > 1 else a.reshape(1, -1) for a in (x, base)]
+    p, s = softmax(rows[0]), softmax(rows[1])
+    kl = np.maximum((p * np.log(p / s)).sum(axis=-1, keepdims=True), 0).astype(np.float32)
+    importance = (np.abs(rows[0] - rows[1]) * kl).reshape(base.shape)
+    up = np.sort(importance.reshape(-1))
+    q1, q2, q3 = (up[math.floor(q * (up.size - 1))] for q in (0.25, 0.5, 0.75))
+    return importance, q2 + f32(1.5) * (q3 - q1)
+
+
+def arcee_fusion(base, x):
+    importance, threshold = fusion(base, x)
+    return np.where(importance >= threshold, x, base)
+
+
 def passthrough(x, scale=1.0):
     return x if scale == 1 else f32(scale) * x
 

@@ -33,8 +33,6 @@ NOT_YET = {
     "dare-linear-full-density": "method",
     "della-full-density": "method",
     "della-linear-full-density": "method",
-    "arcee-fusion": "method",
-    "arcee-fusion-mnist": "method",
     "passthrough-stack": "stacking of layers",
     "passthrough-scale-filter": "a parameter that varies by tensor (filters by name)",
     "lora-passthrough": "an adapter as a part of a model",
@@ -47,6 +45,7 @@ DIFFERENCES = {
 }
 
 METHODS = {"linear", "slerp", "task_arithmetic", "ties", "breadcrumbs", "breadcrumbs_ties"} | {
+    "arcee_fusion",
     "karcher",
     "model_stock",
     "multislerp",
@@ -147,6 +146,7 @@ class Recipe:
             "karcher": lambda b, a: rm.karcher(a, **more, least=1e-5)[0],
             "model_stock": lambda b, a: rm.model_stock(b, a, rules=True),
             "sce": lambda b, a: rm.sce(b, a, **more, rules=True),
+            "arcee_fusion": lambda b, a: rm.arcee_fusion(b, a[0]),
             "nearswap": lambda b, a: rm.nearswap(b, a[0], **more),
             "passthrough": lambda b, a: a[0],
             "ram": lambda b, a: rm.ram(b, a, **more),

@@ -209,6 +209,7 @@ FORMULAS = {
     "karcher": lambda f: whole(lambda b, x, o: rm.karcher(x, **f.params)[0]),
     "model_stock": lambda f: whole(lambda b, x, o: rm.model_stock(b, x, **f.params)),
     "sce": lambda f: whole(lambda b, x, o: rm.sce(b, x, **f.params)),
+    "arcee_fusion": lambda f: whole(lambda b, x, o: rm.arcee_fusion(b, x[0])),
     "nearswap": lambda f: whole(lambda b, x, o: rm.nearswap(b, x[0], f.params["t"])),
     "ram": lambda f: whole(lambda b, x, o: rm.ram(b, x, **f.params)),
     "ramplus_tl": lambda f: whole(lambda b, x, o: rm.ramplus_tl(b, x, **f.params)),

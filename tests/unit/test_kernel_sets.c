@@ -553,6 +553,78 @@ static void want_weigh(const struct in *in, struct out *out)
     }
 }
 
+/* exp and log of libm; the sums of a block that is all positive are as good as their terms. Finite inputs only. */
+static float finite_of(float x)
+{
+    return isfinite(x) ? fmodf(x, 30) : 0;
+}
+
+static void finite_rows(const struct in *in, float *x, float *s)
+{
+    for (size_t i = 0; i < in->n; i++) {
+        x[i] = finite_of(in->x[i]);
+        s[i] = finite_of(in->y[i]);
+    }
+}
+
+static void run_softmax(const struct in *in, struct out *out)
+{
+    static float x[ROOM], s[ROOM];
+    size_t n = in->n < 4096 ? in->n : 4096;
+    finite_rows(in, x, s);
+    struct am_softmax px = {(double)am_max_f32(x, n), 0}, ps = {(double)am_max_f32(s, n), 0};
+    out->sum[0] = am_block_exp(x, px.max, n);
+    px.inverse = n ? 1 / out->sum[0] : 0;
+    ps.inverse = n ? 1 / am_block_exp(s, ps.max, n) : 0;
+    out->sum[1] = am_block_kl(&px, &ps, x, s, n);
+    am_importance_f32(out->f[0], 0.75f, in->x, in->y, in->n);
+    out->count[0] = am_fuse_f32(out->f[1], 0.75f, 0.125f, in->x, in->y, in->n);
+}
+
+static double kl_of_libm(const float *x, const float *s, size_t n, double *ret_size)
+{
+    double top[2] = {-INFINITY, -INFINITY}, sum[2] = {0, 0}, kl = 0;
+    for (size_t i = 0; i < n; i++) {
+        top[0] = fmax(top[0], (double)x[i]);
+        top[1] = fmax(top[1], (double)s[i]);
+    }
+    for (size_t i = 0; i < n; i++) {
+        sum[0] += exp((double)x[i] - top[0]);
+        sum[1] += exp((double)s[i] - top[1]);
+    }
+    *ret_size = 0;
+    for (size_t i = 0; i < n; i++) {
+        double p = exp((double)x[i] - top[0]) / sum[0] + 1e-8, q = exp((double)s[i] - top[1]) / sum[1] + 1e-8;
+        kl += p * log(p / q);
+        *ret_size += p * (fabs(log(p / q)) + 1);
+    }
+    return kl;
+}
+
+/* Takes over what run gave where it is near enough: which bits those are, the generic set says. */
+static void want_softmax(const struct in *in, struct out *out)
+{
+    static float x[ROOM], s[ROOM];
+    static struct out got;
+    size_t n = in->n < 4096 ? in->n : 4096;
+    double size, top = -INFINITY, sum = 0;
+    memset(&got, 0, sizeof(got));
+    run_softmax(in, &got);
+    finite_rows(in, x, s);
+    double kl = kl_of_libm(x, s, n, &size);
+    for (size_t i = 0; i < n; i++)
+        top = fmax(top, (double)x[i]);
+    for (size_t i = 0; i < n; i++)
+        sum += exp((double)x[i] - top);
+    out->sum[0] = fabs(got.sum[0] - sum) <= 1e-13 * sum ? got.sum[0] : sum;
+    out->sum[1] = fabs(got.sum[1] - kl) <= 1e-13 * size ? got.sum[1] : kl;
+    for (size_t i = 0; i < in->n; i++) {
+        out->f[0][i] = mul(fabsf(minus(in->x[i], in->y[i])), 0.75f);
+        memcpy(&out->f[1][i], out->f[0][i] >= 0.125f ? &in->x[i] : &in->y[i], 4);
+        out->count[0] += out->f[0][i] >= 0.125f;
+    }
+}
+
 static const struct kernel {
     const char *name;
     void (*run)(const struct in *in, struct out *out);
@@ -577,6 +649,7 @@ static const struct kernel {
     {"nearswap", run_nearswap, want_nearswap},
     {"ram", run_ram, want_ram},
     {"weigh", run_weigh, want_weigh},
+    {"softmax", run_softmax, want_softmax},
 };
 
 /* Which NaN comes out of arithmetic is the processor's affair. */
