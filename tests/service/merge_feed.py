@@ -11,7 +11,7 @@ COMMON = ("nonfinite", "overflow", "missing", "extra", "vocab", "shape", "unrela
 # What a required parameter of that name gets; per-input ones take their turn.
 REQUIRED = {"weight": (0.7, 0.45, 0.9, 0.3, 0.55, 0.8, 0.65), "t": 0.3, "f": 1}
 # What an optional parameter of that name gets in the variant "probe", so that its code is reached.
-PROBE = {"density": 0.5, "gamma": 0.02, "lambda": 0.7, "alpha": 0.7, "scale": 0.7, "iterations": 4, "select_topk": 0.4}
+PROBE = {"density": 0.5, "gamma": 0.02, "lambda": 0.7, "alpha": 0.7, "scale": 0.7, "iterations": 4, "select_topk": 0.4, "nuslerp_flatten": False}
 
 
 # Switches that refuse some of the shapes here by definition: {(method, parameter): reason}.
