@@ -60,22 +60,23 @@ static size_t look(const struct am_window *w, const void *sofar, unsigned pass, 
     return pass == ROWS ? w->n : am_selects_look(selects_of(sofar), wish->elements, w, ret_first);
 }
 
-static struct am_softmax softmax(const float *x, size_t n)
+static struct am_softmax softmax(const float *x, size_t n, float *high, float *low)
 {
-    struct am_softmax s = {.max = (double)am_max_f32(x, n)};
+    struct am_softmax s = {.high = high, .low = low, .max = (double)am_max_f32(x, n)};
     double sum = 0;
     for (size_t at = 0; at < n; at += AM_TILE)
-        sum += am_block_exp(x + at, s.max, n - at < AM_TILE ? n - at : AM_TILE);
+        sum += am_block_exp(x + at, s.max, n - at < AM_TILE ? n - at : AM_TILE, high + at, low + at);
     s.inverse = 1 / sum;
     return s;
 }
 
-static double divergence(const float *x, const float *base, size_t n)
+static double divergence(const struct am_window *w)
 {
-    struct am_softmax p = softmax(x, n), s = softmax(base, n);
+    struct am_softmax p = softmax(w->x[0], w->n, w->scratch[0], w->scratch[1]);
+    struct am_softmax s = softmax(w->base, w->n, w->scratch[2], w->scratch[3]);
     double kl = 0;
-    for (size_t at = 0; at < n; at += AM_TILE)
-        kl += am_block_kl(&p, &s, x + at, base + at, n - at < AM_TILE ? n - at : AM_TILE);
+    for (size_t at = 0; at < w->n; at += AM_TILE)
+        kl += am_block_kl(&p, &s, at, w->n - at < AM_TILE ? w->n - at : AM_TILE);
     return kl < 0 ? 0 : kl;
 }
 
@@ -100,7 +101,7 @@ static int stat(const struct am_window *w, const void *sofar, void *acc, unsigne
 {
     if (pass == QUANTILES)
         return count(w, selects_of(sofar), acc);
-    *w->row = divergence(w->x[0], w->base, w->n);
+    *w->row = divergence(w);
     return 0;
 }
 
@@ -175,7 +176,7 @@ const struct am_method am_method_merge_arcee_fusion = {
               .lists = {.fixed = RANKS},
               .tally = {.fixed = COUNTS},
               .report = {.fixed = 2},
-              .scratch = {.fixed = 1},
+              .scratch = {.fixed = 4},
               .local_bytes = sizeof(struct wish),
               .rows_when = {{"quantiles", "exact"}},
               .row_doubles = 1},

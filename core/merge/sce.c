@@ -128,8 +128,7 @@ static size_t erase(const struct am_window *w, const struct sums *known)
     struct am_edge edge = am_select_edge(&known->select.rank[0], w);
     size_t kept = am_select_band(v, v, w->n, &edge, NULL);
     for (size_t i = 0; i < w->inputs; i++)
-        for (size_t e = 0; e < w->n; e++)
-            w->scratch[i][e] = v[e] > 0 || v[e] != v[e] ? w->scratch[i][e] : 0;
+        am_erase_f32(w->scratch[i], v, w->n);
     return kept;
 }
 

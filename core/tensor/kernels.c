@@ -291,14 +291,19 @@ float am_max_f32(const float *x, size_t n)
     return set()->block_max(x, n);
 }
 
-double am_block_exp(const float *x, double max, size_t n)
+double am_block_exp(const float *x, double max, size_t n, float *high, float *low)
 {
-    return set()->block_exp(x, max, n);
+    return set()->block_exp(x, max, n, high, low);
 }
 
-double am_block_kl(const struct am_softmax *px, const struct am_softmax *ps, const float *x, const float *s, size_t n)
+double am_block_kl(const struct am_softmax *x, const struct am_softmax *s, size_t at, size_t n)
 {
-    return set()->block_kl(px, ps, x, s, n);
+    return set()->block_kl(x, s, at, n);
+}
+
+void am_erase_f32(float *d, const float *v, size_t n)
+{
+    set()->erase(d, v, n);
 }
 
 void am_importance_f32(float *out, float kl, const float *x, const float *base, size_t n)

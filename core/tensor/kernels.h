@@ -120,6 +120,7 @@ void am_ram_count(const struct am_ram *how, const float *base, const float *cons
                   uint64_t *unique);
 /* out = fl(sum of fl(fl(d_k - mean)^2) / inputs), mean = fl(sum of d_k / inputs). inputs >= 1; out is none of d. */
 void am_variance_f32(float *out, const float *const *d, size_t inputs, size_t n);
+void am_erase_f32(float *d, const float *v, size_t n); /* d = +0 where v is 0 */
 /* The sign of the sum of d_k (+ for 0) is elected; entries with it take part (a NaN always):
    out = fl(base + fl(sum of fl(q_k*d_k) / max(sum of q_k, 1e-6))), base where nobody takes part. Returns how many
    elements have entries of both signs. */
@@ -129,13 +130,15 @@ size_t am_weigh_f32(const float *q, size_t inputs, float *out, const float *base
  * Softmax over a row, block by block (n <= 4096 but for the maximum); lanes and their order as am_block_dot. exp and
  * log are the kernels' own, below 2 ulp, the same bits in every set.
  */
-float am_max_f32(const float *x, size_t n);                /* -infinity of none; NaN are passed over */
-double am_block_exp(const float *x, double max, size_t n); /* sum of exp(x - max) */
-struct am_softmax {
-    double max, inverse; /* of the row, and 1 / sum of exp(x - max) */
+float am_max_f32(const float *x, size_t n); /* -infinity of none; NaN are passed over */
+/* e = exp(x - max) as two floats whose sum it is to 48 bits; returns the sum of those. */
+double am_block_exp(const float *x, double max, size_t n, float *high, float *low);
+struct am_softmax {      /* of a row */
+    float *high, *low;   /* am_block_exp() of each element */
+    double max, inverse; /* 1 / sum of all e */
 };
-/* Sum of p ln(p/q) with p = exp(x - max) * inverse + 1e-8, and q the same of s. */
-double am_block_kl(const struct am_softmax *px, const struct am_softmax *ps, const float *x, const float *s, size_t n);
+/* Sum over elements at .. at + n - 1 of p ln(p/q), p = e * inverse + 1e-8 of x, and q of s. */
+double am_block_kl(const struct am_softmax *x, const struct am_softmax *s, size_t at, size_t n);
 /* out = fl(|fl(x - base)| * kl) */
 void am_importance_f32(float *out, float kl, const float *x, const float *base, size_t n);
 /* out = x where that importance is >= threshold, else base. Returns how many elements are x. */

@@ -104,6 +104,7 @@ const struct am_kernel_set SET_TABLE = {
     .block_max = block_max,
     .block_exp = block_exp,
     .block_kl = block_kl,
+    .erase = erase,
     .importance = importance,
     .fuse = fuse,
 };

@@ -72,56 +72,88 @@ static ALWAYS_INLINE wide exp_of(const float *x, double max)
     return exp_wide(widen(x) - every(max));
 }
 
-static double block_exp(const float *x, double max, size_t n)
+/* e as two floats: 48 bits of it. */
+static ALWAYS_INLINE wide halve(wide e, float *high, float *low)
+{
+    narrow h = __builtin_convertvector(e, narrow), l = __builtin_convertvector(e - doubles(h), narrow);
+    memcpy(high, &h, sizeof(h));
+    memcpy(low, &l, sizeof(l));
+    return doubles(h) + doubles(l);
+}
+
+static double block_exp(const float *x, double max, size_t n, float *high, float *low)
 {
     wide acc[V] = {0};
     double lane[16];
     size_t i = 0;
     for (; i + 16 <= n; i += 16)
         for (size_t v = 0; v < V; v++)
-            acc[v] += exp_of(x + i + v * W, max);
+            acc[v] += halve(exp_of(x + i + v * W, max), high + i + v * W, low + i + v * W);
     memcpy(lane, acc, sizeof(lane));
     if (i < n) {
-        float rest[16] = {0};
-        double last[16];
-        wide e;
+        float rest[16] = {0}, h[16], l[16];
         memcpy(rest, x + i, (n - i) * sizeof(float));
-        for (size_t v = 0; v < V; v++) {
-            e = exp_of(rest + v * W, max);
-            memcpy(last + v * W, &e, sizeof(e));
-        }
+        for (size_t v = 0; v < V; v++)
+            halve(exp_of(rest + v * W, max), h + v * W, l + v * W);
+        memcpy(high + i, h, (n - i) * sizeof(float));
+        memcpy(low + i, l, (n - i) * sizeof(float));
         for (size_t j = 0; i + j < n; j++)
-            lane[j] += last[j];
+            lane[j] += (double)h[j] + (double)l[j];
     }
     return add_lanes(lane);
 }
 
-static ALWAYS_INLINE wide kl_of(const struct am_softmax *px, const struct am_softmax *ps, const float *x,
-                                const float *s)
+/* ln(p/q): where they are near by the series of the inverse hyperbolic tangent of s, 2s (1 + s^2/3 + ...), whose rest
+   is below 1e-17 for |s| <= 0.1; each lane for itself. */
+static ALWAYS_INLINE wide ln_quotient(wide p, wide q)
 {
-    wide p = exp_of(x, px->max) * every(px->inverse) + every(KL_FLOOR);
-    wide q = exp_of(s, ps->max) * every(ps->inverse) + every(KL_FLOOR);
-    return p * ln_wide(p / q);
+    wide sum = p + q, difference = p - q, s = difference / sum, z = s * s;
+    wide r = every(1.0 / 15);
+    for (size_t k = 13; k >= 3; k -= 2)
+        r = r * z + every(1.0 / (double)k);
+    wide two = s + s, small = two + two * (z * r);
+    wide size = (wide)((wide_bits)s & ~(UINT64_C(1) << 63));
+    wide_bits far = (wide_bits)(size > every(0.1));
+    uint64_t any = 0;
+    for (size_t j = 0; j < W; j++)
+        any |= far[j];
+    if (!any)
+        return small;
+    wide large = ln_wide(p / q);
+    return (wide)(((wide_bits)large & far) | ((wide_bits)small & ~far));
 }
 
-static double block_kl(const struct am_softmax *px, const struct am_softmax *ps, const float *x, const float *s,
-                       size_t n)
+static ALWAYS_INLINE wide kl_of(const struct am_softmax *x, const struct am_softmax *s, size_t at)
+{
+    wide ex = widen(x->high + at) + widen(x->low + at), es = widen(s->high + at) + widen(s->low + at);
+    wide p = ex * every(x->inverse) + every(KL_FLOOR), q = es * every(s->inverse) + every(KL_FLOOR);
+    return p * ln_quotient(p, q);
+}
+
+static void fill(struct am_softmax *s, const struct am_softmax *of, size_t at, size_t n, float *rest)
+{
+    memcpy(rest, of->high + at, n * sizeof(float));
+    memcpy(rest + 16, of->low + at, n * sizeof(float));
+    *s = (struct am_softmax){.high = rest, .low = rest + 16, .max = of->max, .inverse = of->inverse};
+}
+
+static double block_kl(const struct am_softmax *x, const struct am_softmax *s, size_t at, size_t n)
 {
     wide acc[V] = {0};
     double lane[16];
     size_t i = 0;
     for (; i + 16 <= n; i += 16)
         for (size_t v = 0; v < V; v++)
-            acc[v] += kl_of(px, ps, x + i + v * W, s + i + v * W);
+            acc[v] += kl_of(x, s, at + i + v * W);
     memcpy(lane, acc, sizeof(lane));
     if (i < n) {
-        float rest[2][16] = {{0}};
+        float rest[2][32] = {{0}};
         double last[16];
-        wide e;
-        memcpy(rest[0], x + i, (n - i) * sizeof(float));
-        memcpy(rest[1], s + i, (n - i) * sizeof(float));
+        struct am_softmax a, b;
+        fill(&a, x, at + i, n - i, rest[0]);
+        fill(&b, s, at + i, n - i, rest[1]);
         for (size_t v = 0; v < V; v++) {
-            e = kl_of(px, ps, rest[0] + v * W, rest[1] + v * W);
+            wide e = kl_of(&a, &b, v * W);
             memcpy(last + v * W, &e, sizeof(e));
         }
         for (size_t j = 0; i + j < n; j++)

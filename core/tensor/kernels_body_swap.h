@@ -157,6 +157,13 @@ static void variance(float *out, const float *const *d, size_t inputs, size_t n)
         variance_vector(out, d, inputs, i, n - i);
 }
 
+static void erase(float *d, const float *v, size_t n)
+{
+    EACH_ELEMENT
+    for (size_t i = 0; i < n; i++)
+        d[i] = float_of(bits_of(d[i]) & ~mask_of((bits_of(v[i]) & MAGNITUDE) == 0));
+}
+
 /* d of those that are turned to the elected side are positive after the turn. */
 static ALWAYS_INLINE void weigh_vector(const float *q, size_t inputs, float *out, const float *base,
                                        const float *const *d, size_t at, size_t n, whole *opposed)

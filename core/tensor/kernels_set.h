@@ -48,9 +48,9 @@ struct am_kernel_set {
                       uint64_t *unique);
     void (*variance)(float *out, const float *const *d, size_t inputs, size_t n);
     float (*block_max)(const float *x, size_t n);
-    double (*block_exp)(const float *x, double max, size_t n);
-    double (*block_kl)(const struct am_softmax *px, const struct am_softmax *ps, const float *x, const float *s,
-                       size_t n);
+    double (*block_exp)(const float *x, double max, size_t n, float *high, float *low);
+    double (*block_kl)(const struct am_softmax *x, const struct am_softmax *s, size_t at, size_t n);
+    void (*erase)(float *d, const float *v, size_t n);
     void (*importance)(float *out, float kl, const float *x, const float *base, size_t n);
     size_t (*fuse)(float *out, float kl, float threshold, const float *x, const float *base, size_t n);
     size_t (*weigh)(const float *q, size_t inputs, float *out, const float *base, const float *const *d, size_t n);

@@ -521,6 +521,7 @@ static void run_weigh(const struct in *in, struct out *out)
     size_t inputs = 1 + in->n % MODELS;
     models(in, d);
     am_variance_f32(out->f[0], d, inputs, in->n);
+    am_erase_f32(out->f[0], in->z, in->n);
     out->count[0] = am_weigh_f32(q, inputs, out->f[1], in->x, d, in->n);
 }
 
@@ -546,7 +547,7 @@ static void want_weigh(const struct in *in, struct out *out)
             div = part ? plus(div, q[k]) : div;
         }
         out->count[0] += against;
-        out->f[0][i] = over(squares, (float)inputs);
+        out->f[0][i] = in->z[i] < 0 || in->z[i] > 0 || isnan(in->z[i]) ? over(squares, (float)inputs) : 0;
         out->f[1][i] = any ? plus(in->x[i], over(num, div < 1e-6f ? 1e-6f : div)) : 0;
         if (!any)
             memcpy(&out->f[1][i], &in->x[i], 4);
@@ -572,11 +573,13 @@ static void run_softmax(const struct in *in, struct out *out)
     static float x[ROOM], s[ROOM];
     size_t n = in->n < 4096 ? in->n : 4096;
     finite_rows(in, x, s);
-    struct am_softmax px = {(double)am_max_f32(x, n), 0}, ps = {(double)am_max_f32(s, n), 0};
-    out->sum[0] = am_block_exp(x, px.max, n);
+    static float part[4][ROOM];
+    struct am_softmax px = {.high = part[0], .low = part[1], .max = (double)am_max_f32(x, n)},
+                      ps = {.high = part[2], .low = part[3], .max = (double)am_max_f32(s, n)};
+    out->sum[0] = am_block_exp(x, px.max, n, px.high, px.low);
     px.inverse = n ? 1 / out->sum[0] : 0;
-    ps.inverse = n ? 1 / am_block_exp(s, ps.max, n) : 0;
-    out->sum[1] = am_block_kl(&px, &ps, x, s, n);
+    ps.inverse = n ? 1 / am_block_exp(s, ps.max, n, ps.high, ps.low) : 0;
+    out->sum[1] = am_block_kl(&px, &ps, 0, n);
     am_importance_f32(out->f[0], 0.75f, in->x, in->y, in->n);
     out->count[0] = am_fuse_f32(out->f[1], 0.75f, 0.125f, in->x, in->y, in->n);
 }
