@@ -20,16 +20,23 @@ static ALWAYS_INLINE wide every(double a)
 
 static ALWAYS_INLINE wide exp_wide(wide x)
 {
-    static const double c[] = {
-        1.0 / 6227020800, 1.0 / 479001600, 1.0 / 39916800, 1.0 / 3628800, 1.0 / 362880, 1.0 / 40320, 1.0 / 5040,
-        1.0 / 720,        1.0 / 120,       1.0 / 24,       1.0 / 6,       0.5,          1,           1};
-    wide low = every(-700), magic = every(MAGIC64);
+    const wide low = every(-700), magic = every(MAGIC64);
     wide_bits below = (wide_bits)(x < low);
     x = (wide)(((wide_bits)low & below) | ((wide_bits)x & ~below));
     wide shifted = x * every(1.44269504088896338700e+00) + magic, k = shifted - magic;
-    wide r = (x - k * every(6.93147180369123816490e-01)) - k * every(1.90821492927058770002e-10), p = every(c[0]);
-    for (size_t i = 1; i < sizeof(c) / sizeof(c[0]); i++)
-        p = p * r + every(c[i]);
+    wide r = (x - k * every(6.93147180369123816490e-01)) - k * every(1.90821492927058770002e-10), t = r * r;
+    wide even = every(1.0 / 479001600), odd = every(1.0 / 6227020800); /* two short chains instead of a long one */
+    even = even * t + every(1.0 / 3628800);
+    odd = odd * t + every(1.0 / 39916800);
+    even = even * t + every(1.0 / 40320);
+    odd = odd * t + every(1.0 / 362880);
+    even = even * t + every(1.0 / 720);
+    odd = odd * t + every(1.0 / 5040);
+    even = even * t + every(1.0 / 24);
+    odd = odd * t + every(1.0 / 120);
+    even = even * t + every(0.5);
+    odd = odd * t + every(1.0 / 6);
+    wide p = 1 + (r + t * (even + r * odd));
     wide_bits power = (wide_bits)shifted << 52; /* k in the exponent's place; the rest is shifted out */
     return (wide)((wide_bits)p + power);
 }
@@ -86,9 +93,13 @@ static double block_exp(const float *x, double max, size_t n, float *high, float
     wide acc[V] = {0};
     double lane[16];
     size_t i = 0;
-    for (; i + 16 <= n; i += 16)
+    for (; i + 16 <= n; i += 16) {
+        wide e[V]; /* all of them before the first store */
         for (size_t v = 0; v < V; v++)
-            acc[v] += halve(exp_of(x + i + v * W, max), high + i + v * W, low + i + v * W);
+            e[v] = exp_of(x + i + v * W, max);
+        for (size_t v = 0; v < V; v++)
+            acc[v] += halve(e[v], high + i + v * W, low + i + v * W);
+    }
     memcpy(lane, acc, sizeof(lane));
     if (i < n) {
         float rest[16] = {0}, h[16], l[16];
