@@ -9,6 +9,7 @@ static const char *const nonfinite_choices[] = {"refuse", "propagate", NULL};
 static const char *const overflow_choices[] = {"refuse", "clamp", "inf", NULL};
 
 static const char *const compat_choices[] = {"none", "rules", "exact", NULL};
+static const char *const rules_choices[] = {"none", "rules", NULL};
 static const char *const compat_dtypes[] = {"float32", "float16", "bfloat16", NULL};
 
 #define POLICIES                                                                                                       \
@@ -43,6 +44,18 @@ const struct am_param am_policies_mergekit[] = {
      .unit = "none",
      .flags = AM_ADVANCED,
      .doc = "with compat exact: the dtype that every step is rounded to (the dtype of a mergekit configuration)"},
+    {0},
+};
+
+const struct am_param am_policies_rules[] = {
+    POLICIES,
+    {.name = "compat",
+     .kind = AM_CHOICE,
+     .choices = rules_choices,
+     .def = "\"none\"",
+     .unit = "none",
+     .flags = AM_ADVANCED,
+     .doc = "rules: mergekit's counts, floors and divisors, which a mergekit configuration implies"},
     {0},
 };
 

@@ -7,6 +7,7 @@
 #include "core/methods/method.h"
 
 extern const struct am_param am_policies[];          /* nonfinite, overflow */
+extern const struct am_param am_policies_rules[];    /* and compat without "exact": mergekit's rules, own rounding */
 extern const struct am_param am_policies_mergekit[]; /* and compat, compat_dtype: of methods that mergekit has, too */
 
 /* How far a merge does what mergekit does where amend would choose otherwise (merge.md B17, B18). */

@@ -135,7 +135,8 @@ static int lay_out(struct am_run_state *s)
 
 static bool rows(const struct am_run *r)
 {
-    return r->method->needs.by_row && strcmp(am_arg_text(r->args, "granularity"), "row") == 0;
+    return (r->method->needs.by_row && strcmp(am_arg_text(r->args, "granularity"), "row") == 0) ||
+           am_when_holds(r->method, r->method->needs.rows_when, r->args);
 }
 
 static bool over_model(const struct am_run *r)

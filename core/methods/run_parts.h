@@ -76,12 +76,14 @@ struct am_run_sizes {    /* of one slot, in bytes, each a multiple of 64 */
     size_t tiles;        /* how many of them */
     uint64_t acc, tally, local;
     uint64_t lists; /* of the scope */
+    uint64_t rows;  /* what am_window.row points into */
 };
 
 /* What one scope has. Scopes take turns at two of them, so that one may still be computed and reported while the next
    one is counted. */
 struct am_run_turn {
     void *acc;
+    double *row;     /* of all rows of the tensor */
     uint64_t needed; /* until that many windows are settled */
 };
 
@@ -142,6 +144,8 @@ void am_slot_run(const struct am_run_state *s, struct am_slot *slot);
 /* All passes and rounds over the selected of `items` tensors, in that order. The finished accumulator is
    s->now->acc. */
 int am_run_stats(struct am_run_state *s, struct am_run_item *const *item, size_t items);
+/* The method refuses the tensor (am_method.refusal). Returns -AM_E_BAD_INPUT. */
+int am_run_refuse(const struct am_run_state *s, const char *tensor);
 /* Adds the fault of a failed window. */
 int am_slot_tell(const struct am_run_state *s, const struct am_slot *slot);
 

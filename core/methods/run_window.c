@@ -205,6 +205,8 @@ static int chunk(struct job *j)
     for (size_t at = 0; at < j->n; at += span, j->w.tile++) {
         j->w.n = j->n - at < span ? j->n - at : span;
         j->w.first = slot->first + j->at + at;
+        if (j->s->size.rows)
+            j->w.row = slot->turn->row + j->w.first / span * j->s->r->method->needs.row_doubles;
         AM_TRY(tile(j, at));
     }
     return 0;

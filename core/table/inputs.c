@@ -287,6 +287,30 @@ static void check_count(const struct am_body *b, size_t n, struct am_faults *f)
                  "%s takes %s models, got %zu", b->row ? am_row_text(b->row, "name") : "a merge", takes, n);
 }
 
+static bool base_is_apart(const struct am_body *b)
+{
+    const json_t *rules = b->row ? json_object_get(b->row, "rules") : NULL;
+    for (size_t i = 0; i < json_array_size(rules); i++)
+        if (am_streq(am_row_text(json_array_get(rules, i), "kind"), "base_apart"))
+            return true;
+    return false;
+}
+
+/* Models from `first` on against the base before them. */
+static void check_apart(const struct am_body *b, size_t first, struct am_faults *f)
+{
+    char shown[AM_SHOWN];
+    if (first == 0 || !base_is_apart(b))
+        return;
+    for (size_t i = first; i < b->inputs; i++)
+        if (am_streq(b->input[i].role, "model") && same_version(&b->input[i], &b->input[first - 1]))
+            am_fault_add(f, AM_E_INVALID_PARAMS,
+                         (struct am_where){.pointer = b->input[i].pointer, .reason = "base-among-models"},
+                         "%s is the base; the models of %s are other versions, so give one of them, or no base",
+                         am_shown(shown, b->input[i].ref ? b->input[i].ref : b->input[i].job),
+                         am_row_text(b->row, "name"));
+}
+
 static int merge_models(struct am_body *b, json_t *inputs, struct am_faults *f)
 {
     json_t *models = am_member_array(inputs, "#/inputs", "models", true, f);
@@ -301,6 +325,7 @@ static int merge_models(struct am_body *b, json_t *inputs, struct am_faults *f)
         if (index < b->inputs && !b->input[index].parts)
             check_twice(b, first, index, f);
     }
+    check_apart(b, first, f);
     return 0;
 }
 

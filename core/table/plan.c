@@ -22,7 +22,7 @@
  * <= 1.25 x peak. Itself with its libraries; a tensor of an input, beside its name; of the donor, and of what is
  * written, to the end and while it is laid out; a span of an input, as the spec tells it; a changed tensor of an
  * assembled file. */
-#define BASE_BYTES ((uint64_t)29 << 18)
+#define BASE_BYTES ((uint64_t)31 << 18)
 #define ENTRY_BYTES 128
 #define ITEM_BYTES 56
 #define OUT_BYTES 64
@@ -51,7 +51,7 @@ struct join {
     struct side *side;
     size_t n, donor, listed;
     const struct am_body *body;
-    uint64_t computed;       /* tensors */
+    uint64_t computed;       /* tensors, with those that are kept as they are */
     char some[AM_LIST_TEXT]; /* names of tensors that could be */
     size_t named, uncovered; /* uncovered: tensors without a value of some parameter */
     bool incomplete;         /* there is such a parameter */
@@ -271,7 +271,7 @@ static void charge_computed(struct join *j, const char *name, uint64_t size)
     grow(&need->out, am_plan_line(least(elements, window) * (j->out_bytes ? j->out_bytes : size)));
     need->windows = am_plan_plus(need->windows, am_plan_windows(elements, window));
     grow(&need->elements, elements);
-    j->computed++;
+    am_plan_vectors_count(need, d->shape, elements);
     if (need->report)
         need->text = am_plan_plus(need->text, am_plan_plus(need->report, strlen(name)));
 }
@@ -317,9 +317,11 @@ static void charge(struct join *j, const char *name)
         am_list_put(j->some, am_shown(shown, name));
         j->named++;
     }
+    bool selected = size && am_plan_selects(j->body, name);
+    j->computed += selected;
     if (size && j->incomplete)
         check_settings(j, name);
-    if (size && am_plan_selects(j->body, name))
+    if (selected && !am_plan_keeps(j->body, j->side[j->donor].head.dtype))
         charge_computed(j, name, size);
     else if (!size)
         charge_compared(j, name);
@@ -514,8 +516,9 @@ static uint64_t amount(const struct am_body *b, const char *name, uint64_t input
 
 static bool rows(const struct am_body *b)
 {
-    return am_streq(am_row_need(b->row, "rows"), "granularity") &&
-           am_streq(json_string_value(json_object_get(b->params, "granularity")), "row");
+    return (am_streq(am_row_need(b->row, "rows"), "granularity") &&
+            am_streq(json_string_value(json_object_get(b->params, "granularity")), "row")) ||
+           am_plan_when(b, "rows_when");
 }
 
 /* What the method needs of each slot. A base beside the models is a source, but none of the inputs that it counts. */
@@ -533,6 +536,7 @@ static void take_needs(struct join *j, const struct am_body *b)
     j->reads = am_plan_plus(1, passes > 0 ? (uint64_t)passes : 0);
     need->by_tensor = passes > 0 && !over_model(b);
     need->by_row = rows(b);
+    am_plan_vectors_need(need, b);
     uint64_t numbers = amount(b, "report", inputs);
     need->report = numbers ? am_plan_times(am_plan_plus(numbers, 1), NUMBER_BYTES) : 0;
     need->others = j->n > 1;
@@ -555,6 +559,7 @@ static int make(struct join *j, const struct am_body *b)
     j->out_bytes = out_dtype_bytes(b, j->faults);
     take_needs(j, b);
     AM_TRY(walk(j));
+    am_plan_vectors_add(&j->plan.need);
     for (size_t i = 0; i < j->n; i++)
         j->plan.need.in = am_plan_plus(j->plan.need.in, j->side[i].window);
     sum_up(j);

@@ -25,6 +25,18 @@ uint64_t am_plan_computed(const char *dtype);
 int am_plan_dtype(const char *name);
 const char *am_plan_name(int dtype);                    /* of a place: lasts for ever */
 const char *am_plan_out_dtype(const struct am_body *b); /* or NULL: as the donor */
+/* ---- plan_when.c ---- */
+
+/* Whether that condition of the described needs (am_when of core/methods/method.h) holds. */
+bool am_plan_when(const struct am_body *b, const char *name);
+/* Whether selected tensors of that dtype keep the donor's bytes by construction: a parameter has the value that the
+ * method declares for it, and out_dtype changes nothing. */
+bool am_plan_keeps(const struct am_body *b, const char *dtype);
+/* What is kept for the rows and columns of tensors: what the method asks for; the most of them; into acc and fixed. */
+void am_plan_vectors_need(struct am_plan_need *need, const struct am_body *b);
+void am_plan_vectors_count(struct am_plan_need *need, const char *shape, uint64_t elements);
+void am_plan_vectors_add(struct am_plan_need *need);
+
 /* Windows of a tensor: those that are computed, or those that are copied. */
 uint64_t am_plan_windows(uint64_t n, uint64_t span);
 

@@ -158,6 +158,195 @@ def slerp(v0, v1, t, dot_threshold=0.9995):
     return f32(s0) * v0 + f32(s1) * v1
 
 
+# ---- in the span of the inputs ------------------------------------------------------------------------
+# Direct forms in float64, where amend works on the Gram matrix.
+
+
+def wide(arrays, base=None):
+    """float64; differences from a base are taken in float32, as defined."""
+    return [(a if base is None else a - base).reshape(-1).astype(np.float64) for a in arrays]
+
+
+def back(v, like, base=None):
+    v = v.reshape(like.shape)
+    return v if base is None else base.astype(np.float64) + v
+
+
+def nuslerp(xs, weights, base=None, nuslerp_flatten=True, nuslerp_row_wise=False):
+    w1, w2 = weights
+    t = 0.5 if abs(w1 + w2) < 1e-6 else w2 / (w1 + w2)
+    v = [(x if base is None else x - base).astype(np.float64) for x in xs]
+    shape = v[0].shape
+    if nuslerp_flatten or not shape:
+        axis, v = 0, [a.reshape(-1) for a in v]
+    else:
+        axis = 0 if nuslerp_row_wise else -1
+    n = [np.maximum(np.sqrt((a * a).sum(axis=axis, keepdims=True)), 1e-7) for a in v]
+    c = np.clip((v[0] / n[0] * (v[1] / n[1])).sum(axis=axis, keepdims=True), -1, 1)
+    theta = np.arccos(c)
+    sine = np.sin(theta)
+    with np.errstate(all="ignore"):
+        s0 = np.where(np.abs(sine) < 1e-8, 1 - t, np.sin((1 - t) * theta) / sine)
+        s1 = np.where(np.abs(sine) < 1e-8, t, np.sin(t * theta) / sine)
+    return back(s0 * v[0] + s1 * v[1], xs[0], base)
+
+
+def multislerp(xs, weights, base=None, normalize_weights=True, eps=1e-8):
+    v = wide(xs, base)
+    W = np.array(weights, np.float64) / (sum(weights) if normalize_weights else 1)
+    n = np.array([math.sqrt(a @ a) for a in v])
+    u = [a / (k + eps) for a, k in zip(v, n)]
+    mu = sum(w * a for w, a in zip(W, u))
+    length = math.sqrt(mu @ mu)
+    if length < eps:
+        return back(sum(w * a for w, a in zip(W, v)), xs[0], base)
+    mu = mu / length
+    q = sum(w * (a - (a @ mu) * mu) for w, a in zip(W, u))
+    a = math.sqrt(q @ q) + eps
+    return back((mu * math.cos(a) + q * math.sin(a) / a) * float(W @ n), xs[0], base)
+
+
+def karcher(xs, max_iter=10, tol=1e-5, least=0.0):
+    """(mean, iterations)."""
+    x = wide(xs)
+    n = [math.sqrt(a @ a) for a in x]
+    us = [a / k for a, k in zip(x, n) if k > least]
+    if not us:
+        return np.zeros(xs[0].shape), 0
+    u = sum(us) / len(us)
+    norm = math.sqrt(u @ u)
+    u = us[0] if norm < tol else u / norm
+    steps = 0
+    for steps in range(1, max_iter + 1):
+        T = np.zeros(u.shape)
+        for a in us:
+            c = min(1.0, max(-1.0, float(a @ u)))
+            theta = math.acos(c)
+            if theta >= tol:
+                T = T + theta / math.sin(theta) * (a - c * u) / len(us)
+        step = math.sqrt(T @ T)
+        if step < tol:
+            break
+        u = u * math.cos(step) + T / step * math.sin(step)
+        u = u / math.sqrt(u @ u)
+    return back(sum(n) / len(n) * u, xs[0]), steps
+
+
+def stock_ratio(ds, clamp=True, rules=False):
+    """t for the differences of one tensor, or row."""
+    n, cs = len(ds), []
+    for a, b in itertools.combinations(ds, 2):
+        norms = math.sqrt(a @ a) * math.sqrt(b @ b)
+        norms = max(norms, 1e-6) if rules else norms
+        cs.append(min(1.0, max(-1.0, float(a @ b) / norms)) if norms else 0.0)
+    c = sum(cs) / len(cs)
+    if clamp and not rules:
+        return min(1.0, max(0.0, n * c / (1 + (n - 1) * c))) if 1 + (n - 1) * c > 0 else 0.0
+    return n * c / (1 + (n - 1) * c)
+
+
+def model_stock(base, xs, filter_wise=False, clamp=True, rules=False):
+    rows = filter_wise and base.ndim > 1
+    ds = [(x - base).astype(np.float64).reshape(-1, base.shape[-1] if rows else base.size) for x in xs]
+    t = np.array([[stock_ratio([d[k] for d in ds], clamp, rules)] for k in range(len(ds[0]))])
+    return back(t * sum(ds) / len(ds), base, base)
+
+
+# ---- element by element against the base ------------------------------------------------------------
+
+
+def nearswap(base, x, t):
+    if f32(t) == 0:
+        return base
+    w = f32(t) / np.maximum(np.abs(base - x), f32(1e-6))
+    w = np.minimum(w, f32(1))
+    return np.where(w == 1, x, w * x + (f32(1) - w) * base)
+
+
+def ram(base, xs, epsilon=1e-5, unique=None):
+    """unique: a factor for each input of what it alone changes."""
+    ds = [x - base for x in xs]
+    changed = [np.abs(d) > f32(epsilon) for d in ds]
+    count = np.sum(changed, axis=0)
+    total, factor = np.zeros(base.shape, np.float32), np.ones(base.shape, np.float32)
+    for d, a, u in zip(ds, changed, unique or [1] * len(xs)):
+        total = np.where(a, total + d, total)
+        factor = np.where(a, f32(u), factor)
+    change = np.where(count == 1, total * factor, total / np.maximum(count, 1).astype(np.float32))
+    return np.where(count == 0, base, base + change)
+
+
+def ramplus_factors(base, xs, epsilon=1e-5, r=0.1, alpha=0.2):
+    changed = [np.abs(x - base) > f32(epsilon) for x in xs]
+    count = np.sum(changed, axis=0)
+    found = []
+    for a in changed:
+        unique, shared = int((a & (count == 1)).sum()), int((a & (count > 1)).sum())
+        found.append(1 + r * min(shared / max(unique, epsilon), alpha) if shared else 1.0)
+    return found
+
+
+def ramplus_tl(base, xs, **how):
+    return ram(base, xs, how.get("epsilon", 1e-5), ramplus_factors(base, xs, **how))
+
+
+def sce(base, xs, select_topk=1.0, weight_floor=0.0, rules=False):
+    m, zero = f32(len(xs)), f32(0)
+    ds = [x - base for x in xs]
+    if select_topk < 1:
+        total = ds[0]
+        for d in ds[1:]:
+            total = total + d
+        mean = total / m
+        var = (ds[0] - mean) * (ds[0] - mean)
+        for d in ds[1:]:
+            var = var + (d - mean) * (d - mean)
+        var = (var / m).reshape(-1)
+        k = math.floor(np.count_nonzero(var) * select_topk * (1 if rules else SLACK))
+        if k == 0:
+            return base
+        keep = keep_ranks(var, 0, k).reshape(base.shape)
+        ds = [np.where(keep, d, zero) for d in ds]
+    q = np.array([dot(d, d) / d.size for d in ds])
+    equal = q.sum() <= max(weight_floor, 1e-6 if rules else 0)
+    q = np.full(len(ds), 1 / len(ds)) if equal else q / q.sum()
+    vote = ds[0]
+    for d in ds[1:]:
+        vote = vote + d
+    elected = np.where(vote >= 0, f32(1), f32(-1))
+    num, div, any_part = np.zeros(base.shape, np.float32), np.zeros(base.shape, np.float32), False
+    for d, w in zip(ds, q):
+        part = (d != 0) & (np.sign(d) == elected)
+        num, div, any_part = np.where(part, num + f32(w) * d, num), np.where(part, div + f32(w), div), any_part | part
+    return np.where(any_part, base + num / np.maximum(div, f32(1e-6)), base)
+
+
+def softmax(x):
+    x = x.astype(np.float64)
+    e = np.exp(x - x.max(axis=-1, keepdims=True))
+    return e / e.sum(axis=-1, keepdims=True) + 1e-8
+
+
+def fusion(base, x):
+    """(importances, threshold), float32."""
+    rows = [a if a.ndim > 1 else a.reshape(1, -1) for a in (x, base)]
+    p, s = softmax(rows[0]), softmax(rows[1])
+    kl = np.maximum((p * np.log(p / s)).sum(axis=-1, keepdims=True), 0).astype(np.float32)
+    importance = (np.abs(rows[0] - rows[1]) * kl).reshape(base.shape)
+    up = np.sort(importance.reshape(-1))
+    q1, q2, q3 = (up[math.floor(q * (up.size - 1))] for q in (0.25, 0.5, 0.75))
+    return importance, q2 + f32(1.5) * (q3 - q1)
+
+
+def arcee_fusion(base, x):
+    importance, threshold = fusion(base, x)
+    return np.where(importance >= threshold, x, base)
+
+
+def passthrough(x, scale=1.0):
+    return x if scale == 1 else f32(scale) * x
+
+
 # ---- rules that bear faulty contributors -----------------------------------------------------------
 
 

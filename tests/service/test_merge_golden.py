@@ -82,6 +82,27 @@ VECTORS = {
         lambda: rm.breadcrumbs(ZERO, X, ONES, consensus="sum", **CRUMBS),
         [-0.375, 0.25, 0, 0.5, 0.625, -0.75, 1.25, 0],
     ),
+    "ram": (
+        "ram",
+        plain(),
+        {},
+        lambda: rm.ram(ZERO, X),
+        [0, -0.083333, 0.083333, 0, 0.5, -0.5, 0.625, -0.291667],
+    ),
+    "sce": (
+        "sce",
+        plain(),
+        {},
+        lambda: rm.sce(ZERO, X),
+        [0.14881, -0.25, 0.310455, 0.5, 0.578173, -0.59404, 0.779762, -0.833333],
+    ),
+    "sce, half": (
+        "sce",
+        plain(),
+        {"select_topk": 0.5},
+        lambda: rm.sce(ZERO, X, 0.5),
+        [0.137153, 0, 0, 0.5, 0, 0, 0.826389, -0.914931],
+    ),
     "median": (
         "median",
         plain(),
@@ -98,7 +119,8 @@ CRUMBS_MASKS = ("00001110", "11010000", "11000010")
 
 @pytest.fixture(scope="module")
 def small(client, roots):
-    for name, values in (("zero", ZERO), *((f"x{i + 1}", x) for i, x in enumerate(X))):
+    x0 = np.where(np.arange(8) == 3, ZERO, X[0])
+    for name, values in (("zero", ZERO), ("x0", x0), *((f"x{i + 1}", x) for i, x in enumerate(X))):
         client.register(ref.write(roots / f"g-{name}", {"w": ref.tensor("F32", values)}), f"g/{name}")
     return client
 
@@ -137,6 +159,74 @@ def test_vector_slerp(small):
     got = ref.load(small.weights(version)["w"])
     assert np.abs(got - np.float32(SLERP)).max() < 6e-7 and np.abs(got - rm.slerp(X[0], X[1], 0.25)).max() < 2e-7, got
     assert abs(report(small, version)["tensors"]["w"]["cosine"] - 0.0664731) < 5e-8
+
+
+# name: (method, base, models, params, result); x0 is x1 with a zero in the fourth place
+BESIDE = {
+    "multislerp": (
+        "multislerp",
+        None,
+        over(W),
+        {},
+        [-0.040318, -0.209879, 0.22189, -0.048043, 0.83506, -0.742412, 0.673224, -0.537271],
+    ),
+    "multislerp over zero": (
+        "multislerp",
+        "g/zero",
+        over(W),
+        {},
+        [-0.040318, -0.209879, 0.22189, -0.048043, 0.83506, -0.742412, 0.673224, -0.537271],
+    ),
+    "karcher": (
+        "karcher",
+        None,
+        plain(),
+        {},
+        [-0.016764, -0.062894, 0.027086, 0.14323, 0.751799, -0.754078, 0.545674, -0.260495],
+    ),
+    "model_stock": (
+        "model_stock",
+        "g/zero",
+        plain(),
+        {},
+        [0, -0.034899, 0.034899, 0, 0.209395, -0.209395, 0.174496, -0.122147],
+    ),
+    "ramplus_tl": (
+        "ramplus_tl",
+        "g/zero",
+        [("g/x0", None), ("g/x2", None), ("g/x3", None)],
+        {},
+        [0, -0.083333, 0.083333, 0.51, 0.5, -0.5, 0.625, -0.291667],
+    ),
+    "nearswap": (
+        "nearswap",
+        "g/x1",
+        [("g/x2", None)],
+        {"t": 0.25},
+        [-0.125, -0.25, 0.125, -0.25, 0.75, -0.5, 0.625, -0.75],
+    ),
+    "arcee_fusion": ("arcee_fusion", "g/x1", [("g/x2", None)], {}, list(X[0])),
+}
+
+
+@pytest.mark.parametrize("name", BESIDE)
+def test_vector_beside(small, name):
+    method, base, models, params, want = BESIDE[name]
+    version = small.run(merge(method, models, "g/out", base=base, params=params))
+    got = ref.load(small.weights(version)["w"])
+    assert np.abs(got - np.float32(want)).max() < 6e-7, got
+    told = report(small, version)["tensors"]["w"]
+    if name == "karcher":
+        assert told["iterations"] == 5
+    if name == "model_stock":
+        assert abs(told["t"] - 0.418789) < 6e-7
+        assert np.allclose(told["cosine"], [0.066473, 0.565916, -0.051389], atol=6e-7)
+    if name == "ramplus_tl":
+        assert np.allclose(told["factor"], 1.02)
+    if name == "arcee_fusion":
+        importance, threshold = rm.fusion(X[0], X[1])
+        assert abs(threshold - 0.359109) < 6e-7 and abs(told["threshold"] - 0.359109) < 6e-7
+        assert abs(importance[3] / abs(X[0][3] - X[1][3]) - 0.22099) < 6e-6
 
 
 @pytest.mark.parametrize("method", ["ties", "breadcrumbs"])
