@@ -37,7 +37,7 @@ struct am_spec_run {
     const char *type, *method, *model;
     unsigned threads;
     int out_dtype; /* -1 = the donor's */
-    uint64_t shard_bytes;
+    uint64_t shard_bytes, seed;
     double assemble_fraction; /* 0: every file is written whole */
     unsigned max_blobs;
     const char **blob; /* SHA-256 of descriptor AM_FD_FIRST + i */

@@ -156,6 +156,7 @@ struct am_scope_info {
         tensor; /* .name NULL: all selected tensors together (between and report of a model's scope) */
     uint64_t elements;
     size_t inputs;
+    uint64_t seed; /* options.seed, for methods that are `random` */
 };
 
 struct am_report; /* report.h */

@@ -162,7 +162,7 @@ static int tile(struct job *j, size_t at)
 struct am_scope_info am_run_scope(const struct am_run_state *s, const struct am_run_item *item)
 {
     const struct am_run *r = s->r;
-    struct am_scope_info scope = {.args = r->args, .inputs = r->inputs};
+    struct am_scope_info scope = {.args = r->args, .inputs = r->inputs, .seed = r->seed};
     if (item) {
         scope.tensor = (struct am_tensor_info){item->donor->name, item->donor->rank, item->donor->shape};
         scope.elements = item->donor->elements;

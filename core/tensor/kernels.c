@@ -246,6 +246,11 @@ size_t am_keep_range(float *out, const float *x, size_t n, uint32_t low, uint32_
     return set()->keep_range(out, x, n, low, high);
 }
 
+size_t am_keep_random(float *out, const float *x, size_t n, const uint32_t key[2], uint64_t first, uint32_t limit)
+{
+    return set()->keep_random(out, x, n, key[0], key[1], first, limit);
+}
+
 size_t am_elect(const struct am_election *how, float *out, const float *const *d, size_t n, size_t *ret_thin)
 {
     size_t thin = 0, conflicts = set()->elect(how, out, d, n, &thin);

@@ -102,6 +102,8 @@ void am_sort_columns(float *const *x, size_t m, size_t n);
  * element when its word < round(p * 2^32).
  */
 void am_random_words(uint32_t *out, size_t n, const uint32_t key[2], uint64_t first);
+/* out = x where the word of element first + i is below `limit`, else +0. out may be x. Returns how many stayed. */
+size_t am_keep_random(float *out, const float *x, size_t n, const uint32_t key[2], uint64_t first, uint32_t limit);
 /* The key of a purpose ("mask"), a seed, an input's place among the models, and a tensor. -AM_E_OUT_OF_MEMORY. */
 int am_random_key(const char *purpose, uint64_t seed, unsigned ordinal, const char *tensor, uint32_t ret_key[2]);
 

@@ -91,6 +91,7 @@ const struct am_kernel_set SET_TABLE = {
     .random_words = random_words,
     .count_equal = count_equal,
     .keep_range = keep_range,
+    .keep_random = keep_random,
     .elect = elect,
     .sort_columns = sort_columns,
 };

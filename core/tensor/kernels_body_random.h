@@ -46,5 +46,35 @@ static void random_words(uint32_t *out, size_t n, uint32_t k0, uint32_t k1, uint
     }
 }
 
+static size_t keep_words(float *out, const float *x, const uint32_t *word, size_t n, uint32_t limit)
+{
+    uint32_t count = 0;
+    EACH_ELEMENT
+    for (size_t i = 0; i < n; i++) {
+        uint32_t in = word[i] < limit;
+        out[i] = float_of(bits_of(x[i]) & (0 - in));
+        count += in;
+    }
+    return count;
+}
+
+static size_t keep_random(float *out, const float *x, size_t n, uint32_t k0, uint32_t k1, uint64_t first,
+                          uint32_t limit)
+{
+    uint32_t word[GROUP_WORDS];
+    size_t count = 0;
+    while (n > 0) {
+        size_t skip = (size_t)(first % GROUP_WORDS), m = least(GROUP_WORDS - skip, n);
+        random_group(word, k0, k1, first / GROUP_WORDS);
+        count +=
+            m == GROUP_WORDS ? keep_words(out, x, word, GROUP_WORDS, limit) : keep_words(out, x, word + skip, m, limit);
+        out += m;
+        x += m;
+        first += m;
+        n -= m;
+    }
+    return count;
+}
+
 #undef LANES
 #undef GROUP_WORDS

@@ -39,6 +39,8 @@ struct am_kernel_set {
     void (*random_words)(uint32_t *out, size_t n, uint32_t k0, uint32_t k1, uint64_t first);
     size_t (*count_equal)(const float *x, size_t n, uint32_t key);
     size_t (*keep_range)(float *out, const float *x, size_t n, uint32_t low, uint32_t high);
+    size_t (*keep_random)(float *out, const float *x, size_t n, uint32_t k0, uint32_t k1, uint64_t first,
+                          uint32_t limit);
     size_t (*elect)(const struct am_election *how, float *out, const float *const *d, size_t n, size_t *thin);
     void (*sort_columns)(float *const *x, size_t m, size_t n);
 };

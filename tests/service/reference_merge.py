@@ -69,8 +69,9 @@ def keep_middle(d, granularity="tensor", **how):
 # ---- the frame of task vectors -------------------------------------------------------------------
 
 
-def frame(base, xs, weights, keep=None, consensus="none", normalize=False, lam=1.0):
-    """base + lambda * combined(w_i * keep_i(x_i - base)). keep: one function of a task vector for each input."""
+def frame(base, xs, weights, keep=None, consensus="none", normalize=False, lam=1.0, thin=None):
+    """base + lambda * combined(w_i * keep_i(x_i - base)). keep: one function of a task vector for each input, which
+    gives a mask; or thin, which gives what is left of it."""
     if lam == 0:
         return base
     zero = f32(0)
@@ -79,6 +80,8 @@ def frame(base, xs, weights, keep=None, consensus="none", normalize=False, lam=1
         d = x - base
         if keep:
             d = np.where(keep[i](d), d, zero)
+        if thin:
+            d = thin[i](d)
         es.append(f32(w) * d)
     if consensus == "none":
         num = es[0]

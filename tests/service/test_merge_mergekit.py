@@ -36,8 +36,6 @@ NOT_YET = {
     "multislerp-base": "method",
     "karcher-three": "method",
     "karcher-wide-angle": "method",
-    "dare-ties-full-density": "method",
-    "dare-linear-full-density": "method",
     "della-full-density": "method",
     "della-linear-full-density": "method",
     "model-stock": "method",
@@ -62,6 +60,8 @@ DIFFERENCES = {
 }
 
 METHODS = {"linear", "slerp", "task_arithmetic", "ties", "breadcrumbs", "breadcrumbs_ties"}
+MASKED = {"dare_linear": "none", "dare_ties": "sum", "della": "sum", "della_linear": "none"}  # their consensus
+METHODS |= set(MASKED)
 DTYPES = {"float32": "F32", "bfloat16": "BF16", "float16": "F16"}
 
 
@@ -109,7 +109,7 @@ def read_pair(line):
 class Recipe:
     """One configuration: method, base, models and parameters in amend's terms."""
 
-    PER_MODEL = {"weight", "density", "gamma"}
+    PER_MODEL = {"weight", "density", "gamma", "epsilon"}
     WHOLE = {"t", "lambda", "normalize"}
 
     def __init__(self, case):
@@ -122,10 +122,9 @@ class Recipe:
         models = [m for m in models if m["model"] != self.base]  # a base that is listed is the base
         self.models = [m["model"] for m in models]
         self.per_model = [m.get("parameters", {}) for m in models]
-        self.params = {**params, **({"consensus": "sum"} if self.method == "breadcrumbs_ties" else {})}
+        self.params = params
         unknown = set().union(*self.per_model) - self.PER_MODEL | set(params) - self.WHOLE
         assert not unknown, f"not translated: {unknown}"
-        self.method = {"breadcrumbs_ties": "breadcrumbs"}.get(self.method, self.method)
 
     def job(self, into):
         models = [(name_of(m), p) for m, p in zip(self.models, self.per_model)]
@@ -145,8 +144,15 @@ class Recipe:
             "task_arithmetic": lambda b, a: ref.task_arithmetic(b, a, w, **more),
             "ties": lambda b, a: rm.ties(b, a, w, **lists, **more),
             "breadcrumbs": lambda b, a: rm.breadcrumbs(b, a, w, **lists, **more),
+            "breadcrumbs_ties": lambda b, a: rm.breadcrumbs(b, a, w, consensus="sum", **lists, **more),
+            **{m: lambda b, a: self.unmasked(b, a, w, **more) for m in MASKED},
         }[self.method]
         return {n: rule(base and base[n], [x[n] for x in xs]) for n in xs[0]}
+
+    def unmasked(self, b, xs, weights, **more):
+        """Methods that draw masks, at density 1: nothing is drawn."""
+        assert all(p["density"] == 1 for p in self.per_model)
+        return rm.frame(b, xs, weights, consensus=MASKED[self.method], normalize=self.method == "della", **more)
 
     def densities(self):
         return [p["density"] for p in self.per_model if "density" in p]
