@@ -91,7 +91,9 @@ static json_t *describe_needs(const struct am_method *m)
     json_object_set_new(o, "tally", amount(n->tally));
     json_object_set_new(o, "scratch", amount(n->scratch));
     json_object_set_new(o, "local_bytes", json_integer((json_int_t)n->local_bytes));
-    json_object_set_new(o, "rows", n->by_row ? json_string("granularity") : json_null());
+    json_object_set_new(o, "rows", n->by_slab ? json_string("slabs")
+                                  : n->by_row ? json_string("granularity")
+                                              : json_null());
     json_object_set_new(o, "report", amount(n->report));
     put_bool(o, "engine", false);
     put_bool(o, "random", n->random);
@@ -114,6 +116,10 @@ static json_t *describe_rule(const struct am_rule *r)
         return inputs_rule(r->a, 2, 1);
     case AM_RULE_INPUTS_2A_3:
         return inputs_rule(r->a, 2, 3);
+    case AM_RULE_INPUTS_4A_3:
+        return inputs_rule(r->a, 4, 3);
+    case AM_RULE_MARGIN:
+        return json_pack("{s:s, s:s, s:s}", "kind", "margin", "a", r->a, "b", r->b);
     case AM_RULE_SUM_NOT_ZERO:
     case AM_RULE_END:
         break;

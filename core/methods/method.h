@@ -55,10 +55,13 @@ enum am_rule_kind {
     AM_RULE_END,
     AM_RULE_SUM_NOT_ZERO, /* |sum over the inputs of per-input real `a`| >= 1e-8 whenever bool `b` is true (reason
                              weights-sum-zero) */
-    /* As many models as integer `a` asks for: at least a, 2a + 1, 2a + 3 (reason robust-requirement). `b` is "". */
+    /* As many models as integer `a` asks for: at least a, 2a + 1, 2a + 3, 4a + 3 (reason robust-requirement). `b` is "". */
     AM_RULE_INPUTS_A,
     AM_RULE_INPUTS_2A_1,
     AM_RULE_INPUTS_2A_3,
+    AM_RULE_INPUTS_4A_3,
+    /* Both per-input reals: where 0 < a < 1, also 0 < a - b and a + b < 1 (reason margin). */
+    AM_RULE_MARGIN,
 };
 struct am_rule {
     enum am_rule_kind kind;
@@ -118,6 +121,8 @@ struct am_needs {
     size_t local_bytes;       /* of am_window.local; 0: none. At most 64 KiB */
     bool by_row;    /* with the method's choice parameter `granularity` at "row", tiles are rows (along the last axis;
                        a tensor of rank 0 or 1 is one row), windows whole rows */
+    bool by_slab;   /* tiles are slabs, always: all elements with the same first index (a tensor of rank 0 or 1 is one
+                       slab; a matrix has its rows) */
     bool random;    /* uses options.seed */
     bool symmetric; /* the order of equally weighted models does not matter (beyond rounding) */
 };

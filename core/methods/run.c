@@ -35,8 +35,11 @@ static void cut(const struct am_run_state *s, struct am_run_item *item)
     item->tile = AM_TILE;
     item->chunk = AM_CHUNK;
     item->window = AM_WINDOW;
-    if (s->by_row) {
+    bool by_slab = s->r->method->needs.by_slab;
+    if (s->by_row || by_slab) {
         uint64_t row = t->rank ? t->shape[t->rank - 1] : 1;
+        if (by_slab && t->rank > 1)
+            row = t->shape[0] ? t->elements / t->shape[0] : 1;
         item->tile = row ? row : 1;
         item->chunk = item->tile < AM_CHUNK ? AM_CHUNK / item->tile * item->tile : item->tile;
         item->window = item->chunk < AM_WINDOW ? AM_WINDOW / item->chunk * item->chunk : item->chunk;

@@ -239,6 +239,13 @@ static uint64_t row_of(const char *shape)
     return shape[1] == ']' || row == 0 ? 1 : row;
 }
 
+/* Elements with the same first index, of a shape "[10,3,5]"; of one axis all of them. */
+static uint64_t slab_of(const char *shape, uint64_t elements)
+{
+    uint64_t first = strtoull(shape + 1, NULL, 10), slab = first && strchr(shape, ',') ? elements / first : elements;
+    return slab ? slab : 1;
+}
+
 /* The inputs of the tensor at hand: what is read, and what a slot holds of each. */
 static void charge_sources(struct join *j, const char *name, uint64_t chunk)
 {
@@ -257,8 +264,8 @@ static void charge_computed(struct join *j, const char *name, uint64_t size)
     const struct am_plan_tensor *d = &j->side[j->donor].head;
     struct am_plan_need *need = &j->plan.need;
     uint64_t elements = d->bytes / size, tile = AM_PLAN_TILE, chunk = AM_PLAN_CHUNK, window = AM_PLAN_WINDOW;
-    if (need->by_row) {
-        tile = row_of(d->shape);
+    if (need->by_row || need->by_slab) {
+        tile = need->by_slab ? slab_of(d->shape, elements) : row_of(d->shape);
         chunk = tile < AM_PLAN_CHUNK ? AM_PLAN_CHUNK / tile * tile : tile;
         window = chunk < AM_PLAN_WINDOW ? AM_PLAN_WINDOW / chunk * chunk : chunk;
     }
@@ -509,6 +516,7 @@ static void take_needs(struct join *j, const struct am_body *b)
     j->reads = am_plan_plus(1, passes > 0 ? (uint64_t)passes : 0);
     need->by_tensor = passes > 0 && !over_model(b);
     need->by_row = rows(b);
+    need->by_slab = am_streq(am_row_need(b->row, "rows"), "slabs");
     uint64_t numbers = amount(b, "report", inputs);
     need->report = numbers ? am_plan_times(am_plan_plus(numbers, 1), NUMBER_BYTES) : 0;
     need->others = j->n > 1;

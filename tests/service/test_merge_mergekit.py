@@ -36,8 +36,6 @@ NOT_YET = {
     "multislerp-base": "method",
     "karcher-three": "method",
     "karcher-wide-angle": "method",
-    "della-full-density": "method",
-    "della-linear-full-density": "method",
     "model-stock": "method",
     "model-stock-mnist": "method",
     "sce-half": "method",

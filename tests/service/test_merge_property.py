@@ -221,10 +221,12 @@ FORMULAS = {
     ),
     "dare_linear": masked(masks.dare),
     "dare_ties": masked(masks.dare),
+    "della": masked(masks.della),
+    "della_linear": masked(masks.della),
     **{g: lambda f: lambda b, xs, o: rm.gram_rule(f.name, b, xs, **f.params) for g in rm.GRAM},
 }
 # Every rounding of these is fixed by the formula: equal bit for bit.
-EXACT = {"linear", "task_arithmetic", "ties", "breadcrumbs", "port", "krum", "median", "dare_linear", "dare_ties", "breadcrumbs_ties"}
+EXACT = {"linear", "task_arithmetic", "ties", "breadcrumbs", "port", "krum", "median", "dare_linear", "dare_ties", "breadcrumbs_ties", "della", "della_linear"}
 
 
 def against_formula(world, feed, got):
