@@ -219,6 +219,9 @@ FORMULAS = {
     "trimmed_mean": lambda f: whole(
         lambda b, x, o: rm.trimmed_mean(b, x, f.params["f"], f.params.get("alpha", 1.0)),
     ),
+    "meamed": lambda f: whole(lambda b, x, o: rm.meamed(b, x, f.params["f"], f.params.get("alpha", 1.0))),
+    "phocas": lambda f: whole(lambda b, x, o: rm.phocas(b, x, f.params["f"], f.params.get("alpha", 1.0))),
+    "bulyan": lambda f: lambda b, xs, o: rm.bulyan(b, xs, **f.params),
     "dare_linear": masked(masks.dare),
     "dare_ties": masked(masks.dare),
     "della": masked(masks.della),
