@@ -91,9 +91,10 @@ static json_t *describe_needs(const struct am_method *m)
     json_object_set_new(o, "tally", amount(n->tally));
     json_object_set_new(o, "scratch", amount(n->scratch));
     json_object_set_new(o, "local_bytes", json_integer((json_int_t)n->local_bytes));
-    json_object_set_new(o, "rows", n->by_slab ? json_string("slabs")
-                                  : n->by_row ? json_string("granularity")
-                                              : json_null());
+    json_object_set_new(o, "rows",
+                        n->by_slab  ? json_string("slabs")
+                        : n->by_row ? json_string("granularity")
+                                    : json_null());
     json_object_set_new(o, "report", amount(n->report));
     put_bool(o, "engine", false);
     put_bool(o, "random", n->random);

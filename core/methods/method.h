@@ -55,7 +55,8 @@ enum am_rule_kind {
     AM_RULE_END,
     AM_RULE_SUM_NOT_ZERO, /* |sum over the inputs of per-input real `a`| >= 1e-8 whenever bool `b` is true (reason
                              weights-sum-zero) */
-    /* As many models as integer `a` asks for: at least a, 2a + 1, 2a + 3, 4a + 3 (reason robust-requirement). `b` is "". */
+    /* As many models as integer `a` asks for: at least a, 2a + 1, 2a + 3, 4a + 3 (reason robust-requirement). `b` is
+       "". */
     AM_RULE_INPUTS_A,
     AM_RULE_INPUTS_2A_1,
     AM_RULE_INPUTS_2A_3,
