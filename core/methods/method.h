@@ -162,7 +162,8 @@ struct am_scope_info {
         tensor; /* .name NULL: all selected tensors together (between and report of a model's scope) */
     uint64_t elements;
     size_t inputs;
-    uint64_t seed; /* options.seed, for methods that are `random` */
+    uint64_t seed;          /* options.seed, for methods that are `random` */
+    uint64_t layer, layers; /* of the tensor (depth.h; layer AM_NO_LAYER: outside), and of the model */
 };
 
 struct am_report; /* report.h */

@@ -249,6 +249,7 @@ static int finish(struct am_run_state *s)
 static int work(struct am_run_state *s)
 {
     s->by_row = rows(s->r);
+    s->depth = am_depth_of(s->r->donor);
     choose(s);
     if (s->selected == 0)
         return nothing_selected(s);

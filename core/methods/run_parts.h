@@ -11,6 +11,7 @@
 #define AM_METHODS_RUN_PARTS_H
 
 #include "core/base/crew.h"
+#include "core/methods/depth.h"
 #include "core/methods/run.h"
 
 #define AM_COPY_BYTES (AM_WINDOW * sizeof(float)) /* span of a tensor that is copied */
@@ -90,7 +91,8 @@ struct am_run_state {
     struct am_faults *faults;
     struct am_output out;
     struct am_run_item *item; /* in the donor's order */
-    size_t items, selected;   /* selected: before `unchanged` */
+    struct am_depth depth;
+    size_t items, selected; /* selected: before `unchanged` */
     const struct am_run_input *
         *source; /* the base if there is one, then the models: what is read of a computed tensor */
     size_t sources;

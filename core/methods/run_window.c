@@ -163,6 +163,8 @@ struct am_scope_info am_run_scope(const struct am_run_state *s, const struct am_
 {
     const struct am_run *r = s->r;
     struct am_scope_info scope = {.args = r->args, .inputs = r->inputs, .seed = r->seed};
+    scope.layer = item ? am_depth_layer(&s->depth, item->donor->name) : AM_NO_LAYER;
+    scope.layers = s->depth.count;
     if (item) {
         scope.tensor = (struct am_tensor_info){item->donor->name, item->donor->rank, item->donor->shape};
         scope.elements = item->donor->elements;

@@ -14,6 +14,7 @@ import merge_feed
 import reference as ref
 import reference_masks as masks
 import reference_merge as rm
+import reference_tasks as tasks
 from harness import BUILD
 
 MIB = 1 << 20
@@ -38,6 +39,10 @@ def known_methods():
 
 
 METHODS = known_methods()
+
+
+# Methods with a parameter that names a model by its place. Those that draw masks draw them by the place, too.
+BY_PLACE = {"emr", "tall_masks"}
 
 
 # Tests of one way to run each method are in make check; of each way, in make check-full.
@@ -219,6 +224,10 @@ FORMULAS = {
     "trimmed_mean": lambda f: whole(
         lambda b, x, o: rm.trimmed_mean(b, x, f.params["f"], f.params.get("alpha", 1.0)),
     ),
+    "lines": lambda f: lambda b, xs, o: tasks.lines(b, xs, f.weights(), [*b, "steps"], **f.params),
+    "emr": lambda f: lambda b, xs, o: tasks.emr(b, xs, **f.params),
+    "tall_masks": lambda f: whole(lambda b, x, o: tasks.tall_masks(b, x, **f.params)),
+    "consensus": lambda f: whole(lambda b, x, o: tasks.consensus(b, x, **f.params)),
     "meamed": lambda f: whole(lambda b, x, o: rm.meamed(b, x, f.params["f"], f.params.get("alpha", 1.0))),
     "phocas": lambda f: whole(lambda b, x, o: rm.phocas(b, x, f.params["f"], f.params.get("alpha", 1.0))),
     "bulyan": lambda f: lambda b, xs, o: rm.bulyan(b, xs, **f.params),
@@ -230,6 +239,7 @@ FORMULAS = {
 }
 # Every rounding of these is fixed by the formula: equal bit for bit.
 EXACT = {"linear", "task_arithmetic", "ties", "breadcrumbs", "port", "krum", "median", "dare_linear", "dare_ties", "breadcrumbs_ties", "della", "della_linear"}
+EXACT |= {"lines", "emr", "tall_masks", "consensus"}
 
 
 def against_formula(world, feed, got):
@@ -294,7 +304,7 @@ def test_exemptions_are_still_needed(world, registry):
 @pytest.mark.parametrize("name", METHODS)
 def test_order_of_the_models_does_not_matter(world, registry, name, depth):
     if not registry[name]["needs"]["symmetric"]:
-        if registry[name]["needs"]["random"]:  # the masks of a model go by its place
+        if registry[name]["needs"]["random"] or name in BY_PLACE:
             return
         several = registry[name]["needs"]["max_inputs"] != 1
         assert not several, f"{name} takes several models and is not symmetric: say why here"
