@@ -31,14 +31,11 @@ JOBS = {
     "slerp": ("slerp", 1.5, 1.5, False, {}, {"t": 0.4}),
     "task_arithmetic": ("task_arithmetic", 1.5, 1.5, True, {"weight": 0.5}, {}),
     "ties": ("ties", 2.0, 2.5, True, {"weight": 1.0, "density": 0.5}, {}),
-    "breadcrumbs_ties": (
-        "breadcrumbs",
-        2.0,
-        2.5,
-        True,
-        {"weight": 1.0, "density": 0.9, "gamma": 0.01},
-        {"consensus": "sum"},
-    ),
+    "breadcrumbs_ties": ("breadcrumbs_ties", 2.0, 2.5, True, {"weight": 1.0, "density": 0.9, "gamma": 0.01}, {}),
+    "dare_ties": ("dare_ties", 2.0, 2.5, True, {"weight": 1.0, "density": 0.5}, {}),
+    "della": ("della", 2.0, 2.5, True, {"weight": 1.0, "density": 0.5}, {}),
+    "consensus": ("consensus", 1.5, 1.5, True, {"lambda_mask": 0.4}, {}),
+    "emr": ("emr", 2.0, 2.5, True, {}, {"task": 1}),
 }
 
 
@@ -53,8 +50,9 @@ def body(name, about, number, threads):
     beside = {k: v for k, v in per_model.items() if declared[k]["per_input"]}
     params |= {k: v for k, v in per_model.items() if k not in beside}
     varied = beside if "weight" in beside else params
-    key = "weight" if "weight" in varied else "t"
-    varied[key] += number * 1e-6
+    key = next((k for k in ("weight", "t", "lambda_mask") if k in varied), None)
+    if key:
+        varied[key] += number * 1e-6
     inputs = [(f"bench/{m}", beside or None) for m in models_]
     names = [*(["base"] if base and with_base else ["a"] if base else []), *models_]
     return merge(method, inputs, "bench/out", f"bench/{names[0]}" if base else None, params, threads=threads), names

@@ -1,6 +1,6 @@
 /*
- * _tasks.h - what emr, tall_masks and consensus share: the differences of a tile side by side, and how entries agree
- * with their sum. Every task is one model, fine-tuned from the base.
+ * _tasks.h - what emr, tall_masks and consensus share: the differences of a tile side by side. Every task is one model,
+ * fine-tuned from the base.
  */
 #ifndef AM_MERGE_TASKS_H
 #define AM_MERGE_TASKS_H
@@ -22,7 +22,4 @@ extern const struct am_rule am_task_rules[]; /* task is one of the models */
 
 /* scratch[i] = fl(x_i - b), and sum = their sum from left to right. */
 void am_tasks_deltas(const struct am_window *w, float *sum);
-/* own[k] = 1 where |d| > fl(limit * |fl(sum - d)|), else 0. Returns how many. `own` may be added to. */
-size_t am_task_own(const float *d, const float *sum, float limit, float *own, size_t n, bool add);
-
 #endif

@@ -13,6 +13,8 @@
 #include "core/methods/report.h"
 #include "core/tensor/kernels.h"
 
+#include <string.h>
+
 static const struct am_param params[] = {
     AM_MASK_PARAM,
     {.name = "k",
@@ -53,17 +55,12 @@ static int apply(const struct am_window *w, const void *acc)
     (void)acc;
     const struct local *l = w->local;
     float *sum = w->out, *want = w->scratch[w->inputs];
-    size_t kept = 0;
     am_tasks_deltas(w, sum);
+    memset(want, 0, w->n * sizeof(*want));
     for (size_t i = 0; i < w->inputs; i++)
-        w->tally[2 + i] += (double)am_task_own(w->scratch[i], sum, l->limit[i], want, w->n, i > 0);
-    for (size_t k = 0; k < w->n; k++) {
-        bool keep = want[k] >= l->k;
-        kept += keep;
-        w->out[k] = keep ? w->base[k] + l->alpha * sum[k] : w->base[k];
-    }
+        w->tally[2 + i] += (double)am_mark_own(want, w->scratch[i], sum, l->limit[i], w->n);
     w->tally[0] += (double)w->n;
-    w->tally[1] += (double)kept;
+    w->tally[1] += (double)am_keep_own(w->out, l->alpha, sum, w->base, want, l->k, w->n);
     return 0;
 }
 

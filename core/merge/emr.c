@@ -13,6 +13,8 @@
 #include "core/methods/report.h"
 #include "core/tensor/kernels.h"
 
+#include <string.h>
+
 static const struct am_param params[] = {
     AM_TASK_PARAM,
     {.name = "reference_scaling",
@@ -41,24 +43,16 @@ static void prepare(const struct am_scope_info *s, void *local)
     l->share = am_arg_bool(s->args, "reference_scaling") && s->elements > 0 ? 1 / (double)s->elements : 1;
 }
 
-/* From the sum of the differences to uni, in place. */
-static void elect(const struct am_window *w, float *uni)
+/* scratch[i] = the differences; uni as above, by way of two arrays of scratch. */
+static void unify(const struct am_window *w, float *uni)
 {
-    for (size_t k = 0; k < w->n; k++) {
-        float most = 0, sign = uni[k] > 0 ? 1.0f : -1.0f;
-        for (size_t i = 0; i < w->inputs; i++)
-            most = fmaxf(most, sign * w->scratch[i][k]);
-        uni[k] = uni[k] > 0 || uni[k] < 0 ? sign * most : uni[k] * 0;
-    }
-}
-
-/* to = uni where d has its sign, else 0. */
-static void take(float *to, const float *d, const float *uni, size_t n)
-{
-    for (size_t k = 0; k < n; k++) {
-        bool same = (d[k] > 0 && uni[k] > 0) || (d[k] < 0 && uni[k] < 0);
-        to[k] = same ? uni[k] : 0.0f;
-    }
+    float *high = w->scratch[w->inputs + 1], *low = w->scratch[w->inputs + 2];
+    am_tasks_deltas(w, uni);
+    memset(high, 0, w->n * sizeof(*high));
+    memset(low, 0, w->n * sizeof(*low));
+    for (size_t i = 0; i < w->inputs; i++)
+        am_widen_range(high, low, w->scratch[i], w->n);
+    am_unify(uni, uni, high, low, w->n);
 }
 
 static int stat(const struct am_window *w, const void *sofar, void *acc, unsigned pass)
@@ -68,10 +62,9 @@ static int stat(const struct am_window *w, const void *sofar, void *acc, unsigne
     struct acc *a = acc;
     float *uni = w->scratch[w->inputs], *taken = w->scratch[w->inputs + 1];
     a->inputs = w->inputs;
-    am_tasks_deltas(w, uni);
-    elect(w, uni);
+    unify(w, uni);
     for (size_t i = 0; i < w->inputs; i++) {
-        take(taken, w->scratch[i], uni, w->n);
+        am_take_sign(taken, w->scratch[i], uni, w->n);
         a->sum[i][0] += l->share * am_block_sum_abs(w->scratch[i], w->n);
         a->sum[i][1] += l->share * am_block_sum_abs(taken, w->n);
     }
@@ -108,9 +101,8 @@ static int apply(const struct am_window *w, const void *acc)
 {
     const struct local *l = w->local;
     float *uni = w->scratch[w->inputs];
-    am_tasks_deltas(w, uni);
-    elect(w, uni);
-    take(w->out, w->scratch[l->task], uni, w->n);
+    unify(w, uni);
+    am_take_sign(w->out, w->scratch[l->task], uni, w->n);
     am_scale_f32(w->out, (float)lambda_of(acc, l->task), w->out, w->n);
     am_add_f32(w->out, w->base, w->out, w->n);
     return 0;
@@ -139,7 +131,7 @@ const struct am_method am_method_merge_emr = {
               .scope = AM_SCOPE_MODEL,
               .passes = 1,
               .acc = {.fixed = sizeof(struct acc), .per_input = 2 * sizeof(double)},
-              .scratch = {.fixed = 2, .per_input = 1},
+              .scratch = {.fixed = 3, .per_input = 1},
               .local_bytes = sizeof(struct local)},
     .params = params,
     .common = am_policies,

@@ -11,6 +11,8 @@
 #include "core/methods/report.h"
 #include "core/tensor/kernels.h"
 
+#include <string.h>
+
 static const struct am_param params[] = {AM_TASK_PARAM, AM_MASK_PARAM, {0}};
 
 struct local {
@@ -34,10 +36,10 @@ static int apply(const struct am_window *w, const void *acc)
     if (l->task >= w->inputs)
         return -AM_E_BAD_SPEC;
     am_tasks_deltas(w, sum);
-    w->tally[0] += (double)am_task_own(w->scratch[l->task], sum, l->limit, own, w->n, false);
+    memset(own, 0, w->n * sizeof(*own));
+    am_mark_own(own, w->scratch[l->task], sum, l->limit, w->n);
+    w->tally[0] += (double)am_keep_own(w->out, 1, sum, w->base, own, 1, w->n);
     w->tally[1] += (double)w->n;
-    for (size_t k = 0; k < w->n; k++)
-        w->out[k] = own[k] > 0 ? w->base[k] + sum[k] : w->base[k];
     return 0;
 }
 

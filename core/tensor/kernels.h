@@ -92,6 +92,20 @@ struct am_election {
 };
 size_t am_elect(const struct am_election *how, float *out, const float *const *d, size_t n, size_t *ret_thin);
 
+/*
+ * Merges that tell tasks apart (merge.md A29, A30).
+ */
+/* own += 1 where |d| > fl(limit * |fl(sum - d)|). Returns how many. */
+size_t am_mark_own(float *own, const float *d, const float *sum, float limit, size_t n);
+/* out = fl(y + fl(a*x)) where own >= k, else y. Returns how many own >= k. */
+size_t am_keep_own(float *out, float a, const float *x, const float *y, const float *own, float k, size_t n);
+/* high = the larger of high and x, low the smaller of low and x. NaN in x changes nothing. */
+void am_widen_range(float *high, float *low, const float *x, size_t n);
+/* out = high where sum > 0, low where sum < 0, else fl(0*sum). */
+void am_unify(float *out, const float *sum, const float *high, const float *low, size_t n);
+/* out = x where d and x have one sign, else +0. */
+void am_take_sign(float *out, const float *d, const float *x, size_t n);
+
 /* Sorts m arrays element by element: afterwards x[0][i] <= x[1][i] <= ... for every i (a fixed network of
    compare-exchanges; m <= 100). NaN: unspecified but deterministic. */
 void am_sort_columns(float *const *x, size_t m, size_t n);
