@@ -47,43 +47,21 @@ size_t am_della_look(const struct am_window *w, const void *sofar, unsigned pass
     return 0;
 }
 
-/* Words below it stay: of the entry with number `rank` from the smallest. */
-static uint64_t limit_of(const struct am_della_local *l, size_t input, size_t rank)
-{
-    double p = l->density[input];
-    if (l->axis > 1)
-        p = (p - l->epsilon[input]) + 2 * l->epsilon[input] * (double)rank / (double)(l->axis - 1);
-    return (uint64_t)floor(p * 0x1p32 + 0.5);
-}
-
-/* One vector of d in place. */
-static size_t keep_vector(const struct am_della_local *l, size_t input, float *d, const uint32_t *word,
-                          const uint32_t *order)
-{
-    size_t kept = 0;
-    for (size_t r = 0; r < l->axis; r++) {
-        size_t at = order[r] * l->inner;
-        uint32_t in = word[at] < limit_of(l, input, r), u;
-        memcpy(&u, &d[at], sizeof(u));
-        u &= 0 - in;
-        memcpy(&d[at], &u, sizeof(u));
-        kept += in;
-    }
-    return kept;
-}
-
 /* What stays of d, the difference of input `input` in this tile. */
 static size_t thin(const struct am_window *w, size_t input, float *d)
 {
     const struct am_della_local *l = w->local;
     float *const *extra = w->scratch + w->inputs + 1;
     uint32_t *word = (uint32_t *)(void *)extra[0], *work[AM_RANKS_WORK];
+    const struct am_rank_line line = {.low = l->axis > 1 ? l->density[input] - l->epsilon[input] : l->density[input],
+                                      .rise = 2 * l->epsilon[input],
+                                      .last = l->axis > 0 ? l->axis - 1 : 0};
     size_t kept = 0;
     for (size_t k = 0; k < AM_RANKS_WORK; k++)
         work[k] = (uint32_t *)(void *)extra[1 + k];
     am_random_words(word, w->n, l->key[input], w->first);
     for (size_t k = 0; k < l->inner; k++)
-        kept += keep_vector(l, input, d + k, word + k, am_ranks(d + k, l->axis, l->inner, work));
+        kept += am_keep_ranked(d + k, word + k, l->axis, l->inner, &line, work);
     return kept;
 }
 
