@@ -6,9 +6,10 @@
 #include <stdbool.h>
 #include <string.h>
 
-#define SHORT 24  /* entries that are sorted by insertion */
-#define BINS 1024 /* 64 for each of the upper 16 octaves of a long vector, 16 of a short one; the rest lies in bin 0   \
-                   */
+#define SHORT 24 /* entries that are sorted by insertion */
+#define BINS                                                                                                           \
+    1024 /* 64 for each of the upper 16 octaves of a long vector, 16 of a short one; the rest lies in bin 0            \
+          */
 #define DIGITS 256
 
 struct list {
