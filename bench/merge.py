@@ -31,14 +31,11 @@ JOBS = {
     "slerp": ("slerp", 1.5, 1.5, False, {}, {"t": 0.4}),
     "task_arithmetic": ("task_arithmetic", 1.5, 1.5, True, {"weight": 0.5}, {}),
     "ties": ("ties", 2.0, 2.5, True, {"weight": 1.0, "density": 0.5}, {}),
-    "breadcrumbs_ties": (
-        "breadcrumbs",
-        2.0,
-        2.5,
-        True,
-        {"weight": 1.0, "density": 0.9, "gamma": 0.01},
-        {"consensus": "sum"},
-    ),
+    "breadcrumbs_ties": ("breadcrumbs_ties", 2.0, 2.5, True, {"weight": 1.0, "density": 0.9, "gamma": 0.01}, {}),
+    "dare_ties": ("dare_ties", 2.0, 2.5, True, {"weight": 1.0, "density": 0.5}, {}),
+    "della": ("della", 2.0, 2.5, True, {"weight": 1.0, "density": 0.5}, {}),
+    "consensus": ("consensus", 1.5, 1.5, True, {"lambda_mask": 0.4}, {}),
+    "emr": ("emr", 2.0, 2.5, True, {}, {"task": 1}),
     "nuslerp": ("nuslerp", 2.0, 2.5, False, {"weight": 0.5}, {}),
     "multislerp": ("multislerp", 2.0, 2.5, True, {"weight": 0.5}, {}),
     "karcher": ("karcher", 2.0, 2.5, False, {}, {"tol": 1e-5}),
@@ -64,7 +61,8 @@ def body(name, about, number, threads):
     beside = {k: v for k, v in per_model.items() if declared[k]["per_input"]}
     params |= {k: v for k, v in per_model.items() if k not in beside}
     varied = beside if "weight" in beside else params
-    key = next((k for k in ("weight", "t", "tol", "epsilon", "weight_floor", "select_topk") if k in varied), None)
+    keys = ("weight", "t", "tol", "epsilon", "weight_floor", "select_topk", "lambda_mask")
+    key = next((k for k in keys if k in varied), None)
     if key:
         varied[key] += number * (1e-6 if varied[key] > 1e-4 else 1e-11)
     inputs = [(f"bench/{m}", beside or None) for m in models_]

@@ -163,6 +163,7 @@ static int compute(struct job *j)
         .slices = j->view[j->spec.donor].parts,
         .out_dtype = j->spec.out_dtype,
         .shard_bytes = j->spec.shard_bytes,
+        .seed = j->spec.seed,
         .assemble_fraction = j->spec.assemble_fraction,
         .max_blobs = j->spec.max_blobs,
         .threads = j->spec.threads,

@@ -38,7 +38,7 @@ struct am_spec_run {
     const char *type, *method, *model;
     unsigned threads;
     int out_dtype; /* -1 = the donor's */
-    uint64_t shard_bytes;
+    uint64_t shard_bytes, seed;
     double post_layers_t;
     double assemble_fraction; /* 0: every file is written whole */
     unsigned max_blobs;

@@ -129,6 +129,8 @@ static int take_options(struct am_spec_run *s, struct am_faults *f)
         return am_spec_bad(f, "#/options/post_layers_t", "must be 0 to 1");
     if (am_spec_u64(o, "shard_bytes", &s->shard_bytes) < 0)
         return am_spec_bad(f, "#/options/shard_bytes", "must be a number of bytes");
+    if (json_object_get(o, "seed") && am_spec_u64(o, "seed", &s->seed) < 0)
+        return am_spec_bad(f, "#/options/seed", "must be a whole number from 0");
     s->threads = (unsigned)threads;
     s->out_dtype = -1;
     if (!dtype || json_is_null(dtype))

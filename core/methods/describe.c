@@ -103,7 +103,10 @@ static json_t *describe_needs(const struct am_method *m)
     json_object_set_new(o, "tally", amount(n->tally));
     json_object_set_new(o, "scratch", amount(n->scratch));
     json_object_set_new(o, "local_bytes", json_integer((json_int_t)n->local_bytes));
-    json_object_set_new(o, "rows", n->by_row ? json_string("granularity") : json_null());
+    json_object_set_new(o, "rows",
+                        n->by_slab  ? json_string("slabs")
+                        : n->by_row ? json_string("granularity")
+                                    : json_null());
     json_object_set_new(o, "unchanged_at",
                         n->unchanged_at.param ? json_pack("{s:f}", n->unchanged_at.param, n->unchanged_at.value)
                                               : json_null());
@@ -133,6 +136,10 @@ static json_t *describe_rule(const struct am_rule *r)
         return inputs_rule(r->a, 2, 1);
     case AM_RULE_INPUTS_2A_3:
         return inputs_rule(r->a, 2, 3);
+    case AM_RULE_INPUTS_4A_3:
+        return inputs_rule(r->a, 4, 3);
+    case AM_RULE_MARGIN:
+        return json_pack("{s:s, s:s, s:s}", "kind", "margin", "a", r->a, "b", r->b);
     case AM_RULE_BASE_APART:
         return json_pack("{s:s}", "kind", "base_apart");
     case AM_RULE_SUM_NOT_ZERO:

@@ -220,6 +220,8 @@ static void check_needs(struct lines *l)
         say(l, "prepare must be there exactly when local_bytes > 0, which is at most %d", LOCAL_MAX);
     if (n->by_row && !has_rows(m))
         say(l, "by_row needs a choice parameter \"granularity\" with tensor and row");
+    if (n->by_row && n->by_slab)
+        say(l, "tiles are rows or slabs, not both");
     if (!m->apply)
         say(l, "apply is missing");
     if (n->min_inputs < 1 || (n->max_inputs && n->max_inputs < n->min_inputs) || n->max_inputs > AM_MAX_INPUTS)
@@ -237,9 +239,12 @@ static void check_rules(struct lines *l)
     size_t times;
     for (const struct am_rule *r = l->m->rules; r && r->kind != AM_RULE_END; r++) {
         const struct am_param *a = find(l->m, r->a, &times), *b = find(l->m, r->b, &times);
-        if (r->kind >= AM_RULE_INPUTS_A && r->kind <= AM_RULE_INPUTS_2A_3) {
+        if (r->kind >= AM_RULE_INPUTS_A && r->kind <= AM_RULE_INPUTS_4A_3) {
             if (!a || a->kind != AM_INT || l->m->type != AM_MERGE)
                 say(l, "a rule of inputs needs an integer of a merge method, not %s", r->a);
+        } else if (r->kind == AM_RULE_MARGIN) {
+            if (!a || !b || a->kind != AM_REAL || b->kind != AM_REAL || !(a->flags & b->flags & AM_PER_INPUT))
+                say(l, "rule margin needs two per-input reals, not %s and %s", r->a, r->b);
         } else if (r->kind == AM_RULE_BASE_APART) {
             if (l->m->needs.base != AM_YES && l->m->needs.base != AM_OPTIONAL)
                 say(l, "rule base_apart needs a base");

@@ -56,10 +56,14 @@ enum am_rule_kind {
     AM_RULE_END,
     AM_RULE_SUM_NOT_ZERO, /* |sum over the inputs of per-input real `a`| >= 1e-8 whenever bool `b` is true (reason
                              weights-sum-zero) */
-    /* As many models as integer `a` asks for: at least a, 2a + 1, 2a + 3 (reason robust-requirement). `b` is "". */
+    /* As many models as integer `a` asks for: at least a, 2a + 1, 2a + 3, 4a + 3 (reason robust-requirement). `b` is
+       "". */
     AM_RULE_INPUTS_A,
     AM_RULE_INPUTS_2A_1,
     AM_RULE_INPUTS_2A_3,
+    AM_RULE_INPUTS_4A_3,
+    /* Both per-input reals: where 0 < a < 1, also 0 < a - b and a + b < 1 (reason margin). */
+    AM_RULE_MARGIN,
     AM_RULE_BASE_APART, /* the base, where there is one, is none of the models. `a` and `b` are "" */
 };
 struct am_rule {
@@ -131,10 +135,12 @@ struct am_needs {
     struct am_amount report;  /* numbers that report() tells of a tensor: their memory is planned */
     struct am_amount scratch; /* arrays of am_window.scratch, each as long as a tile */
     size_t local_bytes;       /* of am_window.local; 0: none. At most 64 KiB */
-    bool by_row; /* with the method's choice parameter `granularity` at "row", tiles are rows (along the last axis;
-                    a tensor of rank 0 or 1 is one row), windows whole rows */
+    bool by_row;  /* with the method's choice parameter `granularity` at "row", tiles are rows (along the last axis;
+                     a tensor of rank 0 or 1 is one row), windows whole rows */
+    bool by_slab; /* tiles are slabs, always: all elements with the same first index (a tensor of rank 0 or 1 is one
+                     slab; a matrix has its rows) */
     struct am_fixed unchanged_at; /* what unchanged() goes by, for plans; without it a plan charges for all of them */
-    struct am_when rows_when[AM_WHEN]; /* ... and so they are when this holds */
+    struct am_when rows_when[AM_WHEN]; /* tiles are rows as well when this holds */
     /* Then am_window.row has so many doubles for each row, zeroed, which last through all rounds of a tensor's scope.
      */
     size_t row_doubles;
@@ -181,6 +187,8 @@ struct am_scope_info {
         tensor; /* .name NULL: all selected tensors together (between and report of a model's scope) */
     uint64_t elements;
     size_t inputs;
+    uint64_t seed;          /* options.seed, for methods that are `random` */
+    uint64_t layer, layers; /* of the tensor (depth.h; layer AM_NO_LAYER: outside), and of the model */
 };
 
 struct am_report; /* report.h */

@@ -32,6 +32,7 @@ struct am_run {
     const struct am_model *donor; /* gives names, order, shapes, dtypes */
     int out_dtype;                /* of computed tensors; -1 = the donor's */
     uint64_t shard_bytes;
+    uint64_t seed;            /* of random masks */
     double assemble_fraction; /* a donor's file is not written whole when at most this share of its data is computed; 0:
                                  all are */
     unsigned max_blobs;       /* that a file may be spread over; >= 4 with a fraction */

@@ -11,6 +11,7 @@
 #define AM_METHODS_RUN_PARTS_H
 
 #include "core/base/crew.h"
+#include "core/methods/depth.h"
 #include "core/methods/run.h"
 
 #define AM_COPY_BYTES (AM_WINDOW * sizeof(float)) /* span of a tensor that is copied */
@@ -28,6 +29,7 @@ struct am_run_item { /* one tensor of the output */
     bool stored;   /* goes into the output; else the result refers to the donor's bytes */
     bool differs;  /* copied, and another input holds other bytes */
     uint8_t out_dtype;
+    bool rows_kept;                 /* am_window.row */
     uint64_t tile, chunk, window;   /* elements: whole tiles, whole chunks */
     uint64_t windows, first_window; /* number of its first window in a scope over the whole model */
 };
@@ -92,9 +94,10 @@ struct am_run_state {
     struct am_faults *faults;
     struct am_output out;
     struct am_run_item *item; /* in the donor's order */
-    size_t items, selected;   /* selected: before `unchanged` */
-    struct am_args *args;     /* of each of the donor's tensors; NULL: the same for all */
-    double *rows;             /* what they point into */
+    struct am_depth depth;
+    size_t items, selected; /* selected: before `unchanged` */
+    struct am_args *args;   /* of each of the donor's tensors; NULL: the same for all */
+    double *rows;           /* what they point into */
     const struct am_run_input *
         *source; /* the base if there is one, then the models: what is read of a computed tensor */
     size_t sources;
@@ -103,7 +106,7 @@ struct am_run_state {
     struct am_slot *slot;
     size_t slots;
     uint64_t given, settled; /* windows since the start; window i is in slot i % slots */
-    bool model_scope, by_row;
+    bool model_scope;
     struct am_run_turn turn[2], *now;
     void *lists;       /* of the scope that is counted */
     const void *sofar; /* what stat() may see: NULL in the very first round */

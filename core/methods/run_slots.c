@@ -71,14 +71,13 @@ static uint64_t most_elements(const struct am_run_state *s)
 static void measure_vectors(struct am_run_state *s)
 {
     const struct am_method *m = s->r->method;
-    bool rows = m->needs.row_doubles && am_when_holds(m, m->needs.rows_when, s->r->args);
-    bool columns = m->needs.column_bytes && am_when_holds(m, m->needs.columns_when, s->r->args);
     uint64_t most_rows = 0, most_columns = 0;
     for (size_t i = 0; i < s->items; i++) {
         const struct am_tensor *t = s->item[i].donor;
         if (!s->item[i].selected || t->elements == 0)
             continue;
-        grow(&most_rows, rows ? t->elements / (t->rank ? t->shape[t->rank - 1] : 1) : 0);
+        bool columns = m->needs.column_bytes && am_when_holds(m, m->needs.columns_when, am_run_args(s, &s->item[i]));
+        grow(&most_rows, s->item[i].rows_kept ? t->elements / (t->rank ? t->shape[t->rank - 1] : 1) : 0);
         grow(&most_columns, columns ? t->elements / (t->rank ? t->shape[0] : 1) : 0);
     }
     s->size.rows = line(most_rows * m->needs.row_doubles * sizeof(double));

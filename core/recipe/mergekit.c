@@ -66,13 +66,6 @@ void am_mk_keys(struct am_mk *k, json_t *obj, const char *pointer, const char *c
 
 /* ---- the method ---- */
 
-/* Names of mergekit's that are another method's with a parameter set, where there is no method of that name. */
-static const struct {
-    const char *name, *method, *param, *value;
-} presets[] = {{"breadcrumbs_ties", "breadcrumbs", "consensus", "sum"},
-               {"dare_linear", "dare", "consensus", "none"},
-               {"della_linear", "della", "consensus", "none"}};
-
 static void take_method(struct am_mk *k, json_t *body)
 {
     json_t *v = json_object_get(k->doc, "merge_method");
@@ -85,14 +78,6 @@ static void take_method(struct am_mk *k, json_t *body)
         return;
     }
     k->row = am_table_find(k->table, "merge", name);
-    for (size_t i = 0; !k->row && i < sizeof presets / sizeof *presets; i++) {
-        json_t *row = am_streq(name, presets[i].name) ? am_table_find(k->table, "merge", presets[i].method) : NULL;
-        if (!row)
-            continue;
-        k->row = row;
-        name = presets[i].method;
-        json_object_set_new(k->params, presets[i].param, json_string(presets[i].value));
-    }
     json_object_set_new(body, "method", json_string(name));
 }
 

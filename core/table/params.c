@@ -392,6 +392,24 @@ static void check_inputs_rule(const struct am_body *b, const json_t *r, struct a
                  (long long)((models - plus) / times));
 }
 
+/* A share and how far it may vary with the rank: it must stay inside (0, 1). */
+static void check_margin(const struct am_body *b, const char *share, const char *margin, struct am_faults *f)
+{
+    char model[AM_POINTER], params[AM_POINTER], at[AM_POINTER];
+    for (size_t i = 0; i < b->inputs; i++) {
+        const json_t *x = json_object_get(b->input[i].params, share), *y = json_object_get(b->input[i].params, margin);
+        double s = json_number_value(x), m = json_number_value(y), room = s < 0.5 ? s : 1 - s;
+        if (!json_is_number(x) || !json_is_number(y) || s <= 0 || s >= 1 || (s - m > 0 && s + m < 1))
+            continue;
+        am_model_pointer(&b->input[i], model);
+        const char *pointer = am_pointer(at, am_pointer(params, model, "params"), margin);
+        am_fault_add(f, AM_E_INVALID_PARAMS, (struct am_where){.pointer = pointer, .reason = "margin"},
+                     "%s %g with %s %g gives probabilities from %g to %g, which must lie inside 0 and 1; with this %s, "
+                     "%s must be below %g",
+                     share, s, margin, m, s - m, s + m, share, margin, room);
+    }
+}
+
 static void check_rules(const struct am_body *b, struct am_faults *f)
 {
     double sum;
@@ -401,6 +419,8 @@ static void check_rules(const struct am_body *b, struct am_faults *f)
         const char *a = am_row_text(r, "a"), *when = am_row_text(r, "b");
         if (strcmp(am_row_text(r, "kind"), "inputs_at_least") == 0)
             check_inputs_rule(b, r, f);
+        if (strcmp(am_row_text(r, "kind"), "margin") == 0)
+            check_margin(b, a, when, f);
         if (strcmp(am_row_text(r, "kind"), "sum_not_zero") != 0 || !sum_over_models(b, a, &sum))
             continue;
         if (fabs(sum) < 1e-8 && (!when[0] || flag(b->params, when)) && !divides_by_one(b))

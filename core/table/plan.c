@@ -22,7 +22,7 @@
  * <= 1.25 x peak. Itself with its libraries; a tensor of an input, beside its name; of the donor, and of what is
  * written, to the end and while it is laid out; a span of an input, as the spec tells it; a changed tensor of an
  * assembled file. */
-#define BASE_BYTES ((uint64_t)31 << 18)
+#define BASE_BYTES ((uint64_t)33 << 18)
 #define ENTRY_BYTES 128
 #define ITEM_BYTES 56
 #define OUT_BYTES 64
@@ -235,14 +235,6 @@ static void grow(uint64_t *at, uint64_t value)
     *at = value > *at ? value : *at;
 }
 
-/* The last number of a shape "[10,128]"; of a scalar 1. */
-static uint64_t row_of(const char *shape)
-{
-    const char *p = strrchr(shape, ',');
-    uint64_t row = strtoull(p ? p + 1 : shape + 1, NULL, 10);
-    return shape[1] == ']' || row == 0 ? 1 : row;
-}
-
 /* The inputs of the tensor at hand: what is read, and what a slot holds of each. */
 static void charge_sources(struct join *j, const char *name, uint64_t chunk)
 {
@@ -260,18 +252,13 @@ static void charge_computed(struct join *j, const char *name, uint64_t size)
 {
     const struct am_plan_tensor *d = &j->side[j->donor].head;
     struct am_plan_need *need = &j->plan.need;
-    uint64_t elements = d->bytes / size, tile = AM_PLAN_TILE, chunk = AM_PLAN_CHUNK, window = AM_PLAN_WINDOW;
-    if (need->by_row) {
-        tile = row_of(d->shape);
-        chunk = tile < AM_PLAN_CHUNK ? AM_PLAN_CHUNK / tile * tile : tile;
-        window = chunk < AM_PLAN_WINDOW ? AM_PLAN_WINDOW / chunk * chunk : chunk;
-    }
-    charge_sources(j, name, least(elements, chunk));
-    grow(&need->tile, am_plan_line(least(elements, tile) * sizeof(float)));
-    grow(&need->out, am_plan_line(least(elements, window) * (j->out_bytes ? j->out_bytes : size)));
-    need->windows = am_plan_plus(need->windows, am_plan_windows(elements, window));
+    uint64_t elements = d->bytes / size;
+    struct am_plan_spans span = am_plan_cut(need, j->body, name, d->shape, elements);
+    charge_sources(j, name, least(elements, span.chunk));
+    grow(&need->tile, am_plan_line(least(elements, span.tile) * sizeof(float)));
+    grow(&need->out, am_plan_line(least(elements, span.window) * (j->out_bytes ? j->out_bytes : size)));
+    need->windows = am_plan_plus(need->windows, am_plan_windows(elements, span.window));
     grow(&need->elements, elements);
-    am_plan_vectors_count(need, d->shape, elements);
     if (need->report)
         need->text = am_plan_plus(need->text, am_plan_plus(need->report, strlen(name)));
 }
@@ -321,7 +308,7 @@ static void charge(struct join *j, const char *name)
     j->computed += selected;
     if (size && j->incomplete)
         check_settings(j, name);
-    if (selected && !am_plan_keeps(j->body, j->side[j->donor].head.dtype))
+    if (selected && !am_plan_keeps(j->body, name, j->side[j->donor].head.dtype))
         charge_computed(j, name, size);
     else if (!size)
         charge_compared(j, name);
@@ -514,13 +501,6 @@ static uint64_t amount(const struct am_body *b, const char *name, uint64_t input
     return am_plan_plus(v[0], am_plan_plus(am_plan_times(v[1], inputs), am_plan_times(v[2], pairs)));
 }
 
-static bool rows(const struct am_body *b)
-{
-    return (am_streq(am_row_need(b->row, "rows"), "granularity") &&
-            am_streq(json_string_value(json_object_get(b->params, "granularity")), "row")) ||
-           am_plan_when(b, "rows_when");
-}
-
 /* What the method needs of each slot. A base beside the models is a source, but none of the inputs that it counts. */
 static void take_needs(struct join *j, const struct am_body *b)
 {
@@ -535,7 +515,6 @@ static void take_needs(struct join *j, const struct am_body *b)
     }
     j->reads = am_plan_plus(1, passes > 0 ? (uint64_t)passes : 0);
     need->by_tensor = passes > 0 && !over_model(b);
-    need->by_row = rows(b);
     am_plan_vectors_need(need, b);
     uint64_t numbers = amount(b, "report", inputs);
     need->report = numbers ? am_plan_times(am_plan_plus(numbers, 1), NUMBER_BYTES) : 0;

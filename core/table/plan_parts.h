@@ -27,14 +27,17 @@ const char *am_plan_name(int dtype);                    /* of a place: lasts for
 const char *am_plan_out_dtype(const struct am_body *b); /* or NULL: as the donor */
 /* ---- plan_when.c ---- */
 
-/* Whether that condition of the described needs (am_when of core/methods/method.h) holds. */
-bool am_plan_when(const struct am_body *b, const char *name);
-/* Whether selected tensors of that dtype keep the donor's bytes by construction: a parameter has the value that the
+/* Whether a selected tensor of that dtype keeps the donor's bytes by construction: a parameter has the value that the
  * method declares for it, and out_dtype changes nothing. */
-bool am_plan_keeps(const struct am_body *b, const char *dtype);
-/* What is kept for the rows and columns of tensors: what the method asks for; the most of them; into acc and fixed. */
+bool am_plan_keeps(const struct am_body *b, const char *tensor, const char *dtype);
+struct am_plan_spans { /* elements: a window is whole chunks of whole tiles */
+    uint64_t tile, chunk, window;
+};
+/* How a computed tensor is cut, as cut() of run.c; counts its rows and columns where something is kept for them. */
+struct am_plan_spans am_plan_cut(struct am_plan_need *need, const struct am_body *b, const char *tensor,
+                                 const char *shape, uint64_t elements);
+/* What the method asks for, before the first tensor; and what that makes of acc and fixed, after the last. */
 void am_plan_vectors_need(struct am_plan_need *need, const struct am_body *b);
-void am_plan_vectors_count(struct am_plan_need *need, const char *shape, uint64_t elements);
 void am_plan_vectors_add(struct am_plan_need *need);
 
 /* Windows of a tensor: those that are computed, or those that are copied. */

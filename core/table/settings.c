@@ -52,21 +52,26 @@ bool am_setting_has_depth(const json_t *v)
     return false;
 }
 
-bool am_setting_covers(const json_t *v, const char *tensor, size_t slice)
+json_t *am_setting_at(json_t *v, const char *tensor, size_t slice)
 {
-    const json_t *entry;
+    json_t *entry;
     size_t i;
     if (!is_conditions(v))
-        return v != NULL;
+        return v;
     json_array_foreach(v, i, entry)
     {
         const char *filter = filter_of(entry);
         const json_t *only = json_object_get(entry, "slice");
         bool here = !only || (size_t)json_integer_value(only) == slice;
         if (here && (!filter || strstr(tensor, filter)))
-            return true;
+            return json_object_get(entry, "value");
     }
-    return false;
+    return NULL;
+}
+
+bool am_setting_covers(const json_t *v, const char *tensor, size_t slice)
+{
+    return am_setting_at((json_t *)(uintptr_t)v, tensor, slice) != NULL;
 }
 
 static int bad(const json_t *p, const char *at, struct am_faults *f)

@@ -35,6 +35,9 @@ bool am_setting_complete(const json_t *v);
 json_t *am_setting_chain(json_t *own, json_t *next);
 /* Whether a tensor of that name has a value. */
 bool am_setting_covers(const json_t *v, const char *tensor, size_t slice);
+/* What holds for a tensor of that name: one value, or a list over the depth; NULL: none. `v` itself where it does not
+   vary. Borrowed. */
+json_t *am_setting_at(json_t *v, const char *tensor, size_t slice);
 /* Whether the depth matters to it. */
 bool am_setting_has_depth(const json_t *v);
 

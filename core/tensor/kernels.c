@@ -251,6 +251,36 @@ size_t am_keep_range(float *out, const float *x, size_t n, uint32_t low, uint32_
     return set()->keep_range(out, x, n, low, high);
 }
 
+size_t am_keep_random(float *out, const float *x, size_t n, const uint32_t key[2], uint64_t first, uint32_t limit)
+{
+    return set()->keep_random(out, x, n, key[0], key[1], first, limit);
+}
+
+size_t am_mark_own(float *own, const float *d, const float *sum, float limit, size_t n)
+{
+    return set()->mark_own(own, d, sum, limit, n);
+}
+
+size_t am_keep_own(float *out, float a, const float *x, const float *y, const float *own, float k, size_t n)
+{
+    return set()->keep_own(out, a, x, y, own, k, n);
+}
+
+void am_unify(float *out, const float *sum, const float *high, const float *low, size_t n)
+{
+    set()->unify(out, sum, high, low, n);
+}
+
+void am_widen_range(float *high, float *low, const float *x, size_t n)
+{
+    set()->widen_range(high, low, x, n);
+}
+
+void am_take_sign(float *out, const float *d, const float *x, size_t n)
+{
+    set()->take_sign(out, d, x, n);
+}
+
 size_t am_elect(const struct am_election *how, float *out, const float *const *d, size_t n, size_t *ret_thin)
 {
     size_t thin = 0, conflicts = set()->elect(how, out, d, n, &thin);

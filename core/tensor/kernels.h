@@ -97,6 +97,20 @@ struct am_election {
 };
 size_t am_elect(const struct am_election *how, float *out, const float *const *d, size_t n, size_t *ret_thin);
 
+/*
+ * Merges that tell tasks apart (merge.md A29, A30).
+ */
+/* own += 1 where |d| > fl(limit * |fl(sum - d)|). Returns how many. */
+size_t am_mark_own(float *own, const float *d, const float *sum, float limit, size_t n);
+/* out = fl(y + fl(a*x)) where own >= k, else y. Returns how many own >= k. */
+size_t am_keep_own(float *out, float a, const float *x, const float *y, const float *own, float k, size_t n);
+/* high = the larger of high and x, low the smaller of low and x. NaN in x changes nothing. */
+void am_widen_range(float *high, float *low, const float *x, size_t n);
+/* out = high where sum > 0, low where sum < 0, else fl(0*sum). */
+void am_unify(float *out, const float *sum, const float *high, const float *low, size_t n);
+/* out = x where d and x have one sign, else +0. */
+void am_take_sign(float *out, const float *d, const float *x, size_t n);
+
 /* Sorts m arrays element by element: afterwards x[0][i] <= x[1][i] <= ... for every i (a fixed network of
    compare-exchanges; m <= 100). NaN: unspecified but deterministic. */
 void am_sort_columns(float *const *x, size_t m, size_t n);
@@ -155,6 +169,8 @@ size_t am_fuse_f32(float *out, float kl, float threshold, const float *x, const 
  * element when its word < round(p * 2^32).
  */
 void am_random_words(uint32_t *out, size_t n, const uint32_t key[2], uint64_t first);
+/* out = x where the word of element first + i is below `limit`, else +0. out may be x. Returns how many stayed. */
+size_t am_keep_random(float *out, const float *x, size_t n, const uint32_t key[2], uint64_t first, uint32_t limit);
 /* The key of a purpose ("mask"), a seed, an input's place among the models, and a tensor. -AM_E_OUT_OF_MEMORY. */
 int am_random_key(const char *purpose, uint64_t seed, unsigned ordinal, const char *tensor, uint32_t ret_key[2]);
 

@@ -66,6 +66,7 @@ static inline size_t least(size_t a, size_t b)
 #include "core/tensor/kernels_body_random.h"
 #include "core/tensor/kernels_body_select.h"
 #include "core/tensor/kernels_body_swap.h"
+#include "core/tensor/kernels_body_tasks.h"
 
 const struct am_kernel_set SET_TABLE = {
     .name = SET_NAME,
@@ -95,6 +96,12 @@ const struct am_kernel_set SET_TABLE = {
     .random_words = random_words,
     .count_equal = count_equal,
     .keep_range = keep_range,
+    .keep_random = keep_random,
+    .mark_own = mark_own,
+    .keep_own = keep_own,
+    .unify = unify,
+    .widen_range = widen_range,
+    .take_sign = take_sign,
     .elect = elect,
     .sort_columns = sort_columns,
     .nearswap = nearswap,

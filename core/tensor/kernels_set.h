@@ -40,6 +40,13 @@ struct am_kernel_set {
     void (*random_words)(uint32_t *out, size_t n, uint32_t k0, uint32_t k1, uint64_t first);
     size_t (*count_equal)(const float *x, size_t n, uint32_t key);
     size_t (*keep_range)(float *out, const float *x, size_t n, uint32_t low, uint32_t high);
+    size_t (*keep_random)(float *out, const float *x, size_t n, uint32_t k0, uint32_t k1, uint64_t first,
+                          uint32_t limit);
+    size_t (*mark_own)(float *own, const float *d, const float *sum, float limit, size_t n);
+    size_t (*keep_own)(float *out, float a, const float *x, const float *y, const float *own, float k, size_t n);
+    void (*unify)(float *out, const float *sum, const float *high, const float *low, size_t n);
+    void (*widen_range)(float *high, float *low, const float *x, size_t n);
+    void (*take_sign)(float *out, const float *d, const float *x, size_t n);
     size_t (*elect)(const struct am_election *how, float *out, const float *const *d, size_t n, size_t *thin);
     void (*sort_columns)(float *const *x, size_t m, size_t n);
     size_t (*nearswap)(float *out, float t, const float *x, const float *base, size_t n);

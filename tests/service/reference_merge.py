@@ -69,8 +69,9 @@ def keep_middle(d, granularity="tensor", **how):
 # ---- the frame of task vectors -------------------------------------------------------------------
 
 
-def frame(base, xs, weights, keep=None, consensus="none", normalize=False, lam=1.0):
-    """base + lambda * combined(w_i * keep_i(x_i - base)). keep: one function of a task vector for each input."""
+def frame(base, xs, weights, keep=None, consensus="none", normalize=False, lam=1.0, thin=None):
+    """base + lambda * combined(w_i * keep_i(x_i - base)). keep: one function of a task vector for each input, which
+    gives a mask; or thin, which gives what is left of it."""
     if lam == 0:
         return base
     zero = f32(0)
@@ -79,6 +80,8 @@ def frame(base, xs, weights, keep=None, consensus="none", normalize=False, lam=1
         d = x - base
         if keep:
             d = np.where(keep[i](d), d, zero)
+        if thin:
+            d = thin[i](d)
         es.append(f32(w) * d)
     if consensus == "none":
         num = es[0]
@@ -351,16 +354,65 @@ def passthrough(x, scale=1.0):
 
 
 def median(base, xs, alpha=1.0):
-    ds = np.sort(np.stack([x - base for x in xs]), axis=0)
-    p = len(xs)
-    mid = ds[p // 2] if p % 2 else (ds[p // 2 - 1] + ds[p // 2]) * f32(0.5)
-    return base + f32(alpha) * mid
+    return base + f32(alpha) * middle(np.stack([x - base for x in xs]))
 
 
 def trimmed_mean(base, xs, f, alpha=1.0):
     """The mean in float64, rounded once: the order of its sum is nobody's promise."""
     ds = np.sort(np.stack([x - base for x in xs]), axis=0)[f : len(xs) - f]
     return base + f32(alpha) * ds.astype(np.float64).mean(axis=0).astype(np.float32)
+
+
+def nearest(ds, center, keep):
+    """Mean of the `keep` values of each element nearest to its centre (float32 distances); of two at the same distance
+    the smaller value. In float64, rounded once."""
+    ds = np.sort(ds, axis=0)
+    far = np.abs(ds - center)
+    order = np.argsort(far, axis=0, kind="stable")[:keep]  # sorted by value, so a smaller one comes first
+    return np.take_along_axis(ds, order, axis=0).astype(np.float64).mean(axis=0).astype(np.float32)
+
+
+def middle(ds):
+    ds, p = np.sort(ds, axis=0), len(ds)
+    return ds[p // 2] if p % 2 else (ds[p // 2 - 1] + ds[p // 2]) * f32(0.5)
+
+
+def meamed(base, xs, f, alpha=1.0):
+    ds = np.stack([x - base for x in xs])
+    return base + f32(alpha) * nearest(ds, middle(ds), len(xs) - f)
+
+
+def phocas(base, xs, f, alpha=1.0):
+    """The trimmed mean with its float32 sums, from the smallest on: which values are near it is decided by them."""
+    ds = np.sort(np.stack([x - base for x in xs]), axis=0)
+    kept = ds[f : len(xs) - f]
+    center = kept[0]
+    for d in kept[1:]:
+        center = center + d
+    return base + f32(alpha) * nearest(ds, center / f32(len(kept)), len(xs) - f)
+
+
+def bulyan_chosen(K, f):
+    """theta = p - 2f contributors by Krum, judged anew each time."""
+    left, chosen = list(range(len(K))), []
+    while len(chosen) < len(K) - 2 * f:
+        D = distances(K[np.ix_(left, left)])
+        near = max(1, len(left) - f - 2)
+        scores = [(sum(sorted(np.delete(D[i], i))[:near]), D[i].sum(), i) for i in range(len(left))]
+        chosen.append(left.pop(min(scores)[2]))
+    return sorted(chosen)
+
+
+def bulyan(base, models, f, scope="model", alpha=1.0, **_):
+    """base and models: {tensor: float32 array}; the same of the result."""
+    deltas = {n: np.stack([m[n] - base[n] for m in models]) for n in base}
+    keep, out = len(models) - 4 * f, {}
+    whole = bulyan_chosen(gram([[deltas[n][i] for n in base] for i in range(len(models))]), f)
+    for n in base:
+        chosen = whole if scope == "model" else bulyan_chosen(gram([[d] for d in deltas[n]]), f)
+        ds = deltas[n][chosen]
+        out[n] = base[n] + f32(alpha) * nearest(ds, middle(ds), keep) if base[n].size else base[n]
+    return out
 
 
 def gram(deltas):

@@ -29,10 +29,6 @@ CASES = {} if ABSENT else {c["name"]: c for c in json.loads((GOLDENS / "index.js
 NOT_YET = {
     "slerp-gradient-filters": "a parameter that varies by tensor (lists over the depth, filters by name)",
     "tokenizer-union": "inputs of different vocabulary, joined through their tokenizers",
-    "dare-ties-full-density": "method",
-    "dare-linear-full-density": "method",
-    "della-full-density": "method",
-    "della-linear-full-density": "method",
     "passthrough-stack": "stacking of layers",
     "passthrough-scale-filter": "a parameter that varies by tensor (filters by name)",
     "lora-passthrough": "an adapter as a part of a model",
@@ -56,6 +52,8 @@ METHODS = {"linear", "slerp", "task_arithmetic", "ties", "breadcrumbs", "breadcr
     "ramplus_tl",
     "sce",
 }
+MASKED = {"dare_linear": "none", "dare_ties": "sum", "della": "sum", "della_linear": "none"}  # their consensus
+METHODS |= set(MASKED)
 DTYPES = {"float32": "F32", "bfloat16": "BF16", "float16": "F16"}
 
 
@@ -103,7 +101,7 @@ def read_pair(line):
 class Recipe:
     """One configuration: method, base, models and parameters in amend's terms."""
 
-    PER_MODEL = {"weight", "density", "gamma"}
+    PER_MODEL = {"weight", "density", "gamma", "epsilon"}
     WHOLE = {"t", "lambda", "normalize", "nuslerp_flatten", "nuslerp_row_wise", "select_topk"}
     RULES = {"model_stock", "karcher", "sce"}  # whose own rule differs from mergekit's
 
@@ -117,12 +115,11 @@ class Recipe:
         models = [m for m in models if m["model"] != self.base]  # a base that is listed is the base
         self.models = [m["model"] for m in models]
         self.per_model = [m.get("parameters", {}) for m in models]
-        self.params = {**params, **({"consensus": "sum"} if self.method == "breadcrumbs_ties" else {})}
+        self.params = params
         unknown = set().union(*self.per_model) - self.PER_MODEL | set(params) - self.WHOLE
         assert not unknown, f"not translated: {unknown}"
         if self.method in self.RULES:
             self.params["compat"] = "rules"
-        self.method = {"breadcrumbs_ties": "breadcrumbs"}.get(self.method, self.method)
 
     def job(self, into):
         models = [(name_of(m), p) for m, p in zip(self.models, self.per_model)]
@@ -152,8 +149,15 @@ class Recipe:
             "ram": lambda b, a: rm.ram(b, a, **more),
             "ramplus_tl": lambda b, a: rm.ramplus_tl(b, a, **more),
             "breadcrumbs": lambda b, a: rm.breadcrumbs(b, a, w, **lists, **more),
+            "breadcrumbs_ties": lambda b, a: rm.breadcrumbs(b, a, w, consensus="sum", **lists, **more),
+            **{m: lambda b, a: self.unmasked(b, a, w, **more) for m in MASKED},
         }[self.method]
         return {n: rule(base and base[n], [x[n] for x in xs]) for n in xs[0]}
+
+    def unmasked(self, b, xs, weights, **more):
+        """Methods that draw masks, at density 1: nothing is drawn."""
+        assert all(p["density"] == 1 for p in self.per_model)
+        return rm.frame(b, xs, weights, consensus=MASKED[self.method], normalize=self.method == "della", **more)
 
     def densities(self):
         return [p["density"] for p in self.per_model if "density" in p]

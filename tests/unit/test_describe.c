@@ -129,6 +129,14 @@ static void broken_methods_are_found(void **state)
     m = sound;
     m.needs.by_row = true;
     expect(&m, "granularity");
+    m.needs.by_slab = true;
+    expect(&m, "rows or slabs");
+    m = sound;
+    m.rules = (const struct am_rule[]){{AM_RULE_MARGIN, "weight", "normalize"}, {AM_RULE_END, NULL, NULL}};
+    expect(&m, "rule margin");
+    m = sound;
+    m.rules = (const struct am_rule[]){{AM_RULE_INPUTS_4A_3, "weight", ""}, {AM_RULE_END, NULL, NULL}};
+    expect(&m, "integer");
     m = sound;
     m.needs.passes = 3;
     expect(&m, "at most 2");

@@ -637,6 +637,54 @@ static void want_softmax(const struct in *in, struct out *out)
     }
 }
 
+static void run_own(const struct in *in, struct out *out)
+{
+    begin(in, out);
+    out->count[0] = am_mark_own(out->f[0], in->x, in->z, in->a, in->n);
+    out->count[1] = am_keep_own(out->f[1], in->a, in->x, out->f[1], in->y, in->b, in->n);
+}
+
+static void want_own(const struct in *in, struct out *out)
+{
+    for (size_t i = 0; i < in->n; i++) {
+        bool own = fabsf(in->x[i]) > mul(in->a, fabsf(plus(in->z[i], -in->x[i]))), keep = in->y[i] >= in->b;
+        out->f[0][i] = plus(in->y[i], own ? 1 : 0);
+        out->f[1][i] = keep ? plus(in->z[i], mul(in->a, in->x[i])) : in->z[i];
+        out->count[0] += own;
+        out->count[1] += keep;
+    }
+}
+
+static void run_range(const struct in *in, struct out *out)
+{
+    begin(in, out);
+    am_widen_range(out->f[0], out->f[1], in->x, in->n);
+}
+
+static void want_range(const struct in *in, struct out *out)
+{
+    for (size_t i = 0; i < in->n; i++) {
+        out->f[0][i] = in->x[i] > in->y[i] ? in->x[i] : in->y[i];
+        out->f[1][i] = in->x[i] < in->z[i] ? in->x[i] : in->z[i];
+    }
+}
+
+static void run_signs(const struct in *in, struct out *out)
+{
+    begin(in, out);
+    am_unify(out->f[0], in->x, out->f[0], in->z, in->n);
+    am_take_sign(out->f[1], in->x, out->f[1], in->n);
+}
+
+static void want_signs(const struct in *in, struct out *out)
+{
+    for (size_t i = 0; i < in->n; i++) {
+        float x = in->x[i], z = in->z[i];
+        out->f[0][i] = x > 0 ? in->y[i] : x < 0 ? z : mul(0, x);
+        out->f[1][i] = (x > 0 && z > 0) || (x < 0 && z < 0) ? z : 0;
+    }
+}
+
 static const struct kernel {
     const char *name;
     void (*run)(const struct in *in, struct out *out);
@@ -662,6 +710,9 @@ static const struct kernel {
     {"ram", run_ram, want_ram},
     {"weigh", run_weigh, want_weigh},
     {"softmax", run_softmax, want_softmax},
+    {"own", run_own, want_own},
+    {"range", run_range, want_range},
+    {"signs", run_signs, want_signs},
 };
 
 /* Which NaN comes out of arithmetic is the processor's affair. */
