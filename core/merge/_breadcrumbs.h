@@ -76,11 +76,11 @@ extern const struct am_canonical am_breadcrumbs_canonical;
         .local_bytes = sizeof(struct am_breadcrumbs_local), .by_row = true, .symmetric = true                          \
     }
 #define AM_CRUMB_HOOKS                                                                                                 \
-    .abi = AM_METHOD_ABI, .type = AM_MERGE, .since = "0.1", .paper = "arXiv:2312.06795", .common = am_policies_mergekit,        \
-    .rules = am_frame_rules, .canonical = &am_breadcrumbs_canonical, .unchanged = am_frame_unchanged,                  \
-    .prepare = am_breadcrumbs_prepare, .look = am_breadcrumbs_look, .stat = am_breadcrumbs_stat,                       \
-    .merge = am_selects_merge, .between = am_breadcrumbs_between, .apply = am_breadcrumbs_apply,                       \
-    .report = am_breadcrumbs_report
+    .abi = AM_METHOD_ABI, .type = AM_MERGE, .since = "0.1", .paper = "arXiv:2312.06795",                               \
+    .common = am_policies_mergekit, .rules = am_frame_rules, .canonical = &am_breadcrumbs_canonical,                   \
+    .unchanged = am_frame_unchanged, .prepare = am_breadcrumbs_prepare, .look = am_breadcrumbs_look,                   \
+    .stat = am_breadcrumbs_stat, .merge = am_selects_merge, .between = am_breadcrumbs_between,                         \
+    .apply = am_breadcrumbs_apply, .report = am_breadcrumbs_report
 
 void am_breadcrumbs_prepare(const struct am_scope_info *s, void *local);
 size_t am_breadcrumbs_look(const struct am_window *w, const void *sofar, unsigned pass, size_t *ret_first);

@@ -11,13 +11,11 @@ import reference as ref
 from harness import amend, problem
 from test_merge_mergekit import ABSENT, CASES, GOLDENS, compare, name_of, read
 
-# What cannot be submitted yet, though its method is there. Others wait for their method and come by themselves.
+# What cannot be submitted yet, though its method is there.
 WAITING = {
     "lora-passthrough": "adapters (base+adapter)",
     "tokenizer-union": "inputs of different vocabulary, joined through their tokenizers",
-    "passthrough-stack": "slices",
 }
-PRESETS = {"breadcrumbs_ties": "breadcrumbs", "dare_linear": "dare", "della_linear": "della"}
 
 
 def post(client, text, path="/v1/jobs", **query):
@@ -71,7 +69,7 @@ QUICK = {"slerp-gradient-filters", "breadcrumbs", "passthrough-stack", "tokenize
 @pytest.mark.parametrize("name", [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in sorted(CASES)])
 def test_goldens(client, there, models, name):
     case = CASES[name]
-    if not {case["method"], PRESETS.get(case["method"])} & there:
+    if case["method"] not in there:
         pytest.skip(f"waits for {case['method']}")
     if name in WAITING:
         pytest.skip(f"waits for: {WAITING[name]}")
