@@ -80,6 +80,7 @@ endif
 FAMILIES := core/merge core/unlearn core/edit core/evaluate $(if $(DEBUG_METHODS),tests/debug/edit)
 FAMILY := $(call src,$(FAMILIES))
 TABLE := $(call src,core/table)
+RECIPE := $(call src,core/recipe)
 COMPAT := $(call src,core/compat)
 GATE := $(call src,core/gate)
 STORAGE := $(call src,storage)
@@ -144,12 +145,12 @@ bench: all bench-kernels
 # Of the statistics the daemon has what compares bounds with limits, and no more: the linker takes what is asked for.
 $(O)/libcompat.a: $(call obj,$(COMPAT))
 	rm -f $@ && ar rcsD $@ $^
-$(B)/amendd: $(call obj,$(SERVER) $(STORAGE) $(GATE) $(TABLE) $(BASE)) $(O)/migrations.o $(O)/registry.o $(O)/libcompat.a
+$(B)/amendd: $(call obj,$(SERVER) $(STORAGE) $(RECIPE) $(GATE) $(TABLE) $(BASE)) $(O)/migrations.o $(O)/registry.o $(O)/libcompat.a
 	@mkdir -p $(@D)
-	$(CC) $(ALL_LDFLAGS) $(filter %.o,$^) $(filter %.a,$^) -o $@ $(call pc,libmicrohttpd jansson sqlite3 libuv libcrypto zlib) -lm
+	$(CC) $(ALL_LDFLAGS) $(filter %.o,$^) $(filter %.a,$^) -o $@ $(call pc,libmicrohttpd jansson sqlite3 libuv yaml-0.1 libcrypto zlib) -lm
 $(B)/amend: $(call obj,$(CLI) $(BASE))
 	@mkdir -p $(@D)
-	$(CC) $(ALL_LDFLAGS) $^ -o $@ $(call pc,libcurl jansson libcrypto zlib) -lm
+	$(CC) $(ALL_LDFLAGS) $^ -o $@ $(call pc,libcurl jansson yaml-0.1 libcrypto zlib) -lm
 
 -include $(shell test -d $(O) && find $(O) -name '*.d')
 

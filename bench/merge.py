@@ -31,15 +31,23 @@ JOBS = {
     "slerp": ("slerp", 1.5, 1.5, False, {}, {"t": 0.4}),
     "task_arithmetic": ("task_arithmetic", 1.5, 1.5, True, {"weight": 0.5}, {}),
     "ties": ("ties", 2.0, 2.5, True, {"weight": 1.0, "density": 0.5}, {}),
-    "breadcrumbs_ties": (
-        "breadcrumbs",
-        2.0,
-        2.5,
-        True,
-        {"weight": 1.0, "density": 0.9, "gamma": 0.01},
-        {"consensus": "sum"},
-    ),
+    "breadcrumbs_ties": ("breadcrumbs_ties", 2.0, 2.5, True, {"weight": 1.0, "density": 0.9, "gamma": 0.01}, {}),
+    "dare_ties": ("dare_ties", 2.0, 2.5, True, {"weight": 1.0, "density": 0.5}, {}),
+    "della": ("della", 2.0, 2.5, True, {"weight": 1.0, "density": 0.5}, {}),
+    "consensus": ("consensus", 1.5, 1.5, True, {"lambda_mask": 0.4}, {}),
+    "emr": ("emr", 2.0, 2.5, True, {}, {"task": 1}),
+    "nuslerp": ("nuslerp", 2.0, 2.5, False, {"weight": 0.5}, {}),
+    "multislerp": ("multislerp", 2.0, 2.5, True, {"weight": 0.5}, {}),
+    "karcher": ("karcher", 2.0, 2.5, False, {}, {"tol": 1e-5}),
+    "model_stock": ("model_stock", 2.0, 2.5, True, {}, {}),
+    "sce": ("sce", 2.0, 2.5, True, {}, {"weight_floor": 0.0}),
+    "sce_half": ("sce", 3.0, 3.5, True, {}, {"select_topk": 0.5}),
+    "arcee_fusion": ("arcee_fusion", 3.0, 3.5, False, {}, {}),
+    "nearswap": ("nearswap", 1.5, 1.5, False, {}, {"t": 0.001}),
+    "ram": ("ram", 1.5, 1.5, True, {}, {"epsilon": 1e-5}),
+    "ramplus_tl": ("ramplus_tl", 2.0, 2.5, True, {}, {"epsilon": 1e-5}),
 }
+USUAL = ("linear", "slerp", "task_arithmetic", "ties", "breadcrumbs_ties")
 
 
 def body(name, about, number, threads):
@@ -53,8 +61,10 @@ def body(name, about, number, threads):
     beside = {k: v for k, v in per_model.items() if declared[k]["per_input"]}
     params |= {k: v for k, v in per_model.items() if k not in beside}
     varied = beside if "weight" in beside else params
-    key = "weight" if "weight" in varied else "t"
-    varied[key] += number * 1e-6
+    keys = ("weight", "t", "tol", "epsilon", "weight_floor", "select_topk", "lambda_mask")
+    key = next((k for k in keys if k in varied), None)
+    if key:
+        varied[key] += number * (1e-6 if varied[key] > 1e-4 else 1e-11)
     inputs = [(f"bench/{m}", beside or None) for m in models_]
     names = [*(["base"] if base and with_base else ["a"] if base else []), *models_]
     return merge(method, inputs, "bench/out", f"bench/{names[0]}" if base else None, params, threads=threads), names
@@ -213,7 +223,7 @@ def arguments():
         "--patience", type=float, default=30, help="seconds to wait for a quiet machine before each job (30)"
     )
     p.add_argument("--threads", type=int, default=None, help="of a job (as many as processors)")
-    p.add_argument("--methods", default=",".join(JOBS), help="comma-separated, of: " + " ".join(JOBS))
+    p.add_argument("--methods", default=",".join(USUAL), help="comma-separated, of: " + " ".join(JOBS))
     p.add_argument(
         "--touch", type=int, default=None, metavar="GiB", help="memory touched before the rounds (18; small: 1)"
     )

@@ -9,6 +9,7 @@
 #include "cli/job.h"
 #include "cli/opt.h"
 #include "cli/out.h"
+#include "cli/recipe.h"
 #include "cli/verify.h"
 #include "core/base/text.h"
 
@@ -263,6 +264,24 @@ static int import_named(struct importer *m, const char *const *id, const char *a
         rc = am_cache_find(m->c, &m->cache, id[n], &s[n]);
     for (size_t i = 0; rc == 0 && i < n; i++)
         rc = import_one(m, s[i], as);
+    return rc;
+}
+
+int am_import_cached(struct am_cli *c, const char *text, char **ret)
+{
+    struct importer m = {.c = c};
+    const struct am_cached *s = NULL;
+    size_t n = strcspn(text, "@"), i = 0;
+    AM_CLEANUP(am_jsonp) json_t *made = m.made = json_array();
+    int rc = am_cache_read(c, &m.cache);
+    while (i < m.cache.n && (strlen(m.cache.v[i].id) != n || strncmp(m.cache.v[i].id, text, n) != 0))
+        i++;
+    if (rc == 0 && i < m.cache.n && (rc = am_cache_find(c, &m.cache, text, &s)) == 0)
+        rc = import_one(&m, s, NULL);
+    const json_t *first = json_array_get(made, 0);
+    if (rc == 0 && first)
+        *ret = am_xprintf("%s@%s", am_js_text(first, "model", "?"), am_js_text(first, "commit", "main"));
+    am_cache_done(&m.cache);
     return rc;
 }
 

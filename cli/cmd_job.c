@@ -8,16 +8,24 @@
 #include "cli/opt.h"
 #include "cli/out.h"
 #include "cli/read.h"
+#include "cli/recipe.h"
 #include "cli/watch.h"
 #include "core/base/text.h"
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 int am_cmd_job_submit(struct am_cli *c, int argc, char **argv)
 {
     const char *file = NULL, *key = NULL;
     bool wait = false, dry_run = false;
+    for (int i = 0; i + 1 < argc; i++) /* a configuration has options of its own */
+        if ((am_streq(argv[i], "-f") || am_streq(argv[i], "--file")) && am_recipe_is(argv[i + 1])) {
+            file = argv[i + 1];
+            memmove(argv + i, argv + i + 2, (size_t)(argc - i - 2) * sizeof *argv);
+            return am_recipe_run(c, file, argc - 2, argv);
+        }
     const struct am_opt opts[] = {{"file", 'f', &file, NULL},
                                   {"wait", 0, NULL, &wait},
                                   {"dry-run", 0, NULL, &dry_run},

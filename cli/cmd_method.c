@@ -7,6 +7,7 @@
 #include "cli/method.h"
 #include "cli/opt.h"
 #include "cli/out.h"
+#include "cli/recipe.h"
 #include "core/base/text.h"
 
 #include <stdio.h>
@@ -102,6 +103,8 @@ int am_cmd_shorthand(struct am_cli *c, int argc, char **argv)
     }
     if (argv[0][0] == '-')
         return am_say_usage(c, "the method comes first: amend %s METHOD ..., not '%s'", type, argv[0]);
+    if (am_streq(type, "merge") && am_recipe_is(argv[0]))
+        return am_recipe_run(c, argv[0], argc - 1, argv + 1);
     const char *name = argv[0], *slash = strchr(name, '/');
     if (slash && (size_t)(slash - name) == strlen(type) && am_starts(name, type))
         name = slash + 1;

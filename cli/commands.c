@@ -136,8 +136,9 @@ const struct am_command am_commands[] = {
     {"model", "pin", "MODEL@REV", "keep a version that no ref names beyond the time of retention", NULL,
      am_cmd_model_pin, false},
     {"model", "unpin", "MODEL@REV", "let retention have the version again", NULL, am_cmd_model_unpin, false},
-    {"job", "submit", "-f FILE|- [--wait] [--dry-run]", "submit a job from its JSON body",
-     "  -f FILE   the body; - reads standard input\n"
+    {"job", "submit", "-f FILE|- [--wait] [--dry-run]",
+     "submit a job from its JSON body, or from a mergekit configuration",
+     "  -f FILE   the body; - reads standard input; FILE.yml: the same as amend merge FILE.yml\n"
      "  --wait    wait for the end (--timeout SECONDS)\n"
      "  --dry-run print what the job would need, or why it would be refused; nothing is stored\n"
      "  --idempotency-key K  the same job with the same key is submitted once (a fresh key each time)\n",
@@ -179,7 +180,16 @@ const struct am_command am_commands[] = {
     {"merge", NULL, "METHOD [--base V] MODEL[,param=value...]... --into M [options]", "merge versions into a new one",
      "  --base V           the version that all models come from, for methods that need it\n"
      "  --into M           the model that gets the result\n" METHOD_MORE
-     "example: amend merge linear demo/a@v1,weight=0.3 demo/b@v1,weight=0.7 --into demo/ab --wait\n",
+     "example: amend merge linear demo/a@v1,weight=0.3 demo/b@v1,weight=0.7 --into demo/ab --wait\n"
+     "\n"
+     "amend merge FILE.yml --into M takes a mergekit configuration as it is. Directories of this machine that it "
+     "names,\n"
+     "and models of the local Hugging Face cache, are registered first.\n"
+     "  --compat C         rules (mergekit's counts and divisors, the default), exact or none\n"
+     "  --lenient          unknown keys are warnings, as in mergekit\n"
+     "  --seed N, --shard-bytes N, --branch B, --message T, --tag T, --priority N, --metadata K=V, --nonfinite P,\n"
+     "  --overflow P, --post-layers-t T, --allow-mixed-architectures: as in the query of POST /v1/jobs\n"
+     "example: amend merge ties.yml --into demo/multi --wait\n",
      am_cmd_shorthand, true},
     {"unlearn", NULL, "METHOD MODEL [--task FINE_TUNE[,base=OLD_BASE]] [--into M] [options]",
      "take something learnt out of a version",

@@ -21,6 +21,7 @@ int am_job_accepted(struct am_cli *c, const struct am_reply *r, bool wait);
 int am_job_query(struct am_cli *c, int argc, char **argv, char **ret_path, size_t *ret_want);
 /* POST /v1/plans, and prints what the job would need, or why it would be refused (AM_EXIT_ERROR). */
 int am_job_plan(struct am_cli *c, const json_t *body);
+int am_job_plan_show(struct am_cli *c, const json_t *plan); /* the answer to that */
 /* "demo/merged@v3 <commit>" of an object with model, number and commit; under -o name only the first word. */
 void am_print_version(const struct am_cli *c, const json_t *version);
 /* "demo/merged@v3", or with the first 12 digits of the commit when it has no number. For free(). */

@@ -45,19 +45,24 @@ static void show(const struct am_cli *c, const json_t *plan)
     am_grid_done(&g);
 }
 
+int am_job_plan_show(struct am_cli *c, const json_t *plan)
+{
+    bool ok = json_is_true(am_js(plan, "ok"));
+    if (c->out == AM_OUT_JSON)
+        am_print_json(c, plan);
+    else if (ok)
+        show(c, plan);
+    if (ok)
+        return 0;
+    am_problem_say_plan(c, plan);
+    return AM_EXIT_ERROR;
+}
+
 int am_job_plan(struct am_cli *c, const json_t *body)
 {
     AM_CLEANUP(am_reply_done) struct am_reply r = {0};
     int rc = am_http_json(c, "POST", "/v1/plans", body, &r);
     if (rc)
         return rc;
-    bool ok = json_is_true(am_js(r.json, "ok"));
-    if (c->out == AM_OUT_JSON)
-        am_print_json(c, r.json);
-    else if (ok)
-        show(c, r.json);
-    if (ok)
-        return 0;
-    am_problem_say_plan(c, r.json);
-    return AM_EXIT_ERROR;
+    return am_job_plan_show(c, r.json);
 }

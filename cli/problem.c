@@ -62,6 +62,7 @@ static const struct remedy remedies[] = {
     {"malformed-safetensors", "download or write the named file again; nothing was registered"},
     {"shape-mismatch", "merge models of one architecture and size; amend model show M@REV tells them apart"},
     {"architecture-mismatch", "merge models of one architecture; amend model show M@REV tells them apart"},
+    {"tokenizer-mismatch", "merge models of one tokenizer, or leave tokenizer out to keep that of the base"},
     {"dtype-unsupported", "convert the weights to F32, BF16 or F16 first"},
     {"insufficient-memory", "start amendd with a larger --workers.memory_max, or use fewer inputs"},
     {"insufficient-disk", "free space where the daemon keeps its store (--data_dir)"},
@@ -102,6 +103,8 @@ static void say_fault(const json_t *e, const char *cause)
         return;
     fputs("  at ", stderr);
     am_put_clean(stderr, pointer[0] ? pointer : "the request");
+    if (am_js_int(e, "line", 0) > 0)
+        fprintf(stderr, " (line %lld)", (long long)am_js_int(e, "line", 0));
     if (!told) {
         fputs(": ", stderr);
         am_put_clean(stderr, detail);

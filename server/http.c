@@ -31,6 +31,7 @@
 #define STOP_MS 2000 /* for open requests */
 #define STOP_STREAMS_MS 300
 #define FORM "application/x-www-form-urlencoded"
+#define YAML "application/yaml"
 #define SLOW_US 2000000
 
 const char *am_req_header(struct am_req *r, const char *name)
@@ -144,11 +145,11 @@ static enum MHD_Result check_query(void *arg, enum MHD_ValueKind kind, const cha
 
 static int refuse_query(struct am_req *r, const struct query_check *c)
 {
-    char known[256];
-    const char *names[16];
+    char known[1024];
+    const char *names[48];
     size_t n = 0;
     snprintf(known, sizeof known, "%s", c->known);
-    for (char *p = known; *p && n < 16;) {
+    for (char *p = known; *p && n < 48;) {
         names[n++] = p;
         p += strcspn(p, " ");
         if (*p)
@@ -180,7 +181,8 @@ static int check_body_headers(struct am_req *r, const char *method, int *ret_que
     if (writes && (n > 0 || chunked || r->route->body & AM_BODY_JSON)) {
         size_t k = type ? strcspn(type, "; ") : 0;
         bool form = r->route->body & AM_BODY_FORM && k == strlen(FORM) && strncasecmp(type, FORM, k) == 0;
-        if (!form && (k != strlen("application/json") || strncasecmp(type, "application/json", k) != 0)) {
+        r->yaml = r->route->body & AM_BODY_YAML && k == strlen(YAML) && strncasecmp(type, YAML, k) == 0;
+        if (!form && !r->yaml && (k != strlen("application/json") || strncasecmp(type, "application/json", k) != 0)) {
             *ret_queued = am_reply_problem(r, AM_E_MEDIA_TYPE,
                                            "this route takes JSON; add -H 'Content-Type: application/json' (got %.80s)",
                                            type ? type : "no Content-Type");
@@ -251,7 +253,7 @@ static enum MHD_Result parse_body_and_answer(struct am_req *r, const char *path)
         return (enum MHD_Result)am_reply_problem(r, AM_E_TOO_LARGE,
                                                  "the body is larger than %llu bytes (limits.body_bytes)",
                                                  (unsigned long long)r->srv->cfg->body_bytes);
-    if (r->route->body & AM_BODY_JSON || (r->route->body & AM_BODY_MAYBE && r->body.len > 0)) {
+    if ((r->route->body & AM_BODY_JSON && !r->yaml) || (r->route->body & AM_BODY_MAYBE && r->body.len > 0)) {
         json_error_t e;
         r->json = json_loadb(r->body.data ? r->body.data : "", r->body.len, JSON_REJECT_DUPLICATES, &e);
         if (!r->json)

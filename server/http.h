@@ -73,6 +73,7 @@ struct am_req {
     char *arg[AM_ROUTE_ARGS]; /* decoded values of {…}, in the order of the pattern */
     struct am_buf body;
     json_t *json;             /* the body of routes that take JSON; an object */
+    bool yaml;                /* AM_BODY_YAML, and it is: the handler makes `json` of it */
     struct am_upload *upload; /* that of routes that take lines (upload.h) */
     char id[40];              /* request id: 32 hex digits */
     bool head;                /* HEAD: same answer, no body */

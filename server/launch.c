@@ -196,8 +196,8 @@ static int put_input(struct builder *b, json_t *in, json_t *inputs, json_t *dono
         rc = put_others(b, donor_files, &files);
     files_done(&files);
     AM_TRY(rc);
-    json_t *o = json_pack("{s:s,s:s,s:O,s:O}", "role", role, "label", label, "params", params ? params : json_null(),
-                          "files", list);
+    json_t *o = json_pack("{s:s,s:s,s:O,s:O,s:O*}", "role", role, "label", label, "params",
+                          params ? params : json_null(), "files", list, "layers", json_object_get(in, "layers"));
     return o && json_array_append_new(inputs, o) == 0 ? 0 : -AM_E_OUT_OF_MEMORY;
 }
 
@@ -288,7 +288,9 @@ static int put_run(struct builder *b, const struct am_claim *job)
     json_auto_t *compare = NULL;
     AM_TRY(am_launch_gate(b->l, b->store, b->sha, job, b->faults, &compare));
     json_auto_t *limits = run_limits(b, job, options), *blobs = blobs_of(b);
-    bool cut = json_integer_value(json_object_get(options, "shard_bytes")) != AM_SHARD_BYTES; /* anew: all is written */
+    bool cut =
+        json_integer_value(json_object_get(options, "shard_bytes")) != AM_SHARD_BYTES || /* anew: all is written */
+        json_object_get(json_array_get(json_object_get(r, "inputs"), (size_t)donor), "layers");
     json_auto_t *store = json_pack("{s:f,s:I}", "assemble_fraction", cut ? 0 : b->cfg->assemble_fraction,
                                    "max_blobs_per_file", (json_int_t)b->cfg->max_blobs_per_file);
     json_auto_t *spec = json_pack("{s:i,s:s,s:i,s:i,s:O?,s:s,s:s,s:O,s:O,s:O,s:I,s:O,s:O,s:O,s:O,s:s,s:O}", "proto", 1,

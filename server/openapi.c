@@ -119,10 +119,15 @@ static json_t *operation(const struct am_route *row)
     am_openapi_refusals(row, answers);
     json_t *o = json_pack("{s:s, s:s, s:[s], s:o, s:o}", "operationId", id, "summary", row->doc, "tags", row->group,
                           "parameters", am_openapi_parameters(row), "responses", answers);
-    if (row->body & (AM_BODY_JSON | AM_BODY_MAYBE))
+    if (row->body & (AM_BODY_JSON | AM_BODY_MAYBE)) {
         json_object_set_new(o, "requestBody",
                             json_pack("{s:b, s:{s:{s:o}}}", "required", (row->body & AM_BODY_JSON) != 0, "content",
                                       "application/json", "schema", ref(row->request)));
+        if (row->body & AM_BODY_YAML)
+            json_object_set_new(json_object_get(json_object_get(o, "requestBody"), "content"), "application/yaml",
+                                json_pack("{s:{s:s, s:s}}", "schema", "type", "string", "description",
+                                          "a mergekit configuration as it is; the query says what it cannot"));
+    }
     if (row->body & AM_BODY_DATASET)
         json_object_set_new(o, "requestBody",
                             json_pack("{s:b, s:{s:{s:{s:s}}, s:{}, s:{}}}", "required", 1, "content",

@@ -15,7 +15,7 @@
  */
 #define PLAN                                                                                                           \
     "not-found revision-not-found conflict precondition-failed invalid-params unknown-method shape-mismatch "          \
-    "dtype-unsupported architecture-mismatch missing-input insufficient-memory unsupported-format "                    \
+    "dtype-unsupported architecture-mismatch tokenizer-mismatch missing-input insufficient-memory unsupported-format " \
     "malformed-safetensors store-damaged insufficient-disk dependency-failed version-gone ref-shadows-version "        \
     "dataset-mismatch predictions-missing gate-required"
 static const struct {
@@ -37,7 +37,7 @@ static const struct {
      "job-errors"},
     {"POST", "/verify", "not-found revision-not-found queue-full"},
     {"POST", "/v1/jobs", PLAN " queue-full"},
-    {"POST", "/v1/plans", "queue-full"},
+    {"POST", "/v1/plans", PLAN " queue-full"},
     {"POST", "/retry", PLAN " queue-full"},
     {"POST", "/rerun", PLAN " queue-full"},
     {"PATCH", "/v1/jobs/{id}", "not-found conflict invalid-params precondition-failed precondition-required"},

@@ -9,6 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* What a mergekit configuration cannot say (api/mergekit.h). */
+#define BESIDE_YAML                                                                                                    \
+    "model branch message tag on_conflict seed shard_bytes priority metadata.* gate against data lenient compat "      \
+    "nonfinite overflow post_layers_t allow_mixed_architectures"
 #define M "/v1/models/{ns}/{name}"
 #define V M "/versions/{rev}"
 #define H "/api/models/{ns}/{name}"
@@ -125,9 +129,9 @@ const struct am_route am_routes[] = {
      "`from`",
      "RollbackRequest"},
 
-    {"POST", "/v1/jobs", am_api_job_submit, AM_BODY_JSON | AM_IDEM, "dry_run", 202, "Job", "Jobs",
-     "submit; the answer is durable", "JobRequest"},
-    {"POST", "/v1/plans", am_api_plan, AM_BODY_JSON, "", 200, "Plan", "Jobs",
+    {"POST", "/v1/jobs", am_api_job_submit, AM_BODY_JSON | AM_BODY_YAML | AM_IDEM, "dry_run " BESIDE_YAML, 202, "Job",
+     "Jobs", "submit; the answer is durable", "JobRequest"},
+    {"POST", "/v1/plans", am_api_plan, AM_BODY_JSON | AM_BODY_YAML, BESIDE_YAML, 200, "Plan", "Jobs",
      "what a job would read, write and need, and every reason to refuse it; stores nothing", "JobRequest"},
     {"GET", "/v1/jobs", am_api_jobs, AM_BODY_NONE,
      "status type method model created_by metadata.* since archived after limit", 200, "JobList", "Jobs",

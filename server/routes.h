@@ -16,7 +16,8 @@ enum { /* am_route.body, as bits */
        AM_BODY_LINES = 32,    /* lines of JSON of any length, into r->upload */
        AM_BODY_DATASET = 512, /* with AM_BODY_LINES: JSON Lines or safetensors */
        AM_BODY_FORM = 64,     /* a form, or JSON; the handler reads r->body */
-       AM_HUB = 128,   /* of the Hub's protocol: unknown query parameters are ignored, off with hub.enabled=false */
+       AM_HUB = 128, /* of the Hub's protocol: unknown query parameters are ignored, off with hub.enabled=false */
+       AM_BODY_YAML = 1024, /* a mergekit configuration in place of the JSON; the handler reads r->body */
        AM_CACHED = 256 /* what it answers depends on its path, the store and the engine's progress alone, and goes out
                           by am_reply_resource() */
 };

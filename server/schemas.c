@@ -160,15 +160,18 @@ static const struct {
     {"Recipe", NULL,
      "type:text method:text inputs:[@RecipeInput/@RecipeSide] donor?:int params:object options:@RecipeOptions seed:int "
      "program:text "
-     "kernels:text? blas:text? threads:int spec_sha256:sha256 gate?:@RecipeGate?"},
+     "kernels:text? blas:text? threads:int spec_sha256:sha256 mergekit_config?:text gate?:@RecipeGate?"},
     {"RecipeGate", NULL,
      "gate:text? policy:@GatePolicy critical:[@RecipeCritical] old?:@RecipeSide? new?:@RecipeSide? params?:object "
      "weights?:[sha256] seed?:int"},
     {"RecipeCritical", NULL, "dataset:text old:@RecipeSide new:@RecipeSide"},
-    {"RecipeInput", NULL, "role:text commit:commit model:text rev:text manifest_sha256:sha256 params?:object"},
+    {"RecipeInput", NULL,
+     "role:text commit:commit model:text rev:text manifest_sha256:sha256 params?:object layers?:[int]"},
     {"RecipeSide", NULL,
      "role:old|new version:text? external:text? dataset:text predictions:text packed_sha256:sha256 ids_sha256:sha256"},
-    {"RecipeOptions", NULL, "seed:int threads:int out_dtype?:text? shard_bytes?:int"},
+    {"RecipeOptions", NULL,
+     "seed:int threads:int out_dtype?:text? shard_bytes?:int post_layers_t?:real "
+     "allow_mixed_architectures?:bool tokenizer?:object"},
     {"Event", "event",
      "id:text? seq:int job_seq:int? created_at:time level:text topic:text type:text subject:text model:text? "
      "revision:int? message:text data:object"},
@@ -245,7 +248,7 @@ static const struct {
      "type:text title:text status:int code:text detail:text instance:text request_id:text retryable:bool "
      "errors:[@Fault] "
      "message:text error:text job?:object decision?:@Decision"},
-    {"Fault", NULL, "pointer:text code:text detail:text reason?:text tensor?:text file?:text"},
+    {"Fault", NULL, "pointer:text code:text detail:text reason?:text tensor?:text file?:text line?:int"},
 };
 
 static const char *const lists[] = {"Problem:ProblemKind",

@@ -19,12 +19,22 @@
     "\"object\",\"additionalProperties\":false,\"required\":[\"external\"],\"properties\":{\"external\":{\"type\":"    \
     "\"string\",\"minLength\":1,\"maxLength\":512},\"sha256\":{\"type\":\"string\"}}}]}"
 #define SET "{\"type\":\"string\",\"pattern\":\"^prd_[0-9a-f]{32}$\"}"
+#define STACK                                                                                                          \
+    "{\"type\":\"array\",\"minItems\":1,\"items\":{\"type\":\"object\",\"additionalProperties\":false,\"required\":["  \
+    "\"version\",\"layers\"],\"properties\":{\"version\":" VERSION ",\"layers\":{\"type\":\"array\",\"minItems\":2,"   \
+    "\"maxItems\":2,\"items\":{\"type\":\"integer\",\"minimum\":0}}}},\"description\":\"layers [first, end) of "       \
+    "versions, one "                                                                                                   \
+    "after the other\"}"
 static const char *inputs_of(const char *type)
 {
     if (am_streq(type, "merge"))
         return "{\"type\":\"object\",\"additionalProperties\":false,\"required\":[\"models\"],\"properties\":{"
-               "\"base\":" VERSION ",\"models\":{\"type\":\"array\",\"minItems\":1,\"items\":{\"oneOf\":["
+               "\"base\":{\"oneOf\":[{\"type\":\"string\",\"description\":\"namespace/name@rev\"},"
+               "{\"type\":\"object\",\"additionalProperties\":false,\"required\":[\"stack\"],\"properties\":{"
+               "\"stack\":" STACK "}}," MADE "]},\"models\":{\"type\":\"array\",\"minItems\":1,\"items\":{\"oneOf\":["
                "{\"type\":\"string\",\"description\":\"namespace/name@rev\"}," MADE
+               ",{\"type\":\"object\",\"additionalProperties\":false,\"required\":[\"stack\"],\"properties\":{"
+               "\"stack\":" STACK ",\"params\":{\"type\":\"object\"}}}"
                ",{\"type\":\"object\",\"additionalProperties\":false,\"required\":[\"version\"],\"properties\":{"
                "\"version\":" VERSION ",\"base\":" OLD_BASE ",\"params\":{\"type\":\"object\"}}}]}}}}";
     if (am_streq(type, "unlearn"))
@@ -64,7 +74,12 @@ static const char common[] =
     "\"default\":5000000000},"
     "\"max_attempts\":{\"type\":\"integer\",\"minimum\":1,\"maximum\":10},"
     "\"time_limit_seconds\":{\"type\":\"integer\",\"minimum\":1,\"maximum\":31622400},"
-    "\"not_before\":{\"type\":\"string\",\"format\":\"date-time\"},\"reuse\":{\"type\":\"boolean\"}}},"
+    "\"not_before\":{\"type\":\"string\",\"format\":\"date-time\"},\"reuse\":{\"type\":\"boolean\"},"
+    "\"post_layers_t\":{\"type\":\"number\",\"minimum\":0,\"maximum\":1},"
+    "\"allow_mixed_architectures\":{\"type\":\"boolean\"},"
+    "\"tokenizer\":{\"type\":\"object\",\"additionalProperties\":false,\"properties\":{\"source\":{\"type\":"
+    "\"string\",\"default\":\"union\"}}}}},"
+    "\"mergekit_config\":{\"type\":\"string\"},"
     "\"publish\":{\"type\":\"object\",\"additionalProperties\":false,\"properties\":{"
     "\"model\":{\"type\":\"string\"},\"branch\":{\"type\":\"string\",\"default\":\"main\"},\"message\":{\"type\":"
     "\"string\"},"
@@ -80,8 +95,10 @@ static const char common[] =
 static void narrow_evaluate(json_t *props)
 {
     json_t *options = json_object_get(json_object_get(props, "options"), "properties");
-    json_object_del(options, "out_dtype");
-    json_object_del(options, "shard_bytes");
+    static const char *const of_weights[] = {"out_dtype", "shard_bytes", "post_layers_t", "allow_mixed_architectures",
+                                             "tokenizer"};
+    for (size_t i = 0; i < sizeof of_weights / sizeof *of_weights; i++)
+        json_object_del(options, of_weights[i]);
     json_object_set_new(
         props, "publish",
         json_loads("{\"type\":\"object\",\"additionalProperties\":false,\"properties\":{\"move\":" MOVE "}}", 0, NULL));

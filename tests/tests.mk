@@ -20,7 +20,7 @@ UNIT_SERVER := server/cache.c server/doc.c server/doc_style.c $(wildcard server/
 UNIT_WORKER := worker/limits.c worker/confine.c
 # The readers of prediction sets and of datasets, for their fuzz targets.
 FUZZ_WORKER := worker/pack_input.c worker/pack_header.c worker/pack_line.c worker/pack_cols.c worker/pack_dict.c worker/pack_sort.c worker/index_rows.c worker/index_fields.c worker/index_lines.c worker/index_tensors.c worker/index_write.c
-UNIT_LIB := $(call obj,$(BASE) $(TENSOR) $(METHODS) $(FAMILY) $(TABLE) $(COMPAT) $(GATE) $(STORAGE) $(UNIT_SERVER) $(UNIT_WORKER)) $(O)/methods_table.o $(O)/migrations.o
+UNIT_LIB := $(call obj,$(BASE) $(TENSOR) $(METHODS) $(FAMILY) $(TABLE) $(RECIPE) $(COMPAT) $(GATE) $(STORAGE) $(UNIT_SERVER) $(UNIT_WORKER)) $(O)/methods_table.o $(O)/migrations.o
 
 # The tests themselves need no optimiser; what they test comes from the library as it is built.
 ifeq ($(VARIANT),release)
@@ -30,16 +30,16 @@ $(O)/libunit.a: $(UNIT_LIB)
 	rm -f $@ && ar rcsD $@ $^
 $(B)/unit/%: $(O)/tests/unit/%.o $(O)/libunit.a
 	@mkdir -p $(@D)
-	$(CC) $(ALL_LDFLAGS) $< $(O)/libunit.a -o $@ $(call pc,cmocka jansson sqlite3 libuv libcrypto) -lm -lpthread
+	$(CC) $(ALL_LDFLAGS) $< $(O)/libunit.a -o $@ $(call pc,cmocka jansson sqlite3 libuv yaml-0.1 libcrypto) -lm -lpthread
 
 # Fuzz targets (VARIANT=fuzz or planted): clang's libFuzzer with the sanitizers over the parsers of untrusted bytes.
 FUZZ_SECONDS ?= 600
 FUZZ := $(patsubst tests/fuzz/fuzz_%.c,%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
-$(O)/libfuzz.a: $(call obj,$(BASE) $(TENSOR) $(TABLE) $(UNIT_SERVER) $(FUZZ_WORKER))
+$(O)/libfuzz.a: $(call obj,$(BASE) $(TENSOR) $(TABLE) $(RECIPE) $(UNIT_SERVER) $(FUZZ_WORKER))
 	rm -f $@ && ar rcsD $@ $^
 $(B)/fuzz_%: $(O)/tests/fuzz/fuzz_%.o $(O)/libfuzz.a
 	@mkdir -p $(@D)
-	$(CC) $(SAN) -fsanitize=fuzzer -pie $< $(O)/libfuzz.a -o $@ $(call pc,jansson libcrypto zlib) -lm
+	$(CC) $(SAN) -fsanitize=fuzzer -pie $< $(O)/libfuzz.a -o $@ $(call pc,jansson yaml-0.1 libcrypto zlib) -lm
 
 VENV := build/venv
 $(VENV)/ok: tests/requirements.txt

@@ -6,8 +6,18 @@
 
 #include "core/base/buf.h"
 
+#include <stdint.h>
+
 /* Copies `text` with the top-level members torch_dtype and dtype, where they are texts, set to `name` ("float32").
    1 = something changed, 0 = nothing did (`out` is then empty), -AM_E_BAD_INPUT: not a JSON object. */
 int am_config_set_dtype(const char *text, size_t n, const char *name, struct am_buf *out);
+
+struct am_config_stack {
+    uint32_t had; /* layers of the model that the text is of */
+    const uint32_t *from, *to;
+    size_t parts;
+};
+/* 1: `out` is the text of a stack of layers. -AM_E_BAD_INPUT: the text is no object. */
+int am_config_set_layers(const char *text, size_t n, const struct am_config_stack *s, struct am_buf *out);
 
 #endif

@@ -9,6 +9,7 @@
 #include "core/base/text.h"
 #include "core/methods/args_json.h"
 #include "core/table/card_mark.h"
+#include "core/table/layers.h"
 #include "worker/card.h"
 #include "worker/compare.h"
 #include "worker/config_json.h"
@@ -17,6 +18,7 @@
 #include "worker/session.h"
 #include "worker/spans.h"
 #include "worker/spec.h"
+#include "worker/stack.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,7 +32,8 @@ struct job {
     struct am_spec_run spec;
     const struct am_method *method;
     struct am_args args;
-    struct am_model *model; /* one for each input */
+    struct am_model *model;     /* one for each input */
+    struct am_stack_view *view; /* of those that are stacks of layers */
     struct am_output out;
     struct am_report report;
     struct am_comparing gate;                 /* of what is made; .s NULL: none */
@@ -42,6 +45,11 @@ struct job {
     char *config, *readme;                    /* the donor's config.json and README.md, or NULL */
     size_t config_n, readme_n;
 };
+
+static bool is_part(const struct am_spec_input *in)
+{
+    return am_streq(in->role, "part");
+}
 
 static bool is_base(const struct am_spec_input *in)
 {
@@ -70,7 +78,7 @@ static int take_args(struct job *j)
     const char *what = "";
     size_t n = 0;
     for (size_t i = 0; i < j->spec.inputs; i++)
-        if (!is_base(&j->spec.input[i]))
+        if (!is_base(&j->spec.input[i]) && !is_part(&j->spec.input[i]))
             params[n++] = j->spec.input[i].params;
     int rc = am_args_from_json(&j->args, j->method, j->spec.params, params, n, &what);
     if (rc != -AM_E_BAD_SPEC)
@@ -127,16 +135,40 @@ static enum am_overflow overflow_policy(const struct am_args *args)
     return am_streq(name, "inf") ? AM_OVERFLOW_INF : AM_OVERFLOW_REFUSE;
 }
 
+/* An input as the method sees it. */
+static struct am_run_input input_of(const struct job *j, size_t i)
+{
+    const struct am_stack_view *v = &j->view[i];
+    if (!v->parts)
+        return (struct am_run_input){.model = &j->model[i], .label = j->spec.input[i].label};
+    return (struct am_run_input){.model = &v->model, .label = v->label, .own = v->own};
+}
+
+static int open_views(struct job *j)
+{
+    j->view = calloc(j->spec.inputs, sizeof(*j->view));
+    if (!j->view)
+        return -AM_E_OUT_OF_MEMORY;
+    for (size_t i = 0; i < j->spec.inputs; i++)
+        if (j->spec.input[i].to && !is_part(&j->spec.input[i]))
+            AM_TRY(am_stack_view(&j->view[i], &j->spec, j->model, i, &j->s->faults));
+    return 0;
+}
+
 static int compute(struct job *j)
 {
     struct am_run_input x[2 * AM_MAX_INPUTS + 1];
     struct am_run r = {
         .method = j->method,
         .args = &j->args,
+        .post_layers_t = j->spec.post_layers_t,
         .x = x,
-        .donor = &j->model[j->spec.donor],
+        .donor = input_of(j, j->spec.donor).model,
+        .slice = j->view[j->spec.donor].layers,
+        .slices = j->view[j->spec.donor].parts,
         .out_dtype = j->spec.out_dtype,
         .shard_bytes = j->spec.shard_bytes,
+        .seed = j->spec.seed,
         .assemble_fraction = j->spec.assemble_fraction,
         .max_blobs = j->spec.max_blobs,
         .threads = j->spec.threads,
@@ -149,7 +181,9 @@ static int compute(struct job *j)
         .ctx = j,
     };
     for (size_t i = 0; i < j->spec.inputs; i++) {
-        struct am_run_input in = {.model = &j->model[i], .label = j->spec.input[i].label};
+        struct am_run_input in = input_of(j, i);
+        if (is_part(&j->spec.input[i]))
+            continue;
         if (!is_base(&j->spec.input[i]) || is_old_base_of_model(j, i)) {
             j->label[r.inputs] = in.label;
             j->number[r.inputs] = i;
@@ -268,6 +302,13 @@ static int put_card(struct job *j)
     return rc;
 }
 
+/* The configuration that the job was made of, as it was sent. */
+static int put_mergekit(struct job *j)
+{
+    const char *text = json_string_value(json_object_get(j->spec.recipe, "mergekit_config"));
+    return text ? put_text(j, "mergekit_config.yml", text, strlen(text)) : 0;
+}
+
 /* The method's numbers; and the trust in each input once more, for the lineage. */
 static int put_report(struct job *j)
 {
@@ -294,22 +335,67 @@ static const char *torch_name(int dtype)
     }
 }
 
-/* 1: config.json was written anew, because it names another dtype than the weights now have. */
+static int set_dtype(const struct job *j, const char *text, size_t n, struct am_buf *out)
+{
+    return j->spec.out_dtype < 0 ? 0 : am_config_set_dtype(text, n, torch_name(j->spec.out_dtype), out);
+}
+
+static int set_layers(const struct job *j, const char *text, size_t n, struct am_buf *out)
+{
+    uint32_t from[2 * AM_MAX_INPUTS + 1], to[2 * AM_MAX_INPUTS + 1];
+    const struct am_model *whole = &j->model[j->spec.donor];
+    const struct am_stack_view *v = &j->view[j->spec.donor];
+    struct am_config_stack s = {.from = from, .to = to, .parts = v->parts};
+    struct am_layers layers = {0};
+    for (size_t i = 0; i < v->parts; i++) {
+        from[i] = j->spec.input[j->spec.donor + i].from;
+        to[i] = j->spec.input[j->spec.donor + i].to;
+    }
+    for (size_t i = 0; i < whole->tensors; i++)
+        am_layers_add(&layers, whole->tensor[i].name);
+    s.had = layers.stacks ? layers.stack[0].layers : 0;
+    return v->parts ? am_config_set_layers(text, n, &s, out) : 0;
+}
+
+/* Each edit reads what the one before it made. 1: something was changed. */
+static int edit_config(const struct job *j, struct am_buf text[2])
+{
+    static int (*const edits[])(const struct job *j, const char *text, size_t n, struct am_buf *out) = {set_dtype,
+                                                                                                        set_layers};
+    int changed = 0;
+    for (size_t i = 0; i < 2; i++) {
+        const char *from = changed ? text[0].data : j->config;
+        int rc = edits[i](j, from, changed ? text[0].len : j->config_n, &text[1]);
+        AM_TRY(rc);
+        if (!rc)
+            continue;
+        struct am_buf made = text[1];
+        text[1] = text[0];
+        text[0] = made;
+        text[1].len = 0;
+        changed = 1;
+    }
+    return changed;
+}
+
+/* 1: config.json was written anew, because it names another dtype or number of layers than the weights now have. */
 static int put_config(struct job *j)
 {
-    struct am_buf text;
-    if (!j->config || j->spec.out_dtype < 0)
+    struct am_buf text[2];
+    if (!j->config)
         return 0;
-    am_buf_init(&text, 2 * CONFIG_MAX);
-    int rc = am_config_set_dtype(j->config, j->config_n, torch_name(j->spec.out_dtype), &text);
+    am_buf_init(&text[0], 2 * CONFIG_MAX);
+    am_buf_init(&text[1], 2 * CONFIG_MAX);
+    int rc = edit_config(j, text);
     if (rc == 1) {
-        int put = put_text(j, "config.json", text.data, text.len);
+        int put = put_text(j, "config.json", text[0].data, text[0].len);
         rc = put < 0 ? put : 1;
     } else if (rc == -AM_E_BAD_INPUT) {
         am_session_warn(j->s, "config-syntax", "config.json of the donor is no JSON object and is kept as it is");
         rc = 0;
     }
-    am_buf_done(&text);
+    am_buf_done(&text[0]);
+    am_buf_done(&text[1]);
     return rc;
 }
 
@@ -355,6 +441,7 @@ static int put_result(struct job *j)
     AM_TRY(put_index(j));
     AM_TRY(put_card(j));
     AM_TRY(put_recipe(j));
+    AM_TRY(put_mergekit(j));
     AM_TRY(put_report(j));
     int config = put_config(j);
     AM_TRY(config);
@@ -374,6 +461,7 @@ static int work(struct job *j)
     AM_TRY(find_method(j));
     AM_TRY(take_args(j));
     AM_TRY(open_models(j));
+    AM_TRY(open_views(j));
     AM_TRY(read_texts(j));
     am_failpoint("worker.compute");
     AM_TRY(compute(j));
@@ -389,6 +477,9 @@ int am_mode_run(struct am_session *s, json_t *root)
         rc = work(&j);
     am_output_done(&j.out);
     am_report_done(&j.report);
+    for (size_t i = 0; j.view && i < j.spec.inputs; i++)
+        am_stack_view_done(&j.view[i]);
+    free(j.view);
     for (size_t i = 0; j.model && i < j.spec.inputs; i++)
         am_model_done(&j.model[i]);
     free(j.model);

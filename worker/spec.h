@@ -22,7 +22,8 @@ struct am_spec_fds { /* every descriptor the spec names, once each */
 
 struct am_spec_input {
     const char *role, *label;
-    json_t *params; /* object or NULL */
+    uint32_t from, to; /* of a part of a stack: its layers; else 0 */
+    json_t *params;    /* object or NULL */
     struct am_file *file;
     size_t files;
 };
@@ -37,7 +38,8 @@ struct am_spec_run {
     const char *type, *method, *model;
     unsigned threads;
     int out_dtype; /* -1 = the donor's */
-    uint64_t shard_bytes;
+    uint64_t shard_bytes, seed;
+    double post_layers_t;
     double assemble_fraction; /* 0: every file is written whole */
     unsigned max_blobs;
     const char **blob; /* SHA-256 of descriptor AM_FD_FIRST + i */

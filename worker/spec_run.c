@@ -50,6 +50,12 @@ static int take_input(struct am_spec_input *in, struct am_spec_fds *fds, json_t 
     in->role = json_string_value(json_object_get(o, "role"));
     in->label = json_string_value(json_object_get(o, "label"));
     in->params = json_is_object(params) ? params : NULL;
+    json_t *layers = json_object_get(o, "layers");
+    json_int_t from = json_integer_value(json_array_get(layers, 0)), to = json_integer_value(json_array_get(layers, 1));
+    if (layers && (from < 0 || to <= from || to > 1000000))
+        return -AM_E_BAD_SPEC;
+    in->from = (uint32_t)from;
+    in->to = (uint32_t)to;
     size_t n = json_array_size(files);
     if (!in->role || !in->label || n == 0)
         return -AM_E_BAD_SPEC;
@@ -117,8 +123,14 @@ static int take_options(struct am_spec_run *s, struct am_faults *f)
     uint64_t threads = 0;
     if (am_spec_u64(o, "threads", &threads) < 0 || threads < 1 || threads > THREADS_MAX)
         return am_spec_bad(f, "#/options/threads", "must be 1 to 64");
+    json_t *after = json_object_get(o, "post_layers_t");
+    s->post_layers_t = after ? json_number_value(after) : 1;
+    if (!(s->post_layers_t >= 0 && s->post_layers_t <= 1))
+        return am_spec_bad(f, "#/options/post_layers_t", "must be 0 to 1");
     if (am_spec_u64(o, "shard_bytes", &s->shard_bytes) < 0)
         return am_spec_bad(f, "#/options/shard_bytes", "must be a number of bytes");
+    if (json_object_get(o, "seed") && am_spec_u64(o, "seed", &s->seed) < 0)
+        return am_spec_bad(f, "#/options/seed", "must be a whole number from 0");
     s->threads = (unsigned)threads;
     s->out_dtype = -1;
     if (!dtype || json_is_null(dtype))

@@ -17,6 +17,7 @@ struct am_fault {
     char *tensor;  /* or NULL */
     char *file;    /* or NULL */
     char *detail;  /* one sentence for a person */
+    int line;      /* of a request that has lines; 0: none */
 };
 
 /* Zero is a valid empty list. At most AM_FAULTS_MAX are kept; `total` counts all. */

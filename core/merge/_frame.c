@@ -3,6 +3,7 @@
  */
 #include "core/merge/_frame.h"
 
+#include "core/merge/_policies.h"
 #include "core/tensor/kernels.h"
 
 #include <string.h>
@@ -22,8 +23,9 @@ void am_frame_prepare(const struct am_scope_info *s, struct am_frame *f)
         plus |= w > 0;
         minus |= w < 0;
     }
-    f->div = (float)sum;
+    f->div = fabs(sum) < 1e-8 && am_compat(s->args) ? 1 : (float)sum; /* as mergekit; else it is refused */
     f->mixed = plus && minus;
+    f->exact = am_exact_of(s->args);
     f->consensus = AM_CONSENSUS_NONE;
     if (strcmp(consensus, "sum") == 0)
         f->consensus = AM_CONSENSUS_SUM;
@@ -94,6 +96,10 @@ void am_frame_apply(const struct am_window *w, const void *acc, am_sparsifier *s
     const struct am_frame *f = w->local;
     double squares = 0;
     w->tally[AM_FRAME_ELEMENTS] += (double)w->n;
+    if (f->exact.on) {
+        am_frame_apply_exact(w, acc, sparsify);
+        return;
+    }
     if (f->consensus == AM_CONSENSUS_NONE)
         add_all(w, f, acc, sparsify);
     else

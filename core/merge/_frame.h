@@ -12,6 +12,7 @@
 #ifndef AM_MERGE_FRAME_H
 #define AM_MERGE_FRAME_H
 
+#include "core/merge/_exact.h"
 #include "core/methods/method.h"
 #include "core/methods/report.h"
 
@@ -28,6 +29,7 @@ struct am_frame {
     bool normalize;
     bool mixed; /* weights of both signs: divisors can come close to zero */
     enum am_consensus consensus;
+    struct am_exact exact; /* compat */
 };
 
 enum am_frame_tally { /* sums over the elements of am_window.tally */
@@ -57,6 +59,11 @@ void am_frame_prepare(const struct am_scope_info *s, struct am_frame *f);
 typedef size_t am_sparsifier(const struct am_window *w, const void *acc, size_t input, float *d);
 /* A tile may be longer than AM_TILE (a row). w->local begins with struct am_frame. */
 void am_frame_apply(const struct am_window *w, const void *acc, am_sparsifier *sparsify);
+
+/* A stretch of d_i as apply() will have it, for statistics. */
+void am_frame_delta(const struct am_frame *f, float *d, const float *x, const float *b, size_t n);
+void am_frame_apply_exact(const struct am_window *w, const void *acc,
+                          am_sparsifier *sparsify); /* of am_frame_apply() */
 
 /* kept, delta_norm (lists), merged_norm, sign_conflict (share of elements), and warnings; of a tensor or the run. */
 void am_frame_report(const struct am_scope_info *s, const double *tally, struct am_report *r);

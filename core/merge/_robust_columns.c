@@ -27,6 +27,92 @@ void am_columns_sort(const struct am_window *w)
     am_sort_columns(w->scratch, w->inputs, w->n);
 }
 
+void am_columns_median(float *const *x, size_t p, float *out, size_t n)
+{
+    if (p % 2) {
+        am_copy_f32(out, x[p / 2], n);
+    } else {
+        am_add_f32(out, x[p / 2 - 1], x[p / 2], n);
+        am_scale_f32(out, 0.5f, out, n);
+    }
+}
+
+void am_columns_trimmed(float *const *x, size_t p, size_t f, float *out, size_t n)
+{
+    am_copy_f32(out, x[f], n);
+    for (size_t i = f + 1; i < p - f; i++)
+        am_add_f32(out, out, x[i], n);
+    if (p - 2 * f > 1)
+        am_div_f32(out, (float)(p - 2 * f), n);
+}
+
+/* far[k]: the value number j is farther from the centre than the one number j + keep, so that it is not among the
+   nearest. That is so for the first few j, and then for none. */
+static void farther(const float *low, const float *high, const float *center, int far[STRIDE])
+{
+    for (size_t k = 0; k < STRIDE; k++)
+        far[k] = fabsf(low[k] - center[k]) > fabsf(high[k] - center[k]);
+}
+
+static void add_chosen(float sum[STRIDE], float low[STRIDE], float high[STRIDE], const float *x, const int out[STRIDE],
+                       const int in[STRIDE])
+{
+    for (size_t k = 0; k < STRIDE; k++) {
+        int chosen = in[k] & (out[k] == 0);
+        sum[k] += chosen ? x[k] : 0.0f;
+        low[k] = chosen && x[k] < low[k] ? x[k] : low[k];
+        high[k] = chosen ? x[k] : high[k];
+    }
+}
+
+/* Value number j is chosen when it is not farther than number j + keep, and number j - keep is farther than it. */
+static void nearest_block(float *const x[], size_t p, size_t keep, float center[STRIDE])
+{
+    static const int never[STRIDE] = {0};
+    int out[STRIDE], in[STRIDE];
+    float sum[STRIDE] = {0}, low[STRIDE], high[STRIDE];
+    memcpy(low, x[p - 1], sizeof(low));
+    memcpy(high, x[0], sizeof(high));
+    for (size_t j = 0; j < p; j++) {
+        for (size_t k = 0; k < STRIDE; k++)
+            in[k] = 1;
+        if (j + keep < p)
+            farther(x[j], x[j + keep], center, out);
+        if (j >= keep)
+            farther(x[j - keep], x[j], center, in);
+        add_chosen(sum, low, high, x[j], j + keep < p ? out : never, in);
+    }
+    memcpy(x[0], low, sizeof(low));
+    memcpy(x[p - 1], high, sizeof(high));
+    for (size_t k = 0; k < STRIDE; k++)
+        center[k] = sum[k] / (float)keep;
+}
+
+void am_columns_nearest(float *const *x, size_t p, size_t keep, float *center, size_t n)
+{
+    float *at[AM_MAX_INPUTS], block[AM_MAX_INPUTS][STRIDE], middle[STRIDE];
+    size_t k = 0;
+    for (; k + STRIDE <= n; k += STRIDE) {
+        for (size_t j = 0; j < p; j++)
+            at[j] = x[j] + k;
+        nearest_block(at, p, keep, center + k);
+    }
+    if (k == n)
+        return;
+    size_t rest = (n - k) * sizeof(float);
+    memset(middle, 0, sizeof(middle));
+    memcpy(middle, center + k, rest);
+    for (size_t j = 0; j < p; j++) {
+        memset(block[j], 0, sizeof(block[j]));
+        memcpy(block[j], x[j] + k, rest);
+        at[j] = block[j];
+    }
+    nearest_block(at, p, keep, middle);
+    memcpy(center + k, middle, rest);
+    memcpy(x[0] + k, block[0], rest);
+    memcpy(x[p - 1] + k, block[p - 1], rest);
+}
+
 /* A NaN has no place in an order: where one contributor has it, the result has it. */
 static void put_nan(const struct am_window *w)
 {
@@ -81,9 +167,14 @@ void am_columns_finish(const struct am_window *w, size_t f)
 
 void am_columns_report(const struct am_scope_info *s, const double *tally, size_t f, struct am_report *r)
 {
+    am_columns_report_kept(s, tally, 2 * f < s->inputs ? s->inputs - 2 * f : s->inputs, r);
+}
+
+void am_columns_report_kept(const struct am_scope_info *s, const double *tally, size_t kept, struct am_report *r)
+{
     size_t p = s->inputs, pairs = p * (p - 1) / 2;
     double inside[AM_MAX_INPUTS] = {0}, trust[AM_MAX_INPUTS] = {0};
-    double expected = 2 * f < p ? (double)(p - 2 * f) / (double)p : 1;
+    double expected = (double)kept / (double)p;
     if (!(tally[0] > 0))
         return;
     for (size_t i = 0; i < p; i++) {

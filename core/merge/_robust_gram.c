@@ -162,8 +162,14 @@ static void combine(const struct am_window *w, const double *c, float alpha)
     am_add_f32(w->out, w->base, w->out, w->n);
 }
 
-static void count(const struct am_window *w, const struct am_gram *g)
+const double *am_gram_coefficients(const void *acc, size_t inputs)
 {
+    return part(acc, inputs, COEFFICIENT);
+}
+
+void am_gram_count(const struct am_window *w, const void *acc)
+{
+    const struct am_gram *g = acc;
     size_t p = w->inputs;
     double n = (double)w->n, *put = w->tally;
     const double *trust = part(g, p, TRUST), *dropped = part(g, p, DROPPED);
@@ -187,7 +193,7 @@ int am_gram_apply(const struct am_window *w, const void *acc)
         am_copy_f32(w->out, w->x[one], w->n);
     else
         combine(w, c, l->alpha);
-    count(w, acc);
+    am_gram_count(w, acc);
     return 0;
 }
 

@@ -69,6 +69,10 @@ int am_gram_merge(void *into, const void *from, unsigned pass);
 /* The method's between(): -AM_E_NON_FINITE when no contributor is left. */
 int am_gram_between(void *acc, const struct am_scope_info *s, const void *local, am_gram_rule rule);
 int am_gram_apply(const struct am_window *w, const void *acc);
+/* For a method with an apply() of its own: the coefficient of each contributor, and what the report counts of a tile.
+   The base where all coefficients are 0. */
+const double *am_gram_coefficients(const void *acc, size_t inputs);
+void am_gram_count(const struct am_window *w, const void *acc);
 void am_gram_report(const struct am_scope_info *s, const void *acc, const double *tally, struct am_report *r);
 
 #endif

@@ -585,3 +585,9 @@ uint64_t am_select_share(double share, uint64_t n)
     double k = floor(share * (double)n * (1 + 4 * 0x1p-52));
     return k < (double)n ? (uint64_t)k : n;
 }
+
+uint64_t am_select_truncated(double share, uint64_t n)
+{
+    double k = floor(share * (double)n);
+    return k < (double)n ? (uint64_t)k : n;
+}

@@ -129,5 +129,7 @@ size_t am_select_band(float *out, const float *x, size_t n, const struct am_edge
 
 /* k = floor(share * n) with a slack of 4 ulp, so that 0.29 of 100 is 29 (merge.md A4); at most n. */
 uint64_t am_select_share(double share, uint64_t n);
+/* The same without that care, as mergekit counts: 0.29 of 100 are 28. */
+uint64_t am_select_truncated(double share, uint64_t n);
 
 #endif

@@ -9,7 +9,6 @@
 #include "core/merge/_robust_columns.h"
 #include "core/merge/_robust_gram.h"
 #include "core/methods/method.h"
-#include "core/tensor/kernels.h"
 
 static const struct am_param params[] = {AM_ROBUST_ALPHA, {0}};
 
@@ -21,14 +20,8 @@ static size_t outside(size_t inputs)
 static int apply(const struct am_window *w, const void *acc)
 {
     (void)acc;
-    size_t middle = w->inputs / 2;
     am_columns_sort(w);
-    if (w->inputs % 2) {
-        am_copy_f32(w->out, w->scratch[middle], w->n);
-    } else {
-        am_add_f32(w->out, w->scratch[middle - 1], w->scratch[middle], w->n);
-        am_scale_f32(w->out, 0.5f, w->out, w->n);
-    }
+    am_columns_median(w->scratch, w->inputs, w->out, w->n);
     am_columns_finish(w, outside(w->inputs));
     return 0;
 }

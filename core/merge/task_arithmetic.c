@@ -6,9 +6,12 @@
  * order of the request; with `normalize` the sum is divided by sum(w_i), summed in f64 and rounded once. lambda 0 gives
  * the base bit for bit.
  */
+#include "core/merge/_exact.h"
 #include "core/merge/_policies.h"
 #include "core/methods/method.h"
 #include "core/tensor/kernels.h"
+
+#include <string.h>
 
 static const struct am_param params[] = {
     {.name = "weight",
@@ -40,6 +43,7 @@ static bool unchanged(const struct am_args *args, const struct am_tensor_info *t
 struct local {
     float weight[AM_MAX_INPUTS], sum, lambda;
     bool normalize;
+    struct am_exact exact; /* compat */
 };
 
 static void prepare(const struct am_scope_info *s, void *local)
@@ -51,9 +55,40 @@ static void prepare(const struct am_scope_info *s, void *local)
         l->weight[i] = (float)weight;
         sum += weight;
     }
-    l->sum = (float)sum;
+    l->sum = fabs(sum) < 1e-8 && am_compat(s->args) ? 1 : (float)sum; /* as mergekit; else it is refused */
     l->lambda = (float)am_arg_real(s->args, "lambda");
     l->normalize = am_arg_bool(s->args, "normalize");
+    l->exact = am_exact_of(s->args);
+}
+
+/* compat "exact" (merge.md B18): as _frame_exact.c, without sparsifier and election. */
+static void apply_exact(const struct am_window *w, const struct local *l)
+{
+    const struct am_exact *e = &l->exact;
+    float d[AM_TILE], sum = 0;
+    memset(w->out, 0, w->n * sizeof(*w->out));
+    for (size_t i = 0; i < w->inputs; i++) {
+        float weight = am_exact_scalar(e, l->weight[i]);
+        am_exact_delta(e, d, w->x[i], w->base, w->n);
+        am_scale_f32(d, weight, d, w->n);
+        am_exact_round(e, d, w->n);
+        am_add_f32(w->out, w->out, d, w->n);
+        sum += weight;
+    }
+    am_exact_round(e, w->out, w->n);
+    sum = am_exact_scalar(e, sum);
+    if (l->normalize) {
+        am_div_f32(w->out, fabsf(sum) < 1e-8f ? 1 : sum, w->n);
+        am_exact_round(e, w->out, w->n);
+    }
+    if (l->lambda != 1) {
+        am_scale_f32(w->out, l->lambda, w->out, w->n);
+        am_exact_round(e, w->out, w->n);
+    }
+    memcpy(d, w->base, w->n * sizeof(*d));
+    am_exact_round(e, d, w->n);
+    am_add_f32(w->out, d, w->out, w->n);
+    am_exact_round(e, w->out, w->n);
 }
 
 static int apply(const struct am_window *w, const void *acc)
@@ -62,6 +97,10 @@ static int apply(const struct am_window *w, const void *acc)
     const struct local *l = w->local;
     if (l->lambda == 0) {
         am_copy_f32(w->out, w->base, w->n); /* b + 0 would turn -0 into +0 */
+        return 0;
+    }
+    if (l->exact.on) {
+        apply_exact(w, l);
         return 0;
     }
     am_sub_f32(w->out, w->x[0], w->base, w->n);
@@ -85,7 +124,7 @@ const struct am_method am_method_merge_task_arithmetic = {
     .summary = "base plus weighted differences of fine-tunes from it",
     .needs = {.min_inputs = 1, .base = AM_YES, .local_bytes = sizeof(struct local), .symmetric = true},
     .params = params,
-    .common = am_policies,
+    .common = am_policies_mergekit,
     .rules = rules,
     .unchanged = unchanged,
     .prepare = prepare,

@@ -69,7 +69,8 @@ static void prepare(const struct am_scope_info *s, void *local)
     l->elements = s->elements;
     for (size_t i = 0; i < s->inputs; i++) {
         double density = am_arg_input_real(s->args, "density", i);
-        uint64_t k = am_select_share(density, s->elements);
+        uint64_t k =
+            am_compat(s->args) ? am_select_truncated(density, s->elements) : am_select_share(density, s->elements);
         l->keep[i] = k == 0 && density > 0 && s->elements > 0 ? 1 : k;
     }
 }
@@ -98,7 +99,7 @@ static int stat(const struct am_window *w, const void *sofar, void *acc, unsigne
         const struct am_select *mine = known ? &known->rank[i] : NULL;
         if (!searched(l, i) || !am_select_part(mine, l->elements, w, &part))
             continue;
-        am_sub_f32(w->scratch[0], w->x[i] + part.first, w->base + part.first, part.n);
+        am_frame_delta(&l->frame, w->scratch[0], w->x[i] + part.first, w->base + part.first, part.n);
         int rc = am_select_count(mine, &select->rank[i], w->scratch[0], &part);
         if (rc < 0)
             return rc;
@@ -177,7 +178,7 @@ const struct am_method am_method_merge_ties = {
               .local_bytes = sizeof(struct local),
               .symmetric = true},
     .params = params,
-    .common = am_policies,
+    .common = am_policies_mergekit,
     .rules = rules,
     .unchanged = am_frame_unchanged,
     .prepare = prepare,

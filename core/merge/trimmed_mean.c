@@ -11,7 +11,6 @@
 #include "core/merge/_robust_columns.h"
 #include "core/merge/_robust_gram.h"
 #include "core/methods/method.h"
-#include "core/tensor/kernels.h"
 
 static const struct am_param params[] = {
     {.name = "f",
@@ -43,11 +42,7 @@ static int apply(const struct am_window *w, const void *acc)
     if (2 * f >= p)
         return -AM_E_BAD_SPEC;
     am_columns_sort(w);
-    am_copy_f32(w->out, w->scratch[f], w->n);
-    for (size_t i = f + 1; i < p - f; i++)
-        am_add_f32(w->out, w->out, w->scratch[i], w->n);
-    if (p - 2 * f > 1)
-        am_div_f32(w->out, (float)(p - 2 * f), w->n);
+    am_columns_trimmed(w->scratch, p, f, w->out, w->n);
     am_columns_finish(w, f);
     return 0;
 }

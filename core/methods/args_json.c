@@ -43,6 +43,51 @@ static int take_real(const struct am_param *p, json_t *value, double *ret)
     return 0;
 }
 
+static int take_number(const struct am_param *p, json_t *value, double *ret)
+{
+    if (p->kind != AM_BOOL)
+        return take_real(p, value, ret);
+    *ret = json_is_true(value);
+    return json_is_boolean(value) ? 0 : -AM_E_BAD_SPEC;
+}
+
+/* `value`: one number, or several over the depth. */
+static int take_entry(const struct am_param *p, const char *filter, json_t *slice, json_t *value,
+                      struct am_setting_entry *e)
+{
+    e->slice = slice ? json_integer_value(slice) : -1;
+    size_t n = json_is_array(value) ? json_array_size(value) : 1;
+    if (n == 0 || n > LIST_MAX)
+        return -AM_E_BAD_SPEC;
+    e->value = calloc(n, sizeof(*e->value));
+    e->filter = filter ? strdup(filter) : NULL;
+    if (!e->value || (filter && !e->filter))
+        return -AM_E_OUT_OF_MEMORY;
+    e->n = n;
+    if (!json_is_array(value))
+        return take_number(p, value, e->value);
+    for (size_t i = 0; i < n; i++)
+        AM_TRY(take_number(p, json_array_get(value, i), &e->value[i]));
+    return 0;
+}
+
+/* A list of numbers, or of {"filter", "value"} (core/table/settings.h). */
+static int take_setting(const struct am_param *p, json_t *value, struct am_setting *s)
+{
+    bool by_name = json_is_object(json_array_get(value, 0));
+    size_t n = by_name ? json_array_size(value) : 1;
+    if (n > LIST_MAX || !(s->v = calloc(n, sizeof(*s->v))))
+        return -AM_E_OUT_OF_MEMORY;
+    for (size_t i = 0; i < n; i++) {
+        json_t *entry = json_array_get(value, i);
+        const char *filter = by_name ? json_string_value(json_object_get(entry, "filter")) : NULL;
+        s->n = i + 1;
+        AM_TRY(take_entry(p, filter, by_name ? json_object_get(entry, "slice") : NULL,
+                          by_name ? json_object_get(entry, "value") : value, &s->v[i]));
+    }
+    return 0;
+}
+
 static int take_list(struct am_arg *arg, json_t *value)
 {
     size_t n = json_array_size(value);
@@ -72,8 +117,16 @@ static int take_text(struct am_arg *arg, json_t *value)
     return arg->text ? 0 : -AM_E_OUT_OF_MEMORY;
 }
 
+static int take_varied(struct am_arg *arg, json_t *value)
+{
+    arg->varies = calloc(1, sizeof(*arg->varies));
+    return arg->varies ? take_setting(arg->param, value, arg->varies) : -AM_E_OUT_OF_MEMORY;
+}
+
 static int take_one(struct am_arg *arg, json_t *value)
 {
+    if (json_is_array(value) && (arg->param->kind == AM_BOOL || arg->param->kind == AM_REAL))
+        return take_varied(arg, value);
     switch (arg->param->kind) {
     case AM_BOOL:
         arg->truth = json_is_true(value);
@@ -99,7 +152,14 @@ static int take_per_input(struct am_arg *arg, json_t *params, json_t *const *inp
         return -AM_E_OUT_OF_MEMORY;
     for (size_t i = 0; i < n; i++) {
         json_t *own = inputs ? json_object_get(inputs[i], arg->param->name) : NULL;
-        AM_TRY(take_real(arg->param, own ? own : json_object_get(params, arg->param->name), &arg->per_input[i]));
+        json_t *value = own ? own : json_object_get(params, arg->param->name);
+        if (!json_is_array(value)) {
+            AM_TRY(take_real(arg->param, value, &arg->per_input[i]));
+            continue;
+        }
+        if (!arg->varies && !(arg->varies = calloc(n, sizeof(*arg->varies))))
+            return -AM_E_OUT_OF_MEMORY;
+        AM_TRY(take_setting(arg->param, value, &arg->varies[i]));
     }
     return 0;
 }
@@ -129,6 +189,8 @@ int am_args_from_json(struct am_args *ret, const struct am_method *m, json_t *pa
             am_args_done(&a);
             return rc;
         }
+        arg->at = a.varied;
+        a.varied += !arg->varies ? 0 : arg->per_input ? n : 1;
     }
     *ret = a;
     return 0;

@@ -78,6 +78,17 @@ static json_t *amount(struct am_amount a)
     return json_pack("[I, I, I]", (json_int_t)a.fixed, (json_int_t)a.per_input, (json_int_t)a.per_pair);
 }
 
+/* {parameter: value}, or null. */
+static json_t *describe_when(const struct am_when *when)
+{
+    if (!when[0].param)
+        return json_null();
+    json_t *o = json_object();
+    for (size_t i = 0; i < AM_WHEN && when[i].param; i++)
+        json_object_set_new(o, when[i].param, json_string(when[i].value));
+    return o;
+}
+
 static json_t *describe_needs(const struct am_method *m)
 {
     const struct am_needs *n = &m->needs;
@@ -92,7 +103,17 @@ static json_t *describe_needs(const struct am_method *m)
     json_object_set_new(o, "tally", amount(n->tally));
     json_object_set_new(o, "scratch", amount(n->scratch));
     json_object_set_new(o, "local_bytes", json_integer((json_int_t)n->local_bytes));
-    json_object_set_new(o, "rows", n->by_row ? json_string("granularity") : json_null());
+    json_object_set_new(o, "rows",
+                        n->by_slab  ? json_string("slabs")
+                        : n->by_row ? json_string("granularity")
+                                    : json_null());
+    json_object_set_new(o, "unchanged_at",
+                        n->unchanged_at.param ? json_pack("{s:f}", n->unchanged_at.param, n->unchanged_at.value)
+                                              : json_null());
+    json_object_set_new(o, "rows_when", describe_when(n->rows_when));
+    json_object_set_new(o, "row_doubles", json_integer((json_int_t)n->row_doubles));
+    json_object_set_new(o, "columns_when", describe_when(n->columns_when));
+    json_object_set_new(o, "column_bytes", json_integer((json_int_t)n->column_bytes));
     json_object_set_new(o, "report", amount(n->report));
     put_bool(o, "engine", false);
     put_bool(o, "random", n->random);
@@ -115,6 +136,12 @@ static json_t *describe_rule(const struct am_rule *r)
         return inputs_rule(r->a, 2, 1);
     case AM_RULE_INPUTS_2A_3:
         return inputs_rule(r->a, 2, 3);
+    case AM_RULE_INPUTS_4A_3:
+        return inputs_rule(r->a, 4, 3);
+    case AM_RULE_MARGIN:
+        return json_pack("{s:s, s:s, s:s}", "kind", "margin", "a", r->a, "b", r->b);
+    case AM_RULE_BASE_APART:
+        return json_pack("{s:s}", "kind", "base_apart");
     case AM_RULE_SUM_NOT_ZERO:
     case AM_RULE_END:
         break;

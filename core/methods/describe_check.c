@@ -177,6 +177,34 @@ static bool has_rows(const struct am_method *m)
     return p && p->kind == AM_CHOICE && is_choice(p, "tensor") && is_choice(p, "row");
 }
 
+static void check_when(struct lines *l, const struct am_when *when, const char *name)
+{
+    size_t times;
+    for (size_t i = 0; i < AM_WHEN && when[i].param; i++) {
+        const struct am_param *p = find(l->m, when[i].param, &times);
+        bool is_bool = p && p->kind == AM_BOOL && when[i].value &&
+                       (strcmp(when[i].value, "true") == 0 || strcmp(when[i].value, "false") == 0);
+        if (!is_bool && !(p && p->kind == AM_CHOICE && is_choice(p, when[i].value)))
+            say(l, "%s: %s is no bool and no choice parameter with that value", name, when[i].param);
+    }
+}
+
+static void check_vectors(struct lines *l)
+{
+    const struct am_needs *n = &l->m->needs;
+    const struct am_param *p = NULL;
+    size_t times;
+    if (n->unchanged_at.param &&
+        (!(p = find(l->m, n->unchanged_at.param, &times)) || p->kind != AM_REAL || !l->m->unchanged))
+        say(l, "unchanged_at needs a real parameter, and unchanged()");
+    check_when(l, n->rows_when, "rows_when");
+    check_when(l, n->columns_when, "columns_when");
+    if ((n->row_doubles && !n->rows_when[0].param) || !n->column_bytes != !n->columns_when[0].param)
+        say(l, "row_doubles need rows_when, and column_bytes columns_when");
+    if ((n->row_doubles || n->column_bytes) && (n->scope != AM_SCOPE_TENSOR || n->passes == 0))
+        say(l, "row_doubles and column_bytes are for statistics of a tensor's scope");
+}
+
 static void check_needs(struct lines *l)
 {
     const struct am_method *m = l->m;
@@ -192,6 +220,8 @@ static void check_needs(struct lines *l)
         say(l, "prepare must be there exactly when local_bytes > 0, which is at most %d", LOCAL_MAX);
     if (n->by_row && !has_rows(m))
         say(l, "by_row needs a choice parameter \"granularity\" with tensor and row");
+    if (n->by_row && n->by_slab)
+        say(l, "tiles are rows or slabs, not both");
     if (!m->apply)
         say(l, "apply is missing");
     if (n->min_inputs < 1 || (n->max_inputs && n->max_inputs < n->min_inputs) || n->max_inputs > AM_MAX_INPUTS)
@@ -201,6 +231,7 @@ static void check_needs(struct lines *l)
     if (m->type == AM_EDIT && n->task != AM_NO)
         say(l, "edit methods take no task");
     check_scope(l);
+    check_vectors(l);
 }
 
 static void check_rules(struct lines *l)
@@ -208,9 +239,15 @@ static void check_rules(struct lines *l)
     size_t times;
     for (const struct am_rule *r = l->m->rules; r && r->kind != AM_RULE_END; r++) {
         const struct am_param *a = find(l->m, r->a, &times), *b = find(l->m, r->b, &times);
-        if (r->kind >= AM_RULE_INPUTS_A && r->kind <= AM_RULE_INPUTS_2A_3) {
+        if (r->kind >= AM_RULE_INPUTS_A && r->kind <= AM_RULE_INPUTS_4A_3) {
             if (!a || a->kind != AM_INT || l->m->type != AM_MERGE)
                 say(l, "a rule of inputs needs an integer of a merge method, not %s", r->a);
+        } else if (r->kind == AM_RULE_MARGIN) {
+            if (!a || !b || a->kind != AM_REAL || b->kind != AM_REAL || !(a->flags & b->flags & AM_PER_INPUT))
+                say(l, "rule margin needs two per-input reals, not %s and %s", r->a, r->b);
+        } else if (r->kind == AM_RULE_BASE_APART) {
+            if (l->m->needs.base != AM_YES && l->m->needs.base != AM_OPTIONAL)
+                say(l, "rule base_apart needs a base");
         } else if (r->kind != AM_RULE_SUM_NOT_ZERO)
             say(l, "unknown rule %d", (int)r->kind);
         else if (!a || a->kind != AM_REAL || !(a->flags & AM_PER_INPUT) || !b || b->kind != AM_BOOL)

@@ -56,10 +56,15 @@ enum am_rule_kind {
     AM_RULE_END,
     AM_RULE_SUM_NOT_ZERO, /* |sum over the inputs of per-input real `a`| >= 1e-8 whenever bool `b` is true (reason
                              weights-sum-zero) */
-    /* As many models as integer `a` asks for: at least a, 2a + 1, 2a + 3 (reason robust-requirement). `b` is "". */
+    /* As many models as integer `a` asks for: at least a, 2a + 1, 2a + 3, 4a + 3 (reason robust-requirement). `b` is
+       "". */
     AM_RULE_INPUTS_A,
     AM_RULE_INPUTS_2A_1,
     AM_RULE_INPUTS_2A_3,
+    AM_RULE_INPUTS_4A_3,
+    /* Both per-input reals: where 0 < a < 1, also 0 < a - b and a + b < 1 (reason margin). */
+    AM_RULE_MARGIN,
+    AM_RULE_BASE_APART, /* the base, where there is one, is none of the models. `a` and `b` are "" */
 };
 struct am_rule {
     enum am_rule_kind kind;
@@ -102,6 +107,19 @@ struct am_amount {
     size_t fixed, per_input, per_pair;
 };
 
+/* A parameter's value at which no selected tensor changes; of a per-input one, every model's. */
+struct am_fixed {
+    const char *param; /* NULL: there is none */
+    double value;
+};
+
+/* Holds when every named parameter has that value: a choice's text, "true" or "false" of a bool. Unnamed entries do not
+   count; with none named it never holds. */
+struct am_when {
+    const char *param, *value;
+};
+#define AM_WHEN 2
+
 struct am_needs {
     /* merge: how many `models`; 0 = no upper bound (but AM_MAX_INPUTS). unlearn and edit have exactly one `model`. */
     unsigned min_inputs, max_inputs;
@@ -117,8 +135,19 @@ struct am_needs {
     struct am_amount report;  /* numbers that report() tells of a tensor: their memory is planned */
     struct am_amount scratch; /* arrays of am_window.scratch, each as long as a tile */
     size_t local_bytes;       /* of am_window.local; 0: none. At most 64 KiB */
-    bool by_row;    /* with the method's choice parameter `granularity` at "row", tiles are rows (along the last axis;
-                       a tensor of rank 0 or 1 is one row), windows whole rows */
+    bool by_row;  /* with the method's choice parameter `granularity` at "row", tiles are rows (along the last axis;
+                     a tensor of rank 0 or 1 is one row), windows whole rows */
+    bool by_slab; /* tiles are slabs, always: all elements with the same first index (a tensor of rank 0 or 1 is one
+                     slab; a matrix has its rows) */
+    struct am_fixed unchanged_at; /* what unchanged() goes by, for plans; without it a plan charges for all of them */
+    struct am_when rows_when[AM_WHEN]; /* tiles are rows as well when this holds */
+    /* Then am_window.row has so many doubles for each row, zeroed, which last through all rounds of a tensor's scope.
+     */
+    size_t row_doubles;
+    /* When columns_when holds, an accumulator ends in column_bytes for each column of its tensor: element i is in
+       column i % (elements / shape[0]). Tensor's scope only. */
+    struct am_when columns_when[AM_WHEN];
+    size_t column_bytes;
     bool random;    /* uses options.seed */
     bool symmetric; /* the order of equally weighted models does not matter (beyond rounding) */
 };
@@ -136,6 +165,7 @@ struct am_window {
     float *out;            /* apply only */
     float *const *scratch; /* needs.scratch arrays, their contents undefined */
     double *tally;         /* apply only: what apply() counts for the report; see below */
+    double *row;           /* needs.row_doubles of this tile's row; apply may read them */
     const void *local;     /* what prepare() made of the parameters */
     /* stat only, contents undefined at first: memory of the window for its lists, all together (borrowed from the
        result, so there may be less than wished for), and of the scope for needs.lists of them. merge() may read the one
@@ -157,6 +187,8 @@ struct am_scope_info {
         tensor; /* .name NULL: all selected tensors together (between and report of a model's scope) */
     uint64_t elements;
     size_t inputs;
+    uint64_t seed;          /* options.seed, for methods that are `random` */
+    uint64_t layer, layers; /* of the tensor (depth.h; layer AM_NO_LAYER: outside), and of the model */
 };
 
 struct am_report; /* report.h */
@@ -173,6 +205,11 @@ struct am_method {
         *common; /* am_policies (core/merge/_policies.h): what core/methods/run.c does for every method */
     const struct am_rule *rules;          /* or NULL */
     const struct am_canonical *canonical; /* or NULL */
+
+    /* What it means when between() or apply() returns -AM_E_BAD_INPUT. */
+    struct am_refusal {
+        const char *reason, *text; /* "antipodal-inputs"; a sentence with what to do */
+    } refusal;
 
     /* Which float tensors the method changes; NULL = all. The others are passed through byte for byte. A method with
        the list parameters `include` and `exclude` takes those whose name matches (am_glob) one of the first and none of
@@ -208,6 +245,9 @@ struct am_method {
        NULL = no report. */
     void (*report)(const struct am_scope_info *s, const void *acc, const double *tally, struct am_report *r);
 };
+
+/* `when` under these parameters (registry.c). */
+bool am_when_holds(const struct am_method *m, const struct am_when *when, const struct am_args *args);
 
 /* The registry, written by tools/gen-methods: NULL-terminated, sorted by type and name. */
 extern const struct am_method *const am_methods[];

@@ -35,8 +35,14 @@ static void cut(const struct am_run_state *s, struct am_run_item *item)
     item->tile = AM_TILE;
     item->chunk = AM_CHUNK;
     item->window = AM_WINDOW;
-    if (s->by_row) {
+    const struct am_method *m = s->r->method;
+    const struct am_args *args = am_run_args(s, item);
+    bool by_slab = m->needs.by_slab, rows_when = am_when_holds(m, m->needs.rows_when, args);
+    item->rows_kept = rows_when && m->needs.row_doubles;
+    if (by_slab || rows_when || (m->needs.by_row && strcmp(am_arg_text(args, "granularity"), "row") == 0)) {
         uint64_t row = t->rank ? t->shape[t->rank - 1] : 1;
+        if (by_slab && t->rank > 1)
+            row = t->shape[0] ? t->elements / t->shape[0] : 1;
         item->tile = row ? row : 1;
         item->chunk = item->tile < AM_CHUNK ? AM_CHUNK / item->tile * item->tile : item->tile;
         item->window = item->chunk < AM_WINDOW ? AM_WINDOW / item->chunk * item->chunk : item->chunk;
@@ -54,10 +60,11 @@ static void choose(struct am_run_state *s)
         const struct am_tensor *t = &r->donor->tensor[i];
         struct am_tensor_info info = {.name = t->name, .rank = t->rank, .shape = t->shape};
         item->donor = t;
-        item->selected = am_dtype_computed(t->dtype) && (!r->method->selects || r->method->selects(r->args, &info));
+        const struct am_args *args = am_run_args(s, item);
+        item->selected = am_dtype_computed(t->dtype) && (!r->method->selects || r->method->selects(args, &info));
         item->out_dtype = item->selected && r->out_dtype >= 0 ? (uint8_t)r->out_dtype : t->dtype;
         s->selected += item->selected;
-        if (item->out_dtype == t->dtype && r->method->unchanged && r->method->unchanged(r->args, &info))
+        if (item->out_dtype == t->dtype && r->method->unchanged && r->method->unchanged(args, &info))
             item->selected = false;
         cut(s, item);
         item->first_window = windows;
@@ -130,11 +137,6 @@ static int lay_out(struct am_run_state *s)
         s->tensors_done += !s->item[i].stored && !compared && s->item[i].windows > 0;
     }
     return 0;
-}
-
-static bool rows(const struct am_run *r)
-{
-    return r->method->needs.by_row && strcmp(am_arg_text(r->args, "granularity"), "row") == 0;
 }
 
 static bool over_model(const struct am_run *r)
@@ -245,7 +247,8 @@ static int finish(struct am_run_state *s)
 
 static int work(struct am_run_state *s)
 {
-    s->by_row = rows(s->r);
+    AM_TRY(am_run_vary(s));
+    s->depth = am_depth_of(s->r->donor);
     choose(s);
     if (s->selected == 0)
         return nothing_selected(s);
@@ -286,5 +289,7 @@ int am_run(const struct am_run *r, struct am_output *ret_out, struct am_faults *
         *ret_out = s.out;
     }
     free(s.item);
+    free(s.args);
+    free(s.rows);
     return rc;
 }

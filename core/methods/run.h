@@ -16,18 +16,23 @@
 
 struct am_run_input {
     const struct am_model *model;
-    const char *label; /* "demo/base@v1", for messages */
+    const char *label;      /* "demo/base@v1", for messages */
+    const char *const *own; /* of a stack: what each tensor of `model` is called in its version; NULL: the same */
 };
 
 struct am_run {
     const struct am_method *method;
     const struct am_args *args;
+    const uint32_t *slice;        /* of stacks: how many layers each part has */
+    size_t slices;                /* 0: no stacks */
+    double post_layers_t;         /* depth of tensors after the layers, for values that differ by it */
     struct am_run_input base;     /* .model NULL: none */
     const struct am_run_input *x; /* as am_window.x */
     size_t inputs;
     const struct am_model *donor; /* gives names, order, shapes, dtypes */
     int out_dtype;                /* of computed tensors; -1 = the donor's */
     uint64_t shard_bytes;
+    uint64_t seed;            /* of random masks */
     double assemble_fraction; /* a donor's file is not written whole when at most this share of its data is computed; 0:
                                  all are */
     unsigned max_blobs;       /* that a file may be spread over; >= 4 with a fraction */

@@ -11,6 +11,7 @@
 #define AM_METHODS_RUN_PARTS_H
 
 #include "core/base/crew.h"
+#include "core/methods/depth.h"
 #include "core/methods/run.h"
 
 #define AM_COPY_BYTES (AM_WINDOW * sizeof(float)) /* span of a tensor that is copied */
@@ -28,6 +29,7 @@ struct am_run_item { /* one tensor of the output */
     bool stored;   /* goes into the output; else the result refers to the donor's bytes */
     bool differs;  /* copied, and another input holds other bytes */
     uint8_t out_dtype;
+    bool rows_kept;                 /* am_window.row */
     uint64_t tile, chunk, window;   /* elements: whole tiles, whole chunks */
     uint64_t windows, first_window; /* number of its first window in a scope over the whole model */
 };
@@ -76,12 +78,14 @@ struct am_run_sizes {    /* of one slot, in bytes, each a multiple of 64 */
     size_t tiles;        /* how many of them */
     uint64_t acc, tally, local;
     uint64_t lists; /* of the scope */
+    uint64_t rows;  /* what am_window.row points into */
 };
 
 /* What one scope has. Scopes take turns at two of them, so that one may still be computed and reported while the next
    one is counted. */
 struct am_run_turn {
     void *acc;
+    double *row;     /* of all rows of the tensor */
     uint64_t needed; /* until that many windows are settled */
 };
 
@@ -90,7 +94,10 @@ struct am_run_state {
     struct am_faults *faults;
     struct am_output out;
     struct am_run_item *item; /* in the donor's order */
-    size_t items, selected;   /* selected: before `unchanged` */
+    struct am_depth depth;
+    size_t items, selected; /* selected: before `unchanged` */
+    struct am_args *args;   /* of each of the donor's tensors; NULL: the same for all */
+    double *rows;           /* what they point into */
     const struct am_run_input *
         *source; /* the base if there is one, then the models: what is read of a computed tensor */
     size_t sources;
@@ -99,7 +106,7 @@ struct am_run_state {
     struct am_slot *slot;
     size_t slots;
     uint64_t given, settled; /* windows since the start; window i is in slot i % slots */
-    bool model_scope, by_row;
+    bool model_scope;
     struct am_run_turn turn[2], *now;
     void *lists;       /* of the scope that is counted */
     const void *sofar; /* what stat() may see: NULL in the very first round */
@@ -113,6 +120,9 @@ struct am_run_state {
 
 /* Not computed with and in several inputs, of which others may hold other bytes. */
 bool am_run_compares(const struct am_run_state *s, const struct am_run_item *item);
+/* The parameters of a tensor; item NULL: of the run. */
+const struct am_args *am_run_args(const struct am_run_state *s, const struct am_run_item *item);
+int am_run_vary(struct am_run_state *s); /* makes them */
 /* Decides which files are written and opens the output; errno is the cause of an error. */
 int am_run_files(struct am_run_state *s);
 
@@ -137,6 +147,8 @@ void am_slot_run(const struct am_run_state *s, struct am_slot *slot);
 /* All passes and rounds over the selected of `items` tensors, in that order. The finished accumulator is
    s->now->acc. */
 int am_run_stats(struct am_run_state *s, struct am_run_item *const *item, size_t items);
+/* The method refuses the tensor (am_method.refusal). Returns -AM_E_BAD_INPUT. */
+int am_run_refuse(const struct am_run_state *s, const char *tensor);
 /* Adds the fault of a failed window. */
 int am_slot_tell(const struct am_run_state *s, const struct am_slot *slot);
 

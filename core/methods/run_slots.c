@@ -67,6 +67,23 @@ static uint64_t most_elements(const struct am_run_state *s)
     return most;
 }
 
+/* The largest tensor's: what its rows keep, and what an accumulator has for its columns. */
+static void measure_vectors(struct am_run_state *s)
+{
+    const struct am_method *m = s->r->method;
+    uint64_t most_rows = 0, most_columns = 0;
+    for (size_t i = 0; i < s->items; i++) {
+        const struct am_tensor *t = s->item[i].donor;
+        if (!s->item[i].selected || t->elements == 0)
+            continue;
+        bool columns = m->needs.column_bytes && am_when_holds(m, m->needs.columns_when, am_run_args(s, &s->item[i]));
+        grow(&most_rows, s->item[i].rows_kept ? t->elements / (t->rank ? t->shape[t->rank - 1] : 1) : 0);
+        grow(&most_columns, columns ? t->elements / (t->rank ? t->shape[0] : 1) : 0);
+    }
+    s->size.rows = line(most_rows * m->needs.row_doubles * sizeof(double));
+    s->size.acc += line(most_columns * m->needs.column_bytes);
+}
+
 /* The largest windows that there are: a model of small tensors needs little. */
 static void measure(struct am_run_state *s)
 {
@@ -77,6 +94,7 @@ static void measure(struct am_run_state *s)
         windows += s->item[i].selected ? measure_computed(s, &s->item[i]) : measure_copy(s, &s->item[i]);
     z->tiles = s->sources + 1 + am_amount(needs->scratch, s->r->inputs);
     z->acc = line(am_amount(needs->acc, s->r->inputs));
+    measure_vectors(s);
     z->lists = am_amount(needs->lists, s->r->inputs) * am_list_scope(most_elements(s));
     z->tally = line(am_amount(needs->tally, s->r->inputs) * sizeof(double));
     z->local = line(needs->local_bytes);
@@ -132,7 +150,8 @@ static int make_shared(struct am_run_state *s)
     size_t turns = !z->acc ? 0 : s->model_scope ? 1 : 2;
     s->now = &s->turn[0];
     for (size_t i = 0; i < turns; i++)
-        if (!(s->turn[i].acc = aligned_alloc(64, z->acc)))
+        if (!(s->turn[i].acc = aligned_alloc(64, z->acc)) ||
+            (z->rows && !(s->turn[i].row = aligned_alloc(64, z->rows))))
             return -AM_E_OUT_OF_MEMORY;
     s->lists = z->lists ? aligned_alloc(64, z->lists) : NULL;
     if (z->lists && !s->lists)
@@ -183,6 +202,8 @@ void am_slots_done(struct am_run_state *s)
     free(s->slot);
     free(s->turn[0].acc);
     free(s->turn[1].acc);
+    free(s->turn[0].row);
+    free(s->turn[1].row);
     free(s->lists);
     free(s->tally);
     free(s->total);

@@ -39,6 +39,8 @@ static int begin(struct am_run_state *s)
     s->now = s->model_scope || s->now == &s->turn[1] ? &s->turn[0] : &s->turn[1];
     AM_TRY(am_ring_settle(s, s->now->needed));
     memset(s->now->acc, 0, s->size.acc);
+    if (s->size.rows)
+        memset(s->now->row, 0, s->size.rows);
     return 0;
 }
 
@@ -59,6 +61,8 @@ int am_run_stats(struct am_run_state *s, struct am_run_item *const *item, size_t
     for (s->pass = 0; rc == 0 && s->pass < m->needs.passes; s->pass++)
         rc = one_pass(s, item, items, &scope, local);
     free(local);
+    if (rc == -AM_E_BAD_INPUT && s->faults->total == 0 && m->refusal.reason)
+        return am_run_refuse(s, scope.tensor.name);
     if (rc == -AM_E_NON_FINITE && s->faults->total == 0)
         return am_fault_add(s->faults, AM_E_NON_FINITE, (struct am_where){.tensor = scope.tensor.name},
                             "%s cannot go on: the base, or more of the models than it tolerates, hold NaN or infinity; "

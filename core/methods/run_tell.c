@@ -31,6 +31,14 @@ static int tell_value(const struct am_run_state *s, const struct am_slot *slot)
         name, first, am_dtype_name(slot->item->out_dtype), count);
 }
 
+int am_run_refuse(const struct am_run_state *s, const char *tensor)
+{
+    const struct am_method *m = s->r->method;
+    struct am_where where = {.reason = m->refusal.reason, .tensor = tensor};
+    return am_fault_add(s->faults, AM_E_BAD_INPUT, where, "%s cannot merge %.300s: %s", m->name,
+                        tensor ? tensor : "these models", m->refusal.text);
+}
+
 int am_slot_tell(const struct am_run_state *s, const struct am_slot *slot)
 {
     const struct am_slot_fault *f = &slot->fault;
@@ -38,6 +46,8 @@ int am_slot_tell(const struct am_run_state *s, const struct am_slot *slot)
     struct am_where where = {.tensor = name};
     if (f->rc == -AM_E_NON_FINITE && f->reason)
         return tell_value(s, slot);
+    if (f->rc == -AM_E_BAD_INPUT && !f->label && s->r->method->refusal.reason)
+        return am_run_refuse(s, name);
     if (f->label)
         return am_fault_add(s->faults, -f->rc, where, "%.300s of %.300s cannot be read: %s", name, f->label,
                             f->rc == -AM_E_STORE_DAMAGED ? "its file is shorter than its version says"

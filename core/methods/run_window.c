@@ -162,7 +162,9 @@ static int tile(struct job *j, size_t at)
 struct am_scope_info am_run_scope(const struct am_run_state *s, const struct am_run_item *item)
 {
     const struct am_run *r = s->r;
-    struct am_scope_info scope = {.args = r->args, .inputs = r->inputs};
+    struct am_scope_info scope = {.args = am_run_args(s, item), .inputs = r->inputs, .seed = r->seed};
+    scope.layer = item ? am_depth_layer(&s->depth, item->donor->name) : AM_NO_LAYER;
+    scope.layers = s->depth.count;
     if (item) {
         scope.tensor = (struct am_tensor_info){item->donor->name, item->donor->rank, item->donor->shape};
         scope.elements = item->donor->elements;
@@ -205,6 +207,8 @@ static int chunk(struct job *j)
     for (size_t at = 0; at < j->n; at += span, j->w.tile++) {
         j->w.n = j->n - at < span ? j->n - at : span;
         j->w.first = slot->first + j->at + at;
+        if (slot->item->rows_kept)
+            j->w.row = slot->turn->row + j->w.first / span * j->s->r->method->needs.row_doubles;
         AM_TRY(tile(j, at));
     }
     return 0;

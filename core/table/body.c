@@ -11,6 +11,7 @@
 #include "core/table/members.h"
 #include "core/table/order.h"
 #include "core/table/params.h"
+#include "core/table/settings.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -182,12 +183,40 @@ static void check_schedule(struct am_body *b, json_t *options, struct am_faults 
                      am_shown(shown, text));
 }
 
+/* The depth of what comes after the layers, for values over the depth. */
+static int check_post_layers(struct am_body *b, json_t *options, struct am_faults *f)
+{
+    const json_t *v = json_object_get(options, "post_layers_t");
+    double t = v ? json_number_value(v) : 1;
+    if (v && (!json_is_number(v) || !(t >= 0 && t <= 1)))
+        am_fault_add(f, AM_E_INVALID_PARAMS, (struct am_where){.pointer = "#/options/post_layers_t"},
+                     "expected a number from 0 (as the first layer) to 1 (as the last)");
+    if (!am_settings_have_depth(b))
+        return 0;
+    return json_object_set_new(b->options, "post_layers_t", json_real(t)) < 0 ? -AM_E_OUT_OF_MEMORY : 0;
+}
+
+/* Which tokenizer the result has: {"source": "union", "base" or a version}. */
+static int check_tokenizer(struct am_body *b, json_t *options, struct am_faults *f)
+{
+    static const char *const known[] = {"source", NULL};
+    json_t *o = am_member_object(options, "#/options", "tokenizer", false, f);
+    if (!o || !b->options)
+        return 0;
+    am_members_known(o, "#/options/tokenizer", known, f);
+    const char *source = am_member_text(o, "#/options/tokenizer", "source", false, "union", f);
+    return json_object_set_new(b->options, "tokenizer", json_pack("{s:s}", "source", source)) < 0 ? -AM_E_OUT_OF_MEMORY
+                                                                                                  : 0;
+}
+
 static int check_options(struct am_body *b, json_t *options, struct am_faults *f)
 {
-    static const char *const known[] = {"out_dtype",          "shard_bytes", "seed",  "threads", "max_attempts",
-                                        "time_limit_seconds", "not_before",  "reuse", NULL};
-    bool reports = am_streq(b->type, "evaluate"); /* and writes no weights: the first two say nothing there */
-    am_members_known(options, "#/options", reports ? known + 2 : known, f);
+    static const char *const known[] = {
+        "out_dtype",          "shard_bytes", "post_layers_t", "allow_mixed_architectures",
+        "tokenizer",          "seed",        "threads",       "max_attempts",
+        "time_limit_seconds", "not_before",  "reuse",         NULL};
+    bool reports = am_streq(b->type, "evaluate"); /* and writes no weights: the first five say nothing there */
+    am_members_known(options, "#/options", reports ? known + 5 : known, f);
     const char *data = b->row ? am_row_need(b->row, "data") : "";
     bool data_free = am_streq(data, "none") || am_streq(data, "predictions"); /* both are pinned by their bytes */
     b->reuse = am_member_bool(options, "#/options", "reuse", data_free, f);
@@ -201,7 +230,11 @@ static int check_options(struct am_body *b, json_t *options, struct am_faults *f
     json_int_t shard = am_member_int(options, "#/options", "shard_bytes", 0, SHARD_MAX, AM_SHARD_BYTES, f);
     b->options = json_pack("{s:I,s:I,s:o,s:I}", "seed", seed, "threads", threads, "out_dtype", out_dtype(options, f),
                            "shard_bytes", shard);
-    return b->options ? 0 : -AM_E_OUT_OF_MEMORY;
+    b->mixed_architectures = am_member_bool(options, "#/options", "allow_mixed_architectures", false, f);
+    if (b->mixed_architectures && b->options)
+        json_object_set_new(b->options, "allow_mixed_architectures", json_true());
+    AM_TRY(check_tokenizer(b, options, f));
+    return b->options ? check_post_layers(b, options, f) : -AM_E_OUT_OF_MEMORY;
 }
 
 static void check_pair(const char *key, const json_t *value, struct am_faults *f)
@@ -249,8 +282,8 @@ static int check_publish(struct am_body *b, json_t *body, const char *type, stru
 
 static int check_all(struct am_body *b, json_t *body, const struct am_table *t, struct am_faults *f)
 {
-    static const char *const known[] = {"gate",    "type",     "method",   "inputs",       "params", "options",
-                                        "publish", "metadata", "priority", "client_token", NULL};
+    static const char *const known[] = {"gate",    "type",     "method",   "inputs",       "params",          "options",
+                                        "publish", "metadata", "priority", "client_token", "mergekit_config", NULL};
     const char *type = check_type(t, body, f);
     am_members_known(body, "#", known, f);
     check_method(b, t, body, type, f);
@@ -265,6 +298,7 @@ static int check_all(struct am_body *b, json_t *body, const struct am_table *t, 
     AM_TRY(check_publish(b, body, type, f));
     AM_TRY(check_metadata(b, body, f));
     b->priority = (int)am_member_int(body, "#", "priority", 0, 100, PRIORITY_DEFAULT, f);
+    b->mergekit_config = am_member_text(body, "#", "mergekit_config", false, NULL, f);
     am_member_text(body, "#", "client_token", false, NULL, f); /* its form is checked where keys are */
     return 0;
 }

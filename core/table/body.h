@@ -10,21 +10,25 @@
 #include "core/table/table.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #define AM_SHARD_BYTES                                                                                                 \
     5000000000LL /* options.shard_bytes when nobody says; then a donor's files are kept as they are cut */
 
 /* One input version named in the body, in this order: merge: base (if given), models..., each followed by the base
-   beside it (role "old_base"; exactly with needs.task); unlearn: model, task.version (role "patch"), task.base (role
-   "old_base"; when the body leaves it out, the entry repeats `model`); edit: model; evaluate: old, new (none when it
-   does not say which form it has). */
+   beside it (role "old_base"; exactly with needs.task); a base or model that is a stack is followed by its further
+   parts (role "part"); unlearn: model, task.version (role "patch"), task.base (role "old_base"; when the body leaves
+   it out, the entry repeats `model`); edit: model; evaluate: old, new (none when it does not say which form it has). */
 struct am_body_input {
     const char *role; /* "base" "model" "input" "patch" "old_base" (api.md 12.1), "old" "new" */
     char *ref;        /* "ns/name@rev" as submitted; NULL: */
     char *job;        /* "job_...": what that job makes; NULL too when there was a fault */
     char *set;        /* evaluate, named by a prediction set: "prd_..."; then ref and job are NULL */
     char *pointer;    /* "#/inputs/models/0" or "#/inputs/models/0/version" */
-    json_t *params;   /* merge models: their per-input values, complete; else NULL */
+    size_t parts;     /* a stack of layers of so many versions: this one, and the entries of role "part" after it; 0: no
+                         stack */
+    uint32_t from, to; /* the layers of a part */
+    json_t *params;    /* merge models: their per-input values, complete; else NULL */
 };
 
 struct am_body {
@@ -34,14 +38,17 @@ struct am_body {
     size_t inputs;
     size_t donor;    /* index: gives config, other files, dtypes: base, else the first model / the model */
     json_t *params;  /* global parameters, complete */
-    json_t *options; /* complete: seed, threads (0 = the slot's), out_dtype (null or text), shard_bytes */
+    json_t *options; /* complete: seed, threads (0 = the slot's), out_dtype (null or text), shard_bytes;
+                        post_layers_t when a value is read over the depth */
     json_t *metadata;
+    const char *mergekit_config; /* the text that the body was made of, or NULL; borrowed from the body */
     int priority;
     /* Options that say when and how often a job runs: they change no byte of its result, so the recipe lacks them. */
     int max_attempts;           /* 0 = the service's default */
     int64_t time_limit_seconds; /* 0 = none */
     int64_t not_before;         /* ms since 1970; 0 = at once */
     bool reuse;                 /* the result of the same job before will do; by default for methods without data */
+    bool mixed_architectures;   /* inputs of different architectures are taken, if their tensors agree */
     char *publish_model;        /* for merge required; else NULL = the input's model */
     char *branch, *message;     /* branch "main" by default; message NULL = made by the caller */
     char *on_conflict;          /* "append" (merge) or "detach" (edit, unlearn) by default; also "fail" */
@@ -68,6 +75,8 @@ void am_body_done(struct am_body *b);
 
 /* The parameters of a method when nobody gives one, complete. New reference. 0 or a negative error. */
 int am_params_default(json_t *row, json_t **ret);
+/* Of a merge of stacks: the part that a tensor of the result is in. 0 without stacks. */
+size_t am_body_slice(const struct am_body *b, const char *tensor);
 
 /* Adds the faults of a `metadata` (NULL: none). */
 void am_metadata_check(json_t *metadata, struct am_faults *faults);

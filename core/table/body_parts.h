@@ -24,6 +24,9 @@ int am_publish_evaluate(struct am_body *b, json_t *publish, struct am_faults *f)
 
 /* evaluate.c: "prd_" and 32 hex digits. */
 bool am_prediction_uid_ok(const char *uid);
+/* stacks.c: the layers of a part, and that the stacks of a body go together. */
+int am_stack_layers(struct am_body_input *in, json_t *part, const char *at, struct am_faults *f);
+void am_stacks_check(const struct am_body *b, struct am_faults *f);
 
 /* publish.c; `publish` may be NULL. `type` may be NULL (unknown). */
 int am_publish_check(struct am_body *b, json_t *publish, const char *type, struct am_faults *f);

@@ -41,6 +41,8 @@ json_t *am_fault_to_json(const struct am_fault *f)
     bad |= put(o, "detail", f->detail ? f->detail : "");
     bad |= put(o, "tensor", f->tensor);
     bad |= put(o, "file", f->file);
+    if (f->line > 0)
+        bad |= json_object_set_new(o, "line", json_integer(f->line));
     if (bad) {
         json_decref(o);
         return NULL;

@@ -7,6 +7,7 @@
 #include "core/base/text.h"
 #include "core/table/json_util.h"
 #include "core/table/params.h"
+#include "core/table/settings.h"
 
 #include <math.h>
 #include <string.h>
@@ -25,7 +26,8 @@ static const char *target(const json_t *canonical, size_t k)
 
 static bool is_given(const json_t *params, const char *name)
 {
-    return json_is_number(json_object_get(params, name));
+    const json_t *v = json_object_get(params, name);
+    return json_is_number(v) || am_setting_varies(v);
 }
 
 static bool any_given(const json_t *form, const json_t *params)
@@ -55,7 +57,8 @@ static bool from_all(const json_t *forms, const json_t *params, const json_t *gi
         for (size_t k = 0; k < 2; k++) {
             const char *name = name_of(json_array_get(forms, i), k);
             const json_t *all = json_object_get(given, name), *own = json_object_get(params, name);
-            if (json_is_number(own) != json_is_number(all) || json_number_value(own) != json_number_value(all))
+            if (json_is_number(own) != json_is_number(all) || json_number_value(own) != json_number_value(all) ||
+                am_setting_varies(own))
                 return false;
         }
     }
@@ -172,6 +175,55 @@ static int rewrite(const json_t *canonical, const json_t *form, json_t *params, 
     return bad ? -AM_E_OUT_OF_MEMORY : 0;
 }
 
+/* The forms that are given, when one of them varies by tensor. What each tensor has cannot be written in another way
+   then, so it must be a form that a method reads as it is. */
+static int resolve_varied(const json_t *canonical, json_t *params, const char *at, const json_t **ret,
+                          struct am_faults *f)
+{
+    const json_t *forms = json_object_get(canonical, "forms"), *given = NULL;
+    for (size_t i = 0; i < json_array_size(forms); i++) {
+        const json_t *form = json_array_get(forms, i);
+        if (!any_given(form, params))
+            continue;
+        if (given) {
+            conflict(given, form, at, f);
+            return 0;
+        }
+        given = form;
+    }
+    if (!json_is_true(json_object_get(given, "stays")) && !is_target(canonical, given)) {
+        am_fault_add(f, AM_E_INVALID_PARAMS, (struct am_where){.pointer = at, .reason = "setting-shape"},
+                     "%s and %s are one number each; to vary by tensor write the shares as %s and %s",
+                     name_of(given, 0), name_of(given, 1), target(canonical, 0), target(canonical, 1));
+        return 0;
+    }
+    for (size_t k = 0; k < 2; k++) {
+        json_t *def = json_array_get(json_object_get(given, "defaults"), k),
+               *own = json_object_get(params, name_of(given, k));
+        if (!is_given(params, name_of(given, k)) && !json_is_number(def)) {
+            am_fault_add(f, AM_E_INVALID_PARAMS, (struct am_where){.pointer = at, .reason = "parameter-missing"},
+                         "%s goes with %s; give both", name_of(given, !k), name_of(given, k));
+            return 0;
+        }
+        if (!json_is_number(def))
+            continue;
+        json_t *whole = json_is_null(own) ? json_incref(def) : am_setting_chain(own, def);
+        if (json_object_set_new(params, name_of(given, k), whole) < 0)
+            return -AM_E_OUT_OF_MEMORY;
+    }
+    *ret = given;
+    return 0;
+}
+
+static bool varies(const json_t *forms, const json_t *params)
+{
+    for (size_t i = 0; i < json_array_size(forms); i++)
+        for (size_t k = 0; k < 2; k++)
+            if (am_setting_varies(json_object_get(params, name_of(json_array_get(forms, i), k))))
+                return true;
+    return false;
+}
+
 /* *ret: the form that one model's values had; NULL after a fault. */
 static int resolve(const json_t *canonical, json_t *params, const char *at, const json_t **ret, struct am_faults *f)
 {
@@ -179,6 +231,8 @@ static int resolve(const json_t *canonical, json_t *params, const char *at, cons
     *ret = NULL;
     if (!complete(json_object_get(canonical, "forms"), params))
         return 0;
+    if (varies(json_object_get(canonical, "forms"), params))
+        return resolve_varied(canonical, params, at, ret, f);
     const json_t *form = choose(canonical, params, at, f);
     if (!form || !values(form, params, v, at, f))
         return 0;

@@ -197,6 +197,47 @@ static int add_old_base(struct am_body *b, json_t *entry, const char *ref, const
     return add(b, "old_base", name_version(entry, at, "base", false, f), base, NULL, f);
 }
 
+/* {"stack": [{"version", "layers"}, ...]}: an entry for each part. */
+static int add_stack(struct am_body *b, const char *role, json_t *entry, const char *at, json_t *params,
+                     struct am_faults *f)
+{
+    static const char *const known[] = {"version", "layers", NULL};
+    char list_at[AM_POINTER], part_at[AM_POINTER], version[AM_POINTER];
+    json_t *list = am_member_array(entry, at, "stack", true, f), *part;
+    size_t head = b->inputs, n = json_array_size(list), i;
+    am_pointer(list_at, at, "stack");
+    if (n == 0 || b->inputs + n > AM_ENTRIES_MAX || wants_old_base(b)) {
+        am_fault_add(f, AM_E_INVALID_PARAMS, (struct am_where){.pointer = list_at, .reason = "input-count"},
+                     wants_old_base(b) ? "%s takes no stacks of layers"
+                                       : "%s: a stack has at least one part, and all of them together at most 200",
+                     b->row ? am_row_text(b->row, "name") : "a merge");
+        return 0;
+    }
+    json_array_foreach(list, i, part)
+    {
+        am_pointer_at(part_at, list_at, i);
+        am_pointer(version, part_at, "version");
+        bool good = json_is_object(part);
+        if (!good)
+            am_fault_add(f, AM_E_INVALID_REQUEST, (struct am_where){.pointer = part_at},
+                         "expected {\"version\", \"layers\"}, got %s", am_json_kind(part));
+        am_members_known(good ? part : NULL, part_at, known, f);
+        struct named named = good ? name_version(part, part_at, "version", true, f) : (struct named){0};
+        AM_TRY(add(b, i ? "part" : role, named, version, i ? NULL : params, f));
+        if (good)
+            AM_TRY(am_stack_layers(&b->input[b->inputs - 1], part, part_at, f));
+    }
+    b->input[head].parts = n;
+    return 0;
+}
+
+static int add_model_stack(struct am_body *b, json_t *entry, const char *at, struct am_faults *f)
+{
+    static const char *const known[] = {"stack", "params", NULL};
+    am_members_known(entry, at, known, f);
+    return add_stack(b, "model", entry, at, am_member_object(entry, at, "params", false, f), f);
+}
+
 static int add_model(struct am_body *b, json_t *entry, size_t index, struct am_faults *f)
 {
     static const char *const known[] = {"version", "base", "params", NULL};
@@ -217,6 +258,8 @@ static int add_model(struct am_body *b, json_t *entry, size_t index, struct am_f
         AM_TRY(add(b, "model", name_job(entry, at, f), at, NULL, f));
         return add_old_base(b, NULL, NULL, at, f);
     }
+    if (json_object_get(entry, "stack"))
+        return add_model_stack(b, entry, at, f);
     am_members_known(entry, at, known, f);
     struct named named = name_version(entry, at, "version", true, f);
     json_t *params = am_member_object(entry, at, "params", false, f);
@@ -244,6 +287,30 @@ static void check_count(const struct am_body *b, size_t n, struct am_faults *f)
                  "%s takes %s models, got %zu", b->row ? am_row_text(b->row, "name") : "a merge", takes, n);
 }
 
+static bool base_is_apart(const struct am_body *b)
+{
+    const json_t *rules = b->row ? json_object_get(b->row, "rules") : NULL;
+    for (size_t i = 0; i < json_array_size(rules); i++)
+        if (am_streq(am_row_text(json_array_get(rules, i), "kind"), "base_apart"))
+            return true;
+    return false;
+}
+
+/* Models from `first` on against the base before them. */
+static void check_apart(const struct am_body *b, size_t first, struct am_faults *f)
+{
+    char shown[AM_SHOWN];
+    if (first == 0 || !base_is_apart(b))
+        return;
+    for (size_t i = first; i < b->inputs; i++)
+        if (am_streq(b->input[i].role, "model") && same_version(&b->input[i], &b->input[first - 1]))
+            am_fault_add(f, AM_E_INVALID_PARAMS,
+                         (struct am_where){.pointer = b->input[i].pointer, .reason = "base-among-models"},
+                         "%s is the base; the models of %s are other versions, so give one of them, or no base",
+                         am_shown(shown, b->input[i].ref ? b->input[i].ref : b->input[i].job),
+                         am_row_text(b->row, "name"));
+}
+
 static int merge_models(struct am_body *b, json_t *inputs, struct am_faults *f)
 {
     json_t *models = am_member_array(inputs, "#/inputs", "models", true, f);
@@ -252,9 +319,13 @@ static int merge_models(struct am_body *b, json_t *inputs, struct am_faults *f)
         check_count(b, n, f);
     for (size_t i = 0; i < n && i < AM_MODELS_MAX; i++) {
         size_t index = b->inputs;
+        if (index + 2 > AM_ENTRIES_MAX)
+            break;
         AM_TRY(add_model(b, json_array_get(models, i), i, f));
-        check_twice(b, first, index, f);
+        if (index < b->inputs && !b->input[index].parts)
+            check_twice(b, first, index, f);
     }
+    check_apart(b, first, f);
     return 0;
 }
 
@@ -277,12 +348,21 @@ static int merge_inputs(struct am_body *b, json_t *inputs, struct am_faults *f)
             am_fault_add(f, AM_E_INVALID_PARAMS,
                          (struct am_where){.pointer = "#/inputs/base", .reason = "base-forbidden"},
                          "%s takes no base; leave it out or list it among the models", am_row_text(b->row, "name"));
-        AM_TRY(add(b, "base", name_version(inputs, "#/inputs", "base", false, f), "#/inputs/base", NULL, f));
+        json_t *base = json_object_get(inputs, "base");
+        static const char *const parts[] = {"stack", NULL};
+        bool stack = json_object_get(base, "stack") != NULL;
+        am_members_known(stack ? base : NULL, "#/inputs/base", parts, f);
+        if (stack)
+            AM_TRY(add_stack(b, "base", base, "#/inputs/base", NULL, f));
+        else
+            AM_TRY(add(b, "base", name_version(inputs, "#/inputs", "base", false, f), "#/inputs/base", NULL, f));
     } else if (am_streq(need, "required")) {
         am_fault_add(f, AM_E_MISSING_INPUT, (struct am_where){.pointer = "#/inputs/base", .reason = "base-required"},
                      "%s needs base: %s", am_row_text(b->row, "name"), base_meaning(b));
     }
-    return merge_models(b, inputs, f);
+    AM_TRY(merge_models(b, inputs, f));
+    am_stacks_check(b, f);
+    return 0;
 }
 
 static int task_inputs(struct am_body *b, json_t *task, struct named model, struct am_faults *f)

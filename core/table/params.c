@@ -9,6 +9,7 @@
 #include "core/base/text.h"
 #include "core/table/forms.h"
 #include "core/table/json_util.h"
+#include "core/table/settings.h"
 
 #include <float.h>
 #include <math.h>
@@ -146,8 +147,15 @@ static int check_list(const json_t *p, json_t *v, const char *at, json_t **ret, 
     return rc;
 }
 
+/* Numbers and truth values of a merge may differ from tensor to tensor. */
+static bool may_vary(const struct am_body *b, const json_t *p)
+{
+    const char *kind = am_row_text(p, "kind");
+    return am_streq(b->type, "merge") && (am_streq(kind, "real") || am_streq(kind, "bool"));
+}
+
 /* A new reference in *ret and 0; BAD_VALUE after a fault; -AM_E_OUT_OF_MEMORY. */
-static int check_value(const json_t *p, json_t *v, const char *at, json_t **ret, struct am_faults *f)
+static int check_scalar(const json_t *p, json_t *v, const char *at, json_t **ret, struct am_faults *f)
 {
     const char *kind = am_row_text(p, "kind");
     if (json_is_null(v) && json_is_null(json_object_get(p, "default"))) { /* one of several forms, not given */
@@ -168,6 +176,27 @@ static int check_value(const json_t *p, json_t *v, const char *at, json_t **ret,
         return bad_kind(p, v, "true or false", at, f);
     *ret = json_incref(v);
     return 0;
+}
+
+static int check_value(const struct am_body *b, const json_t *p, json_t *v, const char *at, json_t **ret,
+                       struct am_faults *f)
+{
+    if (am_setting_varies(v) && may_vary(b, p))
+        return am_setting_check(p, v, at, check_scalar, ret, f);
+    return check_scalar(p, v, at, ret, f);
+}
+
+/* Replaces a value that not every tensor has by one that goes on with `next`. What is written in several forms has its
+   defaults in forms.c. */
+static int complete(const struct am_body *b, json_t **value, json_t *next)
+{
+    bool forms = json_is_object(json_object_get(b->row, "canonical"));
+    if (!next || am_setting_complete(*value) || (forms && json_is_null(next)))
+        return 0;
+    json_t *whole = am_setting_chain(*value, next);
+    json_decref(*value);
+    *value = whole;
+    return whole ? 0 : -AM_E_OUT_OF_MEMORY;
 }
 
 static const json_t *declared(const struct am_body *b, const char *name)
@@ -223,7 +252,9 @@ static void check_names(const struct am_body *b, json_t *given, const char *poin
 void am_model_pointer(const struct am_body_input *in, char out[AM_POINTER])
 {
     snprintf(out, AM_POINTER, "%s", in->pointer);
-    if (am_ends(out, "/version"))
+    if (am_ends(out, "/stack/0/version"))
+        out[strlen(out) - strlen("/stack/0/version")] = 0;
+    else if (am_ends(out, "/version"))
         out[strlen(out) - strlen("/version")] = 0;
 }
 
@@ -251,7 +282,10 @@ static int value_beside(const struct am_body *b, const struct am_body_input *in,
     json_t *own = json_object_get(in->params, name);
     if (own) {
         am_model_pointer(in, model);
-        return check_value(p, own, am_pointer(at, am_pointer(params, model, "params"), name), ret, f);
+        int rc = check_value(b, p, own, am_pointer(at, am_pointer(params, model, "params"), name), ret, f);
+        if (rc == 0)
+            rc = complete(b, ret, global);
+        return rc == 0 && !flag(p, "required") ? complete(b, ret, json_object_get(p, "default")) : rc;
     }
     if (global) {
         *ret = json_incref(global);
@@ -262,7 +296,7 @@ static int value_beside(const struct am_body *b, const struct am_body_input *in,
             missing_for(b, in, name, f);
         return BAD_VALUE;
     }
-    return check_value(p, json_object_get(p, "default"), "#/params", ret, f);
+    return check_value(b, p, json_object_get(p, "default"), "#/params", ret, f);
 }
 
 /* Moves `*value` into `o`. */
@@ -296,13 +330,15 @@ static int check_param(struct am_body *b, json_t *given, const json_t *p, json_t
     bool per_input = flag(p, "per_input");
     am_pointer(at, "#/params", name);
     int rc = 0;
-    if (v)
-        rc = check_value(p, v, at, &good, f);
-    else if (!per_input && flag(p, "required"))
+    if (v) {
+        rc = check_value(b, p, v, at, &good, f);
+        if (rc == 0 && !flag(p, "required"))
+            rc = complete(b, &good, json_object_get(p, "default"));
+    } else if (!per_input && flag(p, "required"))
         am_fault_add(f, AM_E_INVALID_PARAMS, (struct am_where){.pointer = at, .reason = "parameter-missing"},
                      "%s needs %s; set it at %s", b->method, name, at);
     else if (!per_input)
-        rc = check_value(p, json_object_get(p, "default"), at, &good, f);
+        rc = check_value(b, p, json_object_get(p, "default"), at, &good, f);
     if (rc < 0)
         return rc;
     if (!per_input)
@@ -329,6 +365,13 @@ static bool sum_over_models(const struct am_body *b, const char *a, double *ret)
     return n > 0;
 }
 
+/* Under mergekit's rules, methods that add differences from a base take the divisor 1 then. */
+static bool divides_by_one(const struct am_body *b)
+{
+    const char *compat = json_string_value(json_object_get(b->params, "compat"));
+    return compat && !am_streq(compat, "none") && am_streq(am_row_need(b->row, "base"), "required");
+}
+
 /* At least times * a + plus models, where a is an integer parameter; one that is missing has its own fault. */
 static void check_inputs_rule(const struct am_body *b, const json_t *r, struct am_faults *f)
 {
@@ -349,6 +392,24 @@ static void check_inputs_rule(const struct am_body *b, const json_t *r, struct a
                  (long long)((models - plus) / times));
 }
 
+/* A share and how far it may vary with the rank: it must stay inside (0, 1). */
+static void check_margin(const struct am_body *b, const char *share, const char *margin, struct am_faults *f)
+{
+    char model[AM_POINTER], params[AM_POINTER], at[AM_POINTER];
+    for (size_t i = 0; i < b->inputs; i++) {
+        const json_t *x = json_object_get(b->input[i].params, share), *y = json_object_get(b->input[i].params, margin);
+        double s = json_number_value(x), m = json_number_value(y), room = s < 0.5 ? s : 1 - s;
+        if (!json_is_number(x) || !json_is_number(y) || s <= 0 || s >= 1 || (s - m > 0 && s + m < 1))
+            continue;
+        am_model_pointer(&b->input[i], model);
+        const char *pointer = am_pointer(at, am_pointer(params, model, "params"), margin);
+        am_fault_add(f, AM_E_INVALID_PARAMS, (struct am_where){.pointer = pointer, .reason = "margin"},
+                     "%s %g with %s %g gives probabilities from %g to %g, which must lie inside 0 and 1; with this %s, "
+                     "%s must be below %g",
+                     share, s, margin, m, s - m, s + m, share, margin, room);
+    }
+}
+
 static void check_rules(const struct am_body *b, struct am_faults *f)
 {
     double sum;
@@ -358,13 +419,42 @@ static void check_rules(const struct am_body *b, struct am_faults *f)
         const char *a = am_row_text(r, "a"), *when = am_row_text(r, "b");
         if (strcmp(am_row_text(r, "kind"), "inputs_at_least") == 0)
             check_inputs_rule(b, r, f);
+        if (strcmp(am_row_text(r, "kind"), "margin") == 0)
+            check_margin(b, a, when, f);
         if (strcmp(am_row_text(r, "kind"), "sum_not_zero") != 0 || !sum_over_models(b, a, &sum))
             continue;
-        if (fabs(sum) < 1e-8 && (!when[0] || flag(b->params, when)))
+        if (fabs(sum) < 1e-8 && (!when[0] || flag(b->params, when)) && !divides_by_one(b))
             am_fault_add(f, AM_E_INVALID_PARAMS,
                          (struct am_where){.pointer = "#/inputs/models", .reason = "weights-sum-zero"},
                          "the values of %s of all models sum to zero%s%s; change one of them%s%s%s", a,
                          when[0] ? " with " : "", when, when[0] ? " or set " : "", when, when[0] ? " to false" : "");
+    }
+}
+
+static void one_for_all(const char *name, const char *pointer, struct am_faults *f)
+{
+    char at[AM_POINTER];
+    am_fault_add(f, AM_E_INVALID_PARAMS,
+                 (struct am_where){.pointer = am_pointer(at, pointer, name), .reason = "setting-shape"},
+                 "%s is one value here: the method looks at all tensors together", name);
+}
+
+/* Where the statistics are of the whole model, there is no tensor to choose a value for. */
+static void check_varied(const struct am_body *b, struct am_faults *f)
+{
+    char model[AM_POINTER], at[AM_POINTER];
+    const char *scope = am_row_need(b->row, "scope"), *name;
+    json_t *v;
+    if (am_streq(scope, "param"))
+        scope = json_string_value(json_object_get(b->params, "scope"));
+    if (!am_streq(b->type, "merge") || !am_streq(scope, "model"))
+        return;
+    json_object_foreach(b->params, name, v) if (am_setting_varies(v) && may_vary(b, declared(b, name)))
+        one_for_all(name, "#/params", f);
+    for (size_t i = 0; i < b->inputs; i++) {
+        am_model_pointer(&b->input[i], model);
+        json_object_foreach(b->input[i].params, name, v) if (am_setting_varies(v))
+            one_for_all(name, am_pointer(at, model, "params"), f);
     }
 }
 
@@ -403,8 +493,10 @@ int am_params_check(struct am_body *b, json_t *given, struct am_faults *f)
     }
     if (rc == 0)
         rc = am_forms_check(b, given, f);
-    if (rc == 0)
+    if (rc == 0) {
+        check_varied(b, f);
         check_rules(b, f);
+    }
     return rc;
 }
 

@@ -8,6 +8,7 @@
 #include "core/base/text.h"
 #include "core/table/json_util.h"
 #include "core/table/plan_parts.h"
+#include "core/table/settings.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -21,7 +22,7 @@
  * <= 1.25 x peak. Itself with its libraries; a tensor of an input, beside its name; of the donor, and of what is
  * written, to the end and while it is laid out; a span of an input, as the spec tells it; a changed tensor of an
  * assembled file. */
-#define BASE_BYTES ((uint64_t)27 << 18)
+#define BASE_BYTES ((uint64_t)33 << 18)
 #define ENTRY_BYTES 128
 #define ITEM_BYTES 56
 #define OUT_BYTES 64
@@ -32,6 +33,8 @@
 #define HASH_BYTES ((uint64_t)1 << 20)
 
 #define NUMBER_BYTES 26 /* of a number in the report, and of a tensor there beside its name */
+
+#define ARGS_BYTES 48 /* of a tensor with parameters of its own, beside their values */
 
 #define BYTES_A_SECOND 150e6 /* read, computed with, hashed and synced, by one slow core on a slow disk */
 
@@ -48,11 +51,12 @@ struct join {
     struct side *side;
     size_t n, donor, listed;
     const struct am_body *body;
-    uint64_t computed;       /* tensors */
+    uint64_t computed;       /* tensors, with those that are kept as they are */
     char some[AM_LIST_TEXT]; /* names of tensors that could be */
-    size_t named;
-    uint64_t reads;     /* times that each computed tensor of each input is read */
-    uint64_t out_bytes; /* of an element of out_dtype; 0 = the donor's */
+    size_t named, uncovered; /* uncovered: tensors without a value of some parameter */
+    bool incomplete;         /* there is such a parameter */
+    uint64_t reads;          /* times that each computed tensor of each input is read */
+    uint64_t out_bytes;      /* of an element of out_dtype; 0 = the donor's */
     struct am_plan plan;
     struct am_buf last; /* name of the step before: tables must be sorted */
     struct am_faults *faults;
@@ -231,14 +235,6 @@ static void grow(uint64_t *at, uint64_t value)
     *at = value > *at ? value : *at;
 }
 
-/* The last number of a shape "[10,128]"; of a scalar 1. */
-static uint64_t row_of(const char *shape)
-{
-    const char *p = strrchr(shape, ',');
-    uint64_t row = strtoull(p ? p + 1 : shape + 1, NULL, 10);
-    return shape[1] == ']' || row == 0 ? 1 : row;
-}
-
 /* The inputs of the tensor at hand: what is read, and what a slot holds of each. */
 static void charge_sources(struct join *j, const char *name, uint64_t chunk)
 {
@@ -256,18 +252,13 @@ static void charge_computed(struct join *j, const char *name, uint64_t size)
 {
     const struct am_plan_tensor *d = &j->side[j->donor].head;
     struct am_plan_need *need = &j->plan.need;
-    uint64_t elements = d->bytes / size, tile = AM_PLAN_TILE, chunk = AM_PLAN_CHUNK, window = AM_PLAN_WINDOW;
-    if (need->by_row) {
-        tile = row_of(d->shape);
-        chunk = tile < AM_PLAN_CHUNK ? AM_PLAN_CHUNK / tile * tile : tile;
-        window = chunk < AM_PLAN_WINDOW ? AM_PLAN_WINDOW / chunk * chunk : chunk;
-    }
-    charge_sources(j, name, least(elements, chunk));
-    grow(&need->tile, am_plan_line(least(elements, tile) * sizeof(float)));
-    grow(&need->out, am_plan_line(least(elements, window) * (j->out_bytes ? j->out_bytes : size)));
-    need->windows = am_plan_plus(need->windows, am_plan_windows(elements, window));
+    uint64_t elements = d->bytes / size;
+    struct am_plan_spans span = am_plan_cut(need, j->body, name, d->shape, elements);
+    charge_sources(j, name, least(elements, span.chunk));
+    grow(&need->tile, am_plan_line(least(elements, span.tile) * sizeof(float)));
+    grow(&need->out, am_plan_line(least(elements, span.window) * (j->out_bytes ? j->out_bytes : size)));
+    need->windows = am_plan_plus(need->windows, am_plan_windows(elements, span.window));
     grow(&need->elements, elements);
-    j->computed++;
     if (need->report)
         need->text = am_plan_plus(need->text, am_plan_plus(need->report, strlen(name)));
 }
@@ -278,6 +269,23 @@ static void charge_compared(struct join *j, const char *name)
     for (size_t i = 0; i < j->n; i++)
         if (j->plan.need.others && here(&j->side[i], name))
             j->plan.read_bytes = am_plan_plus(j->plan.read_bytes, j->side[i].head.bytes);
+}
+
+/* A computed tensor that no filter of a parameter meets, and that has no value of it otherwise. */
+static void check_settings(struct join *j, const char *name)
+{
+    char shown[AM_SHOWN];
+    size_t input = 0;
+    const char *param = am_settings_missing(j->body, name, am_body_slice(j->body, name), &input);
+    if (!param || j->uncovered++ >= LISTED)
+        return;
+    bool beside = input < j->body->inputs;
+    am_fault_add(j->faults, AM_E_INVALID_PARAMS,
+                 (struct am_where){.pointer = beside ? j->body->input[input].pointer : "#/params",
+                                   .reason = "parameter-missing",
+                                   .tensor = name},
+                 "%s needs %s for tensor %s, and no filter meets it; end the list with an entry without filter",
+                 j->body->method, param, am_shown(shown, name));
 }
 
 static void charge(struct join *j, const char *name)
@@ -296,7 +304,11 @@ static void charge(struct join *j, const char *name)
         am_list_put(j->some, am_shown(shown, name));
         j->named++;
     }
-    if (size && am_plan_selects(j->body, name))
+    bool selected = size && am_plan_selects(j->body, name);
+    j->computed += selected;
+    if (size && j->incomplete)
+        check_settings(j, name);
+    if (selected && !am_plan_keeps(j->body, name, j->side[j->donor].head.dtype))
         charge_computed(j, name, size);
     else if (!size)
         charge_compared(j, name);
@@ -389,6 +401,7 @@ static uint64_t tables(const struct am_plan_need *need)
     uint64_t inputs = am_plan_plus(am_plan_times(need->entries, ENTRY_BYTES), need->text);
     uint64_t output =
         am_plan_plus(am_plan_times(need->tensors, ITEM_BYTES), am_plan_times(need->out_entries, OUT_BYTES));
+    output = am_plan_plus(output, am_plan_times(need->tensors, need->varied));
     return am_plan_plus(am_plan_plus(inputs, output), am_plan_times(need->spans, SPAN_BYTES));
 }
 
@@ -488,12 +501,6 @@ static uint64_t amount(const struct am_body *b, const char *name, uint64_t input
     return am_plan_plus(v[0], am_plan_plus(am_plan_times(v[1], inputs), am_plan_times(v[2], pairs)));
 }
 
-static bool rows(const struct am_body *b)
-{
-    return am_streq(am_row_need(b->row, "rows"), "granularity") &&
-           am_streq(json_string_value(json_object_get(b->params, "granularity")), "row");
-}
-
 /* What the method needs of each slot. A base beside the models is a source, but none of the inputs that it counts. */
 static void take_needs(struct join *j, const struct am_body *b)
 {
@@ -508,7 +515,7 @@ static void take_needs(struct join *j, const struct am_body *b)
     }
     j->reads = am_plan_plus(1, passes > 0 ? (uint64_t)passes : 0);
     need->by_tensor = passes > 0 && !over_model(b);
-    need->by_row = rows(b);
+    am_plan_vectors_need(need, b);
     uint64_t numbers = amount(b, "report", inputs);
     need->report = numbers ? am_plan_times(am_plan_plus(numbers, 1), NUMBER_BYTES) : 0;
     need->others = j->n > 1;
@@ -520,6 +527,9 @@ static void take_needs(struct join *j, const struct am_body *b)
     need->fixed = am_plan_plus(am_plan_line(am_plan_times(amount(b, "tally", inputs), sizeof(double))),
                                am_plan_line(local > 0 ? (uint64_t)local : 0));
     need->fixed = am_plan_plus(need->fixed, acc);
+    size_t varied = am_settings_count(b);
+    need->varied = varied ? ARGS_BYTES + varied * sizeof(double) : 0;
+    j->incomplete = varied > 0;
 }
 
 static int make(struct join *j, const struct am_body *b)
@@ -528,6 +538,7 @@ static int make(struct join *j, const struct am_body *b)
     j->out_bytes = out_dtype_bytes(b, j->faults);
     take_needs(j, b);
     AM_TRY(walk(j));
+    am_plan_vectors_add(&j->plan.need);
     for (size_t i = 0; i < j->n; i++)
         j->plan.need.in = am_plan_plus(j->plan.need.in, j->side[i].window);
     sum_up(j);

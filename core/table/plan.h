@@ -56,7 +56,11 @@ struct am_plan_need {
     bool hashes;                    /* files are assembled, and hashed at the end */
     bool by_tensor;                 /* statistics of one tensor at a time */
     bool by_row;                    /* tiles are rows */
+    uint64_t row_bytes, rows;       /* kept for each row by a scope, and the most rows of a tensor */
+    uint64_t column_bytes, columns; /* of an accumulator for each column, and the most columns of a tensor */
+    bool by_slab;                   /* tiles are all elements with the same first index */
     uint64_t report;                /* bytes of the numbers of a computed tensor */
+    uint64_t varied;                /* bytes of what differs from tensor to tensor, of each of the donor's */
 };
 
 struct am_plan {

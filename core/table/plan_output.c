@@ -69,17 +69,18 @@ static size_t find_file(const struct layout *l, const char *path)
     return l->d->files;
 }
 
-struct look { /* what becomes of a tensor */
-    bool computed;
-    int own, out;   /* dtypes */
-    uint64_t bytes; /* of the result's */
+struct look {                /* what becomes of a tensor */
+    bool selected, computed; /* computed: and not kept as it is */
+    int own, out;            /* dtypes */
+    uint64_t bytes;          /* of the result's */
 };
 
 static struct look look_at(const struct layout *l, const struct am_plan_tensor *t)
 {
     struct look k = {.own = am_plan_dtype(t->dtype), .bytes = t->bytes};
     uint64_t size = am_plan_computed(t->dtype);
-    k.computed = size && am_plan_selects(l->b, t->name);
+    k.selected = size && am_plan_selects(l->b, t->name);
+    k.computed = k.selected && !am_plan_keeps(l->b, t->name, t->dtype);
     k.out = k.computed && l->out >= 0 ? l->out : k.own;
     if (k.out != k.own)
         k.bytes = am_plan_times(t->bytes / size, am_plan_computed(am_plan_name(l->out)));
@@ -112,8 +113,9 @@ static int tally(void *arg, const struct am_plan_tensor *t)
     if (k.computed) {
         f->changed += t->bytes;
         f->computed[k.own] += t->bytes;
-        note_dtype(l, am_plan_name(k.out));
     }
+    if (k.selected)
+        note_dtype(l, am_plan_name(k.out));
     return 0;
 }
 

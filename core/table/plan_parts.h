@@ -25,6 +25,21 @@ uint64_t am_plan_computed(const char *dtype);
 int am_plan_dtype(const char *name);
 const char *am_plan_name(int dtype);                    /* of a place: lasts for ever */
 const char *am_plan_out_dtype(const struct am_body *b); /* or NULL: as the donor */
+/* ---- plan_when.c ---- */
+
+/* Whether a selected tensor of that dtype keeps the donor's bytes by construction: a parameter has the value that the
+ * method declares for it, and out_dtype changes nothing. */
+bool am_plan_keeps(const struct am_body *b, const char *tensor, const char *dtype);
+struct am_plan_spans { /* elements: a window is whole chunks of whole tiles */
+    uint64_t tile, chunk, window;
+};
+/* How a computed tensor is cut, as cut() of run.c; counts its rows and columns where something is kept for them. */
+struct am_plan_spans am_plan_cut(struct am_plan_need *need, const struct am_body *b, const char *tensor,
+                                 const char *shape, uint64_t elements);
+/* What the method asks for, before the first tensor; and what that makes of acc and fixed, after the last. */
+void am_plan_vectors_need(struct am_plan_need *need, const struct am_body *b);
+void am_plan_vectors_add(struct am_plan_need *need);
+
 /* Windows of a tensor: those that are computed, or those that are copied. */
 uint64_t am_plan_windows(uint64_t n, uint64_t span);
 

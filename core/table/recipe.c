@@ -28,7 +28,7 @@ static json_t *without_nulls(json_t *params)
 /* "ns/name@commit" */
 static json_t *version_of(json_t *in, const char *at, struct am_faults *f)
 {
-    static const char *const known[] = {"role", "commit", "model", "rev", "manifest_sha256", "params", NULL};
+    static const char *const known[] = {"role", "commit", "model", "rev", "manifest_sha256", "params", "layers", NULL};
     char text[1024];
     am_members_known(in, at, known, f);
     const char *model = am_member_text(in, at, "model", true, NULL, f),
@@ -50,9 +50,26 @@ static json_t *set_of(json_t *in, const char *at, struct am_faults *f)
 }
 
 struct inputs {
-    json_t *out; /* the member `inputs` of the body */
+    json_t *out;   /* the member `inputs` of the body */
+    json_t *stack; /* the last one, whose parts go on; borrowed */
     bool merge, evaluate;
 };
+
+/* Of an input that is a stack: its entry, with the first part. */
+static json_t *stack_of(struct inputs *i, json_t *in, json_t *version)
+{
+    i->stack = json_pack("[{s:O,s:O}]", "version", version, "layers", json_object_get(in, "layers"));
+    return json_pack("{s:o}", "stack", i->stack);
+}
+
+static bool put_part(struct inputs *i, json_t *in, json_t *version)
+{
+    if (!i->stack)
+        return false;
+    json_array_append_new(i->stack,
+                          json_pack("{s:O,s:O*}", "version", version, "layers", json_object_get(in, "layers")));
+    return true;
+}
 
 static void put_model(struct inputs *i, json_t *in, json_t *version)
 {
@@ -62,7 +79,10 @@ static void put_model(struct inputs *i, json_t *in, json_t *version)
         models = json_array();
         json_object_set_new(i->out, "models", models);
     }
-    json_object_set(entry, "version", version);
+    if (json_object_get(in, "layers"))
+        json_object_update_new(entry, stack_of(i, in, version));
+    else
+        json_object_set(entry, "version", version);
     if (json_is_object(params))
         json_object_set_new(entry, "params", without_nulls(params));
     json_array_append_new(models, entry);
@@ -79,8 +99,13 @@ static bool put_input(struct inputs *i, json_t *in, const char *role, json_t *ve
             json_object_set(i->out, old ? "old_predictions" : "new_predictions", version);
         return old || am_streq(role, "new");
     }
+    if (i->merge && am_streq(role, "part"))
+        return put_part(i, in, version);
+    i->stack = NULL;
     if (i->merge && am_streq(role, "model"))
         put_model(i, in, version);
+    else if (i->merge && am_streq(role, "base") && json_object_get(in, "layers"))
+        json_object_set_new(i->out, "base", stack_of(i, in, version));
     else if (i->merge && am_streq(role, "base"))
         json_object_set(i->out, "base", version);
     else if (i->merge && am_streq(role, "old_base") && last)
@@ -124,10 +149,13 @@ static json_t *options_of(json_t *recipe)
 
 json_t *am_recipe_body(json_t *recipe, struct am_faults *f)
 {
-    static const char *const known[] = {"type",    "method",   "inputs",   "donor",        "params",  "options",
-                                        "seed",    "program",  "kernels",  "blas",         "threads", "spec_sha256",
-                                        "publish", "metadata", "priority", "client_token", "gate",    NULL};
-    static const char *const same[] = {"type", "method", "publish", "metadata", "priority", "client_token"};
+    static const char *const known[] = {
+        "type",    "method",   "inputs",   "donor",        "params",          "options",
+        "seed",    "program",  "kernels",  "blas",         "threads",         "spec_sha256",
+        "publish", "metadata", "priority", "client_token", "mergekit_config", "gate",
+        NULL};
+    static const char *const same[] = {"type",     "method",       "publish",        "metadata",
+                                       "priority", "client_token", "mergekit_config"};
     const char *type = json_string_value(json_object_get(recipe, "type"));
     struct inputs i = {.out = json_object(), .merge = am_streq(type, "merge"), .evaluate = am_streq(type, "evaluate")};
     json_t *body = json_object(), *in, *params = json_object_get(recipe, "params");

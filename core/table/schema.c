@@ -55,6 +55,26 @@ static int set_kind(json_t *s, const json_t *p)
     return bad | set(s, "maxLength", json_integer(AM_PARAM_TEXT_MAX));
 }
 
+/* What a merge may say in place of one number: numbers over the depth, or entries by parts of tensors' names. */
+static json_t *with_settings(json_t *one)
+{
+    json_t *number = json_deep_copy(one);
+    json_object_del(number, "default");
+    json_object_del(number, "description");
+    json_t *entry = json_pack("{s:s,s:b,s:[s],s:{s:{s:s,s:i,s:i},s:{s:s,s:i},s:{s:[O,{s:s,s:i,s:O}]}}}", "type",
+                              "object", "additionalProperties", 0, "required", "value", "properties", "filter", "type",
+                              "string", "minLength", 1, "maxLength", 256, "slice", "type", "integer", "minimum", 0,
+                              "value", "anyOf", number, "type", "array", "minItems", 1, "items", number);
+    json_t *both = json_pack("{s:[O,{s:s,s:i,s:O},{s:s,s:i,s:O},O]}", "anyOf", number, "type", "array", "minItems", 1,
+                             "items", number, "type", "array", "minItems", 1, "items", entry, entry);
+    json_object_set(both, "default", json_object_get(one, "default"));
+    json_object_set(both, "description", json_object_get(one, "description"));
+    json_decref(number);
+    json_decref(entry);
+    json_decref(one);
+    return both;
+}
+
 static json_t *param_schema(const json_t *p)
 {
     char text[1024];
@@ -74,6 +94,13 @@ static json_t *param_schema(const json_t *p)
     return s;
 }
 
+static bool may_vary(const json_t *method, const json_t *p)
+{
+    const char *kind = am_row_text(p, "kind");
+    return strcmp(am_row_text(method, "type"), "merge") == 0 &&
+           (strcmp(kind, "real") == 0 || strcmp(kind, "bool") == 0);
+}
+
 json_t *am_table_params_schema(json_t *method, int per_input)
 {
     json_t *properties = json_object(), *required = json_array();
@@ -83,7 +110,8 @@ json_t *am_table_params_schema(json_t *method, int per_input)
         json_t *p = json_array_get(params, i);
         if (per_input && !flag(p, "per_input"))
             continue;
-        bad = set(properties, am_row_text(p, "name"), param_schema(p));
+        json_t *one = param_schema(p);
+        bad = set(properties, am_row_text(p, "name"), one && may_vary(method, p) ? with_settings(one) : one);
         if (!bad && flag(p, "required") && !flag(p, "per_input"))
             bad = json_array_append_new(required, json_string(am_row_text(p, "name")));
     }

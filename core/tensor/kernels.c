@@ -251,6 +251,36 @@ size_t am_keep_range(float *out, const float *x, size_t n, uint32_t low, uint32_
     return set()->keep_range(out, x, n, low, high);
 }
 
+size_t am_keep_random(float *out, const float *x, size_t n, const uint32_t key[2], uint64_t first, uint32_t limit)
+{
+    return set()->keep_random(out, x, n, key[0], key[1], first, limit);
+}
+
+size_t am_mark_own(float *own, const float *d, const float *sum, float limit, size_t n)
+{
+    return set()->mark_own(own, d, sum, limit, n);
+}
+
+size_t am_keep_own(float *out, float a, const float *x, const float *y, const float *own, float k, size_t n)
+{
+    return set()->keep_own(out, a, x, y, own, k, n);
+}
+
+void am_unify(float *out, const float *sum, const float *high, const float *low, size_t n)
+{
+    set()->unify(out, sum, high, low, n);
+}
+
+void am_widen_range(float *high, float *low, const float *x, size_t n)
+{
+    set()->widen_range(high, low, x, n);
+}
+
+void am_take_sign(float *out, const float *d, const float *x, size_t n)
+{
+    set()->take_sign(out, d, x, n);
+}
+
 size_t am_elect(const struct am_election *how, float *out, const float *const *d, size_t n, size_t *ret_thin)
 {
     size_t thin = 0, conflicts = set()->elect(how, out, d, n, &thin);
@@ -262,4 +292,61 @@ size_t am_elect(const struct am_election *how, float *out, const float *const *d
 void am_sort_columns(float *const *x, size_t m, size_t n)
 {
     set()->sort_columns(x, m, n);
+}
+
+size_t am_nearswap_f32(float *out, float t, const float *x, const float *base, size_t n)
+{
+    return set()->nearswap(out, t, x, base, n);
+}
+
+void am_ram_f32(const struct am_ram *how, float *out, const float *base, const float *const *x, size_t n,
+                struct am_ram_count *ret)
+{
+    set()->ram(how, out, base, x, n, ret);
+}
+
+void am_ram_count(const struct am_ram *how, const float *base, const float *const *x, size_t n, uint64_t *kept,
+                  uint64_t *unique)
+{
+    set()->ram_count(how, base, x, n, kept, unique);
+}
+
+void am_variance_f32(float *out, const float *const *d, size_t inputs, size_t n)
+{
+    set()->variance(out, d, inputs, n);
+}
+
+size_t am_weigh_f32(const float *q, size_t inputs, float *out, const float *base, const float *const *d, size_t n)
+{
+    return set()->weigh(q, inputs, out, base, d, n);
+}
+
+float am_max_f32(const float *x, size_t n)
+{
+    return set()->block_max(x, n);
+}
+
+double am_block_exp(const float *x, double max, size_t n, float *high, float *low)
+{
+    return set()->block_exp(x, max, n, high, low);
+}
+
+double am_block_kl(const struct am_softmax *x, const struct am_softmax *s, size_t at, size_t n)
+{
+    return set()->block_kl(x, s, at, n);
+}
+
+void am_erase_f32(float *d, const float *v, size_t n)
+{
+    set()->erase(d, v, n);
+}
+
+void am_importance_f32(float *out, float kl, const float *x, const float *base, size_t n)
+{
+    set()->importance(out, kl, x, base, n);
+}
+
+size_t am_fuse_f32(float *out, float kl, float threshold, const float *x, const float *base, size_t n)
+{
+    return set()->fuse(out, kl, threshold, x, base, n);
 }

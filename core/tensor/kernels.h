@@ -97,9 +97,71 @@ struct am_election {
 };
 size_t am_elect(const struct am_election *how, float *out, const float *const *d, size_t n, size_t *ret_thin);
 
+/*
+ * Merges that tell tasks apart (merge.md A29, A30).
+ */
+/* own += 1 where |d| > fl(limit * |fl(sum - d)|). Returns how many. */
+size_t am_mark_own(float *own, const float *d, const float *sum, float limit, size_t n);
+/* out = fl(y + fl(a*x)) where own >= k, else y. Returns how many own >= k. */
+size_t am_keep_own(float *out, float a, const float *x, const float *y, const float *own, float k, size_t n);
+/* high = the larger of high and x, low the smaller of low and x. NaN in x changes nothing. */
+void am_widen_range(float *high, float *low, const float *x, size_t n);
+/* out = high where sum > 0, low where sum < 0, else fl(0*sum). */
+void am_unify(float *out, const float *sum, const float *high, const float *low, size_t n);
+/* out = x where d and x have one sign, else +0. */
+void am_take_sign(float *out, const float *d, const float *x, size_t n);
+
 /* Sorts m arrays element by element: afterwards x[0][i] <= x[1][i] <= ... for every i (a fixed network of
    compare-exchanges; m <= 100). NaN: unspecified but deterministic. */
 void am_sort_columns(float *const *x, size_t m, size_t n);
+
+/*
+ * Several models against their base, element by element (merge.md A21, A23, A25); f32, sums in the order of k.
+ * am_nearswap_f32: w = fl(t / max(|base - x|, 1e-6)); out = x where w >= 1, else fl(fl(w*x) + fl(fl(1-w)*base)).
+ * Returns how many elements are x.
+ */
+size_t am_nearswap_f32(float *out, float t, const float *x, const float *base, size_t n);
+/* d_k = fl(x_k - base), which counts where |d_k| > epsilon (or is NaN). c of them count: out = base for c = 0,
+   fl(base + fl(unique[k] * d_k)) for one, else fl(base + fl(sum of d_k / c)). */
+struct am_ram {
+    const float *unique; /* of each input */
+    float epsilon;
+    size_t inputs;
+};
+struct am_ram_count {
+    size_t kept, dropped; /* entries above epsilon; not above it and not 0 */
+    size_t shared;        /* elements that several change */
+};
+void am_ram_f32(const struct am_ram *how, float *out, const float *base, const float *const *x, size_t n,
+                struct am_ram_count *ret);
+/* Adds how many entries of each input count, and how many of them in elements where no other one's does. */
+void am_ram_count(const struct am_ram *how, const float *base, const float *const *x, size_t n, uint64_t *kept,
+                  uint64_t *unique);
+/* out = fl(sum of fl(fl(d_k - mean)^2) / inputs), mean = fl(sum of d_k / inputs). inputs >= 1; out is none of d. */
+void am_variance_f32(float *out, const float *const *d, size_t inputs, size_t n);
+void am_erase_f32(float *d, const float *v, size_t n); /* d = +0 where v is 0 */
+/* The sign of the sum of d_k (+ for 0) is elected; entries with it take part (a NaN always):
+   out = fl(base + fl(sum of fl(q_k*d_k) / max(sum of q_k, 1e-6))), base where nobody takes part. Returns how many
+   elements have entries of both signs. */
+size_t am_weigh_f32(const float *q, size_t inputs, float *out, const float *base, const float *const *d, size_t n);
+
+/*
+ * Softmax over a row, block by block (n <= 4096 but for the maximum); lanes and their order as am_block_dot. exp and
+ * log are the kernels' own, below 2 ulp, the same bits in every set.
+ */
+float am_max_f32(const float *x, size_t n); /* -infinity of none; NaN are passed over */
+/* e = exp(x - max) as two floats whose sum it is to 48 bits; returns the sum of those. */
+double am_block_exp(const float *x, double max, size_t n, float *high, float *low);
+struct am_softmax {      /* of a row */
+    float *high, *low;   /* am_block_exp() of each element */
+    double max, inverse; /* 1 / sum of all e */
+};
+/* Sum over elements at .. at + n - 1 of p ln(p/q), p = e * inverse + 1e-8 of x, and q of s. */
+double am_block_kl(const struct am_softmax *x, const struct am_softmax *s, size_t at, size_t n);
+/* out = fl(|fl(x - base)| * kl) */
+void am_importance_f32(float *out, float kl, const float *x, const float *base, size_t n);
+/* out = x where that importance is >= threshold, else base. Returns how many elements are x. */
+size_t am_fuse_f32(float *out, float kl, float threshold, const float *x, const float *base, size_t n);
 
 /*
  * Counter-based random words (Philox4x32-10; merge.md A5): word i depends on the key and i only, so masks are the same
@@ -107,6 +169,8 @@ void am_sort_columns(float *const *x, size_t m, size_t n);
  * element when its word < round(p * 2^32).
  */
 void am_random_words(uint32_t *out, size_t n, const uint32_t key[2], uint64_t first);
+/* out = x where the word of element first + i is below `limit`, else +0. out may be x. Returns how many stayed. */
+size_t am_keep_random(float *out, const float *x, size_t n, const uint32_t key[2], uint64_t first, uint32_t limit);
 /* The key of a purpose ("mask"), a seed, an input's place among the models, and a tensor. -AM_E_OUT_OF_MEMORY. */
 int am_random_key(const char *purpose, uint64_t seed, unsigned ordinal, const char *tensor, uint32_t ret_key[2]);
 

@@ -9,6 +9,7 @@
  */
 #include "core/tensor/kernels_set.h"
 
+#include <math.h>
 #include <stdbool.h>
 #include <string.h>
 #if defined(__AVX2__) && defined(__F16C__)
@@ -61,8 +62,11 @@ static inline size_t least(size_t a, size_t b)
 #include "core/tensor/kernels_body_arith.h"
 #include "core/tensor/kernels_body_convert.h"
 #include "core/tensor/kernels_body_elect.h"
+#include "core/tensor/kernels_body_kl.h"
 #include "core/tensor/kernels_body_random.h"
 #include "core/tensor/kernels_body_select.h"
+#include "core/tensor/kernels_body_swap.h"
+#include "core/tensor/kernels_body_tasks.h"
 
 const struct am_kernel_set SET_TABLE = {
     .name = SET_NAME,
@@ -92,6 +96,23 @@ const struct am_kernel_set SET_TABLE = {
     .random_words = random_words,
     .count_equal = count_equal,
     .keep_range = keep_range,
+    .keep_random = keep_random,
+    .mark_own = mark_own,
+    .keep_own = keep_own,
+    .unify = unify,
+    .widen_range = widen_range,
+    .take_sign = take_sign,
     .elect = elect,
     .sort_columns = sort_columns,
+    .nearswap = nearswap,
+    .ram = ram,
+    .ram_count = ram_count,
+    .variance = variance,
+    .weigh = weigh,
+    .block_max = block_max,
+    .block_exp = block_exp,
+    .block_kl = block_kl,
+    .erase = erase,
+    .importance = importance,
+    .fuse = fuse,
 };

@@ -10,6 +10,30 @@ typedef int32_t whole __attribute__((vector_size(W * 8))); /* comparisons give a
 #define ONE32 0x3f800000  /* 1 */
 #define THIN32 0x3a83126f /* 0.001 */
 
+/* n < FULL at the end of arrays only: zeros follow. */
+static ALWAYS_INLINE full take(const float *x, size_t n)
+{
+    full v = {0};
+    memcpy(&v, x, n * sizeof(float));
+    return v;
+}
+
+static ALWAYS_INLINE full size_of(full x)
+{
+    return (full)((whole)x & (int32_t)MAGNITUDE);
+}
+
+static ALWAYS_INLINE full pick(whole mask, full yes, full no)
+{
+    return (full)(((whole)yes & mask) | ((whole)no & ~mask));
+}
+
+static ALWAYS_INLINE full all_of(float a)
+{
+    const full zero = {0};
+    return a - zero;
+}
+
 struct counts { /* lane by lane, 0 - how many; a row of 2^32 elements and more would not fit memory */
     whole conflicts, thin;
 };

@@ -40,8 +40,28 @@ struct am_kernel_set {
     void (*random_words)(uint32_t *out, size_t n, uint32_t k0, uint32_t k1, uint64_t first);
     size_t (*count_equal)(const float *x, size_t n, uint32_t key);
     size_t (*keep_range)(float *out, const float *x, size_t n, uint32_t low, uint32_t high);
+    size_t (*keep_random)(float *out, const float *x, size_t n, uint32_t k0, uint32_t k1, uint64_t first,
+                          uint32_t limit);
+    size_t (*mark_own)(float *own, const float *d, const float *sum, float limit, size_t n);
+    size_t (*keep_own)(float *out, float a, const float *x, const float *y, const float *own, float k, size_t n);
+    void (*unify)(float *out, const float *sum, const float *high, const float *low, size_t n);
+    void (*widen_range)(float *high, float *low, const float *x, size_t n);
+    void (*take_sign)(float *out, const float *d, const float *x, size_t n);
     size_t (*elect)(const struct am_election *how, float *out, const float *const *d, size_t n, size_t *thin);
     void (*sort_columns)(float *const *x, size_t m, size_t n);
+    size_t (*nearswap)(float *out, float t, const float *x, const float *base, size_t n);
+    void (*ram)(const struct am_ram *how, float *out, const float *base, const float *const *x, size_t n,
+                struct am_ram_count *ret);
+    void (*ram_count)(const struct am_ram *how, const float *base, const float *const *x, size_t n, uint64_t *kept,
+                      uint64_t *unique);
+    void (*variance)(float *out, const float *const *d, size_t inputs, size_t n);
+    float (*block_max)(const float *x, size_t n);
+    double (*block_exp)(const float *x, double max, size_t n, float *high, float *low);
+    double (*block_kl)(const struct am_softmax *x, const struct am_softmax *s, size_t at, size_t n);
+    void (*erase)(float *d, const float *v, size_t n);
+    void (*importance)(float *out, float kl, const float *x, const float *base, size_t n);
+    size_t (*fuse)(float *out, float kl, float threshold, const float *x, const float *base, size_t n);
+    size_t (*weigh)(const float *q, size_t inputs, float *out, const float *base, const float *const *d, size_t n);
 };
 
 extern const struct am_kernel_set am_kernels_generic, am_kernels_avx2, am_kernels_avx512;

@@ -56,12 +56,16 @@ static json_t *plan_json(struct am_submit *s)
 int am_api_plan(struct am_req *r)
 {
     int queued = MHD_NO;
-    struct am_submit s = {.r = r, .db = am_reader(r, &queued)};
+    struct am_recipe recipe;
+    struct am_submit s = {.r = r, .db = am_reader(r, &queued), .recipe = &recipe};
     if (!s.db || !am_accepts_jobs(r, &queued))
         return queued;
-    int rc = am_submit_prepare(&s);
-    queued =
-        rc < 0 ? am_reply_error(r, rc, "the job could not be planned") : am_reply_json(r, 200, plan_json(&s), NULL);
-    am_submit_done(&s);
+    if (am_recipe_take(&recipe, r, &queued)) {
+        int rc = am_submit_prepare(&s);
+        queued =
+            rc < 0 ? am_reply_error(r, rc, "the job could not be planned") : am_reply_json(r, 200, plan_json(&s), NULL);
+        am_submit_done(&s);
+    }
+    am_recipe_done(&recipe);
     return queued;
 }

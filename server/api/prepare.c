@@ -7,6 +7,7 @@
 #include "core/table/recipe.h"
 #include "server/api/api.h"
 #include "server/api/evaluate.h"
+#include "server/api/stack.h"
 #include "server/api/submit.h"
 #include "server/space.h"
 #include "storage/damage.h"
@@ -117,7 +118,8 @@ static const struct am_pinned *yardstick(const struct am_submit *s)
     if (has_donor(s))
         return &s->in[s->body.donor];
     for (size_t i = 0; i < s->body.inputs; i++) {
-        if (!am_streq(s->body.input[i].role, "base") && !am_streq(s->body.input[i].role, "model"))
+        if (!am_streq(s->body.input[i].role, "base") && !am_streq(s->body.input[i].role, "model") &&
+            !am_streq(s->body.input[i].role, "part"))
             return NULL;
         if (!first && s->in[i].version > 0)
             first = &s->in[i];
@@ -128,13 +130,16 @@ static const struct am_pinned *yardstick(const struct am_submit *s)
 static void check_architectures(struct am_submit *s)
 {
     const struct am_pinned *donor = yardstick(s);
+    if (s->body.mixed_architectures)
+        return;
     for (size_t i = 0; i < s->body.inputs; i++)
         if (donor->architecture[0] && s->in[i].architecture[0] &&
             strcmp(donor->architecture, s->in[i].architecture) != 0)
             am_fault_add(&s->faults, AM_E_ARCHITECTURE,
                          (struct am_where){.pointer = s->body.input[i].pointer, .reason = "architecture"},
-                         "inputs differ: %s is %s and %s is %s", donor->label, donor->architecture, s->in[i].label,
-                         s->in[i].architecture);
+                         "inputs differ: %s is %s and %s is %s; set options.allow_mixed_architectures to merge "
+                         "anyway",
+                         donor->label, donor->architecture, s->in[i].label, s->in[i].architecture);
 }
 
 static void fill(struct am_plan_tensor *ret, const struct am_tensor_row *t)
@@ -156,30 +161,67 @@ static int next_tensor(void *cursor, struct am_plan_tensor *ret)
     return rc;
 }
 
+static size_t parts_of(const struct am_submit *s, size_t i)
+{
+    return s->body.input[i].parts ? s->body.input[i].parts : 1;
+}
+
+/* The cursor over an input's own table, or over that of a stack. */
+static int open_input(struct am_submit *s, size_t i, struct am_plan_input *in, struct am_stack *stack)
+{
+    *in = (struct am_plan_input){.next = next_tensor,
+                                 .label = s->in[i].label,
+                                 .pointer = s->body.input[i].pointer,
+                                 .names_only = am_plan_names_only(&s->body, i),
+                                 .beside = am_plan_beside(&s->body, i)};
+    for (size_t k = 0; k < parts_of(s, i); k++) {
+        uint64_t spans = 0;
+        AM_TRY(am_version_spans(s->db, s->in[i + k].version, &spans));
+        in->spans += spans;
+    }
+    if (s->body.input[i].parts) {
+        in->next = am_stack_next;
+        in->cursor = stack;
+        return am_stack_make(stack, s->db, &s->body, s->in, i, &s->faults);
+    }
+    in->cursor = am_tensor_open(s->db, s->in[i].version);
+    return in->cursor ? 0 : -AM_E_INTERNAL;
+}
+
+static bool all_pinned(const struct am_submit *s, size_t i)
+{
+    for (size_t k = 0; k < parts_of(s, i); k++)
+        if (s->in[i + k].version == 0)
+            return false;
+    return true;
+}
+
 /* The tensors of all inputs that could be pinned, side by side; each is a cursor over its own table. */
 static int join_tensors(struct am_submit *s)
 {
     struct am_plan_input *in = calloc(s->body.inputs, sizeof *in);
-    size_t n = 0, donor = 0;
-    int rc = in ? 0 : -AM_E_OUT_OF_MEMORY;
-    for (size_t i = 0; i < s->body.inputs && rc == 0; i++) {
-        if (s->in[i].version == 0)
+    struct am_stack *stack = calloc(s->body.inputs, sizeof *stack);
+    size_t n = 0, donor = 0, before = s->faults.total;
+    int rc = in && stack ? 0 : -AM_E_OUT_OF_MEMORY;
+    for (size_t i = 0; i < s->body.inputs && rc == 0; i += parts_of(s, i)) {
+        if (!all_pinned(s, i))
             continue;
         if (&s->in[i] == yardstick(s))
             donor = n;
-        in[n] = (struct am_plan_input){.next = next_tensor,
-                                       .cursor = am_tensor_open(s->db, s->in[i].version),
-                                       .label = s->in[i].label,
-                                       .pointer = s->body.input[i].pointer,
-                                       .names_only = am_plan_names_only(&s->body, i),
-                                       .beside = am_plan_beside(&s->body, i)};
-        rc = in[n].cursor ? am_version_spans(s->db, s->in[i].version, &in[n].spans) : -AM_E_INTERNAL;
+        rc = open_input(s, i, &in[n], &stack[n]);
         n++;
     }
-    if (rc == 0)
+    bool cut = s->faults.total == before; /* else a stack is not what it asks to be */
+    if (rc == 0 && cut)
         rc = am_plan_make(&s->plan, &s->body, in, n, donor, s->threads, &s->faults);
-    for (size_t i = 0; i < n; i++)
-        am_tensor_close(in[i].cursor);
+    else if (rc == 0)
+        rc = am_faults_worst(&s->faults);
+    for (size_t i = 0; i < n; i++) {
+        if (in[i].next == next_tensor)
+            am_tensor_close(in[i].cursor);
+        am_stack_done(&stack[i]);
+    }
+    free(stack);
     free(in);
     return rc;
 }
@@ -187,7 +229,8 @@ static int join_tensors(struct am_submit *s)
 struct donor { /* its weight files by path, as the worker sees them */
     struct am_submit *s;
     struct am_plan_file *v;
-    size_t n, cap;
+    size_t n, cap, part;
+    struct am_stack stack; /* when it is one */
 };
 
 static int add_file(void *ctx, const struct am_file_row *row)
@@ -196,16 +239,32 @@ static int add_file(void *ctx, const struct am_file_row *row)
     if (!row->weights)
         return 0;
     AM_TRY(am_grow(&d->v, d->n, &d->cap, sizeof *d->v));
-    char *path = strdup(row->path);
+    char name[1200];
+    snprintf(name, sizeof name, "%s", row->path);
+    if (d->s->body.input[d->s->body.donor].parts)
+        AM_TRY(am_stack_file(name, sizeof name, d->part, row->path));
+    char *path = strdup(name);
     if (!path)
         return -AM_E_OUT_OF_MEMORY;
     d->v[d->n++] = (struct am_plan_file){.path = path, .bytes = (uint64_t)row->bytes, .assembled = row->spans > 1};
     return 0;
 }
 
+static int walk_stack(struct donor *d, bool by_place, int (*each)(void *arg, const struct am_plan_tensor *t), void *arg)
+{
+    struct am_plan_tensor t;
+    int rc = 0;
+    am_stack_sort(&d->stack, by_place);
+    while (rc == 0 && am_stack_next(&d->stack, &t))
+        rc = each(arg, &t);
+    return rc;
+}
+
 static int walk_donor(void *ctx, bool by_place, int (*each)(void *arg, const struct am_plan_tensor *t), void *arg)
 {
     struct donor *d = ctx;
+    if (d->s->body.input[d->s->body.donor].parts)
+        return walk_stack(d, by_place, each, arg);
     int64_t version = d->s->in[d->s->body.donor].version;
     struct am_tensor_cursor *c =
         by_place ? am_tensor_open_by_place(d->s->db, version) : am_tensor_open(d->s->db, version);
@@ -221,17 +280,22 @@ static int walk_donor(void *ctx, bool by_place, int (*each)(void *arg, const str
 static int lay_out(struct am_submit *s)
 {
     struct donor d = {.s = s};
-    int rc = am_file_list(s->db, s->in[s->body.donor].version, add_file, &d);
+    size_t head = s->body.donor;
+    bool stacked = s->body.input[head].parts;
+    int rc = stacked ? am_stack_make(&d.stack, s->db, &s->body, s->in, head, &s->faults) : 0;
+    for (d.part = 0; rc == 0 && d.part < parts_of(s, head); d.part++)
+        rc = am_file_list(s->db, s->in[head + d.part].version, add_file, &d);
     struct am_plan_donor donor = {.file = d.v,
                                   .files = d.n,
                                   .walk = walk_donor,
                                   .ctx = &d,
-                                  .assemble_fraction = s->r->srv->cfg->assemble_fraction};
+                                  .assemble_fraction = stacked ? 0 : s->r->srv->cfg->assemble_fraction};
     if (rc == 0)
         rc = am_plan_output(&s->plan, &s->body, &donor, s->threads, &s->faults);
     for (size_t i = 0; i < d.n; i++)
         free(d.v[i].path);
     free(d.v);
+    am_stack_done(&d.stack);
     return rc;
 }
 
@@ -343,6 +407,8 @@ static int look_up(struct am_submit *s)
     AM_TRY(pin_inputs(s));
     if (am_submit_evaluates(s))
         return am_evaluate_look_up(s);
+    if (s->body.inputs && !s->waits)
+        AM_TRY(am_submit_tokenizers(s));
     if (s->body.row && !s->waits && yardstick(s))
         AM_TRY(make_plan(s));
     s->to_model = s->body.publish_model ? s->body.publish_model
@@ -353,9 +419,32 @@ static int look_up(struct am_submit *s)
     return am_made_gate(s);
 }
 
-int am_submit_prepare(struct am_submit *s)
+/* Faults and warnings that a configuration has in itself come first. */
+static int begin_yaml(struct am_submit *s)
 {
-    if (am_recipe_is(s->r->json))
+    const struct am_faults *own = &s->recipe->faults;
+    json_t *w;
+    size_t i;
+    for (i = 0; i < own->n; i++) {
+        const struct am_fault *f = &own->v[i];
+        am_fault_add(&s->faults, f->code, (struct am_where){f->pointer, f->reason, f->tensor, f->file}, "%s",
+                     f->detail);
+    }
+    json_array_foreach(s->recipe->mergekit.warnings, i, w)
+    {
+        if (!s->warnings)
+            s->warnings = json_array();
+        if (!s->warnings || json_array_append(s->warnings, w) < 0)
+            return -AM_E_OUT_OF_MEMORY;
+    }
+    return 0;
+}
+
+static int prepare(struct am_submit *s)
+{
+    if (s->recipe && s->recipe->yaml)
+        AM_TRY(begin_yaml(s));
+    else if (am_recipe_is(s->r->json))
         AM_TRY(am_recipe_begin(s));
     int rc = am_body_check(&s->body, s->from_recipe ? s->from_recipe : s->r->json, &s->r->srv->table, &s->faults);
     if (rc < 0 && s->faults.n == 0)
@@ -372,6 +461,14 @@ int am_submit_prepare(struct am_submit *s)
         return 0;
     AM_TRY(am_submit_digest(s));
     return s->from_recipe ? am_recipe_compare(s) : 0;
+}
+
+int am_submit_prepare(struct am_submit *s)
+{
+    int rc = prepare(s);
+    if (s->recipe && s->recipe->yaml)
+        am_mergekit_place(&s->recipe->mergekit, &s->faults);
+    return rc;
 }
 
 void am_submit_done(struct am_submit *s)

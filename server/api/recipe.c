@@ -24,6 +24,8 @@ static json_t *inputs_json(const struct am_submit *s, bool for_digest)
         }
         if (b->params)
             json_object_set(o, "params", b->params);
+        if (b->to)
+            json_object_set_new(o, "layers", json_pack("[I,I]", (json_int_t)b->from, (json_int_t)b->to));
         json_array_append_new(list, o);
     }
     return list;
@@ -39,6 +41,11 @@ int am_submit_digest(struct am_submit *s)
                           "inputs", inputs_json(s, true), "params", s->body.params, "out_dtype",
                           json_object_get(s->body.options, "out_dtype"), "shard_bytes",
                           json_object_get(s->body.options, "shard_bytes"), "program", AM_VERSION);
+    json_t *after = json_object_get(s->body.options, "post_layers_t");
+    if (o && s->body.mergekit_config) /* a file of the version */
+        json_object_set_new(o, "mergekit_config", json_string(s->body.mergekit_config));
+    if (o && after)
+        json_object_set(o, "post_layers_t", after);
     if (json_is_true(random))
         json_object_set(o, "seed", json_object_get(s->body.options, "seed"));
     int rc = o ? am_canon_sha256(o, s->spec_sha256) : -AM_E_OUT_OF_MEMORY;
@@ -52,11 +59,12 @@ json_t *am_submit_resolved(const struct am_submit *s)
         return am_evaluate_resolved(s);
     json_t *options = json_copy(s->body.options);
     json_object_set_new(options, "threads", json_integer(s->threads));
-    return json_pack("{s:s, s:s, s:o, s:I, s:O, s:o, s:O, s:s, s:s?, s:n, s:i, s:s, s:O*}", "type", s->body.type,
+    return json_pack("{s:s, s:s, s:o, s:I, s:O, s:o, s:O, s:s, s:s?, s:n, s:i, s:s, s:s*, s:O*}", "type", s->body.type,
                      "method", s->body.method, "inputs", inputs_json(s, false), "donor", (json_int_t)s->body.donor,
                      "params", s->body.params, "options", options, "seed", json_object_get(s->body.options, "seed"),
                      "program", "amendd " AM_VERSION, "kernels", s->r->srv->kernels[0] ? s->r->srv->kernels : NULL,
-                     "blas", "threads", (int)s->threads, "spec_sha256", s->spec_sha256, "gate", s->gate);
+                     "blas", "threads", (int)s->threads, "spec_sha256", s->spec_sha256, "mergekit_config",
+                     s->body.mergekit_config, "gate", s->gate);
 }
 
 /* "task_arithmetic of digits/rot90@v1, digits/shifted@v1 on digits/base@v1", "port of digits/rot90@v1 since
@@ -71,6 +79,8 @@ static void default_message(const struct am_submit *s, char *out, size_t cap)
             continue;
         }
         bool old_base = am_streq(s->body.input[i].role, "old_base");
+        if (am_streq(s->body.input[i].role, "part"))
+            continue;
         if (n < cap)
             n += (size_t)snprintf(out + n, cap - n, "%s%s", old_base ? " since " : glue, s->in[i].label);
         glue = ", ";

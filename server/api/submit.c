@@ -199,16 +199,19 @@ int am_api_job_submit(struct am_req *r)
         return queued;
     if (dry)
         return am_api_plan(r);
-    struct am_idem idem;
-    int rc = am_idem_begin(&idem, r, &queued);
+    struct am_recipe recipe;
+    struct am_idem idem = {0};
+    int rc = am_recipe_take(&recipe, r, &queued) ? am_idem_begin(&idem, r, &queued) : -AM_E_INVALID_REQUEST;
     if (rc == 1) {
         queued = am_reply_accepted(r, json_incref(idem.stored));
     } else if (rc == 0) {
-        struct am_submit s = {.r = r, .db = am_reader(r, &queued)};
+        struct am_submit s = {.r = r, .db = am_reader(r, &queued), .recipe = &recipe};
         if (s.db && am_accepts_jobs(r, &queued))
             queued = am_submit_job(&s, &idem);
         am_submit_done(&s);
     }
-    am_idem_end(&idem);
+    if (idem.r)
+        am_idem_end(&idem);
+    am_recipe_done(&recipe);
     return queued;
 }

@@ -8,6 +8,7 @@
 #include "core/table/body.h"
 #include "core/table/plan.h"
 #include "server/api/made.h"
+#include "server/api/mergekit.h"
 #include "server/http.h"
 
 struct am_pinned { /* an input, from its name to a commit */
@@ -34,6 +35,7 @@ struct am_submit {
 
     json_t *warnings; /* {"code","detail"} each; NULL: none */
     bool waits;       /* an input is made by a job that has not ended: there is no plan and no recipe yet */
+    const struct am_recipe *recipe; /* what r->json was made of, or NULL */
     /* of a recipe, which makes the same again */
     json_t *from_recipe;     /* the body made of it; NULL: the request is a body itself */
     struct am_made original; /* what its bytes are compared with; uid empty: nothing. Set before: that job's */
@@ -56,6 +58,9 @@ int am_submit_warn(struct am_submit *s, const char *code, const char *fmt, ...) 
 /* input_job.c: an input that is made by a job. 1: it has not ended, and s->waits is set; 0: `p` names the version, or
    there is a fault. */
 int am_submit_input_job(struct am_submit *s, const struct am_body_input *in, struct am_pinned *p);
+
+/* tokenizers.c: adds the faults of options.tokenizer. */
+int am_submit_tokenizers(struct am_submit *s);
 
 /* again.c: of a recipe, before and after its body was checked. */
 int am_recipe_begin(struct am_submit *s);

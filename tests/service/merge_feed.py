@@ -11,7 +11,13 @@ COMMON = ("nonfinite", "overflow", "missing", "extra", "vocab", "shape", "unrela
 # What a required parameter of that name gets; per-input ones take their turn.
 REQUIRED = {"weight": (0.7, 0.45, 0.9, 0.3, 0.55, 0.8, 0.65), "t": 0.3, "f": 1}
 # What an optional parameter of that name gets in the variant "probe", so that its code is reached.
-PROBE = {"density": 0.5, "gamma": 0.02, "lambda": 0.7, "alpha": 0.7, "scale": 0.7, "iterations": 4}
+PROBE = {"density": 0.5, "gamma": 0.02, "lambda": 0.7, "alpha": 0.7, "scale": 0.7, "iterations": 4, "select_topk": 0.4, "nuslerp_flatten": False}
+
+
+# Switches that refuse some of the shapes here by definition: {(method, parameter): reason}.
+NOT_FED = {
+    ("model_stock", "clamp"): "unclamped ratios are infinite for tensors of one element where as many go up as down",
+}
 
 
 class Feed:
@@ -97,7 +103,7 @@ def feeds(method):
     if probe:
         found.append(feed(method, "probe", probe))
     for p in own:
-        if p["required"]:
+        if p["required"] or (method["name"], p["name"]) in NOT_FED:
             continue
         others = []
         if p["kind"] == "choice":

@@ -69,8 +69,9 @@ def keep_middle(d, granularity="tensor", **how):
 # ---- the frame of task vectors -------------------------------------------------------------------
 
 
-def frame(base, xs, weights, keep=None, consensus="none", normalize=False, lam=1.0):
-    """base + lambda * combined(w_i * keep_i(x_i - base)). keep: one function of a task vector for each input."""
+def frame(base, xs, weights, keep=None, consensus="none", normalize=False, lam=1.0, thin=None):
+    """base + lambda * combined(w_i * keep_i(x_i - base)). keep: one function of a task vector for each input, which
+    gives a mask; or thin, which gives what is left of it."""
     if lam == 0:
         return base
     zero = f32(0)
@@ -79,6 +80,8 @@ def frame(base, xs, weights, keep=None, consensus="none", normalize=False, lam=1
         d = x - base
         if keep:
             d = np.where(keep[i](d), d, zero)
+        if thin:
+            d = thin[i](d)
         es.append(f32(w) * d)
     if consensus == "none":
         num = es[0]
@@ -158,20 +161,258 @@ def slerp(v0, v1, t, dot_threshold=0.9995):
     return f32(s0) * v0 + f32(s1) * v1
 
 
+# ---- in the span of the inputs ------------------------------------------------------------------------
+# Direct forms in float64, where amend works on the Gram matrix.
+
+
+def wide(arrays, base=None):
+    """float64; differences from a base are taken in float32, as defined."""
+    return [(a if base is None else a - base).reshape(-1).astype(np.float64) for a in arrays]
+
+
+def back(v, like, base=None):
+    v = v.reshape(like.shape)
+    return v if base is None else base.astype(np.float64) + v
+
+
+def nuslerp(xs, weights, base=None, nuslerp_flatten=True, nuslerp_row_wise=False):
+    w1, w2 = weights
+    t = 0.5 if abs(w1 + w2) < 1e-6 else w2 / (w1 + w2)
+    v = [(x if base is None else x - base).astype(np.float64) for x in xs]
+    shape = v[0].shape
+    if nuslerp_flatten or not shape:
+        axis, v = 0, [a.reshape(-1) for a in v]
+    else:
+        axis = 0 if nuslerp_row_wise else -1
+    n = [np.maximum(np.sqrt((a * a).sum(axis=axis, keepdims=True)), 1e-7) for a in v]
+    c = np.clip((v[0] / n[0] * (v[1] / n[1])).sum(axis=axis, keepdims=True), -1, 1)
+    theta = np.arccos(c)
+    sine = np.sin(theta)
+    with np.errstate(all="ignore"):
+        s0 = np.where(np.abs(sine) < 1e-8, 1 - t, np.sin((1 - t) * theta) / sine)
+        s1 = np.where(np.abs(sine) < 1e-8, t, np.sin(t * theta) / sine)
+    return back(s0 * v[0] + s1 * v[1], xs[0], base)
+
+
+def multislerp(xs, weights, base=None, normalize_weights=True, eps=1e-8):
+    v = wide(xs, base)
+    W = np.array(weights, np.float64) / (sum(weights) if normalize_weights else 1)
+    n = np.array([math.sqrt(a @ a) for a in v])
+    u = [a / (k + eps) for a, k in zip(v, n)]
+    mu = sum(w * a for w, a in zip(W, u))
+    length = math.sqrt(mu @ mu)
+    if length < eps:
+        return back(sum(w * a for w, a in zip(W, v)), xs[0], base)
+    mu = mu / length
+    q = sum(w * (a - (a @ mu) * mu) for w, a in zip(W, u))
+    a = math.sqrt(q @ q) + eps
+    return back((mu * math.cos(a) + q * math.sin(a) / a) * float(W @ n), xs[0], base)
+
+
+def karcher(xs, max_iter=10, tol=1e-5, least=0.0):
+    """(mean, iterations)."""
+    x = wide(xs)
+    n = [math.sqrt(a @ a) for a in x]
+    us = [a / k for a, k in zip(x, n) if k > least]
+    if not us:
+        return np.zeros(xs[0].shape), 0
+    u = sum(us) / len(us)
+    norm = math.sqrt(u @ u)
+    u = us[0] if norm < tol else u / norm
+    steps = 0
+    for steps in range(1, max_iter + 1):
+        T = np.zeros(u.shape)
+        for a in us:
+            c = min(1.0, max(-1.0, float(a @ u)))
+            theta = math.acos(c)
+            if theta >= tol:
+                T = T + theta / math.sin(theta) * (a - c * u) / len(us)
+        step = math.sqrt(T @ T)
+        if step < tol:
+            break
+        u = u * math.cos(step) + T / step * math.sin(step)
+        u = u / math.sqrt(u @ u)
+    return back(sum(n) / len(n) * u, xs[0]), steps
+
+
+def stock_ratio(ds, clamp=True, rules=False):
+    """t for the differences of one tensor, or row."""
+    n, cs = len(ds), []
+    for a, b in itertools.combinations(ds, 2):
+        norms = math.sqrt(a @ a) * math.sqrt(b @ b)
+        norms = max(norms, 1e-6) if rules else norms
+        cs.append(min(1.0, max(-1.0, float(a @ b) / norms)) if norms else 0.0)
+    c = sum(cs) / len(cs)
+    if clamp and not rules:
+        return min(1.0, max(0.0, n * c / (1 + (n - 1) * c))) if 1 + (n - 1) * c > 0 else 0.0
+    return n * c / (1 + (n - 1) * c)
+
+
+def model_stock(base, xs, filter_wise=False, clamp=True, rules=False):
+    rows = filter_wise and base.ndim > 1
+    ds = [(x - base).astype(np.float64).reshape(-1, base.shape[-1] if rows else base.size) for x in xs]
+    t = np.array([[stock_ratio([d[k] for d in ds], clamp, rules)] for k in range(len(ds[0]))])
+    return back(t * sum(ds) / len(ds), base, base)
+
+
+# ---- element by element against the base ------------------------------------------------------------
+
+
+def nearswap(base, x, t):
+    if f32(t) == 0:
+        return base
+    w = f32(t) / np.maximum(np.abs(base - x), f32(1e-6))
+    w = np.minimum(w, f32(1))
+    return np.where(w == 1, x, w * x + (f32(1) - w) * base)
+
+
+def ram(base, xs, epsilon=1e-5, unique=None):
+    """unique: a factor for each input of what it alone changes."""
+    ds = [x - base for x in xs]
+    changed = [np.abs(d) > f32(epsilon) for d in ds]
+    count = np.sum(changed, axis=0)
+    total, factor = np.zeros(base.shape, np.float32), np.ones(base.shape, np.float32)
+    for d, a, u in zip(ds, changed, unique or [1] * len(xs)):
+        total = np.where(a, total + d, total)
+        factor = np.where(a, f32(u), factor)
+    change = np.where(count == 1, total * factor, total / np.maximum(count, 1).astype(np.float32))
+    return np.where(count == 0, base, base + change)
+
+
+def ramplus_factors(base, xs, epsilon=1e-5, r=0.1, alpha=0.2):
+    changed = [np.abs(x - base) > f32(epsilon) for x in xs]
+    count = np.sum(changed, axis=0)
+    found = []
+    for a in changed:
+        unique, shared = int((a & (count == 1)).sum()), int((a & (count > 1)).sum())
+        found.append(1 + r * min(shared / max(unique, epsilon), alpha) if shared else 1.0)
+    return found
+
+
+def ramplus_tl(base, xs, **how):
+    return ram(base, xs, how.get("epsilon", 1e-5), ramplus_factors(base, xs, **how))
+
+
+def sce(base, xs, select_topk=1.0, weight_floor=0.0, rules=False):
+    m, zero = f32(len(xs)), f32(0)
+    ds = [x - base for x in xs]
+    if select_topk < 1:
+        total = ds[0]
+        for d in ds[1:]:
+            total = total + d
+        mean = total / m
+        var = (ds[0] - mean) * (ds[0] - mean)
+        for d in ds[1:]:
+            var = var + (d - mean) * (d - mean)
+        var = (var / m).reshape(-1)
+        k = math.floor(np.count_nonzero(var) * select_topk * (1 if rules else SLACK))
+        if k == 0:
+            return base
+        keep = keep_ranks(var, 0, k).reshape(base.shape)
+        ds = [np.where(keep, d, zero) for d in ds]
+    q = np.array([dot(d, d) / d.size for d in ds])
+    equal = q.sum() <= max(weight_floor, 1e-6 if rules else 0)
+    q = np.full(len(ds), 1 / len(ds)) if equal else q / q.sum()
+    vote = ds[0]
+    for d in ds[1:]:
+        vote = vote + d
+    elected = np.where(vote >= 0, f32(1), f32(-1))
+    num, div, any_part = np.zeros(base.shape, np.float32), np.zeros(base.shape, np.float32), False
+    for d, w in zip(ds, q):
+        part = (d != 0) & (np.sign(d) == elected)
+        num, div, any_part = np.where(part, num + f32(w) * d, num), np.where(part, div + f32(w), div), any_part | part
+    return np.where(any_part, base + num / np.maximum(div, f32(1e-6)), base)
+
+
+def softmax(x):
+    x = x.astype(np.float64)
+    e = np.exp(x - x.max(axis=-1, keepdims=True))
+    return e / e.sum(axis=-1, keepdims=True) + 1e-8
+
+
+def fusion(base, x):
+    """(importances, threshold), float32."""
+    rows = [a if a.ndim > 1 else a.reshape(1, -1) for a in (x, base)]
+    p, s = softmax(rows[0]), softmax(rows[1])
+    kl = np.maximum((p * np.log(p / s)).sum(axis=-1, keepdims=True), 0).astype(np.float32)
+    importance = (np.abs(rows[0] - rows[1]) * kl).reshape(base.shape)
+    up = np.sort(importance.reshape(-1))
+    q1, q2, q3 = (up[math.floor(q * (up.size - 1))] for q in (0.25, 0.5, 0.75))
+    return importance, q2 + f32(1.5) * (q3 - q1)
+
+
+def arcee_fusion(base, x):
+    importance, threshold = fusion(base, x)
+    return np.where(importance >= threshold, x, base)
+
+
+def passthrough(x, scale=1.0):
+    return x if scale == 1 else f32(scale) * x
+
+
 # ---- rules that bear faulty contributors -----------------------------------------------------------
 
 
 def median(base, xs, alpha=1.0):
-    ds = np.sort(np.stack([x - base for x in xs]), axis=0)
-    p = len(xs)
-    mid = ds[p // 2] if p % 2 else (ds[p // 2 - 1] + ds[p // 2]) * f32(0.5)
-    return base + f32(alpha) * mid
+    return base + f32(alpha) * middle(np.stack([x - base for x in xs]))
 
 
 def trimmed_mean(base, xs, f, alpha=1.0):
     """The mean in float64, rounded once: the order of its sum is nobody's promise."""
     ds = np.sort(np.stack([x - base for x in xs]), axis=0)[f : len(xs) - f]
     return base + f32(alpha) * ds.astype(np.float64).mean(axis=0).astype(np.float32)
+
+
+def nearest(ds, center, keep):
+    """Mean of the `keep` values of each element nearest to its centre (float32 distances); of two at the same distance
+    the smaller value. In float64, rounded once."""
+    ds = np.sort(ds, axis=0)
+    far = np.abs(ds - center)
+    order = np.argsort(far, axis=0, kind="stable")[:keep]  # sorted by value, so a smaller one comes first
+    return np.take_along_axis(ds, order, axis=0).astype(np.float64).mean(axis=0).astype(np.float32)
+
+
+def middle(ds):
+    ds, p = np.sort(ds, axis=0), len(ds)
+    return ds[p // 2] if p % 2 else (ds[p // 2 - 1] + ds[p // 2]) * f32(0.5)
+
+
+def meamed(base, xs, f, alpha=1.0):
+    ds = np.stack([x - base for x in xs])
+    return base + f32(alpha) * nearest(ds, middle(ds), len(xs) - f)
+
+
+def phocas(base, xs, f, alpha=1.0):
+    """The trimmed mean with its float32 sums, from the smallest on: which values are near it is decided by them."""
+    ds = np.sort(np.stack([x - base for x in xs]), axis=0)
+    kept = ds[f : len(xs) - f]
+    center = kept[0]
+    for d in kept[1:]:
+        center = center + d
+    return base + f32(alpha) * nearest(ds, center / f32(len(kept)), len(xs) - f)
+
+
+def bulyan_chosen(K, f):
+    """theta = p - 2f contributors by Krum, judged anew each time."""
+    left, chosen = list(range(len(K))), []
+    while len(chosen) < len(K) - 2 * f:
+        D = distances(K[np.ix_(left, left)])
+        near = max(1, len(left) - f - 2)
+        scores = [(sum(sorted(np.delete(D[i], i))[:near]), D[i].sum(), i) for i in range(len(left))]
+        chosen.append(left.pop(min(scores)[2]))
+    return sorted(chosen)
+
+
+def bulyan(base, models, f, scope="model", alpha=1.0, **_):
+    """base and models: {tensor: float32 array}; the same of the result."""
+    deltas = {n: np.stack([m[n] - base[n] for m in models]) for n in base}
+    keep, out = len(models) - 4 * f, {}
+    whole = bulyan_chosen(gram([[deltas[n][i] for n in base] for i in range(len(models))]), f)
+    for n in base:
+        chosen = whole if scope == "model" else bulyan_chosen(gram([[d] for d in deltas[n]]), f)
+        ds = deltas[n][chosen]
+        out[n] = base[n] + f32(alpha) * nearest(ds, middle(ds), keep) if base[n].size else base[n]
+    return out
 
 
 def gram(deltas):

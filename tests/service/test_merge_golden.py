@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 import reference as ref
+import reference_masks as masks
 import reference_merge as rm
+import reference_tasks as multi
 from harness import Tensor, merge
 from test_mnist import ABSENT, DATA, TASKS, TUNED, load_tasks
 
@@ -82,6 +84,41 @@ VECTORS = {
         lambda: rm.breadcrumbs(ZERO, X, ONES, consensus="sum", **CRUMBS),
         [-0.375, 0.25, 0, 0.5, 0.625, -0.75, 1.25, 0],
     ),
+    "ram": (
+        "ram",
+        plain(),
+        {},
+        lambda: rm.ram(ZERO, X),
+        [0, -0.083333, 0.083333, 0, 0.5, -0.5, 0.625, -0.291667],
+    ),
+    "sce": (
+        "sce",
+        plain(),
+        {},
+        lambda: rm.sce(ZERO, X),
+        [0.14881, -0.25, 0.310455, 0.5, 0.578173, -0.59404, 0.779762, -0.833333],
+    ),
+    "sce, half": (
+        "sce",
+        plain(),
+        {"select_topk": 0.5},
+        lambda: rm.sce(ZERO, X, 0.5),
+        [0.137153, 0, 0, 0.5, 0, 0, 0.826389, -0.914931],
+    ),
+    "dare": (
+        "dare_linear",
+        [("g/x1", {"weight": 1})],
+        {"density": 0.5},
+        lambda: masks.dare("w", ZERO, X[:1], (1,), 0.5),
+        [0, 0, 0, -1.058824, 1.323529, 0, 0, -2.117647],
+    ),
+    "emr": (
+        "emr",
+        plain(),
+        {"task": 1},
+        lambda: multi.emr({"w": ZERO}, [{"w": x} for x in X], 1)["w"],
+        [0, -0.28125, 0.421875, 0, 0.84375, -0.84375, 0.984375, -1.125],
+    ),
     "median": (
         "median",
         plain(),
@@ -98,7 +135,8 @@ CRUMBS_MASKS = ("00001110", "11010000", "11000010")
 
 @pytest.fixture(scope="module")
 def small(client, roots):
-    for name, values in (("zero", ZERO), *((f"x{i + 1}", x) for i, x in enumerate(X))):
+    x0 = np.where(np.arange(8) == 3, ZERO, X[0])
+    for name, values in (("zero", ZERO), ("x0", x0), *((f"x{i + 1}", x) for i, x in enumerate(X))):
         client.register(ref.write(roots / f"g-{name}", {"w": ref.tensor("F32", values)}), f"g/{name}")
     return client
 
@@ -137,6 +175,74 @@ def test_vector_slerp(small):
     got = ref.load(small.weights(version)["w"])
     assert np.abs(got - np.float32(SLERP)).max() < 6e-7 and np.abs(got - rm.slerp(X[0], X[1], 0.25)).max() < 2e-7, got
     assert abs(report(small, version)["tensors"]["w"]["cosine"] - 0.0664731) < 5e-8
+
+
+# name: (method, base, models, params, result); x0 is x1 with a zero in the fourth place
+BESIDE = {
+    "multislerp": (
+        "multislerp",
+        None,
+        over(W),
+        {},
+        [-0.040318, -0.209879, 0.22189, -0.048043, 0.83506, -0.742412, 0.673224, -0.537271],
+    ),
+    "multislerp over zero": (
+        "multislerp",
+        "g/zero",
+        over(W),
+        {},
+        [-0.040318, -0.209879, 0.22189, -0.048043, 0.83506, -0.742412, 0.673224, -0.537271],
+    ),
+    "karcher": (
+        "karcher",
+        None,
+        plain(),
+        {},
+        [-0.016764, -0.062894, 0.027086, 0.14323, 0.751799, -0.754078, 0.545674, -0.260495],
+    ),
+    "model_stock": (
+        "model_stock",
+        "g/zero",
+        plain(),
+        {},
+        [0, -0.034899, 0.034899, 0, 0.209395, -0.209395, 0.174496, -0.122147],
+    ),
+    "ramplus_tl": (
+        "ramplus_tl",
+        "g/zero",
+        [("g/x0", None), ("g/x2", None), ("g/x3", None)],
+        {},
+        [0, -0.083333, 0.083333, 0.51, 0.5, -0.5, 0.625, -0.291667],
+    ),
+    "nearswap": (
+        "nearswap",
+        "g/x1",
+        [("g/x2", None)],
+        {"t": 0.25},
+        [-0.125, -0.25, 0.125, -0.25, 0.75, -0.5, 0.625, -0.75],
+    ),
+    "arcee_fusion": ("arcee_fusion", "g/x1", [("g/x2", None)], {}, list(X[0])),
+}
+
+
+@pytest.mark.parametrize("name", BESIDE)
+def test_vector_beside(small, name):
+    method, base, models, params, want = BESIDE[name]
+    version = small.run(merge(method, models, "g/out", base=base, params=params))
+    got = ref.load(small.weights(version)["w"])
+    assert np.abs(got - np.float32(want)).max() < 6e-7, got
+    told = report(small, version)["tensors"]["w"]
+    if name == "karcher":
+        assert told["iterations"] == 5
+    if name == "model_stock":
+        assert abs(told["t"] - 0.418789) < 6e-7
+        assert np.allclose(told["cosine"], [0.066473, 0.565916, -0.051389], atol=6e-7)
+    if name == "ramplus_tl":
+        assert np.allclose(told["factor"], 1.02)
+    if name == "arcee_fusion":
+        importance, threshold = rm.fusion(X[0], X[1])
+        assert abs(threshold - 0.359109) < 6e-7 and abs(told["threshold"] - 0.359109) < 6e-7
+        assert abs(importance[3] / abs(X[0][3] - X[1][3]) - 0.22099) < 6e-6
 
 
 @pytest.mark.parametrize("method", ["ties", "breadcrumbs"])
@@ -234,6 +340,31 @@ def crumbs_of(low):
     return one(lambda b, x: rm.breadcrumbs(b, x, ONES, lam=0.3, drop_low=low, drop_high=0.01))
 
 
+def by_chance(method, density, rescale="l1"):
+    return merge(
+        method,
+        tuned(weight=1),
+        "mnist/out",
+        base="mnist/base",
+        params={"lambda": 0.3, "density": density, "rescale": rescale},
+        seed=42,
+    )
+
+
+def dare_of(density, rescale="l1", consensus="none"):
+    return lambda b, ts: {
+        n: masks.dare(n, b[n], [t[n] for t in ts], ONES, density, rescale, 42, lam=0.3, consensus=consensus) for n in b
+    }
+
+
+def lined(alpha, beta):
+    return merge("lines", [(MODELS[1], None)], "mnist/out", base="mnist/base", params={"alpha": alpha, "beta": beta})
+
+
+def for_task(method, task, **params):
+    return merge(method, tuned(), "mnist/out", base="mnist/base", params={"task": task, **params})
+
+
 # name: (job, formula over base and (fashion5, rot90, inverted), accuracies on TASKS, norm of the change of the base)
 FIGURES = {
     "mean of three": (
@@ -319,6 +450,84 @@ FIGURES = {
         crumbs_of(0.5),
         (0.8597, 0.3328, 0.3082, 0.1008),
         3.0262,
+    ),
+    "dare .5": (
+        lambda: by_chance("dare_linear", 0.5),
+        dare_of(0.5),
+        (0.7817, 0.4888, 0.3665, 0.1012),
+        4.7826,
+    ),
+    "dare .1": (
+        lambda: by_chance("dare_linear", 0.1),
+        dare_of(0.1),
+        (0.7598, 0.4552, 0.3617, 0.1006),
+        10.3160,
+    ),
+    "dare .1, not rescaled": (
+        lambda: by_chance("dare_linear", 0.1, "none"),
+        dare_of(0.1, "none"),
+        (0.9491, 0.2222, 0.1511, 0.0976),
+        1.0317,
+    ),
+    "dare_ties .5": (
+        lambda: by_chance("dare_ties", 0.5),
+        dare_of(0.5, consensus="sum"),
+        (0.7766, 0.4800, 0.3953, 0.1010),
+        5.0962,
+    ),
+    "lines .3 .7": (
+        lambda: lined(0.3, 0.7),
+        lambda b, ts: multi.lines(b, [ts[1]], (1,), list(b), 0.3, 0.7),
+        (0.8872, 0.3016, 0.5086, 0.1010),
+        3.1400,
+    ),
+    "lines .7 -.4": (
+        lambda: lined(0.7, -0.4),
+        lambda b, ts: multi.lines(b, [ts[1]], (1,), list(b), 0.7, -0.4),
+        (0.7574, 0.2910, 0.7454, 0.0998),
+        5.3370,
+    ),
+    "emr fashion5": (
+        lambda: for_task("emr", 1),
+        lambda b, ts: multi.emr(b, ts, 1),
+        (0.3729, 0.8882, 0.3424, 0.1015),
+        5.7754,
+    ),
+    "emr rot90": (
+        lambda: for_task("emr", 2),
+        lambda b, ts: multi.emr(b, ts, 2),
+        (0.2431, 0.4448, 0.8904, 0.1010),
+        8.3033,
+    ),
+    "emr inverted": (
+        lambda: for_task("emr", 3),
+        lambda b, ts: multi.emr(b, ts, 3),
+        (0.5602, 0.2086, 0.2268, 0.2774),
+        4.8230,
+    ),
+    "tall_masks fashion5": (
+        lambda: for_task("tall_masks", 1, lambda_mask=0.4),
+        one(lambda b, x: multi.tall_masks(b, x, 1)),
+        (0.5315, 0.8704, 0.2360, 0.0817),
+        7.3689,
+    ),
+    "tall_masks rot90": (
+        lambda: for_task("tall_masks", 2),
+        one(lambda b, x: multi.tall_masks(b, x, 2)),
+        (0.0962, 0.4126, 0.6531, 0.1612),
+        10.1144,
+    ),
+    "tall_masks inverted": (
+        lambda: for_task("tall_masks", 3),
+        one(lambda b, x: multi.tall_masks(b, x, 3)),
+        (0.2527, 0.2504, 0.1980, 0.3086),
+        7.0702,
+    ),
+    "consensus .4": (
+        lambda: merge("consensus", tuned(), "mnist/out", base="mnist/base"),
+        one(multi.consensus),
+        (0.9288, 0.2872, 0.2178, 0.0987),
+        2.4237,
     ),
     "median": (
         lambda: merge("median", tuned(), "mnist/out", base="mnist/base"),
@@ -420,7 +629,7 @@ def merged(fine_tunes):
 
 
 # Of each kind of figure one is in make check.
-QUICK = {"slerp 0.5", "ties .2", "breadcrumbs .85 .01", "median", "geometric_median", "flag m 2", "port 1"}
+QUICK = {"dare .5", "emr rot90", "slerp 0.5", "ties .2", "breadcrumbs .85 .01", "median", "geometric_median", "flag m 2", "port 1"}
 
 
 @real
@@ -472,6 +681,36 @@ def test_report_of_ties(fine_tunes, merged):
         for x, threshold in zip(xs, row["threshold"]):
             d = np.sort(np.abs((x[name] - b).reshape(-1)))[::-1]
             assert threshold == float(d[k - 1]), (name, threshold, d[k - 2 : k + 1])
+
+
+# Of seed 42, density 0.5, counted elsewhere.
+DARE_KEPT = {
+    "fc1.weight": [100496, 100342, 100132],
+    "fc1.bias": [126, 123, 136],
+    "fc2.weight": [16360, 16279, 16267],
+    "fc2.bias": [62, 63, 61],
+    "fc3.weight": [626, 679, 621],
+    "fc3.bias": [2, 5, 6],
+}
+
+
+@real
+def test_report_of_dare(fine_tunes, merged):
+    client, base, xs = fine_tunes
+    told = report(client, merged("dare .5"))["tensors"]
+    for name, kept in DARE_KEPT.items():
+        assert told[name]["kept"] == kept, (name, told[name])
+        for i, x in enumerate(xs):
+            d = (x[name] - base[name]).reshape(-1)
+            y = np.where(masks.below(d.size, masks.key_of(42, i, name), 0.5), d, 0)
+            want = np.abs(d).astype(np.float64).sum() / np.abs(y).astype(np.float64).sum()
+            assert abs(told[name]["rescale"][i] / want - 1) < 1e-12, (name, i, told[name])
+
+
+@real
+def test_report_of_emr(fine_tunes, merged):
+    lam = report(fine_tunes[0], merged("emr rot90"))["total"]["lambda"]
+    assert np.abs(np.subtract(lam, (0.75792, 0.94957, 0.67772))).max() < 6e-6, lam
 
 
 @real

@@ -25,34 +25,14 @@ if ABSENT and os.environ.get("REQUIRE_DATA") == "1":
 pytestmark = pytest.mark.skipif(ABSENT, reason=f"no {GOLDENS}; set AMEND_DATA to the folder that has them")
 CASES = {} if ABSENT else {c["name"]: c for c in json.loads((GOLDENS / "index.json").read_text())}
 
-# What cannot be written as a job yet. "method": that method does not exist; such an entry fails when it does.
+OTHER_YAML = "not in the part of YAML that is read here; test_mergekit_yaml.py submits it as it is"
+# What cannot be written as a job yet, or not here. "method": that method does not exist; such an entry fails when it does.
 NOT_YET = {
-    "slerp-gradient-filters": "a parameter that varies by tensor (lists over the depth, filters by name)",
+    "slerp-gradient-filters": OTHER_YAML,
     "tokenizer-union": "inputs of different vocabulary, joined through their tokenizers",
-    "nuslerp-flat": "method",
-    "nuslerp-base": "method",
-    "nuslerp-rows": "method",
-    "multislerp-three": "method",
-    "multislerp-base": "method",
-    "karcher-three": "method",
-    "karcher-wide-angle": "method",
-    "dare-ties-full-density": "method",
-    "dare-linear-full-density": "method",
-    "della-full-density": "method",
-    "della-linear-full-density": "method",
-    "model-stock": "method",
-    "model-stock-mnist": "method",
-    "sce-half": "method",
-    "sce-all": "method",
-    "arcee-fusion": "method",
-    "arcee-fusion-mnist": "method",
-    "nearswap": "method",
-    "ram": "method",
-    "ramplus-tl": "method",
-    "passthrough-stack": "method",
-    "passthrough-scale-filter": "method",
-    "passthrough-f32-to-bf16": "method",
-    "lora-passthrough": "method",
+    "passthrough-stack": OTHER_YAML,
+    "passthrough-scale-filter": OTHER_YAML,
+    "lora-passthrough": "an adapter as a part of a model",
 }
 
 # case: (row of the list of deliberate differences, what). The tensors concerned must follow our own rule.
@@ -61,7 +41,20 @@ DIFFERENCES = {
     "breadcrumbs-ties": (5, "mergekit removes the whole task vector where int(gamma * n) is 0"),
 }
 
-METHODS = {"linear", "slerp", "task_arithmetic", "ties", "breadcrumbs", "breadcrumbs_ties"}
+METHODS = {"linear", "slerp", "task_arithmetic", "ties", "breadcrumbs", "breadcrumbs_ties"} | {
+    "arcee_fusion",
+    "karcher",
+    "model_stock",
+    "multislerp",
+    "nearswap",
+    "nuslerp",
+    "passthrough",
+    "ram",
+    "ramplus_tl",
+    "sce",
+}
+MASKED = {"dare_linear": "none", "dare_ties": "sum", "della": "sum", "della_linear": "none"}  # their consensus
+METHODS |= set(MASKED)
 DTYPES = {"float32": "F32", "bfloat16": "BF16", "float16": "F16"}
 
 
@@ -109,23 +102,25 @@ def read_pair(line):
 class Recipe:
     """One configuration: method, base, models and parameters in amend's terms."""
 
-    PER_MODEL = {"weight", "density", "gamma"}
-    WHOLE = {"t", "lambda", "normalize"}
+    PER_MODEL = {"weight", "density", "gamma", "epsilon"}
+    WHOLE = {"t", "lambda", "normalize", "nuslerp_flatten", "nuslerp_row_wise", "select_topk"}
+    RULES = {"model_stock", "karcher", "sce"}  # whose own rule differs from mergekit's
 
     def __init__(self, case):
         doc = parse((GOLDENS / case["config"]).read_text())
         self.method, self.base = doc.pop("merge_method"), doc.pop("base_model", None)
         models, params = doc.pop("models"), doc.pop("parameters", {})
-        self.out_dtype = DTYPES[doc.pop("out_dtype", doc["dtype"])]
-        doc.pop("dtype")
+        self.out_dtype = DTYPES[doc.pop("out_dtype", doc.get("dtype"))]
+        doc.pop("dtype", None)
         assert not doc, f"not translated: {doc}"
         models = [m for m in models if m["model"] != self.base]  # a base that is listed is the base
         self.models = [m["model"] for m in models]
         self.per_model = [m.get("parameters", {}) for m in models]
-        self.params = {**params, **({"consensus": "sum"} if self.method == "breadcrumbs_ties" else {})}
+        self.params = params
         unknown = set().union(*self.per_model) - self.PER_MODEL | set(params) - self.WHOLE
         assert not unknown, f"not translated: {unknown}"
-        self.method = {"breadcrumbs_ties": "breadcrumbs"}.get(self.method, self.method)
+        if self.method in self.RULES:
+            self.params["compat"] = "rules"
 
     def job(self, into):
         models = [(name_of(m), p) for m, p in zip(self.models, self.per_model)]
@@ -138,15 +133,32 @@ class Recipe:
         xs = [rm.arrays(read(GOLDENS / m / "model.safetensors")) for m in self.models]
         w = [p.get("weight") for p in self.per_model]
         lists = {k: [p[k] for p in self.per_model] for k in ("density", "gamma") if k in self.per_model[0]}
-        more = {{"lambda": "lam"}.get(k, k): v for k, v in self.params.items()}
+        more = {{"lambda": "lam"}.get(k, k): v for k, v in self.params.items() if k != "compat"}
         rule = {
             "linear": lambda b, a: ref.linear(a, w, **more),
             "slerp": lambda b, a: rm.slerp(b, a[0], **more),
             "task_arithmetic": lambda b, a: ref.task_arithmetic(b, a, w, **more),
             "ties": lambda b, a: rm.ties(b, a, w, **lists, **more),
+            "nuslerp": lambda b, a: rm.nuslerp(a, w, b, **more),
+            "multislerp": lambda b, a: rm.multislerp(a, w, b, **more),
+            "karcher": lambda b, a: rm.karcher(a, **more, least=1e-5)[0],
+            "model_stock": lambda b, a: rm.model_stock(b, a, rules=True),
+            "sce": lambda b, a: rm.sce(b, a, **more, rules=True),
+            "arcee_fusion": lambda b, a: rm.arcee_fusion(b, a[0]),
+            "nearswap": lambda b, a: rm.nearswap(b, a[0], **more),
+            "passthrough": lambda b, a: a[0],
+            "ram": lambda b, a: rm.ram(b, a, **more),
+            "ramplus_tl": lambda b, a: rm.ramplus_tl(b, a, **more),
             "breadcrumbs": lambda b, a: rm.breadcrumbs(b, a, w, **lists, **more),
+            "breadcrumbs_ties": lambda b, a: rm.breadcrumbs(b, a, w, consensus="sum", **lists, **more),
+            **{m: lambda b, a: self.unmasked(b, a, w, **more) for m in MASKED},
         }[self.method]
         return {n: rule(base and base[n], [x[n] for x in xs]) for n in xs[0]}
+
+    def unmasked(self, b, xs, weights, **more):
+        """Methods that draw masks, at density 1: nothing is drawn."""
+        assert all(p["density"] == 1 for p in self.per_model)
+        return rm.frame(b, xs, weights, consensus=MASKED[self.method], normalize=self.method == "della", **more)
 
     def densities(self):
         return [p["density"] for p in self.per_model if "density" in p]

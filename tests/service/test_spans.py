@@ -294,6 +294,7 @@ def test_what_comes_out_equal_is_kept(client, daemon, roots, seed):
         sparsify("s/equal", "s/equal-0", {"sparsity": 0}),
         edit("s/equal", "s/equal-1", "w1", 0.5),  # half of it is zero already
         merge("task_arithmetic", [("s/other", {"weight": 1})], "s/equal-2", base="s/equal", params={"lambda": 0}),
+        merge("passthrough", [("s/equal", None)], "s/equal-5"),
         negation("s/equal", "s/other", "s/equal", 0, "s/equal-3"),
     ):
         before = check_statistics(client, daemon)

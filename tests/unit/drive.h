@@ -62,6 +62,7 @@ struct drive_state {
     struct am_args args;
     bool rows, model_scope;
     size_t scratch, tallies, acc_bytes, acc_window, acc_scope;
+    double *row; /* of all rows of a tensor */
     void *acc;
     double *tally, *total;
 };
@@ -210,6 +211,7 @@ static inline int drive_window(struct drive_state *s, const struct drive_tensor 
     for (unsigned k = 0; at < end && rc == 0; k++, at += tile) {
         struct am_window w = {.n = end - at < tile ? end - at : tile, .first = at, .index = index, .tile = k};
         w.local = m->prepare ? local : NULL;
+        w.row = s->row ? s->row + at / tile * m->needs.row_doubles : NULL;
         if (acc && s->acc_scope) {
             w.list = (char *)acc + (s->acc_bytes + 63) / 64 * 64;
             w.list_bytes = s->acc_window;
@@ -334,7 +336,16 @@ static inline struct drive_result drive_run(const struct drive *d)
     drive_args(&s);
     for (size_t i = 0; i < d->inputs; i++)
         label[i] = "a model";
-    s.rows = need->by_row && drive_choice(&s, "granularity", "row");
+    s.rows =
+        (need->by_row && drive_choice(&s, "granularity", "row")) || am_when_holds(d->method, need->rows_when, &s.args);
+    size_t rows = 0, columns = 0;
+    for (size_t i = 0; i < d->tensors; i++) {
+        size_t cols = d->tensor[i].cols ? d->tensor[i].cols : 1;
+        rows = d->tensor[i].n > rows ? d->tensor[i].n : rows;
+        columns = cols > columns ? cols : columns;
+    }
+    s.row = need->row_doubles ? calloc(rows * need->row_doubles + 1, sizeof(double)) : NULL;
+    s.acc_bytes += columns * need->column_bytes;
     s.model_scope =
         need->scope == AM_SCOPE_MODEL || (need->scope == AM_SCOPE_BY_PARAM && drive_choice(&s, "scope", "model"));
     s.acc = need->passes ? drive_alloc((s.acc_bytes + 63) / 64 * 64 + s.acc_scope) : NULL;
@@ -349,6 +360,7 @@ static inline struct drive_result drive_run(const struct drive *d)
     am_report_done(&report);
     am_args_done(&s.args);
     free(s.acc);
+    free(s.row);
     free(s.tally);
     free(s.total);
     return r;

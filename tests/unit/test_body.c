@@ -321,9 +321,10 @@ static void test_per_input(void **state)
             "\"publish\":{\"model\":\"d/o\"}}",
             "invalid-params", "#/params/weight", "parameter-range", "[-1000000, 1000000]");
     refuse1("{\"type\":\"merge\",\"method\":\"linear\",\"inputs\":{\"models\":[{\"version\":\"d/"
-            "a\",\"params\":{\"weight\":[0.5,0.2]}},"
+            "a\",\"params\":{\"weight\":[]}},"
             "{\"version\":\"d/b\",\"params\":{\"weight\":1}}]},\"publish\":{\"model\":\"d/o\"}}",
-            "invalid-params", "#/inputs/models/0/params/weight", "setting-shape", "expected a number, got a list");
+            "invalid-params", "#/inputs/models/0/params/weight", "setting-shape",
+            "weight: expected a number, a list of numbers, or a list of {\"filter\", \"value\"}");
     refuse1("{\"type\":\"merge\",\"method\":\"linear\",\"inputs\":{\"models\":[{\"version\":\"d/"
             "a\",\"params\":{\"weight\":1}},\"d/b@v2\"]},"
             "\"publish\":{\"model\":\"d/o\"}}",

@@ -53,7 +53,8 @@ static void says_what_methods_declare(void **state)
         "false,"
         "\"unit\":\"window\",\"selects\":\"all\",\"passes\":0,\"scope\":\"tensor\",\"random\":false,\"symmetric\":true,"
         "\"acc_bytes\":[0,0,0],\"lists\":[0,0,0],\"tally\":[0,0,0],\"scratch\":["
-        "0,0,0],\"local_bytes\":408,\"rows\":null,\"report\":[0,0,"
+        "0,0,0],\"local_bytes\":408,\"rows\":null,\"unchanged_at\":null,\"rows_when\":null,"
+        "\"row_doubles\":0,\"columns_when\":null,\"column_bytes\":0,\"report\":[0,0,"
         "0],"
         "\"deterministic\":\"any threads, any kernels\"}");
     check_json(json_object_get(linear, "rules"), "[{\"kind\":\"sum_not_zero\",\"a\":\"weight\",\"b\":\"normalize\"}]");
@@ -128,6 +129,14 @@ static void broken_methods_are_found(void **state)
     m = sound;
     m.needs.by_row = true;
     expect(&m, "granularity");
+    m.needs.by_slab = true;
+    expect(&m, "rows or slabs");
+    m = sound;
+    m.rules = (const struct am_rule[]){{AM_RULE_MARGIN, "weight", "normalize"}, {AM_RULE_END, NULL, NULL}};
+    expect(&m, "rule margin");
+    m = sound;
+    m.rules = (const struct am_rule[]){{AM_RULE_INPUTS_4A_3, "weight", ""}, {AM_RULE_END, NULL, NULL}};
+    expect(&m, "integer");
     m = sound;
     m.needs.passes = 3;
     expect(&m, "at most 2");

@@ -28,7 +28,7 @@ static struct am_args args_of(const char *type, const char *name, const char *pa
     return a;
 }
 
-#define POLICIES "\"nonfinite\":\"refuse\",\"overflow\":\"refuse\""
+#define POLICIES "\"compat\":\"none\",\"compat_dtype\":\"float32\",\"nonfinite\":\"refuse\",\"overflow\":\"refuse\""
 
 static void apply(const char *type, const char *name, struct am_args *a, const float *base, const float *const *x,
                   size_t inputs, size_t n, float *out)

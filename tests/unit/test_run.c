@@ -105,12 +105,13 @@ static void on_warning(void *ctx, const char *code, const char *detail)
     snprintf(f->warnings + len, sizeof(f->warnings) - len, "%s: %s\n", code, detail);
 }
 
-#define POLICIES "\"nonfinite\":\"refuse\",\"overflow\":\"refuse\""
+#define POLICIES "\"compat\":\"none\",\"compat_dtype\":\"float32\",\"nonfinite\":\"refuse\",\"overflow\":\"refuse\""
 
 static int run(struct fixture *f, const char *type, const char *name, const char *params, unsigned threads,
                struct am_run change, struct am_output *out, struct am_faults *faults)
 {
-    struct am_run_input x[2] = {{&f->a.model, "demo/a@v1"}, {&f->b.model, "demo/b@v1"}};
+    struct am_run_input x[2] = {{.model = &f->a.model, .label = "demo/a@v1"},
+                                {.model = &f->b.model, .label = "demo/b@v1"}};
     struct am_args args = {0};
     struct am_run r = change;
     const char *what;

@@ -113,7 +113,7 @@ static void edit(struct fixture *f, const char *include, const char *sparsity, s
     char text[300];
     struct am_args args = {0};
     struct am_faults faults = {0};
-    struct am_run_input x = {&f->model, "demo/a@v1"};
+    struct am_run_input x = {.model = &f->model, .label = "demo/a@v1"};
     const char *what = "";
     snprintf(text, sizeof(text),
              "{\"sparsity\":%s,\"scope\":\"tensor\",\"include\":[\"%s\"],\"exclude\":[],\"nonfinite\":\"refuse\","

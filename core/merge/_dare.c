@@ -1,0 +1,143 @@
+/*
+ * _dare.c - see _dare.h.
+ */
+#include "core/merge/_dare.h"
+
+#include "core/base/err.h"
+#include "core/tensor/kernels.h"
+
+#include <string.h>
+
+#define FEW 10 /* entries that are expected to stay: fewer carry the size of all */
+
+bool am_dare_keys(const struct am_scope_info *s, uint32_t key[AM_MAX_INPUTS][2])
+{
+    for (size_t i = 0; s->tensor.name && i < s->inputs; i++)
+        if (am_random_key("mask", s->seed, (unsigned)i, s->tensor.name, key[i]) < 0)
+            return false;
+    return true;
+}
+
+void am_dare_prepare(const struct am_scope_info *s, void *local)
+{
+    struct am_dare_local *l = local;
+    am_frame_prepare(s, &l->frame);
+    l->rescale = am_rescale_by(s->args);
+    l->failed = !am_dare_keys(s, l->key);
+    for (size_t i = 0; i < s->inputs; i++) {
+        l->density[i] = am_arg_input_real(s->args, "density", i);
+        double limit = floor(l->density[i] * 0x1p32 + 0.5);
+        if (limit >= 0x1p32)
+            l->density[i] = 1;
+        else
+            l->limit[i] = (uint32_t)limit;
+    }
+}
+
+static bool counted(const struct am_dare_local *l, size_t i)
+{
+    return l->rescale >= AM_RESCALE_L1 && l->density[i] > 0 && l->density[i] < 1;
+}
+
+size_t am_dare_look(const struct am_window *w, const void *sofar, unsigned pass, size_t *ret_first)
+{
+    (void)sofar, (void)pass;
+    *ret_first = 0;
+    for (size_t i = 0; i < w->inputs; i++)
+        if (counted(w->local, i))
+            return w->n;
+    return 0;
+}
+
+int am_dare_stat(const struct am_window *w, const void *sofar, void *acc, unsigned pass)
+{
+    (void)sofar, (void)pass;
+    const struct am_dare_local *l = w->local;
+    float *d = w->scratch[0], *y = w->scratch[1];
+    if (l->failed)
+        return -AM_E_OUT_OF_MEMORY;
+    for (size_t i = 0; i < w->inputs; i++) {
+        if (!counted(l, i))
+            continue;
+        am_frame_delta(&l->frame, d, w->x[i], w->base, w->n);
+        am_keep_random(y, d, w->n, l->key[i], w->first, l->limit[i]);
+        am_rescale_count(acc, l->rescale, w->inputs, i, d, y, w->n);
+    }
+    return 0;
+}
+
+int am_dare_between(void *acc, const struct am_scope_info *s, const void *local, unsigned pass, unsigned round)
+{
+    (void)pass, (void)round;
+    am_rescale_settle(acc, ((const struct am_dare_local *)local)->rescale, s->inputs);
+    return 0;
+}
+
+static size_t drop(const struct am_window *w, const void *acc, size_t input, float *d)
+{
+    const struct am_dare_local *l = w->local;
+    if (l->density[input] >= 1)
+        return w->n;
+    if (l->density[input] <= 0) {
+        memset(d, 0, w->n * sizeof(*d));
+        return 0;
+    }
+    size_t kept = am_keep_random(d, d, w->n, l->key[input], w->first, l->limit[input]);
+    am_rescale_apply(acc, l->rescale, input, l->density[input], d, w->n);
+    return kept;
+}
+
+int am_dare_apply(const struct am_window *w, const void *acc)
+{
+    if (((const struct am_dare_local *)w->local)->failed)
+        return -AM_E_OUT_OF_MEMORY;
+    am_frame_apply(w, acc, drop);
+    return 0;
+}
+
+static void warn_of_tensor(const struct am_scope_info *s, const double *tally, struct am_report *r)
+{
+    bool empty = false, few = false, sized = am_rescale_by(s->args) >= AM_RESCALE_L1;
+    for (size_t i = 0; i < s->inputs; i++) {
+        double density = am_arg_input_real(s->args, "density", i);
+        if (density <= 0 || density >= 1 || s->elements == 0)
+            continue;
+        empty |= am_frame_of(tally, i, AM_FRAME_KEPT) == 0;
+        few |= sized && density * (double)s->elements < FEW;
+    }
+    if (empty)
+        am_report_warn(r, "empty-mask",
+                       "chance kept nothing of a model in this tensor, which is so small that a model may add nothing; "
+                       "raise its density or give another seed");
+    if (few)
+        am_report_warn(r, "mask-small",
+                       "fewer than 10 entries of this tensor are expected to stay, and rescale gives them the size of "
+                       "all; raise the density or set rescale to \"inverse_density\" or \"none\"");
+}
+
+void am_dare_report_masks(const struct am_scope_info *s, const struct am_rescale *acc, const double *tally,
+                          struct am_report *r)
+{
+    double factor[AM_MAX_INPUTS];
+    bool zero = false;
+    enum am_rescale_by by = am_rescale_by(s->args);
+    for (size_t i = 0; i < s->inputs; i++) {
+        double density = am_arg_input_real(s->args, "density", i);
+        zero |= density == 0;
+        factor[i] = acc && acc->of[i].factor > 0 ? acc->of[i].factor : 1;
+        if (by == AM_RESCALE_INVERSE && density > 0)
+            factor[i] = 1 / density;
+    }
+    if (s->tensor.name) {
+        am_report_put_list(r, "rescale", factor, s->inputs);
+        warn_of_tensor(s, tally, r);
+    } else if (zero) {
+        am_report_warn(r, "density-zero", "a model with density 0 adds nothing; leave it out or raise its density");
+    }
+}
+
+void am_dare_report(const struct am_scope_info *s, const void *acc, const double *tally, struct am_report *r)
+{
+    am_frame_report(s, tally, r);
+    am_dare_report_masks(s, acc, tally, r);
+}

@@ -1,0 +1,51 @@
+/*
+ * _della.h - DELLA: the probability that an entry of a model's difference from the base stays grows with the rank of
+ * its magnitude inside its vector; then as in _dare.h. Deep et al. 2024, arXiv:2406.11617; merge.md A18, A5.
+ *
+ * Vectors lie along axis 1: the rows of a matrix [out, in], a whole tensor of one axis, and of a tensor of more axes
+ * the elements that differ in axis 1 alone, as in mergekit. Of c ranks r = 1 (smallest) .. c an entry stays with
+ * p = (density - epsilon) + 2 epsilon (r - 1) / (c - 1); with c = 1, density. density 1 keeps everything, 0 nothing.
+ */
+#ifndef AM_MERGE_DELLA_H
+#define AM_MERGE_DELLA_H
+
+#include "core/merge/_dare.h"
+#include "core/merge/_ranks.h"
+
+struct am_della_local {
+    struct am_frame frame; /* first: am_frame_apply() reads it */
+    enum am_rescale_by rescale;
+    bool failed;        /* no memory for the keys */
+    size_t axis, inner; /* entries of a vector, and from one to the next */
+    double density[AM_MAX_INPUTS], epsilon[AM_MAX_INPUTS];
+    uint32_t key[AM_MAX_INPUTS][2];
+};
+
+extern const struct am_rule am_della_rules[];
+
+#define AM_DELLA_EPSILON                                                                                               \
+    {                                                                                                                  \
+        .name = "epsilon", .kind = AM_REAL, .min = 0, .max = 0.5, .def = "0.15", .unit = "fraction",                   \
+        .flags = AM_PER_INPUT | AM_OPEN_MAX,                                                                           \
+        .doc = "the smallest entries stay with probability density - epsilon, the largest with density + epsilon"      \
+    }
+/* scratch: a tensor's difference, what is left of it, words, and the work of ranks. */
+#define AM_DELLA_NEEDS                                                                                                 \
+    {                                                                                                                  \
+        .min_inputs = 1, .base = AM_YES, .passes = 1, .acc = AM_RESCALE_ACC, .tally = AM_FRAME_TALLY,                  \
+        .report = {.fixed = 2, .per_input = 3}, .scratch = {.fixed = 2 + AM_RANKS_WORK, .per_input = 1},               \
+        .local_bytes = sizeof(struct am_della_local), .by_slab = true, .random = true                                  \
+    }
+#define AM_DELLA_HOOKS                                                                                                 \
+    .abi = AM_METHOD_ABI, .type = AM_MERGE, .since = "0.1", .paper = "arXiv:2406.11617",                               \
+    .common = am_policies_mergekit, .rules = am_della_rules, .unchanged = am_frame_unchanged,                          \
+    .prepare = am_della_prepare, .look = am_della_look, .stat = am_della_stat, .merge = am_rescale_merge,              \
+    .between = am_della_between, .apply = am_della_apply, .report = am_dare_report
+
+void am_della_prepare(const struct am_scope_info *s, void *local);
+size_t am_della_look(const struct am_window *w, const void *sofar, unsigned pass, size_t *ret_first);
+int am_della_stat(const struct am_window *w, const void *sofar, void *acc, unsigned pass);
+int am_della_between(void *acc, const struct am_scope_info *s, const void *local, unsigned pass, unsigned round);
+int am_della_apply(const struct am_window *w, const void *acc);
+
+#endif

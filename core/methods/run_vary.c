@@ -1,0 +1,77 @@
+/*
+ * run_vary.c - parameters that differ from tensor to tensor: found once for each tensor, before the first window.
+ */
+#include "core/base/err.h"
+#include "core/methods/run_parts.h"
+#include "core/table/layers.h"
+
+#include <stdlib.h>
+
+const struct am_args *am_run_args(const struct am_run_state *s, const struct am_run_item *item)
+{
+    return s->args && item ? &s->args[item->donor - s->r->donor->tensor] : s->r->args;
+}
+
+/* The part of the stack that a tensor is in, and its depth there (merge.md B4). */
+static void set_slice(const struct am_run *r, struct am_place *place)
+{
+    struct am_layer at;
+    if (r->slices == 0)
+        return;
+    if (!am_layer_of(place->tensor, &at)) {
+        place->slice = am_layer_before(place->tensor) ? 0 : r->slices - 1;
+        return;
+    }
+    uint32_t first = 0;
+    while (place->slice + 1 < r->slices && at.index >= first + r->slice[place->slice])
+        first += r->slice[place->slice++];
+    uint32_t n = r->slice[place->slice];
+    place->depth = n > 1 ? (double)(at.index - first) / (double)(n - 1) : 1;
+}
+
+/* What each input calls the tensor. */
+static const char *const *own_names(const struct am_run *r, const char *name, const char **list)
+{
+    for (size_t i = 0; i < r->inputs; i++) {
+        const struct am_run_input *in = &r->x[i];
+        const struct am_tensor *t = in->own ? am_model_find(in->model, name) : NULL;
+        list[i] = t ? in->own[t - in->model->tensor] : name;
+    }
+    return r->slices ? list : NULL;
+}
+
+static int set_row(struct am_run_state *s, const struct am_layers *layers, size_t i)
+{
+    const struct am_args *all = s->r->args;
+    const char *name = s->r->donor->tensor[i].name, *what = "";
+    double *row = s->rows + i * all->varied;
+    const char *own[2 * AM_MAX_INPUTS + 2];
+    struct am_place place = {
+        .tensor = name, .own = own_names(s->r, name, own), .depth = am_layers_depth(layers, name, s->r->post_layers_t)};
+    set_slice(s->r, &place);
+    s->args[i] = *all;
+    s->args[i].row = row;
+    if (am_args_at(all, &place, row, &what) == 0)
+        return 0;
+    return am_fault_add(s->faults, AM_E_BAD_SPEC,
+                        (struct am_where){.pointer = "#/params", .reason = "parameter-missing", .tensor = name},
+                        "%.300s has no value of %.100s: no filter meets it", name, what);
+}
+
+int am_run_vary(struct am_run_state *s)
+{
+    const struct am_model *donor = s->r->donor;
+    struct am_layers layers = {0};
+    if (s->r->args->varied == 0)
+        return 0;
+    s->args = calloc(donor->tensors + 1, sizeof(*s->args));
+    s->rows = calloc(donor->tensors + 1, s->r->args->varied * sizeof(*s->rows));
+    if (!s->args || !s->rows)
+        return -AM_E_OUT_OF_MEMORY;
+    for (size_t i = 0; i < donor->tensors; i++)
+        am_layers_add(&layers, donor->tensor[i].name);
+    for (size_t i = 0; i < donor->tensors; i++)
+        if (am_dtype_computed(donor->tensor[i].dtype))
+            AM_TRY(set_row(s, &layers, i));
+    return 0;
+}

@@ -1,0 +1,351 @@
+/*
+ * mergekit.c - the top of a configuration, and the translation as a whole (mergekit.h).
+ */
+#include "core/recipe/mergekit.h"
+
+#include "core/base/text.h"
+#include "core/recipe/mergekit_parts.h"
+#include "core/table/settings.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+void am_mk_place(struct am_mk *k, const char *body, const char *yaml)
+{
+    json_array_append_new(k->m->place, json_pack("[s,s]", body, yaml));
+}
+
+void am_mk_warn(struct am_mk *k, const char *code, const char *pointer, const char *fmt, ...)
+{
+    char text[600];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    json_array_append_new(k->m->warnings,
+                          json_pack("{s:s, s:s, s:s}", "code", code, "detail", text, "pointer", pointer));
+}
+
+void *am_mk_fault(struct am_mk *k, int code, const char *pointer, const char *reason, const char *fmt, ...)
+{
+    char text[600];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    am_fault_add(k->f, code, (struct am_where){.pointer = pointer, .reason = reason}, "%s", text);
+    return NULL;
+}
+
+void am_mk_keys(struct am_mk *k, json_t *obj, const char *pointer, const char *const *known)
+{
+    char at[AM_POINTER], shown[AM_SHOWN];
+    const char *name;
+    json_t *v;
+    size_t n = 0;
+    while (known[n])
+        n++;
+    json_object_foreach(obj, name, v)
+    {
+        size_t i = 0;
+        while (i < n && !am_streq(known[i], name))
+            i++;
+        if (i < n)
+            continue;
+        const char *near = strnlen(name, 101) <= 100 ? am_nearest(name, known, n) : NULL;
+        am_pointer(at, pointer, name);
+        if (k->lenient)
+            am_mk_warn(k, "unknown-key", at, "unknown key %s; it is left out", am_shown(shown, name));
+        else
+            am_mk_fault(k, AM_E_UNKNOWN_MEMBER, at, "unknown-key", "unknown key %s%s%s%s", am_shown(shown, name),
+                        near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
+    }
+}
+
+/* ---- the method ---- */
+
+static void take_method(struct am_mk *k, json_t *body)
+{
+    json_t *v = json_object_get(k->doc, "merge_method");
+    const char *name = json_string_value(v);
+    am_mk_place(k, "#/method", "#/merge_method");
+    if (!name) {
+        k->broken = true;
+        am_mk_fault(k, AM_E_INVALID_REQUEST, v ? "#/merge_method" : "#", NULL,
+                    v ? "merge_method is the name of a method" : "merge_method is missing");
+        return;
+    }
+    k->row = am_table_find(k->table, "merge", name);
+    json_object_set_new(body, "method", json_string(name));
+}
+
+/* ---- dtypes ---- */
+
+static void take_dtype(struct am_mk *k, const char *name)
+{
+    char at[AM_POINTER], shown[AM_SHOWN];
+    json_t *v = json_object_get(k->doc, name);
+    const char *text = json_string_value(v);
+    if (!v || json_is_null(v))
+        return;
+    am_pointer(at, "#", name);
+    if (!text) {
+        am_mk_fault(k, AM_E_INVALID_REQUEST, at, "dtype", "expected the name of a dtype, got %s", am_json_kind(v));
+        return;
+    }
+    const char *plain = am_starts(text, "torch.") ? text + strlen("torch.") : text;
+    static const char *const known[] = {"float32", "float16", "bfloat16"};
+    for (size_t i = 0; i < 3; i++) {
+        if (!am_streq(plain, known[i]))
+            continue;
+        json_object_set_new(k->options, "out_dtype", json_string(plain));
+        if (am_streq(name, "dtype") && am_streq(json_string_value(json_object_get(k->params, "compat")), "exact") &&
+            am_mk_declared(k, "compat_dtype"))
+            json_object_set_new(k->params, "compat_dtype", json_string(plain));
+        am_mk_place(k, "#/options/out_dtype", at);
+        return;
+    }
+    am_mk_fault(k, AM_E_DTYPE_UNSUPPORTED, at, "dtype", "dtype %s cannot be merged; use float32, float16 or bfloat16",
+                am_shown(shown, text));
+}
+
+/* ---- the tokenizer ---- */
+
+static void take_tokenizer(struct am_mk *k)
+{
+    static const char *const known[] = {"source", "tokens", "pad_to_multiple_of", NULL};
+    json_t *old = json_object_get(k->doc, "tokenizer_source"), *new = json_object_get(k->doc, "tokenizer");
+    json_t *template = json_object_get(k->doc, "chat_template");
+    bool both = old && !json_is_null(old) && new && !json_is_null(new);
+    if (template && !json_is_null(template))
+        am_mk_fault(k, AM_E_INVALID_PARAMS, "#/chat_template", "not-supported",
+                    "the chat template is the donor's in this version; leave chat_template out");
+    if (both)
+        am_mk_fault(k, AM_E_INVALID_REQUEST, "#/tokenizer", "tokenizer-twice",
+                    "give tokenizer or tokenizer_source, not both");
+    json_t *source = new && !json_is_null(new) ? json_object_get(new, "source") : old;
+    if (new && !json_is_null(new) && !json_is_object(new)) {
+        am_mk_fault(k, AM_E_INVALID_REQUEST, "#/tokenizer", NULL, "expected {source: union, base or a model}, got %s",
+                    am_json_kind(new));
+        return;
+    }
+    am_mk_keys(k, new, "#/tokenizer", known);
+    for (size_t i = 1; i < 3; i++)
+        if (json_object_get(new, known[i]))
+            am_mk_fault(k, AM_E_INVALID_PARAMS, i == 1 ? "#/tokenizer/tokens" : "#/tokenizer/pad_to_multiple_of",
+                        "not-supported", "rows are not joined token by token in this version; leave %s out", known[i]);
+    if (!json_is_object(new) && (!old || json_is_null(old)))
+        return;
+    json_object_set_new(k->options, "tokenizer",
+                        json_pack("{s:s}", "source", json_is_string(source) ? json_string_value(source) : "union"));
+    am_mk_place(k, "#/options/tokenizer", json_is_object(new) ? "#/tokenizer" : "#/tokenizer_source");
+}
+
+/* ---- what a YAML body implies ---- */
+
+static bool is_one(const char *text, const char *const *words)
+{
+    while (*words && !am_streq(text, *words))
+        words++;
+    return *words != NULL;
+}
+
+static void take_compat(struct am_mk *k)
+{
+    static const char *const known[] = {"none", "rules", "exact", NULL};
+    const char *asked = json_string_value(json_object_get(k->ask, "compat")), *compat = asked ? asked : "rules";
+    am_mk_place(k, "#/params/compat", "?compat");
+    k->rules = !am_streq(compat, "none");
+    if (!is_one(compat, known))
+        am_mk_fault(k, AM_E_INVALID_REQUEST, "?compat", NULL, "compat is none, rules or exact");
+    else if (am_streq(compat, "exact") && am_mk_declared(k, "compat") && !json_object_get(k->doc, "dtype"))
+        am_mk_fault(k, AM_E_INVALID_PARAMS, "?compat", NULL,
+                    "compat=exact rounds every step to the dtype of the configuration; give dtype");
+    else if (am_mk_declared(k, "compat"))
+        json_object_set_new(k->params, "compat", json_string(compat));
+    else if (asked && k->row && !am_streq(asked, "none"))
+        am_mk_warn(k, "compat-ignored", "?compat", "%s has one way of computing; compat makes no difference",
+                   am_row_text(k->row, "name"));
+}
+
+static bool reaches_the_end(const json_t *v)
+{
+    const json_t *e;
+    size_t i;
+    if (!json_is_object(json_array_get(v, 0)))
+        return json_is_array(v) && json_array_size(v) > 1;
+    json_array_foreach(v, i, e)
+    {
+        const char *filter = json_string_value(json_object_get(e, "filter"));
+        if (filter && !am_streq(filter, "*") && !strstr("model.norm.weight", filter) &&
+            !strstr("lm_head.weight", filter))
+            continue;
+        if (json_is_array(json_object_get(e, "value")))
+            return true;
+    }
+    return false;
+}
+
+static void warn_edges(struct am_mk *k, json_t *params, const char *pointer)
+{
+    char at[AM_POINTER];
+    const char *name;
+    json_t *v;
+    json_object_foreach(params, name, v) if (reaches_the_end(v))
+        am_mk_warn(k, "gradient-edge", am_pointer(at, pointer, name),
+                   "as in mergekit, tensors after the layers (final norm, head) take the first value of the list; "
+                   "post_layers_t=1 gives them the last");
+}
+
+/* The depth of the end as mergekit has it, unless it was asked for. */
+static void take_depth(struct am_mk *k)
+{
+    char at[AM_POINTER], params[AM_POINTER];
+    json_t *m;
+    size_t i;
+    if (json_object_get(k->options, "post_layers_t"))
+        return;
+    json_object_set_new(k->options, "post_layers_t", json_integer(0));
+    warn_edges(k, k->params, "#/params");
+    json_array_foreach(json_object_get(k->inputs, "models"), i, m) warn_edges(
+        k, json_object_get(m, "params"), am_pointer(params, am_pointer_at(at, "#/inputs/models", i), "params"));
+}
+
+/* ---- the whole ---- */
+
+static const char *one_of(struct am_mk *k)
+{
+    static const char *const names[] = {"models", "slices", "modules"};
+    const char *found = NULL;
+    char list[AM_LIST_TEXT] = "";
+    size_t n = 0;
+    for (size_t i = 0; i < 3; i++) {
+        json_t *v = json_object_get(k->doc, names[i]);
+        if (!v || json_is_null(v))
+            continue;
+        am_list_put(list, names[i]);
+        found = names[i];
+        n++;
+    }
+    if (n == 1)
+        return found;
+    k->broken = true;
+    return am_mk_fault(k, AM_E_INVALID_REQUEST, "#", "one-of",
+                       "give exactly one of models, slices, modules (found: %s)", n ? list : "none");
+}
+
+/* modules: {default: ...} is the same as without it. Other parts are not taken apart yet. */
+static json_t *take_modules(struct am_mk *k, char at[AM_POINTER], const char **ret_what)
+{
+    static const char *const known[] = {"models", "slices", "parameters", NULL};
+    json_t *modules = json_object_get(k->doc, "modules"), *whole = json_object_get(modules, "default");
+    const char *name;
+    json_t *v;
+    if (!json_is_object(whole) || json_object_size(modules) != 1) {
+        json_object_foreach(modules, name, v) if (!am_streq(name, "default"))
+            am_mk_fault(k, AM_E_INVALID_PARAMS, am_pointer(at, "#/modules", name), "module-unknown",
+                        "parts of a model are not merged one by one here; the only module is default, which is all of "
+                        "it");
+        k->broken = true;
+        if (!json_is_object(modules))
+            am_mk_fault(k, AM_E_INVALID_REQUEST, "#/modules", NULL, "expected {default: {models: ...}}");
+        return NULL;
+    }
+    am_mk_keys(k, whole, "#/modules/default", known);
+    am_mk_params(k, json_object_get(whole, "parameters"), "#/modules/default/parameters", k->params, "#/params", false);
+    *ret_what = json_object_get(whole, "slices") ? "slices" : "models";
+    am_pointer(at, "#/modules/default", *ret_what);
+    return json_object_get(whole, *ret_what);
+}
+
+static void take_inputs(struct am_mk *k)
+{
+    char at[AM_POINTER];
+    const char *what = one_of(k);
+    json_t *list = what ? json_object_get(k->doc, what) : NULL;
+    if (!what)
+        return;
+    am_pointer(at, "#", what);
+    if (am_streq(what, "modules") && !(list = take_modules(k, at, &what)))
+        return;
+    if (am_streq(what, "models"))
+        am_mk_models(k, list, at);
+    else
+        am_mk_slices(k, list, at);
+}
+
+static void translate(struct am_mk *k, json_t *body, const char *text, size_t n)
+{
+    static const char *const known[] = {"merge_method", "models",        "slices",     "modules",
+                                        "base_model",   "dtype",         "out_dtype",  "tokenizer_source",
+                                        "tokenizer",    "chat_template", "parameters", NULL};
+    am_mk_keys(k, k->doc, "#", known);
+    am_mk_place(k, "#/inputs/base", "#/base_model");
+    take_method(k, body);
+    am_mk_place(k, "#/params", "#/parameters");
+    am_mk_params(k, json_object_get(k->doc, "parameters"), "#/parameters", k->params, "#/params", false);
+    am_mk_base(k);
+    take_compat(k);
+    take_inputs(k);
+    take_dtype(k, "dtype");
+    take_dtype(k, "out_dtype");
+    take_tokenizer(k);
+    am_mk_ask(k, body);
+    take_depth(k);
+    json_object_set_new(body, "mergekit_config", json_stringn(text, n));
+}
+
+static json_t *new_body(struct am_mk *k)
+{
+    json_t *body = json_pack("{s:s, s:{}, s:{}, s:{}, s:{}, s:{}}", "type", "merge", "inputs", "params", "options",
+                             "publish", "metadata");
+    k->inputs = json_object_get(body, "inputs");
+    k->params = json_object_get(body, "params");
+    k->options = json_object_get(body, "options");
+    k->publish = json_object_get(body, "publish");
+    k->metadata = json_object_get(body, "metadata");
+    return body;
+}
+
+int am_mergekit_read(struct am_mergekit *ret, const char *text, size_t n, json_t *ask, const struct am_table *t,
+                     struct am_faults *f)
+{
+    struct am_mergekit m = {.warnings = json_array(), .place = json_array()};
+    struct am_mk k = {.m = &m, .ask = ask, .table = t, .f = f};
+    int rc = m.warnings && m.place ? am_yaml_read(&m.yaml, text, n, f) : -AM_E_OUT_OF_MEMORY;
+    k.lenient = am_streq(json_string_value(json_object_get(ask, "lenient")), "true");
+    if (rc == 0 && m.yaml.n > 1)
+        am_mk_fault(&k, AM_E_INVALID_REQUEST, "#", "one-document", "%zu documents; submit them one by one, in order",
+                    m.yaml.n);
+    else if (rc == 0 && !json_is_object(m.yaml.v[0].json))
+        am_mk_fault(&k, AM_E_INVALID_REQUEST, "#", NULL,
+                    "expected a configuration with merge_method and models, got %s", am_json_kind(m.yaml.v[0].json));
+    else if (rc == 0) {
+        k.doc = m.yaml.v[0].json;
+        m.body = new_body(&k);
+        if (m.body)
+            translate(&k, m.body, text, n);
+        if (k.broken) {
+            json_decref(m.body);
+            m.body = NULL;
+        }
+    }
+    m.own = f->n;
+    if (rc == -AM_E_OUT_OF_MEMORY) {
+        am_mergekit_done(&m);
+        return rc;
+    }
+    *ret = m;
+    return am_faults_worst(f);
+}
+
+void am_mergekit_done(struct am_mergekit *m)
+{
+    am_yaml_done(&m->yaml);
+    json_decref(m->body);
+    json_decref(m->warnings);
+    json_decref(m->place);
+    *m = (struct am_mergekit){0};
+}

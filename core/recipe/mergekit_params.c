@@ -1,0 +1,125 @@
+/*
+ * mergekit_params.c - settings (merge.md B3): YAML's spellings of numbers and truth values become those of the
+ * parameter; the rest is the body's check.
+ */
+#include "core/base/text.h"
+#include "core/recipe/mergekit_parts.h"
+
+#include <string.h>
+
+json_t *am_mk_declared(const struct am_mk *k, const char *name)
+{
+    json_t *p;
+    size_t i;
+    json_array_foreach(json_object_get(k->row, "params"), i, p) if (am_streq(am_row_text(p, "name"), name)) return p;
+    return NULL;
+}
+
+static bool has_choice(const json_t *p, const char *name)
+{
+    const json_t *c;
+    size_t i;
+    json_array_foreach(json_object_get(p, "choices"), i, c) if (am_streq(json_string_value(c), name)) return true;
+    return false;
+}
+
+/* A truth value where names are taken (rescale: true). */
+static json_t *choice_of(const json_t *p, json_t *v)
+{
+    static const char *const yes[] = {"true", "l1"}, *const no[] = {"false", "none"};
+    const char *const *names = json_is_true(v) ? yes : no;
+    for (size_t i = 0; i < 2; i++)
+        if (has_choice(p, names[i]))
+            return json_string(names[i]);
+    return json_incref(v);
+}
+
+static json_t *leaf(const json_t *p, json_t *v)
+{
+    const char *kind = am_row_text(p, "kind"), *text = json_string_value(v);
+    bool number = am_streq(kind, "real") || am_streq(kind, "int");
+    double d = 0;
+    if (number && text && am_yaml_number(text, &d) == 0) /* quoted */
+        return am_streq(kind, "int") ? json_integer((json_int_t)d) : json_real(d);
+    if (number && json_is_boolean(v))
+        return json_integer(json_is_true(v));
+    if (am_streq(kind, "bool") && json_is_number(v) && (json_number_value(v) == 0 || json_number_value(v) == 1))
+        return json_boolean(json_number_value(v) == 1);
+    if (am_streq(kind, "choice") && json_is_boolean(v))
+        return choice_of(p, v);
+    return json_incref(v);
+}
+
+static json_t *setting(const json_t *p, json_t *v, unsigned depth)
+{
+    json_t *out, *one;
+    const char *key;
+    size_t i;
+    if (depth > 4 || (!json_is_array(v) && !json_is_object(v)))
+        return leaf(p, v);
+    if (json_is_array(v)) {
+        out = json_array();
+        json_array_foreach(v, i, one) json_array_append_new(out, setting(p, one, depth + 1));
+        return out;
+    }
+    out = json_object();
+    json_object_foreach(v, key, one)
+    {
+        bool filter = am_streq(key, "filter");
+        json_object_set_new(out, key, filter ? json_incref(one) : setting(p, one, depth + 1));
+    }
+    return out;
+}
+
+/* What mergekit takes and does nothing with. True: told. */
+static bool no_effect(struct am_mk *k, const char *name, const char *at)
+{
+    if (am_streq(name, "int8_mask")) {
+        am_mk_warn(k, "int8-mask-ignored", at, "int8_mask changes no result; it is left out");
+        return true;
+    }
+    if (am_streq(name, "density") && k->row && am_streq(am_row_text(k->row, "name"), "task_arithmetic")) {
+        am_mk_warn(k, "density-ignored", at, "task_arithmetic keeps every entry; density is left out");
+        return true;
+    }
+    return false;
+}
+
+/* A name that the method does not have: with lenient a warning. */
+static bool is_known(struct am_mk *k, const char *name, const char *at)
+{
+    if (am_mk_declared(k, name) || !k->row || !k->lenient)
+        return true;
+    am_mk_warn(k, "unknown-parameter", at, "%s has no parameter %.60s; it is left out", am_row_text(k->row, "name"),
+               name);
+    return false;
+}
+
+void am_mk_params(struct am_mk *k, json_t *from, const char *pointer, json_t *into, const char *body_pointer,
+                  bool beside)
+{
+    char at[AM_POINTER], body_at[AM_POINTER];
+    const char *name;
+    json_t *v;
+    if (!from || json_is_null(from))
+        return;
+    if (!json_is_object(from)) {
+        am_mk_fault(k, AM_E_INVALID_REQUEST, pointer, "setting-shape", "expected parameters by name, got %s",
+                    am_json_kind(from));
+        return;
+    }
+    json_object_foreach(from, name, v)
+    {
+        am_pointer(at, pointer, name);
+        if (no_effect(k, name, at) || !is_known(k, name, at))
+            continue;
+        json_t *p = am_mk_declared(k, name);
+        /* one value for all that stands beside one model, as mergekit reads it nowhere */
+        if (beside && p && k->lenient && !json_is_true(json_object_get(p, "per_input"))) {
+            am_mk_warn(k, "unknown-parameter", at, "%.60s is one value for all models; here it is left out", name);
+            continue;
+        }
+        json_object_set_new(into, name, p ? setting(p, v, 0) : json_incref(v));
+        am_mk_place(k, am_pointer(body_at, body_pointer, name), at);
+    }
+}

@@ -1,0 +1,103 @@
+/*
+ * mergekit_place.c - faults of the body made of a configuration, told where their cause stands in it.
+ */
+#include "core/base/buf.h"
+#include "core/base/text.h"
+#include "core/recipe/mergekit_parts.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define DETAIL_MAX 4096
+
+/* The configuration's pointer for the first `n` bytes of one into the body, by the longest place known, in `out`. */
+static bool translate(const struct am_mergekit *m, const char *pointer, size_t n, char out[AM_POINTER])
+{
+    const char *best = NULL;
+    size_t best_n = 0;
+    json_t *pair;
+    size_t i;
+    json_array_foreach(m->place, i, pair)
+    {
+        const char *body = json_string_value(json_array_get(pair, 0));
+        size_t k = strlen(body);
+        if (k > n || strncmp(body, pointer, k) != 0 || (k < n && pointer[k] != '/') || (best && k < best_n))
+            continue;
+        best = json_string_value(json_array_get(pair, 1));
+        best_n = k;
+    }
+    if (!best)
+        return false;
+    if (best[0] == '?') /* there is nothing below a query parameter */
+        snprintf(out, AM_POINTER, "%s", best);
+    else
+        snprintf(out, AM_POINTER, "%s%.*s", best, (int)(n - best_n), pointer + best_n);
+    return true;
+}
+
+/* Pointers in a sentence, too. */
+static char *translate_text(const struct am_mergekit *m, const char *text)
+{
+    struct am_buf b;
+    char at[AM_POINTER];
+    am_buf_init(&b, DETAIL_MAX);
+    for (const char *p = text; *p;) {
+        size_t n = am_starts(p, "#/") ? strcspn(p, " ;,)\"") : 0;
+        bool known = n && translate(m, p, n, at);
+        int rc = known ? am_buf_puts(&b, at) : am_buf_put(&b, p, n ? n : 1);
+        if (rc < 0)
+            break;
+        p += n ? n : 1;
+    }
+    return am_buf_take(&b);
+}
+
+static void replace(char **text, char *with)
+{
+    if (!with)
+        return;
+    free(*text);
+    *text = with;
+}
+
+static bool below(const char *pointer, const char *top)
+{
+    size_t n = strlen(top);
+    return n > 1 && strncmp(pointer, top, n) == 0 && (!pointer[n] || pointer[n] == '/');
+}
+
+/* What the body lacks because the configuration was wrong there has been told. */
+static bool told(const struct am_mergekit *m, const struct am_faults *f, size_t i)
+{
+    for (size_t k = 0; k < m->own && k < i; k++)
+        if (i >= m->own && below(f->v[i].pointer, f->v[k].pointer))
+            return true;
+    return false;
+}
+
+static void drop(struct am_faults *f, size_t i)
+{
+    struct am_faults one = {.v = calloc(1, sizeof *one.v), .n = 1, .total = 1};
+    if (!one.v)
+        return;
+    one.v[0] = f->v[i];
+    memmove(f->v + i, f->v + i + 1, (f->n - i - 1) * sizeof *f->v);
+    f->n--;
+    f->total--;
+    am_faults_done(&one);
+}
+
+void am_mergekit_place(const struct am_mergekit *m, struct am_faults *f)
+{
+    char at[AM_POINTER];
+    for (size_t i = 0; i < f->n; i++) {
+        struct am_fault *v = &f->v[i];
+        if (v->pointer && translate(m, v->pointer, strlen(v->pointer), at))
+            replace(&v->pointer, strdup(at));
+        replace(&v->detail, translate_text(m, v->detail));
+        if (m->yaml.n && v->pointer && !v->line)
+            v->line = am_yaml_line(&m->yaml.v[0], v->pointer);
+        if (v->pointer && told(m, f, i))
+            drop(f, i--);
+    }
+}

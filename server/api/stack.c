@@ -1,0 +1,179 @@
+/*
+ * stack.c - see stack.h. The worker cuts and names in the same way (worker/stack.c), by core/table/layers.h.
+ */
+#include "server/api/stack.h"
+
+#include "core/base/grow.h"
+#include "core/base/text.h"
+#include "core/table/layers.h"
+#include "core/table/plan_parts.h"
+#include "server/api/submit.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define NAME_BYTES 1024
+
+int am_stack_file(char *out, size_t cap, size_t part, const char *path)
+{
+    int n = snprintf(out, cap, "%03zu/%s", part, path);
+    return n > 0 && (size_t)n < cap ? 0 : -AM_E_TOO_LARGE;
+}
+
+static int add(struct am_stack *s, const char *name, const struct am_tensor_row *t, size_t part)
+{
+    char file[1200];
+    int dtype = am_plan_dtype(t->dtype);
+    if (s->n == AM_STACK_TENSORS)
+        return -AM_E_TOO_LARGE;
+    if (dtype < 0)
+        return -AM_E_STORE_DAMAGED;
+    AM_TRY(am_stack_file(file, sizeof file, part, t->file));
+    AM_TRY(am_grow(&s->row, s->n, &s->cap, sizeof *s->row));
+    struct am_stack_row *r = &s->row[s->n++];
+    *r = (struct am_stack_row){.name = strdup(name),
+                               .shape = strdup(t->shape),
+                               .file = strdup(file),
+                               .dtype = am_plan_name(dtype),
+                               .begin = (uint64_t)t->begin,
+                               .bytes = (uint64_t)t->bytes};
+    return r->name && r->shape && r->file ? 0 : -AM_E_OUT_OF_MEMORY;
+}
+
+/* All of one version, whose tensors are tensors of a stack if their layer is. */
+static int take_version(struct am_stack *s, struct am_db *db, int64_t version)
+{
+    struct am_tensor_row t;
+    struct am_tensor_cursor *c = am_tensor_open(db, version);
+    int rc = c ? 0 : -AM_E_INTERNAL;
+    while (rc == 0 && (rc = am_tensor_next(c, &t)) == 1)
+        rc = add(s, t.name, &t, 0);
+    am_tensor_close(c);
+    return rc;
+}
+
+static void fault_range(const struct am_body_input *in, const struct am_pinned *p, uint32_t layers, struct am_faults *f)
+{
+    am_fault_add(f, AM_E_INVALID_PARAMS, (struct am_where){.pointer = in->pointer, .reason = "layer-range"},
+                 "%s has layers 0..%d, asked [%u, %u)", p->label, (int)layers - 1, in->from, in->to);
+}
+
+/* The layers that the part asks for must be there, in the one stack that the model has. */
+static bool fits(const struct am_stack *s, const struct am_body_input *in, const struct am_pinned *p,
+                 struct am_faults *f)
+{
+    struct am_layers layers = {0};
+    for (size_t i = 0; i < s->n; i++)
+        am_layers_add(&layers, s->row[i].name);
+    if (layers.stacks > 1) {
+        am_fault_add(f, AM_E_INVALID_PARAMS, (struct am_where){.pointer = in->pointer, .reason = "slices-need-modules"},
+                     "%s has several modules with layers (%.*s, %.*s ...); stacks are of models with one", p->label,
+                     (int)layers.stack[0].n, layers.stack[0].name, (int)layers.stack[1].n, layers.stack[1].name);
+        return false;
+    }
+    uint32_t there = layers.stacks ? layers.stack[0].layers : 0;
+    if (in->to > there)
+        fault_range(in, p, there, f);
+    return in->to <= there;
+}
+
+static int cut(struct am_stack *into, const struct am_stack *whole, const struct am_cut *c, size_t part)
+{
+    char name[NAME_BYTES];
+    for (size_t i = 0; i < whole->n; i++) {
+        const struct am_stack_row *r = &whole->row[i];
+        if (!am_cut_name(c, r->name, name, sizeof name))
+            continue;
+        struct am_tensor_row t = {.name = name,
+                                  .dtype = r->dtype,
+                                  .shape = r->shape,
+                                  .file = r->file + 4,
+                                  .begin = (int64_t)r->begin,
+                                  .bytes = (int64_t)r->bytes};
+        AM_TRY(add(into, name, &t, part));
+    }
+    return 0;
+}
+
+static int take_part(struct am_stack *into, struct am_db *db, const struct am_body_input *in, const struct am_pinned *p,
+                     const struct am_cut *c, size_t part, struct am_faults *f)
+{
+    struct am_stack whole = {0};
+    int rc = take_version(&whole, db, p->version);
+    if (rc == 0 && fits(&whole, in, p, f))
+        rc = cut(into, &whole, c, part);
+    am_stack_done(&whole);
+    return rc;
+}
+
+int am_stack_make(struct am_stack *ret, struct am_db *db, const struct am_body *b, const struct am_pinned *in,
+                  size_t head, struct am_faults *f)
+{
+    struct am_stack s = {0};
+    size_t parts = b->input[head].parts, faults = f->total;
+    uint32_t offset = 0;
+    int rc = 0;
+    for (size_t i = 0; i < parts && rc == 0; i++) {
+        const struct am_body_input *part = &b->input[head + i];
+        struct am_cut c = {part->from, part->to, offset, i == 0, i + 1 == parts};
+        rc = take_part(&s, db, part, &in[head + i], &c, i, f);
+        offset += part->to - part->from;
+    }
+    if (rc == -AM_E_TOO_LARGE)
+        rc = (am_fault_add(f, AM_E_INVALID_PARAMS, (struct am_where){.pointer = b->input[head].pointer},
+                           "stacks are of models with at most %d tensors", AM_STACK_TENSORS),
+              0);
+    if (rc < 0 || f->total > faults) {
+        am_stack_done(&s);
+        return rc;
+    }
+    am_stack_sort(&s, false);
+    *ret = s;
+    return 0;
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(((const struct am_stack_row *)a)->name, ((const struct am_stack_row *)b)->name);
+}
+
+/* As core/methods/run.c has them: files in order, places in them, names. */
+static int by_places(const void *a, const void *b)
+{
+    const struct am_stack_row *x = a, *y = b;
+    int order = strcmp(x->file, y->file);
+    if (order)
+        return order;
+    if (x->begin != y->begin)
+        return x->begin < y->begin ? -1 : 1;
+    return strcmp(x->name, y->name);
+}
+
+void am_stack_sort(struct am_stack *s, bool by_place)
+{
+    if (s->n)
+        qsort(s->row, s->n, sizeof *s->row, by_place ? by_places : by_name);
+    s->at = 0;
+}
+
+int am_stack_next(void *stack, struct am_plan_tensor *ret)
+{
+    struct am_stack *s = stack;
+    if (s->at == s->n)
+        return 0;
+    const struct am_stack_row *r = &s->row[s->at++];
+    *ret = (struct am_plan_tensor){
+        .name = r->name, .dtype = r->dtype, .shape = r->shape, .file = r->file, .begin = r->begin, .bytes = r->bytes};
+    return 1;
+}
+
+void am_stack_done(struct am_stack *s)
+{
+    for (size_t i = 0; i < s->n; i++) {
+        free(s->row[i].name);
+        free(s->row[i].shape);
+        free(s->row[i].file);
+    }
+    free(s->row);
+    *s = (struct am_stack){0};
+}

@@ -1,0 +1,153 @@
+/*
+ * test_mergekit.c - YAML as JSON with lines (core/recipe/yaml.h), names of layers (core/table/layers.h), and values
+ * that differ from tensor to tensor (core/table/settings.h). Whole configurations are tests/service's.
+ */
+#include "core/recipe/yaml.h"
+#include "core/table/layers.h"
+#include "core/table/settings.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static void reads(const char *text, const char *json)
+{
+    struct am_yaml y = {0};
+    struct am_faults f = {0};
+    json_t *want = json_loads(json, JSON_DECODE_ANY, NULL);
+    if (am_yaml_read(&y, text, strlen(text), &f) != 0)
+        fail_msg("%s: %s", text, f.v[0].detail);
+    if (!want || !json_equal(want, y.v[0].json))
+        fail_msg("%s: %s", text, json_dumps(y.v[0].json, JSON_ENCODE_ANY));
+    json_decref(want);
+    am_yaml_done(&y);
+    am_faults_done(&f);
+}
+
+static void scalars(void **state)
+{
+    (void)state;
+    reads("[1, -2, 1e-4, +.5, 5., 0.1, 1e400x]", "[1, -2, 0.0001, 0.5, 5.0, 0.1, \"1e400x\"]");
+    reads("[yes, No, on, off, True, FALSE, ~, null, '']", "[true,false,true,false,true,false,null,null,\"\"]");
+    reads("['1', \"true\", .inf, 1_000, 0x10, 12:30]", "[\"1\",\"true\",\".inf\",\"1_000\",\"0x10\",\"12:30\"]");
+    reads("a: |\n  x\n  y\nb: >-\n  x\n  y\n", "{\"a\":\"x\\ny\\n\",\"b\":\"x y\"}");
+}
+
+static void aliases(void **state)
+{
+    (void)state;
+    reads("a: &x {w: 1}\nb: *x\nc: {<<: *x, v: 2}\nd: {w: 3, <<: [*x, {v: 4}]}\n",
+          "{\"a\":{\"w\":1},\"b\":{\"w\":1},\"c\":{\"v\":2,\"w\":1},\"d\":{\"w\":3,\"v\":4}}");
+    reads("- &x 1\n- &x 2\n- *x\n", "[1,2,2]");
+}
+
+static void refused(const char *text, int code, const char *reason, const char *part)
+{
+    struct am_yaml y = {0};
+    struct am_faults f = {0};
+    assert_int_equal(am_yaml_read(&y, text, strlen(text), &f), -code);
+    assert_int_equal(f.n, 1);
+    assert_string_equal(f.v[0].reason, reason);
+    if (!strstr(f.v[0].detail, part))
+        fail_msg("%s: %s", text, f.v[0].detail);
+    am_faults_done(&f);
+}
+
+static void refusals(void **state)
+{
+    (void)state;
+    char *many = calloc(1, 100000);
+    for (size_t i = 0; i < 24000; i++)
+        memcpy(many + 4 * i, "- 1\n", 4);
+    refused(many, AM_E_TOO_LARGE, "yaml-limit", "20000 values");
+    free(many);
+    refused("a: \xff\n", AM_E_INVALID_REQUEST, "yaml-syntax", "UTF-8");
+    refused("a: \"x\\0\"\n", AM_E_INVALID_REQUEST, "yaml-syntax", "NUL");
+    refused("a: \x01\n", AM_E_INVALID_REQUEST, "yaml-syntax", "control characters");
+    refused("? [a]\n: b\n", AM_E_INVALID_REQUEST, "yaml-syntax", "a key is a plain text");
+    refused("a: *b\n", AM_E_INVALID_REQUEST, "yaml-syntax", "without an anchor");
+    refused("a: &b {c: *b}\n", AM_E_INVALID_REQUEST, "yaml-syntax", "without an anchor");
+    refused("a: 1\n\"a\": 2\n", AM_E_INVALID_REQUEST, "duplicate-key", "line 2, column 1: key a appears twice");
+}
+
+static void lines(void **state)
+{
+    (void)state;
+    struct am_yaml y = {0};
+    struct am_faults f = {0};
+    static const char text[] = "a: 1\nb:\n- x: 2\n  y/z: 3\n- 4\n";
+    assert_int_equal(am_yaml_read(&y, text, strlen(text), &f), 0);
+    assert_int_equal(am_yaml_line(y.v, "#"), 1);
+    assert_int_equal(am_yaml_line(y.v, "#/a"), 1);
+    assert_int_equal(am_yaml_line(y.v, "#/b/0/y~1z"), 4);
+    assert_int_equal(am_yaml_line(y.v, "#/b/1"), 5);
+    assert_int_equal(am_yaml_line(y.v, "#/b/1/nothing/there"), 5);
+    assert_int_equal(am_yaml_line(y.v, "?seed"), 0);
+    am_yaml_done(&y);
+}
+
+static void layers(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"model.layers.0.a", "model.layers.3.b", "h.11.c", "encoder.block.1.layer.7.d"};
+    struct am_layers l = {0};
+    struct am_layer at;
+    for (size_t i = 0; i < 4; i++)
+        am_layers_add(&l, names[i]);
+    assert_true(am_layer_of("encoder.block.1.layer.7.d", &at));
+    assert_int_equal(at.index, 1);
+    assert_false(am_layer_of("layers.0x.w", &at));
+    assert_int_equal(am_layers_count(&l, "model.layers.", 13), 4);
+    assert_true(am_layers_depth(&l, "model.layers.1.z", 0) == 1.0 / 3);
+    assert_true(am_layers_depth(&l, "encoder.block.0.w", 0) == 0);
+    assert_true(am_layers_depth(&l, "model.embed_tokens.weight", 1) == 0);
+    assert_true(am_layers_depth(&l, "embed_out.weight", 0.5) == 0.5);
+    assert_true(am_layers_depth(&l, "transformer.wte.weight", 1) == 0);
+    struct am_layers one = {0};
+    am_layers_add(&one, "layers.0.w");
+    assert_true(am_layers_depth(&one, "layers.0.w", 0) == 1); /* the only layer */
+}
+
+static void cuts(void **state)
+{
+    (void)state;
+    char out[64];
+    struct am_cut c = {.from = 2, .to = 4, .offset = 10, .first = true};
+    assert_true(am_cut_name(&c, "model.layers.3.mlp.w", out, sizeof out));
+    assert_string_equal(out, "model.layers.11.mlp.w");
+    assert_false(am_cut_name(&c, "model.layers.4.mlp.w", out, sizeof out));
+    assert_true(am_cut_name(&c, "model.embed_tokens.weight", out, sizeof out));
+    assert_false(am_cut_name(&c, "model.norm.weight", out, sizeof out));
+    assert_false(am_cut_name(&c, "model.layers.3.mlp.w", out, 20)); /* no room */
+}
+
+static void chains(void **state)
+{
+    (void)state;
+    json_t *own = json_loads("[{\"filter\":\"mlp\",\"value\":1.0},{\"slice\":1,\"value\":2.0}]", 0, NULL),
+           *all = json_loads("[0.5,1.0]", 0, NULL);
+    assert_false(am_setting_complete(own));
+    assert_true(am_setting_complete(all));
+    assert_true(am_setting_has_depth(all) && !am_setting_has_depth(own));
+    assert_true(am_setting_covers(own, "x.mlp.y", 0) && am_setting_covers(own, "x", 1));
+    assert_false(am_setting_covers(own, "x", 0));
+    json_t *both = am_setting_chain(own, all);
+    assert_true(am_setting_complete(both) && am_setting_has_depth(both) && json_array_size(both) == 3);
+    json_decref(own);
+    json_decref(all);
+    json_decref(both);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(scalars), cmocka_unit_test(aliases), cmocka_unit_test(refusals), cmocka_unit_test(lines),
+        cmocka_unit_test(layers),  cmocka_unit_test(cuts),    cmocka_unit_test(chains),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
