@@ -212,6 +212,8 @@ int am_gated_commit(struct am_db *db, struct am_gated *g, int64_t model, const c
     int rc = am_ref_get(db, model, branch, take_ref, &t);
     if (rc < 0 || !t.is_protected || !t.gate[0])
         return rc < 0 ? rc : 1;
+    if (!g->decision)
+        return stale(g, branch, "it is protected by a gate since the job was submitted, and the job has none");
     if (t.version != g->old_version)
         return stale(g, branch, "what was compared is not the version that it points to now");
     return is_covered(db, g, branch, &t);

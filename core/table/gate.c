@@ -103,7 +103,7 @@ static int take_sides(struct am_body *b, json_t *gate, json_t **ret, struct am_f
 /* {"policy": a name or a policy}, or the policy itself. */
 static int take_policy(struct am_body *b, json_t *gate, struct am_faults *f)
 {
-    static const char *const known[] = {"policy", NULL};
+    static const char *const known[] = {"policy", "against", "data", NULL}; /* the last two have faults of their own */
     json_t *policy = json_object_get(gate, "policy");
     if (policy)
         am_members_known(gate, "#/gate", known, f);

@@ -3,6 +3,7 @@ report, decision and refs, or keeps the version apart. What should happen comes 
 compat.md 8.4 and 9); rates are counted from the rows that are uploaded here."""
 
 import hashlib
+import time
 
 import numpy as np
 import pytest
@@ -181,6 +182,26 @@ def test_a_protected_branch(client, made):
     stale = made.run(to, gate={"policy": "mine", **sets})
     assert (stale["result"]["decision"]["verdict"], stale["result"]["detached_reason"]) == ("promote", "gate_stale")
     assert head(client, to) == good["version"]["commit"] and "gate-stale" in [w["code"] for w in stale["warnings"]]
+
+
+@pytest.mark.slow
+def test_what_changes_while_a_job_waits(client, made):
+    to = made.name()
+    old = made.run(to, 0.25)["result"]["version"]["commit"]
+    soon = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 3))
+    later = client.submit(made.body(to) | {"options": {"not_before": soon}})
+    put(client, "since", {"nfr_max": 0.02})
+    etag = client.get(f"/v1/models/{to}/refs/main").headers["ETag"]
+    client.request("PATCH", f"/v1/models/{to}/refs/main", json={"policy": {"protected": True, "gate": "since"}}, headers={"If-Match": etag})
+    job = client.wait(later)
+    assert (job["result"]["detached_reason"], job["result"]["published"], head(client, to)) == ("gate_stale", False, old)
+    assert "since the job was submitted" in next(w["detail"] for w in job["warnings"] if w["code"] == "gate-stale")
+    # what is made by a job is looked at when it is there
+    first = client.submit(made.body(made.name(), 0.125))
+    body = {"type": "edit", "method": "sparsify", "inputs": {"model": {"job": first}}, "params": {"sparsity": 0.5, "include": ["*"]}}
+    result = client.wait(client.submit(body | {"gate": "default", "publish": {"model": made.name()}}))["result"]
+    decision = client.ok("/v1/decisions/" + result["decision"]["id"])
+    assert rules(decision)["data"] == ("inconclusive", "nothing_to_compare")
 
 
 @pytest.mark.slow
