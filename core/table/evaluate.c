@@ -82,6 +82,8 @@ int am_inputs_evaluate(struct am_body *b, json_t *inputs, struct am_faults *f)
 {
     static const char *const known[] = {"old", "new", "data", "old_predictions", "new_predictions", NULL};
     static const char *const versions[] = {"old", "new", "data"};
+    if (am_streq(b->method, "continual"))
+        return am_inputs_line(b, inputs, f);
     bool by_set = has_any(inputs, set_names, 2), by_version = has_any(inputs, versions, 3);
     am_members_known(inputs, "#/inputs", known, f);
     if (by_set == by_version) {
@@ -140,6 +142,11 @@ int am_gate_check(struct am_body *b, json_t *body, struct am_faults *f)
     json_t *gate = json_object_get(body, "gate");
     if (!gate || json_is_null(gate))
         return 0;
+    if (b->tasks) {
+        am_fault_add(f, AM_E_INVALID_PARAMS, (struct am_where){.pointer = "#/gate"},
+                     "a gate judges a comparison of two versions; a line has none");
+        return 0;
+    }
     if (json_is_string(gate))
         return take_name(b, json_string_value(gate), "#/gate", f);
     if (!json_is_object(gate)) {
@@ -197,6 +204,9 @@ int am_publish_evaluate(struct am_body *b, json_t *publish, struct am_faults *f)
     am_members_known(publish, "#/publish", known, f);
     json_t *move = am_member_array(publish, "#/publish", "move", false, f), *entry;
     size_t i, n = json_array_size(move);
+    if (n && b->tasks)
+        am_fault_add(f, AM_E_INVALID_PARAMS, (struct am_where){.pointer = "#/publish/move"},
+                     "a line has no new side that a ref could move to");
     if (n > MOVES_MAX)
         am_fault_add(f, AM_E_INVALID_PARAMS, (struct am_where){.pointer = "#/publish/move"},
                      "%zu refs; at most %d are moved", n, MOVES_MAX);
