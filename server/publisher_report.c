@@ -64,13 +64,14 @@ static const struct am_result_file *file_of(const struct am_result *r, const cha
 static int find_parts(struct reporting *p)
 {
     p->body_file = file_of(&p->result, "report.json");
-    p->slices = file_of(&p->result, "slices.ndjson");
+    p->slices = am_claim_continues(p->in->job) ? NULL : file_of(&p->result, "slices.ndjson");
     p->samples = file_of(&p->result, "samples.safetensors");
     p->decision_file = file_of(&p->result, "decision.json");
     if (json_is_object(json_object_get(p->in->job->resolved, "gate")) != (p->decision_file != NULL))
         return say(p, p->decision_file ? "the worker left a decision, and the job has no gate"
                                        : "the worker left no decision of the job's gate");
-    if (p->body_file && p->slices && p->samples && p->body_file->bytes <= BODY_MAX &&
+    bool rows = (p->slices && p->samples) || am_claim_continues(p->in->job); /* a line has no rows of its own */
+    if (p->body_file && rows && p->body_file->bytes <= BODY_MAX &&
         (!p->decision_file || p->decision_file->bytes <= BODY_MAX))
         return 0;
     return say(p, "the worker left no whole report");
@@ -152,9 +153,11 @@ static int read_decision(struct reporting *p)
 
 /* ---- the transaction ---- */
 
+/* Of a line, its first version and its last. */
 static const json_t *side_of(const struct reporting *p, size_t i)
 {
-    return json_array_get(json_object_get(p->in->job->resolved, "inputs"), i);
+    const json_t *inputs = json_object_get(p->in->job->resolved, "inputs");
+    return json_array_get(inputs, i && am_claim_continues(p->in->job) ? json_array_size(inputs) / 2 - 1 : i);
 }
 
 /* The row of a side that is a version here, deleted or not; 0: it is elsewhere. */
@@ -173,8 +176,9 @@ static int find_side(struct reporting *p, struct am_db *db, size_t i, int64_t *r
 static int insert_report(struct reporting *p, struct am_db *db)
 {
     const struct am_claim *job = p->in->job;
-    const struct am_report_file files[] = {{"slices", p->slices->sha256, p->slices->bytes},
-                                           {"samples", p->samples->sha256, p->samples->bytes}};
+    const struct am_report_file files[] = {
+        {"slices", p->slices ? p->slices->sha256 : NULL, p->slices ? p->slices->bytes : 0},
+        {"samples", p->samples ? p->samples->sha256 : NULL, p->samples ? p->samples->bytes : 0}};
     struct am_report_new r = {.uid = p->uid,
                               .type = job->type,
                               .method = job->method,
@@ -187,7 +191,7 @@ static int insert_report(struct reporting *p, struct am_db *db)
                               .sha256 = p->body_file->sha256,
                               .numbers = numbers_of(p->body),
                               .file = files,
-                              .files = 2,
+                              .files = p->slices ? 2 : 0,
                               .created_by = job->created_by,
                               .now = p->now};
     AM_TRY(find_side(p, db, 0, &r.old_version));
@@ -288,6 +292,8 @@ static int write_all(struct am_db *db, void *arg)
 
 static int move_files(struct reporting *p)
 {
+    if (!p->slices)
+        return 0;
     struct am_blob_move move[] = {
         {.staged = p->slices->staged, .sha256 = p->slices->sha256, .bytes = p->slices->bytes},
         {.staged = p->samples->staged, .sha256 = p->samples->sha256, .bytes = p->samples->bytes}};

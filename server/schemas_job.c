@@ -19,6 +19,22 @@
     "\"object\",\"additionalProperties\":false,\"required\":[\"external\"],\"properties\":{\"external\":{\"type\":"    \
     "\"string\",\"minLength\":1,\"maxLength\":512},\"sha256\":{\"type\":\"string\"}}}]}"
 #define SET "{\"type\":\"string\",\"pattern\":\"^prd_[0-9a-f]{32}$\"}"
+#define VERSIONS                                                                                                       \
+    "\"versions\":{\"type\":\"array\",\"minItems\":1,\"maxItems\":16,\"items\":{\"type\":\"string\",\"description\":"  \
+    "\"namespace/name@rev, oldest first\"}}"
+#define MODEL "\"model\":{\"type\":\"string\"},\"branch\":{\"type\":\"string\",\"default\":\"main\"}"
+#define LINE_TASK(name)                                                                                                \
+    "{\"type\":\"object\",\"additionalProperties\":false,\"required\":[\"" name "\"],\"properties\":{\"" name          \
+    "\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":512},\"random\":{\"type\":[\"number\",\"null\"],"           \
+    "\"minimum\":"                                                                                                     \
+    "0,\"maximum\":1},\"predictions\":{\"type\":[\"array\",\"null\"],\"items\":{\"type\":[\"string\",\"null\"],"       \
+    "\"pattern\":\"^prd_[0-9a-f]{32}$\"}}}}"
+/* A line of versions and its tasks, the versions by `what`. */
+#define LINE(required, what)                                                                                           \
+    "{\"type\":\"object\",\"additionalProperties\":false,\"required\":[\"" required                                    \
+    "\",\"tasks\"],\"properties\":{" what                                                                              \
+    ",\"tasks\":{\"type\":\"array\",\"minItems\":1,\"maxItems\":16,\"items\":{\"oneOf\":[{\"type\":\"string\","        \
+    "\"minLength\":1,\"maxLength\":512}," LINE_TASK("name") "," LINE_TASK("external") "]}}}}"
 static const char *inputs_of(const char *type)
 {
     if (am_streq(type, "merge"))
@@ -36,7 +52,8 @@ static const char *inputs_of(const char *type)
                ","
                "\"properties\":{\"old\":" VERSION ",\"new\":" VERSION ",\"data\":" DATA "}},"
                "{\"type\":\"object\",\"additionalProperties\":false,\"required\":[\"old_predictions\","
-               "\"new_predictions\"],\"properties\":{\"old_predictions\":" SET ",\"new_predictions\":" SET "}}]}";
+               "\"new_predictions\"],\"properties\":{\"old_predictions\":" SET ",\"new_predictions\":" SET
+               "}}," LINE("versions", VERSIONS) "," LINE("model", MODEL) "]}";
     return "{\"type\":\"object\",\"additionalProperties\":false,\"required\":[\"model\"],\"properties\":{"
            "\"model\":" VERSION "}}";
 }

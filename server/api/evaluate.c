@@ -2,7 +2,7 @@
  * evaluate.c - see evaluate.h. A side is named by its prediction set, or by a version whose newest set on the data is
  * taken; amend makes no predictions by itself.
  */
-#include "server/api/evaluate_priv.h"
+#include "server/api/continual.h"
 
 #include "core/base/text.h"
 #include "core/table/canon.h"
@@ -37,6 +37,7 @@ void am_evaluate_done(struct am_submit *s)
         am_side_done(&s->side[i]);
     free(s->side);
     s->side = NULL;
+    am_continual_done(s);
     json_decref(s->gate);
     s->gate = NULL;
 }
@@ -90,6 +91,11 @@ int am_side_newest(struct am_db *db, int64_t version, const char *external, cons
     return version || external ? am_prediction_list(db, &f, take_set, ret) : 0;
 }
 
+int am_side_named(struct am_db *db, const char *uid, struct am_side *ret)
+{
+    return am_prediction_get(db, uid, take_set, ret);
+}
+
 /* The row of its version, deleted or not; one that was purged is known by its name alone. */
 static int find_row(struct am_submit *s, struct am_side *side)
 {
@@ -104,7 +110,7 @@ static int find_row(struct am_submit *s, struct am_side *side)
 static int find_named(struct am_submit *s, size_t i)
 {
     const struct am_body_input *in = &s->body.input[i];
-    int rc = am_prediction_get(s->db, in->set, take_set, &s->side[i]);
+    int rc = am_side_named(s->db, in->set, &s->side[i]);
     if (rc == -AM_E_NOT_FOUND)
         am_fault_add(&s->faults, AM_E_NOT_FOUND, (struct am_where){.pointer = in->pointer},
                      "no prediction set %s; GET /v1/predictions lists what is here", in->set);
@@ -205,6 +211,8 @@ static int check_recipe(struct am_submit *s)
 
 int am_evaluate_look_up(struct am_submit *s)
 {
+    if (am_submit_continues(s))
+        return am_continual_look_up(s);
     if (s->body.inputs != 2)
         return am_evaluate_gate(s);
     s->side = calloc(2, sizeof *s->side);
@@ -234,6 +242,8 @@ json_t *am_side_json(const struct am_side *side, const char *role)
 
 static json_t *inputs_json(const struct am_submit *s, bool for_digest)
 {
+    if (am_submit_continues(s))
+        return am_continual_inputs(s, for_digest);
     json_t *list = json_array();
     for (size_t i = 0; s->side && i < 2; i++) {
         json_t *o = am_side_json(&s->side[i], sides[i]);

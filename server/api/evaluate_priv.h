@@ -18,6 +18,8 @@ struct am_side { /* a prediction set, as its row says; uid empty: none */
 
 /* The newest set of a version, or of a model that is not here, on the dataset; ret->uid stays empty without one. */
 int am_side_newest(struct am_db *db, int64_t version, const char *external, const char *dataset, struct am_side *ret);
+/* That set. -AM_E_NOT_FOUND. */
+int am_side_named(struct am_db *db, const char *uid, struct am_side *ret);
 json_t *am_side_json(const struct am_side *side, const char *role);
 void am_side_done(struct am_side *side);
 /* s->gate of the body's gate, when there is one. Faults are added. */
