@@ -10,14 +10,14 @@
 
 int am_line_walk(struct am_db *db, int64_t version, int limit, int (*row)(void *, int64_t version), void *ctx)
 {
-    int rc = 0;
     for (int i = 0; i < limit && version > 0; i++) {
         int64_t parent = 0;
-        AM_TRY(row(ctx, version));
-        rc = am_db_int(db, &parent, "SELECT ifnull(parent, 0) FROM version WHERE id = ?1", "i", version);
-        if (rc < 0)
+        int rc = am_db_int(db, &parent, "SELECT ifnull(parent, 0) FROM version WHERE id = ?1 AND number IS NOT 0", "i",
+                           version);
+        if (rc <= 0)
             return rc;
-        version = rc ? parent : 0;
+        AM_TRY(row(ctx, version));
+        version = parent;
     }
     return 0;
 }
