@@ -5,6 +5,7 @@ the rows: counts with NumPy, intervals by the equations of test_compat_reference
 
 import csv
 import itertools
+import json
 import math
 import os
 
@@ -175,8 +176,46 @@ def test_the_line_from_upload_to_rollback(line):
         cells = seen[new][2]
         assert shown["id"] == seen[new][0]["id"] and (shown["b"], shown["c"], shown["n"]) == (cells[2], cells[3], 2000)
         assert math.isclose(shown["values"]["nfr"]["value"], cells[2] / 2000, rel_tol=1e-12)
+    # the run that made each version tells what the gate said of it, as OpenLineage's `test` facet has it
+    runs = {}
+    for event in map(json.loads, c.get("/v1/models/line/digits/lineage?rev=v4&format=openlineage").text.splitlines()):
+        runs[event["outputs"][0]["facets"]["version"]["datasetVersion"]] = event["run"]["facets"]
+    assert "test" not in runs[line.commits[0]], "nothing was decided about the first"
+    for number, (_, decision, _) in seen.items():
+        facet = runs[line.commits[number - 1]]["test"]
+        assert facet["_schemaURL"].endswith("/TestRunFacet.json") and "://" in facet["_schemaURL"] and facet["_producer"]
+        said = {"pass": "pass", "skipped": "skip", "fail": "fail", "inconclusive": "fail"}
+        rules = [(r["id"], said[r["outcome"]]) for r in decision["rules"]]
+        assert [(t["params"]["rule"], t["status"]) for t in facet["tests"]] == rules
+        flips = next(t for t in facet["tests"] if t["params"]["rule"] == "non-inferior")
+        rule = next(r for r in decision["rules"] if r["id"] == "non-inferior")
+        assert (flips["name"], flips["type"], flips["expected"]) == ("accuracy_delta", "gate", ">-0.005")
+        assert float(flips["actual"]) == rule["value"] and flips["description"].endswith(rule["text"])
     rate = [t for t in c.get("/metrics").text.splitlines() if t.startswith('amendd_compat_negative_flip_rate{model="line/digits"')]
     assert [float(t.split()[-1]) for t in rate] == [pytest.approx(seen[3][2][2] / 2000, rel=1e-6)], "of the last promotion"
+
+
+def test_what_the_line_learned_and_forgot(line):
+    """evaluate/continual over v1, v2 and v3 with their three tasks, against accuracies in NumPy."""
+    c, tasks = line.client, ["plain", "rot90", "inverted"]
+    right = [[None] * 3 for _ in range(3)]
+    for i in range(3):
+        for j, task in enumerate(tasks):
+            rows = [r for r in line.rows[i] if r["g"]["task"] == task]
+            upload(c, rows, f"line/digits@v{i + 1}", f"digits-{task}")
+            right[i][j] = answers(rows)[1]
+    inputs = {"versions": [f"line/digits@v{i}" for i in (1, 2, 3)], "tasks": [{"external": f"digits-{t}", "random": 0.1} for t in tasks]}
+    job = c.wait(c.submit({"type": "evaluate", "method": "continual", "inputs": inputs}))
+    assert job["status"] == "succeeded", job
+    report = c.ok("/v1/reports/" + job["result"]["reports"][0])
+    r = np.array([[cell.mean() for cell in row] for row in right])
+    assert np.array([[cell["value"] for cell in row] for row in report["matrix"]]) == pytest.approx(r, abs=1e-12)
+    assert r[0, 0] == pytest.approx(0.936) and r[1, 1] == pytest.approx(0.92), "examples/digits/README.md"
+    broken = [(right[0][0] & ~right[1][0]).sum() / 500, sum((right[1][j] & ~right[2][j]).sum() for j in (0, 1)) / 1000]
+    want = {"average_incremental": (r[0, 0] + r[1, :2].mean() + r[2].mean()) / 3, "final_average": r[2].mean(),
+            "bwt": (r[2, 0] - r[0, 0] + r[2, 1] - r[1, 1]) / 2, "fwt": (r[0, 1] + r[1, 2]) / 2 - 0.1,
+            "forgetting": (r[:, 0].max() - r[2, 0] + r[1:, 1].max() - r[2, 1]) / 2, "nfr_per_update": np.mean(broken)}
+    assert {k: report["values"][k]["value"] for k in want} == pytest.approx(want, abs=1e-12)
 
 
 # ---- slower: residual networks on CIFAR-10, and all pairs of 30 networks ----
@@ -187,6 +226,7 @@ def needs(path):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 @needs(lines.DATA / "cifar10-resnets" / "resnet20.safetensors")
 def test_residual_networks(launch, tmp_path):
     """The three networks as one line: 1,000 images of the test set through their real weights."""
@@ -217,6 +257,7 @@ def test_residual_networks(launch, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 @needs(PAIRS)
 def test_all_pairs_of_thirty_networks(client):
     """870 reports over HTTP, each held to the rows."""

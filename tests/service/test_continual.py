@@ -131,7 +131,7 @@ class Reference:
             "nfr_per_update": np.mean(flips),
         }
 
-    def drawn(self, seed, replicates=1000):
+    def drawn(self, seed, replicates=500):
         """Units of each task are drawn again, the same for all versions."""
         rng, found = np.random.default_rng(seed), []
         for _ in range(replicates):
@@ -147,7 +147,7 @@ class Reference:
 def random_line(client, line):
     """Four tasks: plain, weighted, clustered, plain; each version forgets some of what was there."""
     rng = np.random.default_rng(12)
-    sizes, weight, cluster, ok = (300, 240, 260, 200), [], [], [[] for _ in range(VERSIONS)]
+    sizes, weight, cluster, ok = (200, 160, 180, 120), [], [], [[] for _ in range(VERSIONS)]
     for j, n in enumerate(sizes):
         weight.append(np.float64(np.float32(rng.uniform(0.2, 3, n))) if j == 1 else np.ones(n))
         cluster.append(np.arange(n) // 4 if j == 2 else np.arange(n))
@@ -168,7 +168,7 @@ def test_numpy_finds_the_same(client, line, random_line):
     for name, value in want.items():
         got = report["values"][name]
         assert got["value"] == pytest.approx(value, abs=1e-12), name
-        assert got["interval"] == pytest.approx(spread[name], abs=0.006), (name, got, spread[name])
+        assert got["interval"] == pytest.approx(spread[name], abs=0.008), (name, got, spread[name])
         assert got["interval"][0] < got["lower95"] < got["value"] < got["upper95"] < got["interval"][1] and got["method"] == "percentile"
     assert [t["unit"] for t in report["tasks"]] == ["sample", "sample", "cluster", "sample"]
     assert [report["matrix"][0][j]["method"] for j in range(4)] == ["wilson", "percentile", "percentile", "wilson"]
