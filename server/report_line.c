@@ -61,7 +61,7 @@ static void put_matrix(struct am_doc *d, const json_t *report)
 {
     const json_t *tasks = json_object_get(report, "tasks"), *versions = json_object_get(report, "versions");
     const char *heads[COLUMNS_MAX + 3] = {"version"};
-    char text[COLUMNS_MAX][24];
+    char text[COLUMNS_MAX][32];
     size_t n = json_array_size(tasks) < COLUMNS_MAX ? json_array_size(tasks) : COLUMNS_MAX, i;
     json_t *row;
     for (i = 0; i < n; i++) {

@@ -99,6 +99,21 @@ static void narrow_evaluate(json_t *props)
                                    0, NULL));
 }
 
+/* Of the forms of inputs that such jobs have, the first two are those of a comparison, the others those of a line,
+   which nothing judges and nothing follows. */
+void am_schema_evaluate_inputs(json_t *body, const char *method)
+{
+    json_t *props = json_object_get(body, "properties"),
+           *forms = json_object_get(json_object_get(props, "inputs"), "oneOf");
+    bool line = am_streq(method, "continual");
+    for (int i = 0; i < 2; i++)
+        json_array_remove(forms, line ? 0 : 2);
+    if (!line)
+        return;
+    json_object_del(props, "gate");
+    json_object_del(json_object_get(json_object_get(props, "publish"), "properties"), "move");
+}
+
 json_t *am_schema_job_body(const char *type)
 {
     json_t *body = json_loads(common, 0, NULL);

@@ -195,6 +195,7 @@ def test_the_line_from_upload_to_rollback(line):
     assert [float(t.split()[-1]) for t in rate] == [pytest.approx(seen[3][2][2] / 2000, rel=1e-6)], "of the last promotion"
 
 
+@pytest.mark.slow
 def test_what_the_line_learned_and_forgot(line):
     """evaluate/continual over v1, v2 and v3 with their three tasks, against accuracies in NumPy."""
     c, tasks = line.client, ["plain", "rot90", "inverted"]

@@ -1,6 +1,7 @@
 """evaluate/continual over HTTP: prediction sets of a line of versions in, a matrix and its metrics out. Expected numbers are
 those of the specification's golden matrices, or computed here with NumPy from the rows by the metrics' definitions."""
 
+import concurrent.futures
 import json
 
 import numpy as np
@@ -50,12 +51,16 @@ def external(prefix, n, random=None):
     return [{"external": f"{prefix}-{j + 1}", **({"random": random} if random is not None else {})} for j in range(n)]
 
 
+def put_all(client, sets):
+    """Uploads (rows, version, dataset), several at a time."""
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda s: upload(client, *s), sets))
+
+
 def put_matrix(client, prefix, matrix, n=20):
     """Uploads sets for every number of the matrix: the first samples are right. None: nothing."""
-    for i, row in enumerate(matrix):
-        for j, score in enumerate(row):
-            if score is not None:
-                upload(client, rows_of(first(n, score)), f"ct/m@v{i + 1}", f"{prefix}-{j + 1}")
+    put_all(client, [(rows_of(first(n, score)), f"ct/m@v{i + 1}", f"{prefix}-{j + 1}") for i, row in enumerate(matrix)
+                     for j, score in enumerate(row) if score is not None])
 
 
 def values(report):
@@ -155,10 +160,8 @@ def random_line(client, line):
         for i in range(VERSIONS):
             skill = 0.15 if i < j else 0.9 - 0.12 * (i - j)
             ok[i].append(hard + rng.normal(0, 0.1, n) < skill)
-    for i in range(VERSIONS):
-        for j in range(VERSIONS):
-            more = {"w": [float(x) for x in weight[j]]} if j == 1 else {"c": [f"c{x}" for x in cluster[j]]} if j == 2 else {}
-            upload(client, rows_of(ok[i][j], **more), f"ct/m@v{i + 1}", f"rand-{j + 1}")
+    columns = [{}, {"w": [float(x) for x in weight[1]]}, {"c": [f"c{x}" for x in cluster[2]]}, {}]
+    put_all(client, [(rows_of(ok[i][j], **columns[j]), f"ct/m@v{i + 1}", f"rand-{j + 1}") for i in range(VERSIONS) for j in range(VERSIONS)])
     return Reference(ok, weight, cluster, [0.1] * VERSIONS)
 
 
