@@ -251,4 +251,5 @@ def test_pages_and_the_client(client, line):
     page = client.get("/v1/reports/" + report["id"], headers={"Accept": "text/html"}).text
     assert "not measured" in page and "What each update broke" in page
     assert amend(client, "compat", "report", report["id"]).count("80.00 %") >= 1
+    assert report["id"] in amend(client, "compat", "list", "--method", "continual")
     amend(client, "compat", "continual", "ct/m", expect=2)
