@@ -62,7 +62,7 @@ def check_report(report, old, new):
     return cells
 
 
-def redrawn(cells, seed, times=20000):
+def redrawn(cells, seed, times=5000):
     """The one-sided 95 % bounds of relative NFR from a bootstrap of NumPy's own: percentiles, so near those of the report."""
     a, _, b, c, same, different = cells
     n = sum(cells) - cells[1]
