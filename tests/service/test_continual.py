@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import reference as ref
-from harness import amend, problem
+from harness import amend, problem, seg, sparsify
 from test_evaluate import upload
 
 VERSIONS = 4
@@ -253,3 +253,26 @@ def test_pages_and_the_client(client, line):
     assert amend(client, "compat", "report", report["id"]).count("80.00 %") >= 1
     assert report["id"] in amend(client, "compat", "list", "--method", "continual")
     amend(client, "compat", "continual", "ct/m", expect=2)
+
+
+def test_shared_spans_are_no_growth(client, roots, line):
+    """An edit that keeps most tensors adds only the bytes that no span of the version before covers."""
+    rng = np.random.default_rng(4)
+    client.register(ref.write(roots / "grown", {k: ref.tensor("F32", rng.normal(size=4096)) for k in "abcdefgh"}), "ct/grow")
+    client.run(sparsify("ct/grow@v1", "ct/grow", {"sparsity": 0.5, "include": ["c"]}))
+    spans = []
+    for i in (1, 2):
+        for path in client.files(f"ct/grow@v{i}"):
+            for s in client.ok(f"{client.at(f'ct/grow@v{i}')}/files/{seg(path)}?layout=true").get("layout", []):
+                spans.append((i, s["blob"], s["offset"], s["length"]))
+    assert len([s for s in spans if s[0] == 2]) > 3, "assembled of spans"
+    covered = {b: np.zeros(1 << 20, bool) for _, b, _, _ in spans}
+    for i, blob, offset, length in spans:
+        if i == 1:
+            covered[blob][offset : offset + length] = True
+    new = sum(int((~covered[b][o : o + n]).sum()) for b, o, n in {s[1:] for s in spans if s[0] == 2})
+    for i in (1, 2):
+        upload(client, rows_of(first(20, 0.5)), f"ct/grow@v{i}", "grown-1")
+    report, _ = report_of(client, body(["ct/grow@v1", "ct/grow@v2"], external("grown", 2)))
+    first_bytes = sum(f["bytes"] for f in client.files("ct/grow@v1").values())
+    assert [v["memory_bytes"] for v in report["versions"]] == [first_bytes, new] and 16384 <= new < first_bytes / 4
