@@ -264,6 +264,19 @@ const struct am_command am_commands[] = {
      "Waits for the end (--timeout SECONDS). Exits 4 when the gate says hold or inconclusive.\n"
      "example: amend compat run demo/net@prod demo/net@v2 --data holdout --gate default --move prod\n",
      am_cmd_compat_run, false},
+    {"compat", "continual", "MODEL|VERSION... --task D [--task D...] [--branch B]",
+     "what a line of versions learned and forgot, task by task",
+     "MODEL: its newest versions, as many as there are tasks; or name the versions, oldest first. Their prediction "
+     "sets\n"
+     "about the datasets D are read (amend predictions push).\n\n"
+     "  --task D        a dataset, in the order in which they were learned; D=0.1 gives the score of an untrained "
+     "model,\n"
+     "                  external:NAME means a dataset that is not here\n"
+     "  --branch B      the branch of the model (main)\n"
+     "  --bootstrap N   resamples behind the intervals (2000)\n"
+     "  --seed N        of the resamples (0)\n\n"
+     "example: amend compat continual demo/net --task demo/plain --task demo/rot90=0.1\n",
+     am_cmd_compat_continual, false},
     {"compat", "report", "ID [--format F] [--out FILE]", "show a report",
      "  --format F  text, md, html or json (text)\n"
      "  --out FILE  write it there; its ending tells the format\n"

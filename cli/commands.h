@@ -90,6 +90,7 @@ int am_cmd_predictions_list(struct am_cli *c, int argc, char **argv);
 int am_cmd_predictions_show(struct am_cli *c, int argc, char **argv);
 int am_cmd_predictions_rm(struct am_cli *c, int argc, char **argv);
 int am_cmd_compat_run(struct am_cli *c, int argc, char **argv);
+int am_cmd_compat_continual(struct am_cli *c, int argc, char **argv);
 int am_cmd_compat_report(struct am_cli *c, int argc, char **argv);
 int am_cmd_compat_list(struct am_cli *c, int argc, char **argv);
 int am_cmd_compat_slices(struct am_cli *c, int argc, char **argv);

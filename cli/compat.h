@@ -18,6 +18,11 @@ void am_fmt_points(const json_t *v, char out[AM_RATE]); /* a difference of share
 char *am_side_text(const json_t *of, const char *side);
 void am_side_name(struct am_grid *g, const json_t *of, const char *side);
 
+/* A value with its interval, or why it has none. */
+void am_value_put_pair(struct am_grid *g, const char *title, const json_t *v,
+                       void (*fmt)(const json_t *, char[AM_RATE]));
+/* compat_line.c: the matrix and the values of a report about a line of versions. */
+void am_line_show(struct am_grid *g, const json_t *report);
 /* The report in some ten lines; `decision` may be NULL. */
 void am_compat_show(const struct am_cli *c, const json_t *report, const json_t *decision);
 /* Its verdict and one line a rule. */

@@ -81,7 +81,8 @@ static char *with_interval(const json_t *v, void (*fmt)(const json_t *, char[AM_
     return am_xprintf("%s [%s, %s]", value, low, high);
 }
 
-static void put_value(struct am_grid *g, const char *title, const json_t *v, void (*fmt)(const json_t *, char[AM_RATE]))
+void am_value_put_pair(struct am_grid *g, const char *title, const json_t *v,
+                       void (*fmt)(const json_t *, char[AM_RATE]))
 {
     if (!json_is_object(v))
         return;
@@ -187,11 +188,12 @@ void am_compat_show(const struct am_cli *c, const json_t *report, const json_t *
     put_sides(&g, report);
     am_grid_pair(&g, "dataset", am_js_text(report, "dataset", NULL));
     put_cells(&g, report);
-    put_value(&g, "NFR", am_js(report, "values.nfr"), am_fmt_share);
+    am_line_show(&g, report);
+    am_value_put_pair(&g, "NFR", am_js(report, "values.nfr"), am_fmt_share);
     put_floor(&g, report);
-    put_value(&g, "relative NFR", am_js(report, "values.relative_nfr"), plain);
+    am_value_put_pair(&g, "relative NFR", am_js(report, "values.relative_nfr"), plain);
     put_accuracy(&g, report);
-    put_value(&g, "score", am_js(report, "values.score_delta"), plain);
+    am_value_put_pair(&g, "score", am_js(report, "values.score_delta"), plain);
     put_test(&g, report);
     if (json_is_object(decision))
         put_decision(&g, decision, false);

@@ -90,6 +90,11 @@ bool am_claim_compares(const struct am_claim *c)
     return am_streq(c->type, "evaluate");
 }
 
+bool am_claim_continues(const struct am_claim *c)
+{
+    return am_claim_compares(c) && am_streq(c->method, "continual");
+}
+
 int am_claim_warn(struct am_claim *c, const char *code, const char *detail)
 {
     json_t *w = json_pack("{s:s,s:s}", "code", code, "detail", detail);

@@ -32,9 +32,10 @@ int am_claim_parse(struct am_claim *c, char *why, size_t why_cap);
 /* Whether it waited for other jobs and has no recipe yet. Of a copied claim. */
 bool am_claim_unplanned(const struct am_claim *c);
 bool am_claim_imports(const struct am_claim *c);
-bool am_claim_packs(const struct am_claim *c);    /* an upload (launch.c, publisher_pack.c) */
-bool am_claim_indexes(const struct am_claim *c);  /* the upload of a dataset (launch.c, publisher_index.c) */
-bool am_claim_compares(const struct am_claim *c); /* prediction sets (launch_compare.c, publisher_report.c) */
+bool am_claim_packs(const struct am_claim *c);     /* an upload (launch.c, publisher_pack.c) */
+bool am_claim_indexes(const struct am_claim *c);   /* the upload of a dataset (launch.c, publisher_index.c) */
+bool am_claim_compares(const struct am_claim *c);  /* prediction sets (launch_compare.c, publisher_report.c) */
+bool am_claim_continues(const struct am_claim *c); /* of a line of versions */
 /* {"code","detail"} at the end of the warnings. */
 int am_claim_warn(struct am_claim *c, const char *code, const char *detail);
 void am_claim_done(struct am_claim *c);

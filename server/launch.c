@@ -408,15 +408,17 @@ int am_launch_make(struct am_launch *ret, struct am_store *store, const struct a
                    struct am_faults *faults)
 {
     bool imports = am_claim_imports(job), packs = am_claim_packs(job), indexes = am_claim_indexes(job),
-         compares = am_claim_compares(job);
-    struct am_launch l = {.mode = imports    ? "import"
-                                  : packs    ? "pack"
-                                  : indexes  ? "index"
-                                  : compares ? "compare"
-                                             : "run",
+         compares = am_claim_compares(job), continues = am_claim_continues(job);
+    struct am_launch l = {.mode = imports     ? "import"
+                                  : packs     ? "pack"
+                                  : indexes   ? "index"
+                                  : continues ? "continual"
+                                  : compares  ? "compare"
+                                              : "run",
                           .staging = -1};
     int rc = imports            ? 0
              : packs || indexes ? make_pack(&l, store, cfg, job, faults)
+             : continues        ? am_launch_continual(&l, store, job, faults)
              : compares         ? am_launch_compare(&l, store, cfg, job, faults)
                                 : make_run(&l, store, cfg, job, faults);
     if (rc == 0) {

@@ -18,7 +18,7 @@
 #define AM_LAUNCH_SPEC_MAX 67108864
 
 struct am_launch {
-    const char *mode; /* "run", "import", "pack", "index" or "compare" */
+    const char *mode; /* "run", "import", "pack", "index", "compare" or "continual" */
     char *spec;
     size_t spec_bytes;
     int staging;

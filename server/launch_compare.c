@@ -1,6 +1,6 @@
 /*
- * launch_compare.c - the spec of mode `compare` (worker/contract.md): both prediction sets as open descriptors, each
- * stored file once. A set is found by its id, and must still be what the recipe says.
+ * launch_compare.c - the specs of modes `compare` and `continual` (worker/contract.md): prediction sets as open
+ * descriptors, each stored file once. A set is found by its id, and must still be what the recipe says.
  */
 #include "server/launch_parts.h"
 
@@ -11,9 +11,11 @@
 #include "storage/predictions.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-enum { CPU_SLACK_SECONDS = 60, FILES = 4, CRITICAL_MAX = 20, OPEN_MAX_HERE = 4 * (CRITICAL_MAX + 1) };
+enum { CPU_SLACK_SECONDS = 60, FILES = 4, CRITICAL_MAX = 20, LINE_MAX = 16 };
+enum { OPEN_MAX_HERE = LINE_MAX * (LINE_MAX + 1) }; /* of a line; a comparison has 4 (CRITICAL_MAX + 1) at most */
 
 struct set { /* of one side, as its row says */
     char packed[65], ids[65];
@@ -172,6 +174,87 @@ static int put_spec(struct sets *b, const struct am_claim *job, const struct set
                                   "old_predictions", text_of(json_array_get(inputs, 0), "predictions"),
                                   "new_predictions", text_of(json_array_get(inputs, 1), "predictions"), "gate", gate);
     return limits && spec ? am_launch_dump(b->l, spec) : -AM_E_BAD_SPEC;
+}
+
+/* ---- a line: continual ---- */
+
+/* A set of a task of the recipe, or null. */
+static json_t *open_cell(struct sets *b, const json_t *task, size_t i, int *ret_rc)
+{
+    static const char *const names[] = {"predictions", "packed_sha256", "ids_sha256"};
+    json_auto_t *input = json_object();
+    for (size_t k = 0; k < 3; k++)
+        json_object_set(input, names[k], json_array_get(json_object_get(task, names[k]), i));
+    *ret_rc = 0;
+    return json_is_string(json_object_get(input, "predictions")) ? open_set(b, input, ret_rc) : json_null();
+}
+
+static int put_task(struct sets *b, const json_t *task, size_t versions, json_t *tasks)
+{
+    json_t *sets = json_array();
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < versions; i++) {
+        json_t *set = open_cell(b, task, i, &rc);
+        if (set)
+            json_array_append_new(sets, set);
+    }
+    json_t *o =
+        json_pack("{s:O?, s:O?, s:O?, s:o}", "name", json_object_get(task, "dataset"), "random",
+                  json_object_get(task, "random"), "predictions", json_object_get(task, "predictions"), "sets", sets);
+    return rc < 0 ? (json_decref(o), rc) : json_array_append_new(tasks, o) < 0 ? -AM_E_OUT_OF_MEMORY : 0;
+}
+
+/* The commit of "ns/name@commit". */
+static const char *commit_of(const json_t *version)
+{
+    const char *at = strchr(text_of(version, "version"), '@');
+    return at ? at + 1 : "";
+}
+
+/* What the report tells of the line: old is its first version and new its last. */
+static json_t *about_line(const json_t *inputs, size_t versions)
+{
+    json_t *list = json_array();
+    char data[2000] = "";
+    size_t n = 0;
+    for (size_t i = 0; i < versions; i++) {
+        const json_t *v = json_array_get(inputs, i);
+        int more = snprintf(data + n, sizeof data - n, "%s%s", i ? "," : "",
+                            text_of(json_array_get(inputs, versions + i), "dataset"));
+        n = more > 0 && n + (size_t)more < sizeof data ? n + (size_t)more : n;
+        data[n] = 0;
+        json_array_append_new(list, json_pack("{s:s, s:O?, s:O?}", "commit", commit_of(v), "version",
+                                              json_object_get(v, "version"), "memory_bytes",
+                                              json_object_get(v, "memory_bytes")));
+    }
+    return json_pack("{s:s, s:s, s:s, s:o}", "old", commit_of(json_array_get(inputs, 0)), "new",
+                     commit_of(json_array_get(inputs, versions - 1)), "dataset", data, "versions", list);
+}
+
+int am_launch_continual(struct am_launch *l, struct am_store *store, const struct am_claim *job,
+                        struct am_faults *faults)
+{
+    struct sets *b = calloc(1, sizeof *b);
+    const json_t *r = job->resolved, *inputs = json_object_get(r, "inputs"), *threads = json_object_get(r, "threads");
+    size_t versions = json_array_size(inputs) / 2;
+    json_auto_t *tasks = json_array();
+    int rc = b ? 0 : -AM_E_OUT_OF_MEMORY;
+    if (b)
+        *b = (struct sets){.l = l, .store = store, .db = am_store_read(store), .faults = faults};
+    if (rc == 0 && (!b->db || versions < 1 || versions > LINE_MAX || !json_is_integer(threads)))
+        rc = -AM_E_BAD_SPEC;
+    l->threads = rc == 0 ? (unsigned)json_integer_value(threads) : 1;
+    for (size_t j = 0; rc == 0 && j < versions; j++)
+        rc = put_task(b, json_array_get(inputs, versions + j), versions, tasks);
+    free(b);
+    AM_TRY(rc);
+    json_auto_t *limits = limits_of(l, job);
+    json_auto_t *spec = json_pack("{s:i,s:s,s:i,s:i,s:O?,s:s,s:O?,s:{s:O?,s:O?},s:O,s:o}", "proto", 1, "job", job->uid,
+                                  "attempt", job->attempt, "staging", 4, "limits", limits, "method", job->method,
+                                  "params", json_object_get(r, "params"), "options", "threads", threads, "seed",
+                                  json_object_get(json_object_get(r, "options"), "seed"), "tasks", tasks, "about",
+                                  about_line(inputs, versions));
+    return limits && spec ? am_launch_dump(l, spec) : -AM_E_BAD_SPEC;
 }
 
 int am_launch_compare(struct am_launch *l, struct am_store *store, const struct am_config *cfg,

@@ -14,9 +14,11 @@ int am_launch_add(struct am_launch *l, int fd);
 json_t *am_launch_limits(const struct am_launch *l, uint64_t memory, uint64_t longest_file, uint64_t files);
 int am_launch_dump(struct am_launch *l, json_t *spec);
 
-/* launch_compare.c: mode `compare`. */
+/* launch_compare.c: modes `compare` and `continual`. */
 int am_launch_compare(struct am_launch *l, struct am_store *store, const struct am_config *cfg,
                       const struct am_claim *job, struct am_faults *faults);
+int am_launch_continual(struct am_launch *l, struct am_store *store, const struct am_claim *job,
+                        struct am_faults *faults);
 
 /* Of mode `run`: the member `compare` of its spec, null without a gate. `sha`: what each descriptor is, room for
    AM_LAUNCH_INPUTS_MAX; what is opened here is added. */

@@ -204,6 +204,8 @@ static json_t *method_body(json_t *row, const char *type, const char *name)
     json_object_set_new(props, "params", params_of(row, false));
     json_object_set(body, "description", json_object_get(row, "summary"));
     narrow_inputs(body, row);
+    if (am_streq(type, "evaluate"))
+        am_schema_evaluate_inputs(body, name);
     return body;
 }
 

@@ -68,7 +68,7 @@ static const struct am_result_file *file_of(const struct am_reporting *p, const 
 static int find_parts(struct am_reporting *p)
 {
     p->body_file = file_of(p, "report.json");
-    p->slices = file_of(p, "slices.ndjson");
+    p->slices = am_claim_continues(p->in->job) ? NULL : file_of(p, "slices.ndjson");
     p->samples = file_of(p, "samples.safetensors");
     p->decision_file = file_of(p, "decision.json");
     if (json_is_object(json_object_get(p->in->job->resolved, "gate")) != (p->decision_file != NULL))
@@ -76,7 +76,8 @@ static int find_parts(struct am_reporting *p)
                                        : "the worker left no decision of the job's gate");
     if (p->alone && p->decision_file && p->decision_file->bytes <= BODY_MAX)
         return 0;
-    if (p->body_file && p->slices && p->samples && p->body_file->bytes <= BODY_MAX &&
+    bool rows = (p->slices && p->samples) || am_claim_continues(p->in->job); /* a line has no rows of its own */
+    if (p->body_file && rows && p->body_file->bytes <= BODY_MAX &&
         (!p->decision_file || p->decision_file->bytes <= BODY_MAX))
         return 0;
     return say(p, "the worker left no whole report");
@@ -163,10 +164,13 @@ static int read_decision(struct am_reporting *p)
 
 /* ---- the transaction ---- */
 
+/* Of a line, its first version and its last. */
 static const json_t *side_of(const struct am_reporting *p, size_t i)
 {
-    const json_t *r = p->in->job->resolved, *gate = json_object_get(r, "gate");
-    return p->folder[0] ? json_object_get(gate, i ? "new" : "old") : json_array_get(json_object_get(r, "inputs"), i);
+    const json_t *r = p->in->job->resolved, *gate = json_object_get(r, "gate"), *inputs = json_object_get(r, "inputs");
+    if (p->folder[0])
+        return json_object_get(gate, i ? "new" : "old");
+    return json_array_get(inputs, i && am_claim_continues(p->in->job) ? json_array_size(inputs) / 2 - 1 : i);
 }
 
 /* The row of a side that is a version here, deleted or not; 0: it is elsewhere. */
@@ -186,8 +190,9 @@ static int find_side(struct am_reporting *p, struct am_db *db, size_t i, int64_t
 static int insert_row(struct am_reporting *p, struct am_db *db, const int64_t sides[2], const char *new)
 {
     const struct am_claim *job = p->in->job;
-    const struct am_report_file files[] = {{"slices", p->slices->sha256, p->slices->bytes},
-                                           {"samples", p->samples->sha256, p->samples->bytes}};
+    const struct am_report_file files[] = {
+        {"slices", p->slices ? p->slices->sha256 : NULL, p->slices ? p->slices->bytes : 0},
+        {"samples", p->samples ? p->samples->sha256 : NULL, p->samples ? p->samples->bytes : 0}};
     struct am_report_new r = {.uid = p->uid,
                               .type = member(p->body, "type"),
                               .method = member(p->body, "method"),
@@ -202,7 +207,7 @@ static int insert_row(struct am_reporting *p, struct am_db *db, const int64_t si
                               .sha256 = p->body_file->sha256,
                               .numbers = numbers_of(p->body),
                               .file = files,
-                              .files = 2,
+                              .files = p->slices ? 2 : 0,
                               .created_by = job->created_by,
                               .now = p->now};
     am_id_new("rep_", p->now, p->uid);
@@ -310,6 +315,8 @@ static int write_all(struct am_db *db, void *arg)
 
 static int move_files(struct am_reporting *p)
 {
+    if (!p->slices)
+        return 0;
     struct am_blob_move move[] = {
         {.staged = p->slices->staged, .sha256 = p->slices->sha256, .bytes = p->slices->bytes},
         {.staged = p->samples->staged, .sha256 = p->samples->sha256, .bytes = p->samples->bytes}};

@@ -24,6 +24,8 @@ static void bare(enum am_report_unit unit, double v, char out[AM_SHOWN])
 {
     if (unit == AM_UNIT_SHARE || unit == AM_UNIT_POINTS)
         percent(v, unit == AM_UNIT_POINTS && v != 0, out);
+    else if (unit == AM_UNIT_BYTES)
+        snprintf(out, AM_SHOWN, "%.0f", v);
     else if (unit == AM_UNIT_SIGNED)
         snprintf(out, AM_SHOWN, v == 0 ? "%.4f" : "%+.4g", v);
     else
@@ -32,7 +34,7 @@ static void bare(enum am_report_unit unit, double v, char out[AM_SHOWN])
 
 static const char *counted_in(enum am_report_unit unit)
 {
-    return unit == AM_UNIT_SHARE ? " %" : unit == AM_UNIT_POINTS ? " points" : "";
+    return unit == AM_UNIT_SHARE ? " %" : unit == AM_UNIT_POINTS ? " points" : unit == AM_UNIT_BYTES ? " bytes" : "";
 }
 
 void am_number_text(enum am_report_unit unit, double v, char out[AM_SHOWN])
@@ -175,6 +177,13 @@ static const struct am_report_name names[] = {
     {"quadrant_gained", "gained", AM_UNIT_SHARE, "of n"},
     {"quadrant_lost", "lost", AM_UNIT_SHARE, "of n"},
     {"quadrant_both_bad", "both bad", AM_UNIT_SHARE, "of n"},
+    {"average_incremental", "average incremental accuracy", AM_UNIT_SHARE, "mean over versions, of the tasks so far"},
+    {"final_average", "final average accuracy", AM_UNIT_SHARE, "of the last version over all tasks"},
+    {"bwt", "backward transfer (BWT)", AM_UNIT_POINTS, "earlier tasks, at the end against when learned"},
+    {"forgetting", "forgetting", AM_UNIT_POINTS, "earlier tasks, the best ever against the end"},
+    {"fwt", "forward transfer (FWT)", AM_UNIT_POINTS, "tasks before they are learned, against untrained"},
+    {"nfr_per_update", "negative flips per update", AM_UNIT_SHARE, "samples of earlier tasks, mean over updates"},
+    {"memory_bytes", "bytes that the last version added", AM_UNIT_BYTES, "to the version before it"},
     {"self_similarity_both_bad", "likeness of answers where both are bad", AM_UNIT_PLAIN, "old against new"},
 };
 

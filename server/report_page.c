@@ -101,6 +101,7 @@ int am_report_page(const struct am_report_view *v, enum am_doc_form form, struct
     put_head(&d, v->report);
     put_warnings(&d, v->report);
     am_report_matrix(&d, v->report);
+    am_report_line(&d, v->report);
     am_report_flips(&d, v->report);
     am_report_tests(&d, v->report);
     am_report_rules(&d, v->decision);

@@ -15,6 +15,7 @@ enum am_report_unit {
     AM_UNIT_POINTS, /* a difference of shares: 0.0049 -> "+0.49 points" */
     AM_UNIT_PLAIN,  /* 0.4546 */
     AM_UNIT_SIGNED, /* +0.0049 */
+    AM_UNIT_BYTES,  /* 28672 bytes */
 };
 #define AM_SHOWN 48
 void am_number_text(enum am_report_unit unit, double v, char out[AM_SHOWN]);
@@ -43,6 +44,7 @@ const struct am_report_name *am_report_names(size_t *ret_n);
 void am_report_verdict(struct am_doc *d, const struct am_report_view *v);
 void am_report_rules(struct am_doc *d, const json_t *decision);
 void am_report_matrix(struct am_doc *d, const json_t *report);
+void am_report_line(struct am_doc *d, const json_t *report); /* of a line of versions */
 void am_report_flips(struct am_doc *d, const json_t *report);
 void am_report_tests(struct am_doc *d, const json_t *report);
 void am_report_values(struct am_doc *d, const json_t *report);

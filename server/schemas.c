@@ -206,7 +206,16 @@ static const struct {
      "nfr:@ReportNumber pfr:@ReportNumber relative_nfr:@ReportNumber accuracy_old:@ReportNumber "
      "accuracy_new:@ReportNumber accuracy_delta:@ReportNumber"},
     {"ReportNumber", NULL, "value:real? interval?:[real]?"},
-    {"Report", "report",
+    {"ContinualReport", "report",
+     "id:text type:text method:text job:text old:text new:text old_version:@VersionName? new_version:@VersionName? "
+     "dataset:text versions:[@LineVersion] tasks:[@LineTask] matrix:[list] missing:[@LinePlace] updates:[@LineUpdate] "
+     "n:int values:object method_record:object warnings:list sha256:sha256 decision:@Verdict? created_by:text "
+     "created_at:time files:@ReportFiles links:{text}"},
+    {"LineVersion", NULL, "commit:commit version:text memory_bytes:int"},
+    {"LineTask", NULL, "name:text random:real? n:int weighted:bool unit:text?"},
+    {"LinePlace", NULL, "version:int task:int"},
+    {"LineUpdate", NULL, "version:int flips:real? samples:real? nfr:real?"},
+    {"CompareReport", "report",
      "id:text type:text method:text job:text old:text new:text old_version:@VersionName? new_version:@VersionName? "
      "dataset:text old_predictions:text new_predictions:text n:int ids:object n_eff:real weighted:bool clusters:any "
      "judge_noise:any cells:object weighted_cells:object? values:object tests:object noise_floor:any slices:int "
@@ -499,6 +508,7 @@ json_t *am_schemas(void)
         snprintf(of, sizeof of, "#/components/schemas/%s", arrays[i][1]);
         json_object_set_new(all, arrays[i][0], json_pack("{s:s, s:{s:s}}", "type", "array", "items", "$ref", of));
     }
+    json_object_set_new(all, "Report", type_schema("@CompareReport/@ContinualReport", 31));
     json_object_set_new(all, "OpenAPI", json_pack("{s:s}", "type", "object"));
     json_object_set_new(all, "JsonSchema", json_pack("{s:s}", "type", "object"));
     json_object_set_new(all, "RegisterRequest", register_request());

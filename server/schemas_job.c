@@ -25,6 +25,22 @@
     "\"maxItems\":2,\"items\":{\"type\":\"integer\",\"minimum\":0}}}},\"description\":\"layers [first, end) of "       \
     "versions, one "                                                                                                   \
     "after the other\"}"
+#define VERSIONS                                                                                                       \
+    "\"versions\":{\"type\":\"array\",\"minItems\":1,\"maxItems\":16,\"items\":{\"type\":\"string\",\"description\":"  \
+    "\"namespace/name@rev, oldest first\"}}"
+#define MODEL "\"model\":{\"type\":\"string\"},\"branch\":{\"type\":\"string\",\"default\":\"main\"}"
+#define LINE_TASK(name)                                                                                                \
+    "{\"type\":\"object\",\"additionalProperties\":false,\"required\":[\"" name "\"],\"properties\":{\"" name          \
+    "\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":512},\"random\":{\"type\":[\"number\",\"null\"],"           \
+    "\"minimum\":"                                                                                                     \
+    "0,\"maximum\":1},\"predictions\":{\"type\":[\"array\",\"null\"],\"items\":{\"type\":[\"string\",\"null\"],"       \
+    "\"pattern\":\"^prd_[0-9a-f]{32}$\"}}}}"
+/* A line of versions and its tasks, the versions by `what`. */
+#define LINE(required, what)                                                                                           \
+    "{\"type\":\"object\",\"additionalProperties\":false,\"required\":[\"" required                                    \
+    "\",\"tasks\"],\"properties\":{" what                                                                              \
+    ",\"tasks\":{\"type\":\"array\",\"minItems\":1,\"maxItems\":16,\"items\":{\"oneOf\":[{\"type\":\"string\","        \
+    "\"minLength\":1,\"maxLength\":512}," LINE_TASK("name") "," LINE_TASK("external") "]}}}}"
 static const char *inputs_of(const char *type)
 {
     if (am_streq(type, "merge"))
@@ -46,7 +62,8 @@ static const char *inputs_of(const char *type)
                ","
                "\"properties\":{\"old\":" VERSION ",\"new\":" VERSION ",\"data\":" DATA "}},"
                "{\"type\":\"object\",\"additionalProperties\":false,\"required\":[\"old_predictions\","
-               "\"new_predictions\"],\"properties\":{\"old_predictions\":" SET ",\"new_predictions\":" SET "}}]}";
+               "\"new_predictions\"],\"properties\":{\"old_predictions\":" SET ",\"new_predictions\":" SET
+               "}}," LINE("versions", VERSIONS) "," LINE("model", MODEL) "]}";
     return "{\"type\":\"object\",\"additionalProperties\":false,\"required\":[\"model\"],\"properties\":{"
            "\"model\":" VERSION "}}";
 }
@@ -107,6 +124,21 @@ static void narrow_evaluate(json_t *props)
                                    "revision if one is meant: default@3\"},{\"type\":\"object\",\"description\":"
                                    "\"{\\\"policy\\\": its name}, or a policy itself\"},{\"type\":\"null\"}]}",
                                    0, NULL));
+}
+
+/* Of the forms of inputs that such jobs have, the first two are those of a comparison, the others those of a line,
+   which nothing judges and nothing follows. */
+void am_schema_evaluate_inputs(json_t *body, const char *method)
+{
+    json_t *props = json_object_get(body, "properties"),
+           *forms = json_object_get(json_object_get(props, "inputs"), "oneOf");
+    bool line = am_streq(method, "continual");
+    for (int i = 0; i < 2; i++)
+        json_array_remove(forms, line ? 0 : 2);
+    if (!line)
+        return;
+    json_object_del(props, "gate");
+    json_object_del(json_object_get(json_object_get(props, "publish"), "properties"), "move");
 }
 
 json_t *am_schema_job_body(const char *type)

@@ -115,13 +115,14 @@ static int tell_node(struct walk *w, int64_t id, int (*node)(void *, const struc
 
 static int tell_edges(struct walk *w, int64_t child, int (*edge)(void *, const struct am_lineage_edge *), void *ctx)
 {
-    AM_STMT st = am_db_bind(w->db,
-                            "SELECT e.parent, lower(hex(p.oid)), lower(hex(c.oid)), e.role, e.weight, e.trust, (SELECT "
-                            "ifnull(max(id), 0) FROM"
-                            " report r WHERE r.old_version = e.parent AND r.new_version = e.child) FROM edge e"
-                            " JOIN version p ON p.id = e.parent JOIN version c ON c.id = e.child"
-                            " WHERE e.child = ?1 ORDER BY e.parent, e.role",
-                            "i", child);
+    AM_STMT st = am_db_bind(
+        w->db,
+        "SELECT e.parent, lower(hex(p.oid)), lower(hex(c.oid)), e.role, e.weight, e.trust, (SELECT "
+        "ifnull(max(id), 0) FROM"
+        " report r WHERE r.old_version = e.parent AND r.new_version = e.child AND r.method = 'compare') FROM edge e"
+        " JOIN version p ON p.id = e.parent JOIN version c ON c.id = e.child"
+        " WHERE e.child = ?1 ORDER BY e.parent, e.role",
+        "i", child);
     int rc;
     while ((rc = am_db_row(st)) > 0) {
         if (!*slot_of(w, sqlite3_column_int64(st, 0)))

@@ -179,11 +179,12 @@ int am_report_list(struct am_db *db, const struct am_report_filter *f, int (*row
 int am_report_against(struct am_db *db, int64_t new_version, int limit,
                       int (*row)(void *, const struct am_report_row *), void *ctx)
 {
-    AM_STMT st = am_db_bind(db,
-                            COLUMNS " WHERE r.id IN (SELECT max(id) FROM report WHERE new_version = ?1"
-                                    " GROUP BY old_version, iif(old_version IS NULL, old, NULL))"
-                                    " ORDER BY r.id DESC LIMIT ?2",
-                            "ii", new_version, (int64_t)limit);
+    AM_STMT st =
+        am_db_bind(db,
+                   COLUMNS " WHERE r.id IN (SELECT max(id) FROM report WHERE new_version = ?1 AND method = 'compare'"
+                           " GROUP BY old_version, iif(old_version IS NULL, old, NULL))"
+                           " ORDER BY r.id DESC LIMIT ?2",
+                   "ii", new_version, (int64_t)limit);
     return give_all(st, row, ctx);
 }
 

@@ -201,10 +201,11 @@ int main(int argc, char **argv)
     if (am_streq(mode, "kernels"))
         return tell_kernels();
     bool runs = am_streq(mode, "run"), packs = am_streq(mode, "pack"), compares = am_streq(mode, "compare"),
-         indexes = am_streq(mode, "index");
-    if (!runs && !packs && !indexes && !compares && !am_streq(mode, "import")) {
-        fprintf(stderr, "usage: amend-worker run|import|pack|index|compare|describe|kernels (amendd starts it; see "
-                        "worker/contract.md)\n");
+         indexes = am_streq(mode, "index"), continues = am_streq(mode, "continual");
+    if (!runs && !packs && !indexes && !compares && !continues && !am_streq(mode, "import")) {
+        fprintf(stderr,
+                "usage: amend-worker run|import|pack|index|compare|continual|describe|kernels (amendd starts it; see "
+                "worker/contract.md)\n");
         return EXIT_BAD_SPEC;
     }
     if (am_limits_begin() < 0) {
@@ -212,9 +213,10 @@ int main(int argc, char **argv)
         return EXIT_OTHER;
     }
     am_failpoint("worker.begin");
-    return work(runs       ? am_mode_run
-                : packs    ? am_mode_pack
-                : indexes  ? am_mode_index
-                : compares ? am_mode_compare
-                           : am_mode_import);
+    return work(runs        ? am_mode_run
+                : packs     ? am_mode_pack
+                : indexes   ? am_mode_index
+                : compares  ? am_mode_compare
+                : continues ? am_mode_continual
+                            : am_mode_import);
 }

@@ -34,6 +34,7 @@ int am_mode_import(struct am_session *s, json_t *root);
 int am_mode_pack(struct am_session *s, json_t *root);
 int am_mode_index(struct am_session *s, json_t *root);
 int am_mode_compare(struct am_session *s, json_t *root);
+int am_mode_continual(struct am_session *s, json_t *root);
 
 /* `architecture` of the record `model`: architectures[0] or model_type of a config.json; JSON null when it has none.
  * New reference. */

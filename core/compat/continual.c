@@ -111,13 +111,13 @@ struct am_maybe am_continual_of(enum am_continual_id id, const struct am_scores 
     return w.absent > 0 ? (struct am_maybe){false, 0} : m;
 }
 
-struct am_maybe am_nfr_per_update(const uint64_t *negative_flips, const uint64_t *samples, size_t updates)
+struct am_maybe am_nfr_per_update(const double *negative_flips, const double *samples, size_t updates)
 {
     double sum = 0;
     for (size_t i = 0; i < updates; i++) {
-        if (samples[i] == 0)
+        if (!(samples[i] > 0))
             return (struct am_maybe){false, 0};
-        sum += (double)negative_flips[i] / (double)samples[i];
+        sum += negative_flips[i] / samples[i];
     }
     return am_ratio(sum, (double)updates);
 }

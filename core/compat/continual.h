@@ -9,7 +9,6 @@
 #include "core/compat/maybe.h"
 
 #include <stddef.h>
-#include <stdint.h>
 
 /* cell[(i-1) * tasks + (j-1)] is R[i][j]. random[j-1]: score on task j of a model that was not trained; NULL: unknown.
  */
@@ -39,7 +38,7 @@ struct am_maybe am_continual_of(enum am_continual_id id, const struct am_scores 
                                 size_t most, size_t *ret_missing);
 
 /* Mean over updates of the share of samples of earlier tasks that were right before the update and wrong after it.
-   No updates, or one without samples: undefined. */
-struct am_maybe am_nfr_per_update(const uint64_t *negative_flips, const uint64_t *samples, size_t updates);
+   Counts, or sums of weights. No updates, or one without samples: undefined. */
+struct am_maybe am_nfr_per_update(const double *negative_flips, const double *samples, size_t updates);
 
 #endif

@@ -110,8 +110,8 @@ static struct am_interval between(const double *sorted, size_t n, double z)
                                 am_quantile7(sorted, n, am_normal_cdf(z))};
 }
 
-static struct am_boot_answer answer(struct am_maybe estimate, const struct am_maybe *replicate, uint32_t n,
-                                    double *sorted)
+struct am_boot_answer am_redraw_answer(struct am_maybe estimate, const struct am_maybe *replicate, uint32_t n,
+                                       double *sorted)
 {
     struct am_boot_answer a = {.estimate = estimate, .reason = "undefined"};
     uint32_t kept = 0;
@@ -139,7 +139,7 @@ static int run(struct work *w, double *total, double *sorted, struct am_boot_ans
     r->statistics(total, r->arg, estimate);
     AM_TRY(run_all(w));
     for (size_t k = 0; k < r->stats; k++)
-        ret[k] = answer(estimate[k], w->replicate + k * w->how->replicates, w->how->replicates, sorted);
+        ret[k] = am_redraw_answer(estimate[k], w->replicate + k * w->how->replicates, w->how->replicates, sorted);
     return 0;
 }
 

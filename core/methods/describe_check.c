@@ -11,6 +11,7 @@
 #include <string.h>
 
 #define LOCAL_MAX 65536
+#define SIDES_MAX 16 /* versions that an evaluate method takes */
 
 struct lines {
     char *text;
@@ -289,8 +290,8 @@ static void check_evaluate(struct lines *l)
     const struct am_method *m = l->m;
     if (m->apply || m->stat || m->prepare || m->common || m->needs.passes || m->needs.base || m->needs.task)
         say(l, "an evaluate method declares parameters and inputs, and no work on tensors");
-    if (m->needs.min_inputs < 1 || m->needs.max_inputs < m->needs.min_inputs || m->needs.max_inputs > 2)
-        say(l, "an evaluate method takes one or two sides");
+    if (m->needs.min_inputs < 1 || m->needs.max_inputs < m->needs.min_inputs || m->needs.max_inputs > SIDES_MAX)
+        say(l, "an evaluate method takes one to %d versions", SIDES_MAX);
 }
 
 /* run.c carries these out for every method and asks for them by name. */

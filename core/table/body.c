@@ -336,6 +336,8 @@ void am_body_done(struct am_body *b)
     json_decref(b->tags);
     json_decref(b->gate_policy);
     json_decref(b->move);
+    json_decref(b->tasks);
+    json_decref(b->line);
     free(b->gate_name);
     free(b->gate_against);
     free(b->gate_set[0]);

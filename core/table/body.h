@@ -18,9 +18,10 @@
 /* One input version named in the body, in this order: merge: base (if given), models..., each followed by the base
    beside it (role "old_base"; exactly with needs.task); a base or model that is a stack is followed by its further
    parts (role "part"); unlearn: model, task.version (role "patch"), task.base (role "old_base"; when the body leaves
-   it out, the entry repeats `model`); edit: model; evaluate: old, new (none when it does not say which form it has). */
+   it out, the entry repeats `model`); edit: model; evaluate: old, new (none when it does not say which form it
+   has), or the versions of a line. */
 struct am_body_input {
-    const char *role; /* "base" "model" "input" "patch" "old_base" (api.md 12.1), "old" "new" */
+    const char *role; /* "base" "model" "input" "patch" "old_base" (api.md 12.1), "old" "new" "version" */
     char *ref;        /* "ns/name@rev" as submitted; NULL: */
     char *job;        /* "job_...": what that job makes; NULL too when there was a fault */
     char *set;        /* evaluate, named by a prediction set: "prd_..."; then ref and job are NULL */
@@ -57,6 +58,8 @@ struct am_body {
     /* evaluate; gate and move also of other jobs */
     char *data; /* the dataset, of sides that are versions; NULL: by sets, or there was a fault */
     bool data_external;
+    json_t *tasks;       /* continual: list of {"name","random","predictions"}, complete; NULL: another method */
+    json_t *line;        /* continual: {"model","branch"}, or NULL: the versions are inputs */
     char *gate_name;     /* "default" or "default@3" */
     json_t *gate_policy; /* the policy itself; NULL both: no gate. Whether it is one core/gate says */
     const char *gate_at; /* where the policy stands: "#/gate" or "#/gate/policy" */

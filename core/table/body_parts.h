@@ -14,6 +14,11 @@ int am_inputs_check(struct am_body *b, json_t *inputs, const char *type, struct 
 /* inputs.c: adds the version that member `name` of `obj` ("#/inputs") names, as text or as a job's. */
 int am_input_version(struct am_body *b, const char *role, json_t *obj, const char *name, struct am_faults *f);
 
+/* inputs.c: the same of an entry of a list, which is a text. */
+int am_input_listed(struct am_body *b, const char *role, const char *ref, const char *pointer, struct am_faults *f);
+/* line.c: the inputs of evaluate/continual. */
+int am_inputs_line(struct am_body *b, json_t *inputs, struct am_faults *f);
+
 /* evaluate.c: the members that only such jobs have. */
 int am_inputs_evaluate(struct am_body *b, json_t *inputs, struct am_faults *f);
 /* gate.c: also of other jobs. */

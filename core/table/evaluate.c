@@ -87,6 +87,8 @@ int am_inputs_evaluate(struct am_body *b, json_t *inputs, struct am_faults *f)
 {
     static const char *const known[] = {"old", "new", "data", "old_predictions", "new_predictions", NULL};
     static const char *const versions[] = {"old", "new", "data"};
+    if (am_streq(b->method, "continual"))
+        return am_inputs_line(b, inputs, f);
     bool by_set = has_any(inputs, set_names, 2), by_version = has_any(inputs, versions, 3);
     am_members_known(inputs, "#/inputs", known, f);
     if (by_set == by_version) {

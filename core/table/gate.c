@@ -122,6 +122,11 @@ int am_gate_check(struct am_body *b, json_t *body, bool evaluates, struct am_fau
     b->gate_at = "#/gate";
     if (!gate || json_is_null(gate))
         return 0;
+    if (b->tasks) {
+        am_fault_add(f, AM_E_INVALID_PARAMS, (struct am_where){.pointer = "#/gate"},
+                     "a gate judges a comparison of two versions; a line has none");
+        return 0;
+    }
     if (json_is_string(gate))
         return take_name(b, json_string_value(gate), "#/gate", f);
     if (!json_is_object(gate)) {
@@ -175,6 +180,9 @@ int am_moves_check(struct am_body *b, json_t *publish, struct am_faults *f)
 {
     json_t *move = am_member_array(publish, "#/publish", "move", false, f), *entry;
     size_t i, n = json_array_size(move);
+    if (n && b->tasks)
+        am_fault_add(f, AM_E_INVALID_PARAMS, (struct am_where){.pointer = "#/publish/move"},
+                     "a line has no new side that a ref could move to");
     if (n > MOVES_MAX)
         am_fault_add(f, AM_E_INVALID_PARAMS, (struct am_where){.pointer = "#/publish/move"},
                      "%zu refs; at most %d are moved", n, MOVES_MAX);

@@ -414,6 +414,11 @@ int am_input_version(struct am_body *b, const char *role, json_t *obj, const cha
     return add(b, role, name_version(obj, "#/inputs", name, true, f), am_pointer(at, "#/inputs", name), NULL, f);
 }
 
+int am_input_listed(struct am_body *b, const char *role, const char *ref, const char *pointer, struct am_faults *f)
+{
+    return add(b, role, (struct named){.ref = ref}, pointer, NULL, f);
+}
+
 int am_inputs_check(struct am_body *b, json_t *inputs, const char *type, struct am_faults *f)
 {
     b->input = calloc(AM_ENTRIES_MAX, sizeof(*b->input));

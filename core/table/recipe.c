@@ -49,6 +49,33 @@ static json_t *set_of(json_t *in, const char *at, struct am_faults *f)
     return uid ? json_string(uid) : NULL;
 }
 
+/* The list `name` of `o`, made when it is not there. */
+static json_t *list_of(json_t *o, const char *name)
+{
+    if (!json_object_get(o, name))
+        json_object_set_new(o, name, json_array());
+    return json_object_get(o, name);
+}
+
+/* A version or a task of a line; false: it is neither. */
+static bool put_of_line(json_t *out, json_t *in, const char *role, const char *at, struct am_faults *f)
+{
+    static const char *const version[] = {"role", "version", "memory_bytes", NULL};
+    static const char *const task[] = {"role", "dataset", "random", "predictions", "packed_sha256", "ids_sha256", NULL};
+    bool is_version = am_streq(role, "version");
+    if (!is_version && !am_streq(role, "task"))
+        return false;
+    am_members_known(in, at, is_version ? version : task, f);
+    if (is_version)
+        json_array_append(list_of(out, "versions"), json_object_get(in, "version"));
+    else
+        json_array_append_new(list_of(out, "tasks"),
+                              json_pack("{s:O?, s:O?, s:O?}", "name", json_object_get(in, "dataset"), "random",
+                                        json_object_get(in, "random"), "predictions",
+                                        json_object_get(in, "predictions")));
+    return true;
+}
+
 struct inputs {
     json_t *out;   /* the member `inputs` of the body */
     json_t *stack; /* the last one, whose parts go on; borrowed */
@@ -131,6 +158,8 @@ static void take_input(struct inputs *i, json_t *in, size_t index, struct am_fau
         return;
     }
     const char *role = am_member_text(in, at, "role", true, NULL, f);
+    if (i->evaluate && role && put_of_line(i->out, in, role, at, f))
+        return;
     json_auto_t *version = i->evaluate ? set_of(in, at, f) : version_of(in, at, f);
     if (role && version && !put_input(i, in, role, version))
         am_fault_add(f, AM_E_INVALID_PARAMS, (struct am_where){.pointer = am_pointer(role_at, at, "role")},

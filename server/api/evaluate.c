@@ -2,7 +2,7 @@
  * evaluate.c - see evaluate.h. A side is named by its prediction set, or by a version whose newest set on the data is
  * taken; amend makes no predictions by itself.
  */
-#include "server/api/evaluate_priv.h"
+#include "server/api/continual.h"
 
 #include "core/base/text.h"
 #include "core/table/canon.h"
@@ -37,6 +37,7 @@ void am_evaluate_done(struct am_submit *s)
         am_side_done(&s->side[i]);
     free(s->side);
     s->side = NULL;
+    am_continual_done(s);
     json_decref(s->gate);
     s->gate = NULL;
 }
@@ -206,6 +207,8 @@ static int check_recipe(struct am_submit *s)
 
 int am_evaluate_look_up(struct am_submit *s)
 {
+    if (am_submit_continues(s))
+        return am_continual_look_up(s);
     if (s->body.inputs != 2)
         return am_evaluate_gate(s);
     s->side = calloc(2, sizeof *s->side);
@@ -236,6 +239,8 @@ json_t *am_side_json(const struct am_side *side, const char *role)
 
 static json_t *inputs_json(const struct am_submit *s, bool for_digest)
 {
+    if (am_submit_continues(s))
+        return am_continual_inputs(s, for_digest);
     json_t *list = json_array();
     for (size_t i = 0; s->side && i < 2; i++) {
         json_t *o = am_side_json(&s->side[i], sides[i]);

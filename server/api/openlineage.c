@@ -5,6 +5,7 @@
  */
 #include "core/base/text.h"
 #include "server/api/api.h"
+#include "server/api/decisions.h"
 #include "server/reply.h"
 #include "storage/jobs.h"
 #include "storage/models.h"
@@ -125,6 +126,25 @@ static int add_job(void *ctx, const struct am_job_row *j)
     return 0;
 }
 
+static int take_tests(void *ctx, const struct am_decision_row *d)
+{
+    json_t **ret = ctx;
+    *ret = am_decision_tests(d);
+    return *ret ? 0 : -AM_E_OUT_OF_MEMORY;
+}
+
+/* What the newest decision about the version says, rule by rule. */
+static void add_tests(const struct story *s, const json_t *node, json_t *facets)
+{
+    struct am_decision_filter f = {.limit = 1};
+    json_t *tests = NULL;
+    if (am_rev_resolve_any(s->db, text_of(node, "model"), text_of(node, "id"), &f.version) == 0)
+        am_decision_list(s->db, &f, take_tests, &tests);
+    if (tests)
+        json_object_set_new(facets, "test",
+                            facet(SPEC "facets/1-0-1/TestRunFacet.json", json_pack("{s:o}", "tests", tests)));
+}
+
 static json_t *event(const struct story *s, const json_t *node)
 {
     const char *type = text_of(node, "type")[0] ? text_of(node, "type") : "import";
@@ -137,6 +157,7 @@ static json_t *event(const struct story *s, const json_t *node)
                         facet(SPEC "facets/1-1-1/ProcessingEngineRunFacet.json",
                               json_pack("{s:s, s:s}", "name", "amendd", "version", AM_VERSION)));
     am_job_get(s->db, text_of(node, "job"), add_job, &r);
+    add_tests(s, node, r.facets);
     json_t *with_type = json_copy(job);
     json_object_set_new(with_type, "facets",
                         json_pack("{s:o}", "jobType",

@@ -78,7 +78,7 @@ int am_api_report_slices(struct am_req *r)
     if (!begin(r, &limit, &first, &f, &queued))
         return queued;
     struct page p = {.data = json_array(), .limit = (size_t)limit};
-    int rc = am_slices_walk(r->srv->store, f.slices, first, add_slice, &p);
+    int rc = f.slices[0] ? am_slices_walk(r->srv->store, f.slices, first, add_slice, &p) : 0; /* of a line: none */
     return rc < 0 ? refuse(r, rc, p.data, "slices") : am_reply_page(r, p.data, limit, "row");
 }
 
@@ -129,6 +129,8 @@ int am_api_report_samples(struct am_req *r)
     const char *slice = am_req_query(r, "slice");
     if (!read_cell(r, &f.cells, &queued) || !begin(r, &limit, &first, &found, &queued))
         return queued;
+    if (!found.samples[0]) /* of a line: none */
+        return am_reply_page(r, json_array(), limit, "row");
     int rc = am_samples_open(&s, r->srv->store, found.samples);
     if (rc < 0)
         return refuse(r, rc, NULL, "samples");

@@ -21,9 +21,10 @@ struct am_submit {
     struct am_req *r;
     struct am_db *db;
     struct am_body body;
-    struct am_pinned *in; /* one for each input of the body */
-    struct am_side *side; /* evaluate.c, made_gate.c: the two prediction sets; NULL: none, or not named well */
-    json_t *gate;         /* evaluate_gate.c: {"gate","policy","critical"}, or NULL */
+    struct am_pinned *in;      /* one for each input of the body */
+    struct am_side *side;      /* evaluate.c, made_gate.c: the two prediction sets; NULL: none, or not named well */
+    struct am_line_sets *line; /* continual.c: versions and their sets; NULL: of another method, or not named well */
+    json_t *gate;              /* evaluate_gate.c: {"gate","policy","critical"}, or NULL */
     struct am_plan plan;
     bool planned; /* `plan` was made; there may be faults all the same */
     struct am_faults faults;

@@ -244,8 +244,8 @@ static void continual(void **state)
         assert_true(am_continual_of((enum am_continual_id)id, &s, NULL, 0, &n).known == one);
         assert_int_equal(n, 0);
     }
-    NEAR(am_nfr_per_update((uint64_t[]){1, 3}, (uint64_t[]){10, 10}, 2).value, .2, 1e-15);
-    assert_false(am_nfr_per_update((uint64_t[]){1, 0}, (uint64_t[]){10, 0}, 2).known);
+    NEAR(am_nfr_per_update((double[]){1, 3}, (double[]){10, 10}, 2).value, .2, 1e-15);
+    assert_false(am_nfr_per_update((double[]){1, 0}, (double[]){10, 0}, 2).known);
     assert_false(am_nfr_per_update(NULL, NULL, 0).known);
 }
 
