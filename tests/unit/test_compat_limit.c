@@ -81,10 +81,10 @@ static double width(struct am_interval i)
 static void agrees(void **unused)
 {
     (void)unused;
-    enum { N = 20000, BOUNDS = 4 };
+    enum { N = 10000, BOUNDS = 4 };
     static const char *const name[] = {"weighted", "heavy weights", "clusters", "rare cells"};
     for (enum shape shape = WEIGHTED; shape <= RARE; shape++) {
-        struct am_boot how = {.replicates = 20000, .seed = 7, .threads = 2};
+        struct am_boot how = {.replicates = 8000, .seed = 7, .threads = 2};
         struct am_boot_ask ask[ASKS];
         struct am_boot_answer a[2][ASKS];
         state = 100 + shape;
@@ -115,7 +115,7 @@ static void agrees(void **unused)
 static void scores(void **unused)
 {
     (void)unused;
-    enum { N = 20000 };
+    enum { N = 10000 };
     double *rows = malloc(N * AM_DELTA_SUMS * sizeof *rows), mean = 0, squares = 0;
     state = 5;
     for (size_t i = 0; i < N; i++) {
@@ -128,7 +128,7 @@ static void scores(void **unused)
         squares += d * d / N;
     }
     double error = sqrt((squares - mean * mean) / N), worst = 0;
-    struct am_boot how = {.replicates = 20000, .seed = 3, .threads = 2};
+    struct am_boot how = {.replicates = 8000, .seed = 3, .threads = 2};
     struct am_boot_ask ask[3] = {
         {am_delta_mean, NULL, false}, {am_delta_gain, NULL, true}, {am_delta_nfr, NULL, false}};
     struct am_boot_answer a[2][3];
@@ -188,7 +188,7 @@ static void rare(void **unused)
 static void coverage(void **unused)
 {
     (void)unused;
-    enum { N = 10000, TABLES = 300 };
+    enum { N = 4000, TABLES = 500 };
     static const double share[AM_CELLS] = {.85, 0, .05, .05, .03, .02};
     double truth[AM_CELLS], *rows = malloc(N * AM_CELLS * sizeof *rows);
     for (size_t k = 0; k < AM_CELLS; k++) /* the mean weight of cell k is k + 2 */
