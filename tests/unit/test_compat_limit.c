@@ -53,7 +53,7 @@ enum shape { WEIGHTED, HEAVY, CLUSTERS, RARE };
 static double *make_rows(size_t n, enum shape shape)
 {
     static const double share[AM_CELLS] = {.80, .03, .04, .06, .05, .02},
-                        rare[AM_CELLS] = {.95, .01, .0003, .001, .0287, .01};
+                        rare[AM_CELLS] = {.95, .01, .003, .004, .023, .01};
     double *rows = calloc(n * AM_CELLS, sizeof *rows);
     for (size_t i = 0; i < n; i++) {
         size_t members = shape == CLUSTERS ? 1 + (size_t)(8 * uniform()) : 1;
@@ -76,12 +76,12 @@ static double width(struct am_interval i)
 }
 
 /* A quantile of B replicates has a standard deviation of sqrt(q (1 - q) / B) over the density there: at 2.5 % that is
-   0.019 of the standard deviation of the statistic at 20,000, 0.005 of the width of the interval; the bounds of two
-   such intervals then differ by .007 of it. 4.5 of them, and the bias of the limit, are below .04. */
+   0.03 of the standard deviation of the statistic at 8,000, 0.0076 of the width of the interval; the bounds of two such
+   intervals then differ by .011 of it. .06 is 4.5 of them and one flip of the rare. */
 static void agrees(void **unused)
 {
     (void)unused;
-    enum { N = 10000, BOUNDS = 4 };
+    enum { N = 5000, BOUNDS = 4 };
     static const char *const name[] = {"weighted", "heavy weights", "clusters", "rare cells"};
     for (enum shape shape = WEIGHTED; shape <= RARE; shape++) {
         struct am_boot how = {.replicates = 8000, .seed = 7, .threads = 2};
@@ -106,7 +106,7 @@ static void agrees(void **unused)
                 worst = fmax(worst, fabs(off[k]) / width(x->two_sided));
         }
         printf("%s: bounds differ by %.4f of the interval at most\n", name[shape], worst);
-        assert_true(worst < .04);
+        assert_true(worst < .06);
         free(rows);
     }
 }
@@ -141,7 +141,7 @@ static void scores(void **unused)
         worst = fmax(worst, fabs(a[1][i].two_sided.upper - a[0][i].two_sided.upper) / width(a[0][i].two_sided));
     }
     printf("scores: bounds differ by %.4f of the interval at most\n", worst);
-    assert_true(worst < .04);
+    assert_true(worst < .06);
     free(rows);
 }
 
@@ -188,7 +188,7 @@ static void rare(void **unused)
 static void coverage(void **unused)
 {
     (void)unused;
-    enum { N = 4000, TABLES = 500 };
+    enum { N = 4000, TABLES = 300 };
     static const double share[AM_CELLS] = {.85, 0, .05, .05, .03, .02};
     double truth[AM_CELLS], *rows = malloc(N * AM_CELLS * sizeof *rows);
     for (size_t k = 0; k < AM_CELLS; k++) /* the mean weight of cell k is k + 2 */
@@ -204,7 +204,7 @@ static void coverage(void **unused)
                 u -= share[k];
             rows[i * AM_CELLS + k] = ((double)k + 2) * (.5 + uniform());
         }
-        struct am_boot how = {.replicates = 1000, .seed = t, .threads = 2};
+        struct am_boot how = {.replicates = 400, .seed = t, .threads = 2};
         struct am_boot_ask ask[ASKS];
         struct am_boot_answer a[ASKS];
         for (size_t i = 0; i < ASKS; i++)
