@@ -33,6 +33,7 @@ struct am_compare_size {
     uint64_t classes;      /* that the header names; 0: not known */
     unsigned threads;
     bool same_ids; /* one dictionary is read */
+    bool finds;    /* params.find_slices */
     bool groups;   /* params.groups names some */
     bool texts;    /* task generative */
     bool sets;     /* task multilabel: each label may count */
@@ -85,8 +86,10 @@ static inline uint64_t am_compare_memory(const struct am_compare_size *s)
     uint64_t counted = am_larger(rows * am_compare_counted(s), s->texts ? 0 : 32 * s->flips); /* pairs, sorted */
     uint64_t joined = rows * (s->same_ids ? 2 : 10) + counted;
     uint64_t ids = s->same_ids ? am_larger(s->ids_bytes[0], s->ids_bytes[1]) : s->ids_bytes[0] + s->ids_bytes[1];
+    /* The search has a cell for each pair of at most 1,000 values, and a p for each that it tried. */
     return s->rows[0] * am_compare_held(s, 0) + s->rows[1] * am_compare_held(s, 1) + ids + joined +
-           (s->groups ? am_compare_gaps(s, rows) : 0) + s->replicates * 320 + AM_COMPARE_FIXED;
+           (s->finds ? 48ull << 20 : 0) + (s->groups ? am_compare_gaps(s, rows) : 0) + s->replicates * 320 +
+           AM_COMPARE_FIXED;
 }
 
 #endif

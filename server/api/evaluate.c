@@ -188,6 +188,7 @@ static void plan(struct am_submit *s)
                                    .flips = flips_at_most(&s->side[0], &s->side[1]),
                                    .threads = s->threads,
                                    .groups = json_array_size(json_object_get(s->body.params, "groups")) > 0,
+                                   .finds = json_is_true(json_object_get(s->body.params, "find_slices")),
                                    .same_ids = am_streq(s->side[0].ids, s->side[1].ids),
                                    .sets = am_streq(s->side[0].task, "multilabel"),
                                    .texts = am_streq(s->side[0].task, "generative")};
