@@ -26,12 +26,13 @@ SECONDS, PEAK_MIB, SLICE_SECONDS = 2.0, 200, 5.0  # the targets
 CASES = {  # name: (what it says, slices, weights, texts, seconds at most, peak at most)
     "classes": ("1,000,000 samples of 1,000 classes", 0, False, False, SECONDS, PEAK_MIB),
     "slices": ("the same, and a key with 1,000 values", 1000, False, False, SLICE_SECONDS, None),
-    "weights": ("weighted: every interval by the bootstrap", 0, True, False, None, None),
-    "texts": ("scores of texts: means by the bootstrap", 0, False, True, None, None),
+    "weights": ("weighted: every interval by the bootstrap", 0, True, False, SECONDS, PEAK_MIB),
+    "lp": ("with log-probabilities: means by the bootstrap", 0, False, False, SECONDS, PEAK_MIB),
+    "texts": ("scores of texts: means by the bootstrap", 0, False, True, SECONDS, PEAK_MIB),
 }
 
 
-def write(path, rows, side, slices, weights, texts):
+def write(path, rows, side, slices, weights, texts, lp):
     """The upload, by a generator of its own: no two sides agree on every sample."""
     state = 0x9E3779B9 + side
     head = {"task": "generative", "metric": "rougeL"} if texts else {"labels": [f"c{i}" for i in range(1000)]}
@@ -47,6 +48,8 @@ def write(path, rows, side, slices, weights, texts):
                 row.update(y=y, p=y if draw < 0.8 + 0.02 * side else (y + 1 + int(1e4 * draw) % 7) % 1000)
             if slices:
                 row["g"] = {"region": f"r{i * 7919 % slices}"}
+            if lp:
+                row["lp"] = -round(3 * draw, 3)
             if weights:
                 row["w"] = 0.5 + i % 5
             out.write(json.dumps(row, separators=(",", ":")) + "\n")
@@ -60,7 +63,7 @@ def pack(folder, name, side, rows):
         return
     shutil.rmtree(place, ignore_errors=True)
     place.mkdir(parents=True)
-    write(place / "upload", rows, side, slices, weights, texts)
+    write(place / "upload", rows, side, slices, weights, texts, name == "lp")
     spec = {"upload": {"fd": 5, "bytes": (place / "upload").stat().st_size, "gzip": False}}
     ended = comparing.run("pack", place / "set", spec, [place / "upload"], memory=2048 * MIB)
     assert ended.code == 0, (ended.log, ended.faults)
@@ -77,10 +80,13 @@ class Set:
     spec = comparing.Packed.spec
 
 
-def planned(sets, rows, texts, threads):
-    """core/table/plan_compare.h"""
-    files = sum(p.stat().st_size for s in sets for p in (s.packed, s.ids))
-    return files + rows * (72 + (80 if texts else 0) + 4 * threads) + 2000 * 640 + 48 * MIB
+COLUMNS = {"classes": 2, "slices": 3, "weights": 3, "lp": 3, "texts": 1}  # of four bytes
+COUNTED = {"classes": 6, "slices": 6, "weights": 48, "lp": 56, "texts": 104}  # bytes a sample while the values are found
+
+
+def planned(name, sets, rows):
+    """core/table/plan_compare.h, for these cases: sets of the same ids"""
+    return rows * (8 * COLUMNS[name] + COUNTED[name] + 2) + sets[0].ids.stat().st_size + 2000 * 320 + 9 * MIB
 
 
 def floor_of(sets, samples, folder):
@@ -94,7 +100,7 @@ def floor_of(sets, samples, folder):
 
 def measure(folder, name, rows, rounds, threads):
     sets = [Set(folder / f"{name}{side}") for side in (0, 1)]
-    plan, taken, cpu, peak, floor, slices = planned(sets, rows, CASES[name][3], threads), [], [], [], [], 0
+    plan, taken, cpu, peak, floor, slices = planned(name, sets, rows), [], [], [], [], 0
     for _ in range(rounds + 1):
         place = folder / "run"
         shutil.rmtree(place, ignore_errors=True)
@@ -147,8 +153,7 @@ def main():
             maker.join()
             if maker.exitcode:
                 return 2
-    rounds = lambda name: options.rounds if CASES[name][4] else 1  # what is drawn sample by sample takes long
-    found = {name: measure(folder, name, options.rows, rounds(name), options.threads) for name in names}
+    found = {name: measure(folder, name, options.rows, options.rounds, options.threads) for name in names}
     text = [f"{options.rows:,} samples, {options.threads} threads, {os.cpu_count()} processors; the program that starts the worker holds "
             f"{small_enough() / MIB:.0f} MiB", "", *lines_of(found)]
     print("\n".join(text))

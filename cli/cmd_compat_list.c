@@ -112,11 +112,14 @@ static void put_sample(struct am_grid *g, const json_t *s)
     put_plain(g, am_js(s, "after"));
     put_plain(g, am_js(s, "lp_before"));
     put_plain(g, am_js(s, "lp_after"));
+    put_plain(g, am_js(s, "score_before"));
+    put_plain(g, am_js(s, "score_after"));
 }
 
 int am_cmd_compat_samples(struct am_cli *c, int argc, char **argv)
 {
-    static const char *const head[] = {"ID", "CELL", "LABEL", "BEFORE", "AFTER", "+LP_BEFORE", "+LP_AFTER", NULL};
+    static const char *const head[] = {"ID",         "CELL",      "LABEL",         "BEFORE",       "AFTER",
+                                       "+LP_BEFORE", "+LP_AFTER", "+SCORE_BEFORE", "+SCORE_AFTER", NULL};
     const char *id, *cell = NULL, *slice = NULL, *limit = NULL;
     const struct am_opt opts[] = {
         {"cell", 0, &cell, NULL}, {"slice", 0, &slice, NULL}, {"limit", 0, &limit, NULL}, {0}};

@@ -180,6 +180,46 @@ static void put_sides(struct am_grid *g, const json_t *of)
     am_side_name(g, of, "new");
 }
 
+/* The gaps of each key of params.groups. */
+static void put_groups(struct am_grid *g, const json_t *report)
+{
+    static const char *const gaps[][2] = {{"accuracy_gap", "accuracy gap"},
+                                          {"tpr_gap", "true positive gap"},
+                                          {"fpr_gap", "false positive gap"},
+                                          {"selection_ratio", "selection ratio"},
+                                          {"nfr_gap", "NFR gap"}};
+    const json_t *one;
+    size_t i;
+    json_array_foreach(am_js(report, "groups"), i, one)
+    {
+        for (size_t k = 0; k < sizeof gaps / sizeof *gaps; k++) {
+            AM_CLEANUP(am_xfreep) char *path = am_xprintf("values.%s", gaps[k][0]);
+            AM_CLEANUP(am_xfreep) char *title = am_xprintf("%s, %s", am_js_text(one, "key", "?"), gaps[k][1]);
+            am_value_put_pair(g, title, am_js(one, path),
+                              am_streq(gaps[k][0], "selection_ratio") ? plain : am_fmt_share);
+        }
+    }
+}
+
+static void put_found(struct am_grid *g, const json_t *report)
+{
+    const json_t *row = json_array_get(am_js(report, "found_slices.rows"), 0);
+    json_t *where = json_object_get(row, "where"), *value;
+    const char *key;
+    char nfr[AM_RATE];
+    if (!row)
+        return;
+    struct am_buf b;
+    am_buf_init(&b, 4096);
+    json_object_foreach(where, key, value)
+        am_buf_printf(&b, "%s%s=%s", b.len ? ", " : "", key, json_is_string(value) ? json_string_value(value) : "?");
+    am_fmt_share(am_js(row, "nfr"), nfr);
+    am_grid_put(g, "found");
+    am_grid_putf(g, "%.*s: NFR %s (a search, %lld tried; all: amend compat report --format md)", (int)b.len, b.data,
+                 nfr, (long long)am_js_int(report, "found_slices.tried", 0));
+    am_buf_done(&b);
+}
+
 void am_compat_show(const struct am_cli *c, const json_t *report, const json_t *decision)
 {
     struct am_grid g;
@@ -195,6 +235,8 @@ void am_compat_show(const struct am_cli *c, const json_t *report, const json_t *
     put_accuracy(&g, report);
     am_value_put_pair(&g, "score", am_js(report, "values.score_delta"), plain);
     put_test(&g, report);
+    put_groups(&g, report);
+    put_found(&g, report);
     if (json_is_object(decision))
         put_decision(&g, decision, false);
     am_grid_print(&g);

@@ -227,7 +227,7 @@ CREATE TABLE prediction_set (
     source TEXT NOT NULL CHECK (source IN ('upload', 'job')),
     job TEXT,                                    -- uid of what packed it
     created_by TEXT NOT NULL,
-    created_at INTEGER NOT NULL, dataset_version INTEGER REFERENCES dataset_version (id),
+    created_at INTEGER NOT NULL, dataset_version INTEGER REFERENCES dataset_version (id), columns INTEGER,
     CHECK (version IS NULL OR model_sha256 IS NULL)
 ) STRICT;
 CREATE TABLE purge_held (

@@ -3,6 +3,8 @@
  */
 #include "server/event_json.h"
 
+#include "server/json.h"
+
 #include "core/base/clock.h"
 #include "core/base/text.h"
 
@@ -165,5 +167,5 @@ json_t *am_event_json(const struct am_event_row *e, bool stored)
 char *am_event_text(const struct am_event_row *e, bool stored)
 {
     json_auto_t *o = am_event_json(e, stored);
-    return o ? json_dumps(o, JSON_COMPACT | JSON_REAL_PRECISION(17)) : NULL;
+    return am_json_text(o);
 }

@@ -4,6 +4,9 @@
 #include "server/json.h"
 
 #include "core/base/clock.h"
+#include "core/base/text.h"
+
+#include <string.h>
 
 json_t *am_json_stored(const char *text)
 {
@@ -28,4 +31,61 @@ json_t *am_json_count(int64_t n)
 json_t *am_json_measure(double v)
 {
     return v >= 0 ? json_real(v) : json_null();
+}
+
+static const char *string_end(const char *s)
+{
+    for (s++; *s && *s != '"'; s++)
+        s += *s == '\\' && s[1];
+    return *s ? s + 1 : s;
+}
+
+/* A number with a fraction, of n characters; a whole one stays one with a fraction. */
+static size_t put_short(const char *number, size_t n, char *out)
+{
+    char text[64], shorter[AM_F64_TEXT + 3];
+    double v;
+    memcpy(text, number, n < sizeof text ? n : 0);
+    text[n < sizeof text ? n : 0] = 0;
+    if (n < sizeof text && am_parse_f64(text, &v) == 0) {
+        am_f64_text(v, shorter);
+        if (!strpbrk(shorter, ".e"))
+            memcpy(shorter + strlen(shorter), ".0", 3);
+        if (strlen(shorter) < n) {
+            memcpy(out, shorter, strlen(shorter));
+            return strlen(shorter);
+        }
+    }
+    memmove(out, number, n);
+    return n;
+}
+
+void am_json_shorten(char *text)
+{
+    char *out = text;
+    for (const char *s = text; *s;) {
+        const char *end = s + 1;
+        if (*s == '"')
+            end = string_end(s);
+        else if (*s == '-' || (*s >= '0' && *s <= '9')) {
+            end = s + strspn(s, "+-.0123456789eE");
+            if (end - s > 17) { /* fewer digits are as short as they get */
+                out += put_short(s, (size_t)(end - s), out);
+                s = end;
+                continue;
+            }
+        }
+        memmove(out, s, (size_t)(end - s));
+        out += end - s;
+        s = end;
+    }
+    *out = 0;
+}
+
+char *am_json_text(const json_t *v)
+{
+    char *text = v ? json_dumps(v, JSON_COMPACT | JSON_REAL_PRECISION(17)) : NULL;
+    if (text)
+        am_json_shorten(text);
+    return text;
 }

@@ -13,4 +13,10 @@ json_t *am_json_time(int64_t ms);         /* since 1970; 0 -> null */
 json_t *am_json_count(int64_t n);         /* negative -> null */
 json_t *am_json_measure(double v);        /* negative -> null */
 
+/* Compact text for free(): numbers with a fraction have the fewest digits that give the same double back (-0.005, where
+   jansson says -0.0050000000000000001). */
+char *am_json_text(const json_t *v);
+/* The same of a text that jansson wrote with 17 digits, in place. */
+void am_json_shorten(char *text);
+
 #endif

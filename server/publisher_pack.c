@@ -177,6 +177,7 @@ static int insert_set(struct packing *p, struct am_db *db)
                                     .n = p->rows,
                                     .ids = p->distinct,
                                     .correct = p->correct,
+                                    .columns = am_staged_metric(&p->result, "columns"),
                                     .header = p->header_text,
                                     .job = p->in->job->uid,
                                     .created_by = p->in->job->created_by,

@@ -5,6 +5,7 @@
 
 #include "core/base/text.h"
 #include "core/table/fault_json.h"
+#include "server/json.h"
 #include "server/routes.h"
 
 #include <microhttpd.h>
@@ -60,7 +61,7 @@ static int reply_json_as(struct am_req *r, int status, const char *type, json_t 
 {
     struct am_buf b;
     am_buf_init(&b, 256u << 20);
-    char *text = body ? json_dumps(body, JSON_COMPACT | JSON_REAL_PRECISION(17)) : NULL;
+    char *text = am_json_text(body);
     json_decref(body);
     int rc = text ? am_buf_printf(&b, "%s\n", text) : -AM_E_OUT_OF_MEMORY;
     free(text);
@@ -120,7 +121,7 @@ static struct am_stamp stamp_now(const struct am_req *r)
 
 static struct am_answer *render(const json_t *body, const char *etag)
 {
-    char *text = body ? json_dumps(body, JSON_COMPACT | JSON_REAL_PRECISION(17)) : NULL;
+    char *text = am_json_text(body);
     size_t n = text ? strlen(text) : 0;
     struct am_answer *a = text ? am_answer_new(n + 1, etag) : NULL;
     if (a) {

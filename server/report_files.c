@@ -83,6 +83,8 @@ static const struct {
     [AM_SAMPLE_NEW_P] = {"new_p", "I32", 4},
     [AM_SAMPLE_OLD_LP] = {"old_lp", "F32", 4},
     [AM_SAMPLE_NEW_LP] = {"new_lp", "F32", 4},
+    [AM_SAMPLE_OLD_S] = {"old_s", "F32", 4},
+    [AM_SAMPLE_NEW_S] = {"new_s", "F32", 4},
     [AM_SAMPLE_D] = {"d", "F32", 4},
     [AM_SAMPLE_K] = {"k", "I32", 4},
 };
@@ -341,6 +343,8 @@ static int put_row(const struct am_samples *s, uint64_t row, json_t *o)
     AM_TRY(put_class(s, AM_SAMPLE_NEW_P, row, o, "after"));
     AM_TRY(put_real(s, AM_SAMPLE_OLD_LP, row, o, "lp_before"));
     AM_TRY(put_real(s, AM_SAMPLE_NEW_LP, row, o, "lp_after"));
+    AM_TRY(put_real(s, AM_SAMPLE_OLD_S, row, o, "score_before"));
+    AM_TRY(put_real(s, AM_SAMPLE_NEW_S, row, o, "score_after"));
     AM_TRY(put_real(s, AM_SAMPLE_D, row, o, "d"));
     if (s->at[AM_SAMPLE_K])
         AM_TRY(am_sys_pread(s->fd, &k, sizeof k, s->at[AM_SAMPLE_K] + row * sizeof k));

@@ -26,6 +26,8 @@ enum am_sample_column {
     AM_SAMPLE_NEW_P,
     AM_SAMPLE_OLD_LP,
     AM_SAMPLE_NEW_LP,
+    AM_SAMPLE_OLD_S,
+    AM_SAMPLE_NEW_S,
     AM_SAMPLE_D,
     AM_SAMPLE_K,
     AM_SAMPLE_COLUMNS

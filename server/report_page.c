@@ -107,6 +107,7 @@ int am_report_page(const struct am_report_view *v, enum am_doc_form form, struct
     am_report_rules(&d, v->decision);
     am_report_values(&d, v->report);
     int rc = am_report_slices(&d, v->report, v->slices);
+    am_report_groups(&d, v->report);
     am_report_examples(&d, v->report);
     am_report_record(&d, v->report);
     int written = am_doc_end(&d);

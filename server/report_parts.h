@@ -49,6 +49,7 @@ void am_report_flips(struct am_doc *d, const json_t *report);
 void am_report_tests(struct am_doc *d, const json_t *report);
 void am_report_values(struct am_doc *d, const json_t *report);
 int am_report_slices(struct am_doc *d, const json_t *report, const json_t *slices);
+void am_report_groups(struct am_doc *d, const json_t *report);
 void am_report_examples(struct am_doc *d, const json_t *report);
 void am_report_record(struct am_doc *d, const json_t *report);
 

@@ -229,7 +229,7 @@ static const struct {
      "delta_upper95:real? small:bool verdict:text?"},
     {"ReportSample", NULL,
      "row:int id:text cell:both_right|negative|positive|both_wrong changed:bool label:any before:any after:any "
-     "lp_before:real? lp_after:real? d:real? k:int slices:{text}"},
+     "lp_before:real? lp_after:real? score_before:real? score_after:real? d:real? k:int slices:{text}"},
     {"HubModel", NULL,
      "_id:text id:text modelId?:text author?:text sha?:text private?:bool gated?:bool disabled?:bool createdAt?:time "
      "lastModified?:time downloads?:int likes?:int tags?:list library_name?:text pipeline_tag?:text cardData?:object "

@@ -54,15 +54,15 @@ int am_prediction_insert(struct am_db *db, const struct am_prediction_new *p)
         AM_TRY(am_unhex(p->model_sha256, SHA, model));
     if (p->dataset_sha256)
         AM_TRY(am_unhex(p->dataset_sha256, SHA, dataset));
-    AM_TRY(am_db_exec(db,
-                      "INSERT INTO prediction_set (uid, version, model, model_sha256, dataset, dataset_sha256, split,"
-                      " task, metric, n, ids, correct, header, source, job, created_by, created_at, dataset_version)"
-                      " VALUES (?1, nullif(?2, 0), ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, iif(?12 < 0, NULL, ?12), ?13,"
-                      " ?14, ?15, ?16, ?17, nullif(?18, 0))",
-                      "titbtbtttiiittttii", p->uid, p->version, p->model, p->model_sha256 ? model : NULL, (size_t)SHA,
-                      p->dataset, p->dataset_sha256 ? dataset : NULL, (size_t)SHA, p->split, p->task, p->metric, p->n,
-                      p->ids, p->correct, p->header, p->by_job ? "job" : "upload", p->job, p->created_by, p->now,
-                      p->dataset_version));
+    AM_TRY(am_db_exec(
+        db,
+        "INSERT INTO prediction_set (uid, version, model, model_sha256, dataset, dataset_sha256, split,"
+        " task, metric, n, ids, correct, header, source, job, created_by, created_at, dataset_version, columns)"
+        " VALUES (?1, nullif(?2, 0), ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, iif(?12 < 0, NULL, ?12), ?13,"
+        " ?14, ?15, ?16, ?17, nullif(?18, 0), iif(?19 < 0, NULL, ?19))",
+        "titbtbtttiiittttiii", p->uid, p->version, p->model, p->model_sha256 ? model : NULL, (size_t)SHA, p->dataset,
+        p->dataset_sha256 ? dataset : NULL, (size_t)SHA, p->split, p->task, p->metric, p->n, p->ids, p->correct,
+        p->header, p->by_job ? "job" : "upload", p->job, p->created_by, p->now, p->dataset_version, p->columns));
     return put_event(db, p->uid, "prediction.created", p->now);
 }
 
@@ -71,7 +71,7 @@ int am_prediction_insert(struct am_db *db, const struct am_prediction_new *p)
     " lower(hex(p.dataset_sha256)), p.split, p.task, p.metric, p.n, p.ids, ifnull(p.correct, -1), p.created_at,"       \
     " p.header, p.source, p.job, p.created_by, lower(hex(lu.sha256)), lu.bytes, ifnull(fu.layout, 0),"                 \
     " lower(hex(lp.sha256)), lp.bytes, lower(hex(li.sha256)), li.bytes,"                                               \
-    " ifnull(fu.gzip, 0), d.name, ifnull(dv.id, 0), ifnull(dv.number, 0)"                                              \
+    " ifnull(fu.gzip, 0), d.name, ifnull(dv.id, 0), ifnull(dv.number, 0), ifnull(p.columns, -1)"                       \
     " FROM prediction_set p"                                                                                           \
     " LEFT JOIN version v ON v.id = p.version LEFT JOIN model m ON m.id = v.model"                                     \
     " LEFT JOIN dataset_version dv ON dv.id = p.dataset_version LEFT JOIN dataset d ON d.id = dv.dataset"              \
@@ -121,6 +121,7 @@ static int give(sqlite3_stmt *st, int (*row)(void *, const struct am_prediction_
         .dataset_name = am_col_text(st, 27),
         .dataset_version = sqlite3_column_int64(st, 28),
         .dataset_number = sqlite3_column_int64(st, 29),
+        .columns = sqlite3_column_int64(st, 30),
     };
     return row(ctx, &r);
 }

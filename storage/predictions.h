@@ -34,6 +34,7 @@ struct am_prediction_new {
     const char *model_sha256, *dataset, *dataset_sha256; /* hex, or NULL */
     const char *split, *task, *metric;                   /* split and metric may be NULL */
     int64_t n, ids, correct;                             /* correct -1: not known */
+    int64_t columns;                                     /* of core/table/plan_compare.h; below 0: not known */
     const char *header;                                  /* JSON object */
     const char *job, *created_by;
     bool by_job; /* computed here, not uploaded */
@@ -49,6 +50,7 @@ struct am_prediction_row {
     const char *dataset_name; /* "ns/name"; NULL, and the next two 0: of a dataset that is not here */
     int64_t dataset_version, dataset_number;
     int64_t n, ids, correct, created_at;
+    int64_t columns; /* -1: not known */
     const char *header, *source, *job, *created_by;
     const char *upload_sha256, *packed_sha256, *ids_sha256;
     int64_t upload_bytes, packed_bytes, ids_bytes, upload_layout;

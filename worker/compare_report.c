@@ -129,11 +129,20 @@ static json_t *exemplars_json(const struct am_comparing *c)
     return json_pack("{s:o}", "negative_flips", list);
 }
 
+/* Of intervals from the bootstrap: all of a report are of one size, so one sampler made them. */
+static const char *sampler(const struct am_comparing *c)
+{
+    for (size_t i = 0; i < c->numbers.values; i++)
+        if (c->numbers.value[i].limited)
+            return AM_SAMPLER_LIMIT;
+    return AM_SAMPLER;
+}
+
 static json_t *record_json(const struct am_comparing *c)
 {
     return json_pack("{s:f,s:f,s:I,s:I,s:s,s:s,s:s,s:I}", "z", AM_Z_TWO_SIDED, "z_one_sided", AM_Z_ONE_SIDED,
                      "bootstrap", (json_int_t)c->how.boot.replicates, "seed", (json_int_t)c->seed, "sampler",
-                     AM_SAMPLER, "program", AM_VERSION, "unit", c->grouping.what, "decisions",
+                     sampler(c), "program", AM_VERSION, "unit", c->grouping.what, "decisions",
                      (json_int_t)c->numbers.decisions);
 }
 

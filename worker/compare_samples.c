@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { FIXED = 10, TENSORS = FIXED + AM_COMPARE_KEYS };
+enum { FIXED = 12, TENSORS = FIXED + AM_COMPARE_KEYS };
 
 struct tensor { /* what stands behind an am_st_out */
     char name[24];
@@ -61,6 +61,10 @@ static void list_tensors(const struct am_comparing *c, struct list *l)
     add_column(l, "k", AM_I32, am_join_column(j, AM_PACKED_K));
     add_column(l, "old_p", AM_I32, old->col[AM_PACKED_P]);
     add_column(l, "new_p", AM_I32, new->col[AM_PACKED_P]);
+    if (c->how.texts) {
+        add_column(l, "old_s", AM_F32, old->col[AM_PACKED_S]);
+        add_column(l, "new_s", AM_F32, new->col[AM_PACKED_S]);
+    }
     add_column(l, "old_lp", AM_F32, old->col[AM_PACKED_LP]);
     add_column(l, "new_lp", AM_F32, new->col[AM_PACKED_LP]);
     for (size_t i = 0, at = 0; i < c->keys; i++) {

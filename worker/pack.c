@@ -159,6 +159,7 @@ static int put_result(struct pack *p, const uint32_t *order)
     AM_TRY(put_metric(p, "offsets_at", counts.offsets_at));
     AM_TRY(put_metric(p, "bytes_at", counts.bytes_at));
     AM_TRY(put_metric(p, "row_at", counts.row_at));
+    AM_TRY(put_metric(p, "columns", counts.columns));
     if (counts.y_at)
         AM_TRY(put_metric(p, "y_at", counts.y_at));
     return counts.correct < 0 ? 0 : put_metric(p, "correct", (uint64_t)counts.correct);

@@ -157,6 +157,7 @@ struct am_pack_counts {
     uint64_t ids;
     int64_t correct;                             /* -1: not known */
     uint64_t offsets_at, bytes_at, row_at, y_at; /* where these columns begin in their files; y_at 0: there is none */
+    uint32_t columns;                            /* of core/table/plan_compare.h */
 };
 /* The dictionary alone; of the columns only ids and id_at are looked at. */
 int am_pack_write_ids(struct am_pack_cols *c, const uint32_t *order, int dir, const char *name,

@@ -6,6 +6,7 @@
 
 #include "core/base/hash.h"
 #include "core/base/sys.h"
+#include "core/table/plan_compare.h"
 #include "core/tensor/safetensors.h"
 
 #include <fcntl.h>
@@ -298,6 +299,19 @@ static char *meta_text(const struct am_pack_cols *c, const uint32_t *rank, const
     return text;
 }
 
+static uint32_t has(unsigned col)
+{
+    static const uint32_t bits[AM_COL_SLICE] = {[AM_COL_Y] = AM_HAS_Y,
+                                                [AM_COL_P] = AM_HAS_P,
+                                                [AM_COL_S] = AM_HAS_S,
+                                                [AM_COL_LP] = AM_HAS_LP,
+                                                [AM_COL_W] = AM_HAS_W,
+                                                [AM_COL_K] = AM_HAS_K,
+                                                [AM_COL_CLUSTER] = AM_HAS_CLUSTER,
+                                                [AM_COL_TOP_CLASS] = AM_HAS_TOP};
+    return col < AM_COL_SLICE ? bits[col] : col < AM_COLS ? AM_HAS_SLICE : 0;
+}
+
 static int write_packed(struct writer *w, const uint32_t *rank, const char *ids_sha256, struct am_pack_counts *counts)
 {
     struct tensor t[TENSORS];
@@ -311,6 +325,7 @@ static int write_packed(struct writer *w, const uint32_t *rank, const char *ids_
             if (v[i].name == t[k].name) {
                 counts->row_at = t[k].col == AM_COLS ? v[i].begin : counts->row_at;
                 counts->y_at = t[k].col == AM_COL_Y ? v[i].begin : counts->y_at;
+                counts->columns += has(t[k].col);
                 rc = put_tensor(w, t[k].col);
             }
     return rc;

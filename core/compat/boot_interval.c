@@ -45,24 +45,23 @@ static double members(const struct am_boot_data *data, uint64_t j)
 static double acceleration(const struct am_boot_data *data, const struct am_boot_ask *ask)
 {
     uint64_t places = data->rows ? data->n : data->sums;
-    double sum = 0, count = 0, squares = 0, cubes = 0;
+    double whole = ask->statistic(data->total, ask->arg).value, count = 0, sum = 0, sum2 = 0, sum3 = 0;
     for (uint64_t j = 0; j < places; j++) {
         struct am_maybe x = members(data, j) > 0 ? without(data, ask, j) : (struct am_maybe){false, 0};
-        if (x.known) {
-            sum += members(data, j) * x.value;
-            count += members(data, j);
-        }
+        if (!x.known)
+            continue;
+        double off = whole - x.value, n = members(data, j);
+        count += n;
+        sum += n * off;
+        sum2 += n * off * off;
+        sum3 += n * off * off * off;
     }
-    for (uint64_t j = 0; j < places; j++) {
-        struct am_maybe x = members(data, j) > 0 ? without(data, ask, j) : (struct am_maybe){false, 0};
-        if (x.known) {
-            double off = sum / count - x.value;
-            squares += members(data, j) * off * off;
-            cubes += members(data, j) * off * off * off;
-        }
-    }
-    double scale = squares * sqrt(squares);
-    return scale > 0 ? cubes / (6 * scale) : 0;
+    /* About their mean: the whole is so near to it that nothing cancels. */
+    double mean = count > 0 ? sum / count : 0, squares = sum2 - count * mean * mean;
+    double cubes = sum3 - 3 * mean * sum2 + 2 * count * mean * mean * mean;
+    if (!(squares > 1e-9 * sum2)) /* all alike, but for rounding */
+        return 0;
+    return cubes / (6 * squares * sqrt(squares));
 }
 
 struct bca {

@@ -11,7 +11,12 @@ struct am_boot_data {
     uint64_t n;         /* samples in all classes, or units */
     size_t sums;
     double total[AM_BOOT_SUMS];
+    const struct am_boot_limit *limit; /* NULL: rows are drawn one by one */
 };
+
+/* am_boot_units() with or without the limit, whatever the number of units: for tests. */
+int am_boot_units_by(const struct am_boot *how, const double *rows, size_t units, size_t sums,
+                     const struct am_boot_ask *ask, size_t asks, bool limit, struct am_boot_answer *ret);
 
 /* `sorted` has room for n. */
 struct am_boot_answer am_boot_interval(const struct am_boot_data *data, const struct am_boot_ask *ask,

@@ -5,6 +5,7 @@
 #include "core/compat/bootstrap.h"
 #include "core/base/crew.h"
 #include "core/base/err.h"
+#include "core/compat/boot_limit.h"
 #include "core/compat/boot_parts.h"
 #include "core/compat/draw.h"
 
@@ -13,6 +14,9 @@
 #include <string.h>
 
 #define CHUNK 64 /* replicates of one job */
+/* Below both, drawing every unit takes less than a second, or there are too few to tell what stands out. */
+#define DRAWS_MAX 5e7
+#define UNITS_MIN 10000
 
 struct work {
     const struct am_boot *how;
@@ -46,8 +50,9 @@ static void run_chunk(void *arg, size_t job)
     uint32_t first = (uint32_t)job * CHUNK, last = first + CHUNK;
     if (last > w->how->replicates)
         last = w->how->replicates;
-    uint32_t *times = w->data->rows ? malloc(w->data->n * sizeof(*times) + 1) : NULL;
-    if (w->data->rows && !times) {
+    bool by_unit = w->data->rows && !w->data->limit;
+    uint32_t *times = by_unit ? malloc(w->data->n * sizeof(*times) + 1) : NULL;
+    if (by_unit && !times) {
         atomic_store(&w->no_memory, true);
         return;
     }
@@ -57,6 +62,8 @@ static void run_chunk(void *arg, size_t job)
         am_draw_begin(&draw, w->key, r);
         if (times)
             resample_units(w->data, &draw, times, sums);
+        else if (w->data->limit)
+            am_boot_limit_draw(w->data->limit, &draw, sums);
         else
             am_draw_multinomial(&draw, w->data->n, w->data->total, w->data->sums, sums);
         for (size_t k = 0; k < w->asks; k++)
@@ -85,8 +92,10 @@ static int answer_all(const struct work *w, struct am_boot_answer *ret)
     double *sorted = malloc(n * sizeof(*sorted));
     if (!sorted)
         return -AM_E_OUT_OF_MEMORY;
-    for (size_t k = 0; k < w->asks; k++)
+    for (size_t k = 0; k < w->asks; k++) {
         ret[k] = am_boot_interval(w->data, &w->ask[k], w->replicate + k * n, n, sorted);
+        ret[k].limited = w->data->limit != NULL;
+    }
     free(sorted);
     return 0;
 }
@@ -123,8 +132,19 @@ int am_boot_classes(const struct am_boot *how, const double *sizes, size_t sums,
     return run(how, &data, ask, asks, ret);
 }
 
+bool am_boot_limited(uint32_t replicates, uint64_t units)
+{
+    return units >= UNITS_MIN && (double)replicates * (double)units > DRAWS_MAX;
+}
+
 int am_boot_units(const struct am_boot *how, const double *rows, size_t units, size_t sums,
                   const struct am_boot_ask *ask, size_t asks, struct am_boot_answer *ret)
+{
+    return am_boot_units_by(how, rows, units, sums, ask, asks, am_boot_limited(how->replicates, units), ret);
+}
+
+int am_boot_units_by(const struct am_boot *how, const double *rows, size_t units, size_t sums,
+                     const struct am_boot_ask *ask, size_t asks, bool limit, struct am_boot_answer *ret)
 {
     if (sums < 1 || sums > AM_BOOT_SUMS || units > UINT32_MAX)
         return -AM_E_INVALID_PARAMS;
@@ -132,7 +152,16 @@ int am_boot_units(const struct am_boot *how, const double *rows, size_t units, s
     for (size_t i = 0; i < units; i++)
         for (size_t k = 0; k < sums; k++)
             data.total[k] += rows[i * sums + k];
-    return run(how, &data, ask, asks, ret);
+    struct am_boot_limit from = {0};
+    if (limit) {
+        if (how->replicates < AM_BOOT_MIN || units < 2)
+            return -AM_E_INVALID_PARAMS;
+        AM_TRY(am_boot_limit_of(rows, units, sums, how->replicates, &from));
+        data.limit = &from;
+    }
+    int rc = run(how, &data, ask, asks, ret);
+    am_boot_limit_done(&from);
+    return rc;
 }
 
 int am_boot_cell_rows(const uint8_t *cell, const float *weight, const int32_t *cluster, size_t n, size_t clusters,

@@ -4,8 +4,9 @@
  * statistic is computed; no statistic sees samples. Two ways to draw:
  *   classes   without weights and clusters: samples of one class are alike, so a resample is one multinomial draw
  *             of the classes' sizes (a handful of binomials, whatever the number of samples)
- *   units     with weights, clusters or scores: whole units (rows or clusters) are drawn, and their sums added
- * The same input and seed give the same bytes for any number of threads (sampler: AM_SAMPLER of draw.h). Nothing is
+ *   units     with weights, clusters or scores: whole units (rows or clusters) are drawn, and their sums added; of very
+ *             many units, only those that stand out are, and the sum of all others comes from its limit (boot_limit.h)
+ * The same input and seed give the same bytes for any number of threads (samplers: draw.h). Nothing is
  * owned; inputs must stay while the call runs.
  */
 #ifndef AM_COMPAT_BOOTSTRAP_H
@@ -40,6 +41,7 @@ struct am_boot_answer {
     struct am_interval two_sided, one_sided;
     const char *reason; /* NULL: known */
     uint32_t dropped;
+    bool limited; /* by the sampler AM_SAMPLER_LIMIT */
 };
 
 struct am_boot {
@@ -52,10 +54,12 @@ struct am_boot {
    limit of this header), -AM_E_OUT_OF_MEMORY. */
 int am_boot_classes(const struct am_boot *how, const double *sizes, size_t sums, const struct am_boot_ask *ask,
                     size_t asks, struct am_boot_answer *ret);
-/* `rows` holds `units` rows (below 2^32) of `sums` each. A replicate draws every unit once: time grows with replicates
-   times units, and each thread holds 4 bytes a unit. */
+/* `rows` holds `units` rows (below 2^32) of `sums` each. Drawn one by one, time grows with replicates times units, and
+   each thread holds 4 bytes a unit; so from am_boot_limited() on the limit is used. */
 int am_boot_units(const struct am_boot *how, const double *rows, size_t units, size_t sums,
                   const struct am_boot_ask *ask, size_t asks, struct am_boot_answer *ret);
+
+bool am_boot_limited(uint32_t replicates, uint64_t units);
 
 /* Rows for am_boot_units from samples in six cells: one a cluster (numbered 0 .. clusters - 1; NULL: one a sample), the
    weights (NULL: 1) added up. `ret` has room for clusters (or n) rows of six. Cluster numbers beyond:

@@ -12,6 +12,8 @@
 /* Part of the recipe: another sampler gives other last digits. Rename it when a draw changes. */
 #define AM_SAMPLER "philox4x32-10/btrs-inversion/1"
 
+#define AM_SAMPLER_LIMIT "philox4x32-10/btrs-inversion/normal-limit/1" /* of very many units: boot_limit.h */
+
 #define AM_DRAW_AHEAD 64
 
 struct am_draw {

@@ -24,14 +24,6 @@ static size_t count_negative(const uint64_t *old_ok, const uint64_t *new_ok, siz
     return sum;
 }
 
-/* Their rows, in order. */
-static void list_negative(const uint64_t *old_ok, const uint64_t *new_ok, size_t n, size_t *ret)
-{
-    for (size_t k = 0; 64 * k < n; k++)
-        for (uint64_t w = negative(old_ok, new_ok, n, k); w; w &= w - 1)
-            *ret++ = 64 * k + (size_t)__builtin_ctzll(w);
-}
-
 static int by_classes(const void *a, const void *b)
 {
     const struct am_flip_pair *x = a, *y = b;
@@ -52,16 +44,14 @@ int am_flip_pairs(const uint64_t *old_ok, const uint64_t *new_ok, const int32_t 
                   size_t most, struct am_flip_pair *ret, size_t *ret_n)
 {
     size_t flips = count_negative(old_ok, new_ok, n), pairs = 0;
-    size_t *row = malloc(flips * sizeof(*row) + 1);
-    struct am_flip_pair *pair = malloc(flips * sizeof(*pair) + 1);
-    if (!row || !pair) {
-        free(row);
-        free(pair);
+    struct am_flip_pair *pair = malloc(flips * sizeof(*pair) + 1), *put = pair;
+    if (!pair)
         return -AM_E_OUT_OF_MEMORY;
-    }
-    list_negative(old_ok, new_ok, n, row);
-    for (size_t i = 0; i < flips; i++)
-        pair[i] = (struct am_flip_pair){label[row[i]], new_p[row[i]], 1};
+    for (size_t k = 0; 64 * k < n; k++)
+        for (uint64_t w = negative(old_ok, new_ok, n, k); w; w &= w - 1) {
+            size_t i = 64 * k + (size_t)__builtin_ctzll(w);
+            *put++ = (struct am_flip_pair){label[i], new_p[i], 1};
+        }
     qsort(pair, flips, sizeof(*pair), by_classes);
     for (size_t i = 0; i < flips; i++) {
         if (pairs > 0 && by_classes(&pair[pairs - 1], &pair[i]) == 0)
@@ -72,7 +62,6 @@ int am_flip_pairs(const uint64_t *old_ok, const uint64_t *new_ok, const int32_t 
     qsort(pair, pairs, sizeof(*pair), by_number);
     *ret_n = pairs < most ? pairs : most;
     memcpy(ret, pair, *ret_n * sizeof(*ret));
-    free(row);
     free(pair);
     return 0;
 }
@@ -92,27 +81,44 @@ static int by_interest(const void *a, const void *b)
     return (x->row > y->row) - (x->row < y->row);
 }
 
+/* The least interesting of those kept is at the root; what is below a place is more interesting. */
+static void sift(struct shown *kept, size_t n, size_t at)
+{
+    struct shown x = kept[at];
+    for (size_t down; (down = 2 * at + 1) < n; at = down) {
+        down += down + 1 < n && by_interest(&kept[down + 1], &kept[down]) > 0;
+        if (by_interest(&kept[down], &x) <= 0)
+            break;
+        kept[at] = kept[down];
+    }
+    kept[at] = x;
+}
+
 int am_exemplars(const uint64_t *old_ok, const uint64_t *new_ok, const float *weight, const float *old_lp,
                  const float *new_lp, size_t n, size_t most, size_t *ret, size_t *ret_n)
 {
-    size_t flips = count_negative(old_ok, new_ok, n);
-    size_t *row = malloc(flips * sizeof(*row) + 1);
-    struct shown *shown = malloc(flips * sizeof(*shown) + 1);
-    if (!row || !shown) {
-        free(row);
-        free(shown);
+    size_t flips = count_negative(old_ok, new_ok, n), room = flips < most ? flips : most, kept = 0;
+    struct shown *shown = malloc(room * sizeof(*shown) + 1);
+    if (!shown)
         return -AM_E_OUT_OF_MEMORY;
-    }
-    list_negative(old_ok, new_ok, n, row);
-    for (size_t i = 0; i < flips; i++) {
-        double fall = old_lp && new_lp ? (double)old_lp[row[i]] - (double)new_lp[row[i]] : 0;
-        shown[i] = (struct shown){weight ? (double)weight[row[i]] : 1, isnan(fall) ? -(double)INFINITY : fall, row[i]};
-    }
-    qsort(shown, flips, sizeof(*shown), by_interest);
-    *ret_n = flips < most ? flips : most;
-    for (size_t i = 0; i < *ret_n; i++)
+    for (size_t k = 0; room && 64 * k < n; k++)
+        for (uint64_t w = negative(old_ok, new_ok, n, k); w; w &= w - 1) {
+            size_t i = 64 * k + (size_t)__builtin_ctzll(w);
+            double fall = old_lp && new_lp ? (double)old_lp[i] - (double)new_lp[i] : 0;
+            struct shown x = {weight ? (double)weight[i] : 1, isnan(fall) ? -(double)INFINITY : fall, i};
+            if (kept < room) {
+                shown[kept++] = x;
+                for (size_t at = kept; kept == room && at-- > 0;)
+                    sift(shown, room, at);
+            } else if (by_interest(&x, &shown[0]) < 0) {
+                shown[0] = x;
+                sift(shown, room, 0);
+            }
+        }
+    qsort(shown, kept, sizeof(*shown), by_interest);
+    *ret_n = kept;
+    for (size_t i = 0; i < kept; i++)
         ret[i] = shown[i].row;
-    free(row);
     free(shown);
     return 0;
 }

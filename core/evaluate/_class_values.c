@@ -31,6 +31,7 @@ void am_value_boot(struct am_value *v, const struct am_boot_answer *a, bool bca)
     v->method = bca ? "bca" : "percentile";
     v->interval = a->two_sided;
     v->one_sided = a->one_sided;
+    v->limited = a->limited;
     if (!v->reason)
         v->reason = a->reason;
 }

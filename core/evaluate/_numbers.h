@@ -42,6 +42,7 @@ struct am_value {
     struct am_interval interval, one_sided; /* two-sided 95 %; one-sided 95 % bounds */
     const char *method;                     /* "wilson", "tango", "bca", "percentile" */
     const char *reason;                     /* why the value or its interval is not known; NULL: both are */
+    bool limited;                           /* the interval is by AM_SAMPLER_LIMIT */
 };
 
 struct am_compared {

@@ -1,12 +1,14 @@
 /*
  * _redraw.c - see _redraw.h. Samples without weights and groups that add 1 to one slot are alike within it: such a
- * resample is one multinomial draw of the slots' sizes. All others are drawn unit by unit.
+ * resample is one multinomial draw of the slots' sizes. Very many others are drawn from their limit (_strata.h), and
+ * groups, or fewer, unit by unit.
  */
 #include "core/evaluate/_redraw.h"
 
 #include "core/base/crew.h"
 #include "core/compat/draw.h"
 #include "core/compat/normal.h"
+#include "core/evaluate/_strata.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -21,6 +23,7 @@ struct work {
     const double *total;        /* of each slot, of the data itself */
     struct am_maybe *replicate; /* [stats][replicates] */
     bool alike;
+    struct am_strata strata; /* no stratum: not used */
     atomic_bool no_memory;
 };
 
@@ -46,7 +49,8 @@ static size_t room(const struct am_redraw *r)
     return (r->slots + 1 + r->scratch) * sizeof(double);
 }
 
-static void draw(const struct work *w, uint32_t replicate, uint32_t *times, double *sums)
+/* `times` has room for the units, `strata` for the strata and one more; what is not used may be empty. */
+static void draw(const struct work *w, uint32_t replicate, uint32_t *times, double *strata, double *sums)
 {
     const size_t units = w->r->grouping->units;
     struct am_draw d;
@@ -59,6 +63,10 @@ static void draw(const struct work *w, uint32_t replicate, uint32_t *times, doub
         sums[w->r->slots] = all;
         return;
     }
+    if (w->strata.strata) {
+        am_strata_draw(&w->strata, &d, strata, sums);
+        return;
+    }
     memset(times, 0, units * sizeof *times);
     for (size_t i = 0; i < units; i++)
         times[am_draw_below(&d, units)]++;
@@ -69,18 +77,19 @@ static void run_chunk(void *arg, size_t job)
 {
     struct work *w = arg;
     uint32_t first = (uint32_t)job * CHUNK, last = first + CHUNK, all = w->how->replicates;
-    uint32_t *times = malloc((w->alike ? 0 : w->r->grouping->units) * sizeof *times + 1);
-    double *sums = malloc(room(w->r));
+    uint32_t *times = malloc((w->alike || w->strata.strata ? 0 : w->r->grouping->units) * sizeof *times + 1);
+    double *sums = malloc(room(w->r)), *strata = malloc((w->strata.strata + 1) * sizeof *strata);
     struct am_maybe one[AM_REDRAW_STATS];
-    if (!times || !sums)
+    if (!times || !sums || !strata)
         atomic_store(&w->no_memory, true);
-    for (uint32_t i = first; times && sums && i < last && i < all; i++) {
-        draw(w, i, times, sums);
+    for (uint32_t i = first; times && sums && strata && i < last && i < all; i++) {
+        draw(w, i, times, strata, sums);
         w->r->statistics(sums, w->r->arg, one);
         for (size_t k = 0; k < w->r->stats; k++)
             w->replicate[k * all + i] = one[k];
     }
     free(times);
+    free(strata);
     free(sums);
 }
 
@@ -137,9 +146,13 @@ static int run(struct work *w, double *total, double *sorted, struct am_boot_ans
     struct am_maybe estimate[AM_REDRAW_STATS];
     add_up(r, NULL, total);
     r->statistics(total, r->arg, estimate);
+    if (!w->alike && !r->grouping->unit && am_boot_limited(w->how->replicates, r->n))
+        AM_TRY(am_strata_of(r, &w->strata));
     AM_TRY(run_all(w));
-    for (size_t k = 0; k < r->stats; k++)
+    for (size_t k = 0; k < r->stats; k++) {
         ret[k] = am_redraw_answer(estimate[k], w->replicate + k * w->how->replicates, w->how->replicates, sorted);
+        ret[k].limited = w->strata.strata > 0;
+    }
     return 0;
 }
 
@@ -158,5 +171,6 @@ int am_redraw(const struct am_redraw *r, const struct am_boot *how, struct am_bo
     free(total);
     free(sorted);
     free(w.replicate);
+    am_strata_done(&w.strata);
     return rc;
 }

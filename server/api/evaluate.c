@@ -62,6 +62,8 @@ static int take_set(void *ctx, const struct am_prediction_row *p)
     side->ids_bytes = p->ids_bytes;
     side->rows = p->n;
     side->distinct = p->ids;
+    side->correct = p->correct;
+    side->columns = p->columns;
     side->dataset = strdup(p->dataset);
     side->header = am_json_stored(p->header);
     if (!p->commit)
@@ -168,25 +170,49 @@ static uint64_t row_bytes(const struct am_side *side)
     return each * (uint64_t)side->ids_bytes + 16 * (uint64_t)side->rows;
 }
 
+/* A set that was packed before its columns were kept may have any of them. */
+static uint32_t columns_of(const struct am_side *side)
+{
+    int64_t most = side->packed_bytes / (4 * side->rows);
+    return side->columns >= 0 ? (uint32_t)side->columns
+                              : AM_HAS_LOADED | AM_HAS_TOP | (uint32_t)(most < 32 ? most : 32) * AM_HAS_SLICE;
+}
+
+/* What old has right and new has wrong, at most. */
+static uint64_t flips_at_most(const struct am_side *old, const struct am_side *new)
+{
+    int64_t wrong = new->rows - new->correct;
+    return (uint64_t)(old->correct < 0 || new->correct < 0 ? old->rows : old->correct < wrong ? old->correct : wrong);
+}
+
 void am_sides_plan(struct am_submit *s, uint64_t replicates)
 {
+    const json_t *params = am_streq(s->body.type, "evaluate") ? s->body.params : NULL; /* else those of a gate: none */
     struct am_plan *p = &s->plan;
-    struct am_compare_size size = {
-        .replicates = replicates, .threads = s->threads, .texts = am_streq(s->side[0].task, "generative")};
+    struct am_compare_size size = {.replicates = replicates,
+                                   .flips = flips_at_most(&s->side[0], &s->side[1]),
+                                   .threads = s->threads,
+                                   .groups = json_array_size(json_object_get(params, "groups")) > 0,
+                                   .finds = json_is_true(json_object_get(params, "find_slices")),
+                                   .same_ids = am_streq(s->side[0].ids, s->side[1].ids),
+                                   .sets = am_streq(s->side[0].task, "multilabel"),
+                                   .texts = am_streq(s->side[0].task, "generative")};
     uint64_t old = row_bytes(&s->side[0]), new = row_bytes(&s->side[1]);
     uint64_t writes = REST + (old > new ? old : new);
     for (size_t i = 0; i < 2; i++) {
         const struct am_side *side = &s->side[i];
         size.rows[i] = (uint64_t)side->rows;
-        size.packed_bytes[i] = (uint64_t)side->packed_bytes;
+        size.ids[i] = (uint64_t)side->distinct;
+        size.columns[i] = columns_of(side);
         size.ids_bytes[i] = (uint64_t)side->ids_bytes;
-        p->read_bytes += size.packed_bytes[i] + size.ids_bytes[i];
-        writes += size.packed_bytes[i];
+        size.classes = am_larger(size.classes, json_array_size(json_object_get(side->header, "labels")));
+        p->read_bytes += (uint64_t)side->packed_bytes + size.ids_bytes[i];
+        writes += (uint64_t)side->packed_bytes;
     }
-    if (am_streq(s->side[0].ids, s->side[1].ids)) /* a file is opened once */
+    if (size.same_ids) /* a file is opened once */
         p->read_bytes -= size.ids_bytes[1];
     if (am_streq(s->side[0].packed, s->side[1].packed))
-        p->read_bytes -= size.packed_bytes[1];
+        p->read_bytes -= (uint64_t)s->side[1].packed_bytes;
     p->write_bytes += writes;
     p->disk_bytes += writes;
     p->peak_memory_bytes += am_compare_memory(&size);

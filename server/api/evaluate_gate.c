@@ -99,17 +99,19 @@ static int put_critical(struct am_submit *s, json_t *list, const char *dataset)
 }
 
 /* What is not here is left out, and its rule fails: a missing id is no pass. */
-static int put_all_critical(struct am_submit *s, const struct am_gate_policy *p, json_t *list)
+static int put_all_critical(struct am_submit *s, const struct am_gate_rule *rules, size_t n, json_t *list)
 {
-    for (size_t i = 0; i < p->rules_n; i++) {
-        if (p->rules[i].form != AM_GATE_MUST_PASS || !p->rules[i].dataset)
+    for (size_t i = 0; i < n; i++) {
+        if (rules[i].form == AM_GATE_ANY_OF)
+            AM_TRY(put_all_critical(s, rules[i].any_of, rules[i].any_of_n, list));
+        if (rules[i].form != AM_GATE_MUST_PASS || !rules[i].dataset)
             continue;
         if (json_array_size(list) == CRITICAL_MAX) {
             am_fault_add(&s->faults, AM_E_INVALID_PARAMS, (struct am_where){.pointer = "#/gate"},
                          "the policy asks for critical samples of more than %d datasets", CRITICAL_MAX);
             return 0;
         }
-        AM_TRY(put_critical(s, list, p->rules[i].dataset));
+        AM_TRY(put_critical(s, list, rules[i].dataset));
     }
     return 0;
 }
@@ -123,7 +125,7 @@ static int take_policy(struct am_submit *s, const struct am_policy *p, const cha
     s->gate = json_pack("{s:s?, s:o, s:o}", "gate", ref, "policy", policy, "critical", critical);
     if (!s->gate)
         return -AM_E_OUT_OF_MEMORY;
-    return s->side ? put_all_critical(s, &p->policy, critical) : 0;
+    return s->side ? put_all_critical(s, p->policy.rules, p->policy.rules_n, critical) : 0;
 }
 
 int am_evaluate_gate(struct am_submit *s)

@@ -14,6 +14,8 @@ struct am_side { /* a prediction set, as its row says; uid empty: none */
     json_t *header;
     int64_t version_row; /* 0: it is elsewhere, or gone */
     int64_t packed_bytes, ids_bytes, rows, distinct;
+    int64_t correct; /* -1: not known */
+    int64_t columns; /* of core/table/plan_compare.h; -1: not known */
 };
 
 /* The newest set of a version, or of a model that is not here, on the dataset; ret->uid stays empty without one. */

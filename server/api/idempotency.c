@@ -9,6 +9,7 @@
 #include "core/base/text.h"
 #include "core/table/canon.h"
 #include "server/api/api.h"
+#include "server/json.h"
 #include "server/reply.h"
 #include "server/routes.h"
 #include "server/upload.h"
@@ -176,7 +177,7 @@ int am_idem_keep(struct am_db *db, const struct am_idem *i, int status, const js
 {
     if (!i->key[0])
         return 0;
-    char *text = json_dumps(body, JSON_COMPACT | JSON_REAL_PRECISION(17));
+    char *text = am_json_text(body);
     struct am_idem_row row = {.principal = PRINCIPAL,
                               .key = i->key,
                               .fingerprint = i->fingerprint,

@@ -452,6 +452,8 @@ def test_the_golden_scores(make):
     w = r["tests"]["wilcoxon"]
     assert w["n"] == 12 and w["zeros"] == 2 and set(r["tests"]) == {"wilcoxon"}
     assert (r["cells"]["b"], r["cells"]["c"]) == (5, 5) and r["cells"]["a"] + r["cells"]["d_same"] == 2
+    columns, _ = tensors(make.compare(old, new).path("samples.safetensors"))
+    assert np.allclose(np.frombuffer(columns["old_s"][2], "<f4"), 0.6) and np.allclose(np.frombuffer(columns["new_s"][2], "<f4"), 0.6 + np.array(D))
     turned = make.report(texts(make, [0.6] * 12, higher_is_better=False), texts(make, [0.6 + d for d in D], higher_is_better=False))
     assert turned["values"]["nfr"]["value"] == 5 / 12 and math.isclose(turned["values"]["mean_gain"]["value"], 0.188, abs_tol=1e-6)
     still = make.report(old, new, epsilon=0.7)["values"]

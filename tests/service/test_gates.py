@@ -249,7 +249,7 @@ def test_a_job_decides_and_moves(client, commits, good):
     assert patched.status_code == 200
     for version, right in (("g/m@v1", [1, 1]), ("g/m@v2", [1, 0])):
         upload(client, [{"id": f"c{i}", "y": 0, "p": 1 - ok} for i, ok in enumerate(right)], version, "critical")
-    critical = SPEC["rules"] + [{"id": "critical", "must_pass": {"dataset": "critical"}}]
+    critical = SPEC["rules"] + [{"id": "critical", "any_of": [{"must_pass": {"dataset": "critical"}}]}]
     made = put(client, "careful", {"rules": critical})
     assert made.status_code == 201, made.text
     inputs = {"old": "g/m@v1", "new": "g/m@v2", "data": {"external": "held-out"}}

@@ -344,10 +344,35 @@ static void the_worst_slices_are_kept(void **state)
     unload(&f);
 }
 
+static void groups_and_found_slices_are_shown(void **state)
+{
+    (void)state;
+    static const char text[] =
+        "{\"groups\":[{\"key\":\"a|<b>ge\",\"values\":{\"accuracy_gap\":{\"value\":0.123,\"interval\":[0.1,0.15]},"
+        "\"tpr_gap\":{\"value\":null,\"reason\":\"no_classes\"}}}],\"found_slices\":{\"exploratory\":true,"
+        "\"tried\":1177,\"cut\":true,\"rows\":[{\"where\":{\"city\":\"Ulm\",\"os\":\"bsd\"},\"n\":61,\"b\":17,\"c\":2,"
+        "\"nfr\":0.2787,\"lower95\":0.1951,\"accuracy_old\":0.9,\"accuracy_new\":0.65,\"p_mid\":0.001,\"q\":0.031}]}}";
+    struct fixture f = load();
+    json_t *more = json_loads(text, 0, NULL);
+    json_object_update(f.report, more);
+    json_decref(more);
+    static const char *const said[] = {"## Groups", "12.3", "no classes", "1,177", "Ulm", "27.87", "19.51", "0.031"};
+    char *md = page(&f, AM_DOC_MD), *html = page(&f, AM_DOC_HTML);
+    for (size_t i = 0; i < sizeof said / sizeof *said; i++)
+        if (!strstr(md, said[i]))
+            fail_msg("the page does not say %s", said[i]);
+    assert_non_null(strstr(html, "Ulm"));
+    assert_null(strstr(html, "<b>ge"));
+    free(md);
+    free(html);
+    unload(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(the_page_says_what_the_report_holds),
                                        cmocka_unit_test(slices_stand_by_net_harm),
+                                       cmocka_unit_test(groups_and_found_slices_are_shown),
                                        cmocka_unit_test(every_number_comes_from_the_json),
                                        cmocka_unit_test(an_undefined_value_says_why),
                                        cmocka_unit_test(names_do_no_harm),
