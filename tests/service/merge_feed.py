@@ -7,7 +7,7 @@ import zlib
 
 from harness import merge
 
-COMMON = ("nonfinite", "overflow", "missing", "extra", "vocab", "shape", "unrelated", "compat")
+COMMON = ("nonfinite", "overflow", "missing", "extra", "vocab", "shape", "unrelated", "compat", "compat_dtype")
 # What a required parameter of that name gets; per-input ones take their turn.
 REQUIRED = {"weight": (0.7, 0.45, 0.9, 0.3, 0.55, 0.8, 0.65), "t": 0.3, "f": 1}
 # What an optional parameter of that name gets in the variant "probe", so that its code is reached.

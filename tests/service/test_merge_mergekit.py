@@ -212,6 +212,7 @@ def test_the_lists_are_complete(client):
     assert not problems and not gone, (problems, gone)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", translated())
 def test_formulas_reproduce_mergekit(name):
     """The reference of these tests itself."""

@@ -48,8 +48,26 @@ COPIES = {("passthrough", "defaults")}
 BY_PLACE = {"emr", "tall_masks"}
 
 
-# Tests of one way to run each method are in make check; of each way, in make check-full.
-DEPTH = pytest.mark.parametrize("depth", ["one way", pytest.param("each way", marks=pytest.mark.slow)])
+# Where the other methods run each way in make check, these, which share their code with them or among each other, do so
+# in make check-full only.
+LEAN = set("arcee_fusion breadcrumbs_ties bulyan consensus dare_linear dare_ties della della_linear emr karcher lines".split())
+LEAN |= set("meamed model_stock multislerp nearswap nuslerp passthrough phocas ram ramplus_tl sce tall_masks".split())
+# And these are another's code with other defaults: of them, make check asks for the formula and for refusals alone.
+TWINS = {"breadcrumbs_ties", "dare_ties", "della_linear", "phocas", "ram", "tall_masks"}
+
+
+def depths(names):
+    """One way to run each method is in make check; each way, in make check-full."""
+    for name in names:
+        yield pytest.param(name, "one way", marks=[pytest.mark.slow] if name in TWINS else [])
+        yield pytest.param(name, "each way", marks=pytest.mark.slow)
+
+
+def ways(names):
+    for name in names:
+        if name in LEAN:
+            yield pytest.param(name, "one way")
+        yield pytest.param(name, "each way", marks=[pytest.mark.slow] if name in LEAN else [])
 
 
 # ---- models ----------------------------------------------------------------------------------------------------------
@@ -172,9 +190,9 @@ def every(registry, name, depth="each way"):
 # ---- shapes, names, dtypes, numbers ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", METHODS)
-def test_shapes_names_and_dtypes_are_kept(world, registry, name):
-    for feed in every(registry, name):
+@pytest.mark.parametrize("name, depth", [*ways(METHODS)])
+def test_shapes_names_and_dtypes_are_kept(world, registry, name, depth):
+    for feed in every(registry, name, depth):
         got = world.weights(feed)
         assert sorted(got) == sorted(world.base), feed
         for tensor, t in world.base.items():
@@ -270,14 +288,13 @@ def against_formula(world, feed, got):
             yield f"{feed}: {tensor}: {problem}"
 
 
-@pytest.mark.parametrize("name", sorted(set(FORMULAS) & set(METHODS)))
-def test_formula(world, registry, name):
-    bad = [p for feed in every(registry, name) for p in against_formula(world, feed, world.weights(feed))]
+@pytest.mark.parametrize("name, depth", [*ways(sorted(set(FORMULAS) & set(METHODS)))])
+def test_formula(world, registry, name, depth):
+    bad = [p for feed in every(registry, name, depth) for p in against_formula(world, feed, world.weights(feed))]
     assert not bad, "\n".join(bad[:10])
 
 
-@DEPTH
-@pytest.mark.parametrize("name", sorted(set(FORMULAS) & set(METHODS)))
+@pytest.mark.parametrize("name, depth", [*depths(sorted(set(FORMULAS) & set(METHODS)))])
 def test_formula_over_windows(wide, registry, name, depth):
     """Statistics, and the choice among equal magnitudes, go across windows and tiles."""
     if depth == "one way" and not registry[name]["needs"]["passes"]:
@@ -290,8 +307,7 @@ def test_formula_over_windows(wide, registry, name, depth):
 # ---- equal models ----------------------------------------------------------------------------------------------------
 
 
-@DEPTH
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name, depth", [*depths(METHODS)])
 def test_equal_models_give_that_model(world, registry, name, depth):
     for feed in every(registry, name, depth):
         if (name, feed.label) in NOT_IDEMPOTENT:
@@ -314,8 +330,7 @@ def test_exemptions_are_still_needed(world, registry):
 # ---- order of the models ---------------------------------------------------------------------------------------------
 
 
-@DEPTH
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name, depth", [*depths(METHODS)])
 def test_order_of_the_models_does_not_matter(world, registry, name, depth):
     if not registry[name]["needs"]["symmetric"]:
         if registry[name]["needs"]["random"] or name in BY_PLACE:
@@ -364,10 +379,10 @@ def roles(feed):
     return ["last", "first"] + ["base"] * feed.takes_base + ["old"] * feed.with_old_bases
 
 
-@pytest.mark.parametrize("name", METHODS)
-def test_no_numbers_are_refused(sound, registry, name):
+@pytest.mark.parametrize("name, depth", [*ways(METHODS)])
+def test_no_numbers_are_refused(sound, registry, name, depth):
     feed = next(f for f in every(registry, name) if (name, f.label) not in COPIES)
-    for role in roles(feed):
+    for role in roles(feed) if depth == "each way" else ["last"]:
         models, base, old, culprit = spoil(feed, sound, role)
         tensor, index, _ = SPOILED[role]
         job = sound.client.wait(sound.client.submit(feed.job(models, "bad/never", base, old)))
@@ -411,8 +426,7 @@ def test_no_numbers_are_never_silent(sound, registry, name):
 # ---- the same bytes --------------------------------------------------------------------------------------------------
 
 
-@DEPTH
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name, depth", [*depths(METHODS)])
 def test_threads_do_not_change_a_byte(world, wide, registry, name, depth):
     for feed in every(registry, name, depth):
         for of in (wide,) if depth == "one way" else (wide, world):
@@ -441,7 +455,7 @@ def test_kernels_do_not_change_a_byte(world, wide, registry, roots, tmp_path, ke
     d = harness.Daemon(tmp_path / "data", [roots], args=["--log.level=debug"], env={"AMEND_KERNELS": kernels}).start()
     try:
         known, bad = set(), []
-        for name in METHODS:
+        for name in METHODS if depth == "each way" else sorted(set(METHODS) - TWINS):
             for feed in every(registry, name, depth):
                 for of in (wide,) if depth == "one way" else (wide, world):
                     want, body = of.client.etags(of.run(feed, threads=5)), of.body(feed, threads=2)
