@@ -234,19 +234,16 @@ static json_t *about_line(const json_t *inputs, size_t versions)
 int am_launch_continual(struct am_launch *l, struct am_store *store, const struct am_claim *job,
                         struct am_faults *faults)
 {
-    struct sets *b = calloc(1, sizeof *b);
+    char sha[OPEN_MAX_HERE][65];
+    struct sets b = {
+        .l = l, .store = store, .db = am_store_read(store), .faults = faults, .sha = sha, .most = OPEN_MAX_HERE};
     const json_t *r = job->resolved, *inputs = json_object_get(r, "inputs"), *threads = json_object_get(r, "threads");
     size_t versions = json_array_size(inputs) / 2;
     json_auto_t *tasks = json_array();
-    int rc = b ? 0 : -AM_E_OUT_OF_MEMORY;
-    if (b)
-        *b = (struct sets){.l = l, .store = store, .db = am_store_read(store), .faults = faults};
-    if (rc == 0 && (!b->db || versions < 1 || versions > LINE_MAX || !json_is_integer(threads)))
-        rc = -AM_E_BAD_SPEC;
+    int rc = b.db && versions >= 1 && versions <= LINE_MAX && json_is_integer(threads) ? 0 : -AM_E_BAD_SPEC;
     l->threads = rc == 0 ? (unsigned)json_integer_value(threads) : 1;
     for (size_t j = 0; rc == 0 && j < versions; j++)
-        rc = put_task(b, json_array_get(inputs, versions + j), versions, tasks);
-    free(b);
+        rc = put_task(&b, json_array_get(inputs, versions + j), versions, tasks);
     AM_TRY(rc);
     json_auto_t *limits = limits_of(l, job);
     json_auto_t *spec = json_pack("{s:i,s:s,s:i,s:i,s:O?,s:s,s:O?,s:{s:O?,s:O?},s:O,s:o}", "proto", 1, "job", job->uid,
