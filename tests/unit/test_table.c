@@ -116,18 +116,28 @@ static void test_schema(void **state)
         "\"power\":{\"type\":\"number\",\"exclusiveMinimum\":0.0,\"default\":1,\"description\":\"a doc [factor]\"}}}");
 }
 
+/* One for all tensors, several over the depth, and by parts of names: a list of entries, or one. */
+#define MANY(one) "{\"type\":\"array\",\"minItems\":1,\"items\":" one "}"
+#define ENTRY(one)                                                                                                     \
+    "{\"type\":\"object\",\"additionalProperties\":false,\"required\":[\"value\"],\"properties\":{\"filter\":{"        \
+    "\"type\":\"string\",\"minLength\":1,\"maxLength\":256},\"slice\":{\"type\":\"integer\",\"minimum\":0},"           \
+    "\"value\":{\"anyOf\":[" one "," MANY(one) "]}}}"
+#define VARIES(one) "\"anyOf\":[" one "," MANY(one) "," MANY(ENTRY(one)) "," ENTRY(one) "]"
+#define NUMBER "{\"type\":\"number\",\"minimum\":-1000000.0,\"maximum\":1000000.0}"
+#define TRUTH "{\"type\":\"boolean\"}"
+
 static void test_schema_per_input(void **state)
 {
     json_t *linear = am_table_find(*state, "merge", "linear");
     static const char weight[] =
-        "\"weight\":{\"type\":\"number\",\"minimum\":-1000000.0,\"maximum\":1000000.0,"
-        "\"description\":\"a doc [factor]; one value for each model, or one for all in params\"}";
-    char text[1024];
+        "\"weight\":{" VARIES(NUMBER) ",\"description\":\"a doc [factor]; one value for each model, or one for all in "
+                                      "params\"}";
+    char text[4096];
     snprintf(text, sizeof(text), SCHEMA "\"required\":[],\"properties\":{%s}}", weight);
     expect_schema(linear, 1, text);
     snprintf(text, sizeof(text),
-             SCHEMA "\"required\":[],\"properties\":{%s,\"normalize\":{\"type\":\"boolean\",\"default\":true,"
-                    "\"description\":\"a doc\"}}}",
+             SCHEMA "\"required\":[],\"properties\":{%s,\"normalize\":{" VARIES(
+                 TRUTH) ",\"default\":true,\"description\":\"a doc\"}}}",
              weight);
     expect_schema(linear, 0, text);
 }
