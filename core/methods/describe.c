@@ -78,13 +78,24 @@ static json_t *amount(struct am_amount a)
     return json_pack("[I, I, I]", (json_int_t)a.fixed, (json_int_t)a.per_input, (json_int_t)a.per_pair);
 }
 
+/* By which tensors are given to whole() and what memory it takes; null: the method has none. */
+static json_t *describe_matrix(const struct am_method *m)
+{
+    const struct am_matrix_need *n = &m->needs.matrix;
+    if (!m->whole)
+        return json_null();
+    return json_pack("{s:o, s:o, s:o, s:o, s:b}", "full", amount(n->full), "square", amount(n->square), "joined",
+                     amount(n->joined), "edge", amount(n->edge), "all", n->all);
+}
+
 static json_t *describe_needs(const struct am_method *m)
 {
     const struct am_needs *n = &m->needs;
-    json_t *o = json_pack("{s:i, s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:s}", "min_inputs", (int)n->min_inputs, "base",
-                          need_names[n->base], "task", need_names[n->task], "data", "none", "unit", "window", "scope",
-                          scope_names[n->scope], "selects", selection(m), "passes", (int)n->passes, "deterministic",
-                          "any threads, any kernels");
+    json_t *o =
+        json_pack("{s:i, s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:s}", "min_inputs", (int)n->min_inputs, "base",
+                  need_names[n->base], "task", need_names[n->task], "data", "none", "unit",
+                  m->whole ? "tensor" : "window", "scope", scope_names[n->scope], "selects", selection(m), "passes",
+                  (int)n->passes, "deterministic", m->whole ? "same kernel set" : "any threads, any kernels");
     json_object_set_new(o, "max_inputs", n->max_inputs ? json_integer(n->max_inputs) : json_null());
     json_object_set_new(o, "acc_bytes", amount(n->acc));
     json_object_set_new(o, "lists", amount(n->lists));
@@ -96,6 +107,7 @@ static json_t *describe_needs(const struct am_method *m)
                         : n->by_row ? json_string("granularity")
                                     : json_null());
     json_object_set_new(o, "report", amount(n->report));
+    json_object_set_new(o, "matrix", describe_matrix(m));
     put_bool(o, "engine", false);
     put_bool(o, "random", n->random);
     put_bool(o, "symmetric", n->symmetric);

@@ -137,6 +137,7 @@ static int make_shared(struct am_run_state *s)
     s->lists = z->lists ? aligned_alloc(64, z->lists) : NULL;
     if (z->lists && !s->lists)
         return -AM_E_OUT_OF_MEMORY;
+    AM_TRY(am_run_matrix_open(s));
     s->tally = calloc(1, z->tally + sizeof(double));
     s->total = calloc(1, z->tally + sizeof(double));
     return s->tally && s->total ? 0 : -AM_E_OUT_OF_MEMORY;
@@ -183,6 +184,7 @@ void am_slots_done(struct am_run_state *s)
     free(s->slot);
     free(s->turn[0].acc);
     free(s->turn[1].acc);
+    am_run_matrix_done(s);
     free(s->lists);
     free(s->tally);
     free(s->total);

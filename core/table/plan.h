@@ -56,6 +56,7 @@ struct am_plan_need {
     bool hashes;                    /* files are assembled, and hashed at the end */
     bool by_tensor;                 /* statistics of one tensor at a time */
     bool by_row;                    /* tiles are rows */
+    uint64_t whole, whole_read;     /* bytes for the largest tensors that are computed whole: doubles, and as f32 */
     bool by_slab;                   /* tiles are all elements with the same first index */
     uint64_t report;                /* bytes of the numbers of a computed tensor */
 };

@@ -25,6 +25,13 @@ uint64_t am_plan_computed(const char *dtype);
 int am_plan_dtype(const char *name);
 const char *am_plan_name(int dtype);                    /* of a place: lasts for ever */
 const char *am_plan_out_dtype(const struct am_body *b); /* or NULL: as the donor */
+/* An amount of the described needs: [fixed, per_input, per_pair]. */
+uint64_t am_plan_amount(const json_t *needs, const char *name, uint64_t inputs);
+/* Whether the lists `include` and `exclude` of the parameters let the name through. */
+bool am_plan_included(const struct am_body *b, const char *name);
+/* A tensor that may be computed whole: what it takes, if it is. */
+void am_plan_charge_whole(struct am_plan_need *n, const struct am_body *b, const struct am_plan_tensor *t,
+                          uint64_t elements, uint64_t inputs);
 /* Windows of a tensor: those that are computed, or those that are copied. */
 uint64_t am_plan_windows(uint64_t n, uint64_t span);
 
