@@ -42,6 +42,7 @@ def job(name, params, into, models=None, base="mnist/base", **options):
     return merge(name, given, into, base=base, params=params, **options)
 
 
+@pytest.mark.slow
 def test_published_figures(mnist):
     tasks, base = load_tasks(), rm.arrays(mnist.weights("mnist/base"))
     for i, (name, params, want, norm) in enumerate(FIGURES):
@@ -54,6 +55,7 @@ def test_published_figures(mnist):
         assert all(abs(g - w) <= slack for g, w in zip(found, want)), (name, params, found, want)
 
 
+@pytest.mark.slow
 def test_as_the_formula_on_real_weights(mnist):
     base = rm.arrays(mnist.weights("mnist/base"))
     models = [rm.arrays(mnist.weights(f"mnist/ft_{t}")) for t in TUNED]
@@ -145,3 +147,21 @@ def test_memory_is_planned(client, roots, name, shape):
     done = client.wait(client.submit(body))
     peak, planned = done["result"]["measured"]["peak_memory_bytes"], plan["peak_memory_bytes"]
     assert peak <= planned <= 1.35 * peak, (peak, planned)
+
+
+def test_parameters_by_tensor(client, roots):
+    """alpha of the matrix at hand; where it is 0 the base stays."""
+    rng = np.random.default_rng(7)
+    base = {n: rng.standard_normal((12, 20)).astype("<f4") for n in ("mlp.weight", "out.weight", "skip.weight")}
+    models = [{n: b + rng.standard_normal(b.shape).astype("<f4") for n, b in base.items()} for _ in range(2)]
+    for i, m in enumerate([base, *models]):
+        client.register(ref.write(roots / f"by{i}", {n: ref.tensor("F32", v) for n, v in m.items()}), f"by/{i}")
+    alphas = {"mlp.weight": 0.5, "out.weight": 1.5, "skip.weight": 0}
+    params = {"alpha": [{"filter": n.split(".")[0], "value": a} for n, a in alphas.items()] + [{"value": 1}]}
+    for name in over.RULES:
+        got = client.weights(client.run(job(name, params, "by/out", ["by/1", "by/2"], "by/0")))
+        for n, alpha in alphas.items():
+            want = over.merge(name, base, models, alpha=alpha)[n]
+            terms = np.abs(base[n]) + sum(np.abs(m[n] - base[n]) for m in models)
+            assert rm.disagreement(got[n], want, terms, 2) is None, (name, n)
+        assert got["skip.weight"] == client.weights("by/0")["skip.weight"]
