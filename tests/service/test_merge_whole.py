@@ -165,3 +165,23 @@ def test_parameters_by_tensor(client, roots):
             terms = np.abs(base[n]) + sum(np.abs(m[n] - base[n]) for m in models)
             assert rm.disagreement(got[n], want, terms, 2) is None, (name, n)
         assert got["skip.weight"] == client.weights("by/0")["skip.weight"]
+
+
+def test_stacks_of_layers(client, roots):
+    """A matrix is read from the part of the stack that it is in."""
+    rng = np.random.default_rng(8)
+    names = [f"layers.{i}.w.weight" for i in range(3)]
+    base, *models = [{n: rng.standard_normal((8, 14)).astype("<f4") for n in names} for _ in range(3)]
+    for i, m in enumerate([base, *models]):
+        client.register(ref.write(roots / f"part{i}", {n: ref.tensor("F32", v) for n, v in m.items()}), f"part/{i}")
+    order = [1, 2, 0, 1]  # layers 1 and 2, then 0 and 1
+    stack = lambda v: {"stack": [{"version": v, "layers": [1, 3]}, {"version": v, "layers": [0, 2]}]}
+    body = job("tsv_m", {}, "part/out", ["part/1", "part/2"], "part/0")
+    body["inputs"] = {"models": [stack("part/1"), stack("part/2")], "base": stack("part/0")}
+    got = client.weights(client.run(body))
+    want = over.merge("tsv_m", base, models)
+    assert len(got) == 4
+    for i, layer in enumerate(order):
+        n = names[layer]
+        terms = np.abs(base[n]) + sum(np.abs(m[n] - base[n]) for m in models)
+        assert rm.disagreement(got[f"layers.{i}.w.weight"], want[n], terms, 2) is None, (i, layer)
