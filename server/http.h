@@ -42,6 +42,8 @@ struct am_server {
     struct am_streams *streams;
     char url[256];    /* http://127.0.0.1:8420, as bound */
     char kernels[16]; /* the set that workers compute with */
+    char
+        blas[96]; /* the library under methods of whole matrices: "OpenBLAS 0.3.21 Haswell"; empty: none is installed */
     int64_t started_at;
     struct am_flight flight;
     atomic_bool draining;

@@ -209,7 +209,8 @@ static json_t *recipe_of(const json_t *resolved)
     json_object_del(r, "threads");
     json_object_del(r, "donor");
     json_object_del(r, "gate");
-    json_object_set_new(r, "kernels", json_null()); /* every set gives the same bytes */
+    if (json_is_null(json_object_get(r, "blas")))
+        json_object_set_new(r, "kernels", json_null()); /* every set gives the same bytes */
     json_object_del(json_object_get(r, "options"), "threads");
     json_array_foreach(json_object_get(r, "inputs"), i, in)
     {

@@ -142,6 +142,7 @@ static int start(struct daemon *d, char *why, size_t cap)
     AM_TRY(am_table_load(&s->table, (const char *)am_registry_json, am_registry_json_len));
     AM_TRY(am_registry_check(worker, s->table.sha256, why, cap));
     AM_TRY(am_registry_kernels(worker, s->kernels, sizeof s->kernels, why, cap));
+    AM_TRY(am_registry_blas(worker, s->blas, sizeof s->blas, why, cap));
     AM_TRY(open_store(d, why, cap));
     snprintf(why, cap, "out of memory");
     s->openapi = am_openapi(&s->table);

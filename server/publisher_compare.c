@@ -102,12 +102,13 @@ int am_publisher_compare(struct am_db *db, const struct am_comparison *in, json_
     int rc = gone ? 0 : am_file_list(db, version, take_file, &c);
     if (rc == 0 && !gone)
         rc = look_for_new(&c, db, version);
-    bool excused = c.differs && kernels && in->kernels && !am_streq(kernels, in->kernels) &&
-                   json_is_false(json_object_get(in->with, "any_kernels"));
+    bool other_kernels = kernels && in->kernels && !am_streq(kernels, in->kernels);
+    bool excused = c.differs && json_is_false(json_object_get(in->with, "any_kernels")) &&
+                   (other_kernels || json_is_true(json_object_get(in->with, "other_blas")));
     if (gone)
         reason = "the version to compare with is no longer in the store";
     else if (excused)
-        reason = "the method promises the same bytes only for one set of kernels, and the sets differ";
+        reason = "the method promises the same bytes only for one set of kernels and one BLAS, and these differ";
     *ret_reproduced = reason ? json_null() : json_boolean(c.differs == 0);
     *ret = account(&c, reason);
     return rc < 0 || *ret ? rc : -AM_E_OUT_OF_MEMORY;

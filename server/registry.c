@@ -43,7 +43,8 @@ static int ask(const char *worker, const char *mode, struct am_buf *out)
 {
     char kernels[40], chunk[65536];
     const char *pinned = getenv("AMEND_KERNELS");
-    char *argv[] = {(char *)(uintptr_t)worker, (char *)(uintptr_t)mode, NULL}, *env[] = {pinned ? kernels : NULL, NULL};
+    char *argv[] = {(char *)(uintptr_t)worker, (char *)(uintptr_t)mode, NULL},
+         *env[] = {"OPENBLAS_NUM_THREADS=1", pinned ? kernels : NULL, NULL}; /* as executor_local.c */
     posix_spawn_file_actions_t files;
     int ends[2], status = 0, rc = 0;
     pid_t pid;
@@ -93,17 +94,27 @@ int am_registry_check(const char *worker, const char *want_sha256, char *why, si
     return rc;
 }
 
-int am_registry_kernels(const char *worker, char *ret, size_t cap, char *why, size_t why_cap)
+static int tell(const char *worker, const char *mode, size_t least, char *ret, size_t cap, char *why, size_t why_cap)
 {
     struct am_buf b;
     am_buf_init(&b, 256);
-    int rc = ask(worker, "kernels", &b);
-    if (rc == 0 && (b.len == 0 || b.len >= cap))
+    int rc = ask(worker, mode, &b);
+    if (rc == 0 && (b.len < least || b.len >= cap))
         rc = -AM_E_INTERNAL;
     if (rc == 0)
-        snprintf(ret, cap, "%.*s", (int)b.len, b.data);
+        snprintf(ret, cap, "%.*s", (int)b.len, b.len ? b.data : "");
     else
-        snprintf(why, why_cap, "%s kernels failed; run it by hand to see why", worker);
+        snprintf(why, why_cap, "%s %s failed; run it by hand to see why", worker, mode);
     am_buf_done(&b);
     return rc;
+}
+
+int am_registry_kernels(const char *worker, char *ret, size_t cap, char *why, size_t why_cap)
+{
+    return tell(worker, "kernels", 1, ret, cap, why, why_cap);
+}
+
+int am_registry_blas(const char *worker, char *ret, size_t cap, char *why, size_t why_cap)
+{
+    return tell(worker, "blas", 0, ret, cap, why, why_cap);
 }

@@ -17,5 +17,7 @@ char *am_worker_path(const char *configured);
 int am_registry_check(const char *worker, const char *want_sha256, char *why, size_t why_cap);
 /* Runs `worker kernels`: the set that it computes with here, AMEND_KERNELS heeded. The same about errors. */
 int am_registry_kernels(const char *worker, char *ret, size_t cap, char *why, size_t why_cap);
+/* Runs `worker blas`: the library of linear algebra and its kernels; "" when there is none. */
+int am_registry_blas(const char *worker, char *ret, size_t cap, char *why, size_t why_cap);
 
 #endif

@@ -10,6 +10,7 @@
 #include "core/methods/describe.h"
 #include "core/methods/method.h"
 #include "core/tensor/kernels.h"
+#include "core/tensor/linalg.h"
 #include "worker/confine.h"
 #include "worker/json_text.h"
 #include "worker/limits.h"
@@ -95,6 +96,29 @@ static int tell_kernels(void)
     return am_sys_write(1, am_kernels_name(), strlen(am_kernels_name())) == 0 ? 0 : EXIT_OTHER;
 }
 
+/* "" where there is none. */
+static int tell_blas(void)
+{
+    am_linalg_open();
+    return am_sys_write(1, am_linalg_name(), strlen(am_linalg_name())) == 0 ? 0 : EXIT_OTHER;
+}
+
+/* For methods that need it, while files can be opened and memory reserved. */
+static int open_blas(struct am_session *s, json_t *root, struct am_limits *limits)
+{
+    const char *type = json_string_value(json_object_get(root, "type")),
+               *name = json_string_value(json_object_get(root, "method"));
+    const struct am_method *m = type && name ? am_method_find(type, name) : NULL;
+    if (!m || !m->whole)
+        return 0;
+    if (am_linalg_open() < 0)
+        return am_fault_add(&s->faults, AM_E_UNSUPPORTED, (struct am_where){.pointer = "#/method"},
+                            "%s/%s needs OpenBLAS, and libopenblas.so.0 cannot be loaded here; install the package "
+                            "libopenblas0-pthread",
+                            type, name);
+    return __builtin_add_overflow(limits->memory_bytes, AM_BLAS_RESERVED, &limits->memory_bytes) ? -AM_E_BAD_SPEC : 0;
+}
+
 static unsigned threads_of(json_t *root)
 {
     json_int_t threads = json_integer_value(json_object_get(json_object_get(root, "options"), "threads"));
@@ -116,6 +140,8 @@ static int confine(struct am_session *s, json_t *root, char sha[65], json_t *hol
     if (am_limits_oom_first())
         json_array_append_new(holds, json_string("oom"));
     rc = root ? am_spec_limits(&limits, root, &s->faults) : 0;
+    if (root && rc == 0)
+        rc = open_blas(s, root, &limits);
     if (root && rc == 0) {
         AM_TRY(am_limits_set(&limits, threads_of(root)));
         json_array_append_new(holds, json_string("rlimits"));
@@ -200,12 +226,15 @@ int main(int argc, char **argv)
         return describe();
     if (am_streq(mode, "kernels"))
         return tell_kernels();
+    if (am_streq(mode, "blas"))
+        return tell_blas();
     bool runs = am_streq(mode, "run"), packs = am_streq(mode, "pack"), compares = am_streq(mode, "compare"),
          indexes = am_streq(mode, "index"), continues = am_streq(mode, "continual");
     if (!runs && !packs && !indexes && !compares && !continues && !am_streq(mode, "import")) {
-        fprintf(stderr,
-                "usage: amend-worker run|import|pack|index|compare|continual|describe|kernels (amendd starts it; see "
-                "worker/contract.md)\n");
+        fprintf(
+            stderr,
+            "usage: amend-worker run|import|pack|index|compare|continual|describe|kernels|blas (amendd starts it; see "
+            "worker/contract.md)\n");
         return EXIT_BAD_SPEC;
     }
     if (am_limits_begin() < 0) {

@@ -206,6 +206,29 @@ static void check_vectors(struct lines *l)
         say(l, "row_doubles and column_bytes are for statistics of a tensor's scope");
 }
 
+static void check_whole(struct lines *l)
+{
+    static const char *const lists[] = {"include", "exclude"};
+    const struct am_method *m = l->m;
+    const struct am_matrix_need *n = &m->needs.matrix;
+    size_t times;
+    bool planned = am_amount(n->full, 2) > 0;
+    if ((m->whole != NULL) != planned || (m->whole != NULL) != (m->is_matrix != NULL))
+        say(l, "whole, is_matrix and needs.matrix.full must be there together");
+    if (!m->whole)
+        return;
+    if (m->needs.passes || m->selects || m->needs.base != AM_YES)
+        say(l, "a method with whole() has a base, no statistics passes and no selection of its own");
+    for (size_t i = 0; i < 2; i++) {
+        const struct am_param *p = find(m, lists[i], &times);
+        if (!p || p->kind != AM_LIST)
+            say(l, "whole() needs the list parameter %s", lists[i]);
+    }
+    const struct am_param *conv = find(m, "conv", &times);
+    if (!conv || conv->kind != AM_CHOICE || !is_choice(conv, "flatten"))
+        say(l, "whole() needs a choice parameter \"conv\" with flatten");
+}
+
 static void check_needs(struct lines *l)
 {
     const struct am_method *m = l->m;
@@ -321,6 +344,7 @@ static void check_method(struct lines *l)
     }
     check_policies(l);
     check_needs(l);
+    check_whole(l);
     check_rules(l);
     check_canonical(l);
 }

@@ -120,6 +120,16 @@ struct am_when {
 };
 #define AM_WHEN 2
 
+/* Memory of whole(): doubles of am_matrix.work for one tensor of `models` inputs, rows x cols, full of e = rows * cols
+   elements, k = min(rows, cols), q = min(rows, models * cols). core/table/plan.c counts the same. */
+struct am_matrix_need {
+    struct am_amount full;   /* times e */
+    struct am_amount square; /* times k * k */
+    struct am_amount joined; /* times q * q */
+    struct am_amount edge;   /* times rows + cols + 16 */
+    bool all;                /* tensors that are no matrices are given to whole(), too: as one row */
+};
+
 struct am_needs {
     /* merge: how many `models`; 0 = no upper bound (but AM_MAX_INPUTS). unlearn and edit have exactly one `model`. */
     unsigned min_inputs, max_inputs;
@@ -131,10 +141,11 @@ struct am_needs {
     struct am_amount acc; /* bytes of one accumulator, zeroed at birth; 0 exactly when passes is 0 */
     /* Lists for the statistics: am_window.list and scope_list, of am_list_scope(elements of the tensor) bytes each. */
     struct am_amount lists;
-    struct am_amount tally;   /* doubles of am_window.tally */
-    struct am_amount report;  /* numbers that report() tells of a tensor: their memory is planned */
-    struct am_amount scratch; /* arrays of am_window.scratch, each as long as a tile */
-    size_t local_bytes;       /* of am_window.local; 0: none. At most 64 KiB */
+    struct am_amount tally;       /* doubles of am_window.tally */
+    struct am_amount report;      /* numbers that report() tells of a tensor: their memory is planned */
+    struct am_amount scratch;     /* arrays of am_window.scratch, each as long as a tile */
+    size_t local_bytes;           /* of am_window.local; 0: none. At most 64 KiB */
+    struct am_matrix_need matrix; /* of whole() */
     bool by_row;  /* with the method's choice parameter `granularity` at "row", tiles are rows (along the last axis;
                      a tensor of rank 0 or 1 is one row), windows whole rows */
     bool by_slab; /* tiles are slabs, always: all elements with the same first index (a tensor of rank 0 or 1 is one
@@ -191,6 +202,22 @@ struct am_scope_info {
     uint64_t layer, layers; /* of the tensor (depth.h; layer AM_NO_LAYER: outside), and of the model */
 };
 
+/* One tensor, whole, for methods that need dense linear algebra (core/tensor/linalg.h). A tensor of more than two axes
+   is [first axis, all others]. */
+struct am_matrix {
+    struct am_scope_info scope;
+    bool matrix; /* false: a tensor that is none, as one row (needs.matrix.all) */
+    size_t rows, cols;
+    const float *base;
+    float *out;   /* the result. read() may write to the same memory */
+    double *work; /* as much as `need` says, the method's needs.matrix; contents undefined */
+    const struct am_matrix_need *need;
+    double *tally; /* as am_window.tally: to be added to */
+    /* Gives input i as f32 (the same memory each time), checked for values that are no numbers. */
+    int (*read)(void *ctx, size_t i, const float **ret);
+    void *ctx;
+};
+
 struct am_report; /* report.h */
 
 #define AM_AGAIN 1
@@ -240,6 +267,13 @@ struct am_method {
        for each window, handed to its tiles in order, and added up element by element in window order. */
     int (*apply)(const struct am_window *w, const void *acc);
 
+    /* Methods with whole-tensor linear algebra: which of the selected tensors are matrices, and the result of one of
+       them, one tensor at a time; the others go through apply(). A method of this kind has the list parameters
+       `include` and `exclude` and the choice `conv` (core/merge/_whole.h), by which the daemon plans, and no statistics
+       passes. Its bytes are the same for one set of kernels and one BLAS. NULL: none are. */
+    bool (*is_matrix)(const struct am_args *args, const struct am_tensor_info *t);
+    int (*whole)(struct am_matrix *m);
+
     /* Writes the numbers of one computed tensor (s->tensor.name set; acc: of a tensor's scope, else NULL), and at the
        end those of the whole run (name NULL; tally: the sum over all tensors; acc: of a model's scope, else NULL).
        NULL = no report. */
@@ -269,6 +303,13 @@ static inline size_t am_list_scope(uint64_t elements)
 static inline size_t am_amount(struct am_amount a, size_t inputs)
 {
     return a.fixed + a.per_input * inputs + a.per_pair * (inputs * (inputs - 1) / 2);
+}
+
+static inline size_t am_matrix_doubles(const struct am_matrix_need *n, size_t rows, size_t cols, size_t inputs)
+{
+    size_t k = rows < cols ? rows : cols, q = rows < inputs * cols ? rows : inputs * cols;
+    return am_amount(n->full, inputs) * rows * cols + am_amount(n->square, inputs) * k * k +
+           am_amount(n->joined, inputs) * q * q + am_amount(n->edge, inputs) * (rows + cols + 16);
 }
 
 #endif

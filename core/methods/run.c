@@ -66,6 +66,7 @@ static void choose(struct am_run_state *s)
         s->selected += item->selected;
         if (item->out_dtype == t->dtype && r->method->unchanged && r->method->unchanged(args, &info))
             item->selected = false;
+        am_run_matrix_choose(s, item);
         cut(s, item);
         item->first_window = windows;
         windows += item->selected ? item->windows : 0;
@@ -179,6 +180,8 @@ static int write_tensor(struct am_run_state *s, const struct am_out_tensor *targ
     struct am_run_item *item = target->user;
     if (item->selected && s->r->method->needs.passes && !s->model_scope)
         AM_TRY(am_run_stats(s, &item, 1));
+    if (item->whole)
+        AM_TRY(am_run_matrix(s, item));
     for (uint64_t w = 0; w < item->windows; w++)
         AM_TRY(am_ring_give(s, item->selected ? AM_SLOT_APPLY : AM_SLOT_COPY, item, target, w));
     s->now->needed = s->given;

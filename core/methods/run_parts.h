@@ -27,6 +27,8 @@ struct am_run_item { /* one tensor of the output */
     const struct am_tensor *donor;
     bool selected; /* computed; else the donor's bytes */
     bool stored;   /* goes into the output; else the result refers to the donor's bytes */
+    bool whole;    /* whole() computes it, at once */
+    bool matrix;   /* ... and as a matrix */
     bool differs;  /* copied, and another input holds other bytes */
     uint8_t out_dtype;
     bool rows_kept;                 /* am_window.row */
@@ -89,6 +91,12 @@ struct am_run_turn {
     uint64_t needed; /* until that many windows are settled */
 };
 
+struct am_run_whole { /* of the largest tensor that is computed whole */
+    float *base, *x;  /* x: an input, then the result */
+    double *work;
+    unsigned char *raw; /* a chunk as stored */
+};
+
 struct am_run_state {
     const struct am_run *r;
     struct am_faults *faults;
@@ -108,6 +116,7 @@ struct am_run_state {
     uint64_t given, settled; /* windows since the start; window i is in slot i % slots */
     bool model_scope;
     struct am_run_turn turn[2], *now;
+    struct am_run_whole whole;
     void *lists;       /* of the scope that is counted */
     const void *sofar; /* what stat() may see: NULL in the very first round */
     unsigned pass, round;
@@ -149,6 +158,13 @@ void am_slot_run(const struct am_run_state *s, struct am_slot *slot);
 int am_run_stats(struct am_run_state *s, struct am_run_item *const *item, size_t items);
 /* The method refuses the tensor (am_method.refusal). Returns -AM_E_BAD_INPUT. */
 int am_run_refuse(const struct am_run_state *s, const char *tensor);
+/* Tensors that are computed whole (run_matrix.c): which, their memory, and one of them. */
+void am_run_matrix_choose(const struct am_run_state *s, struct am_run_item *item);
+void am_run_matrix_shape(const struct am_run_item *item, size_t *ret_rows, size_t *ret_cols);
+int am_run_matrix_open(struct am_run_state *s);
+int am_run_matrix(struct am_run_state *s, struct am_run_item *item);
+void am_run_matrix_done(struct am_run_state *s);
+
 /* Adds the fault of a failed window. */
 int am_slot_tell(const struct am_run_state *s, const struct am_slot *slot);
 

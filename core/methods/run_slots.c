@@ -156,6 +156,7 @@ static int make_shared(struct am_run_state *s)
     s->lists = z->lists ? aligned_alloc(64, z->lists) : NULL;
     if (z->lists && !s->lists)
         return -AM_E_OUT_OF_MEMORY;
+    AM_TRY(am_run_matrix_open(s));
     s->tally = calloc(1, z->tally + sizeof(double));
     s->total = calloc(1, z->tally + sizeof(double));
     return s->tally && s->total ? 0 : -AM_E_OUT_OF_MEMORY;
@@ -204,6 +205,7 @@ void am_slots_done(struct am_run_state *s)
     free(s->turn[1].acc);
     free(s->turn[0].row);
     free(s->turn[1].row);
+    am_run_matrix_done(s);
     free(s->lists);
     free(s->tally);
     free(s->total);

@@ -151,6 +151,10 @@ static int tile(struct job *j, size_t at)
         at += first;
         piece = !j->whole && j->w.n < all / 2;
     }
+    if (slot->item->whole) { /* computed already */
+        j->w.out = j->s->whole.x + j->w.first;
+        return store_tile(j, at);
+    }
     AM_TRY(piece ? read_piece(j, at) : load_tiles(j, at));
     int rc = slot->work == AM_SLOT_STAT ? m->stat(&j->w, j->s->sofar, slot->acc, j->s->pass)
                                         : m->apply(&j->w, slot->turn->acc);

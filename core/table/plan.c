@@ -32,6 +32,9 @@
 #define CHANGE_BYTES 88
 #define HASH_BYTES ((uint64_t)1 << 20)
 
+/* OpenBLAS with its LAPACK and what it touches of its own buffer, and a chunk of a tensor that is computed whole. */
+#define BLAS_BYTES ((uint64_t)8 << 20)
+
 #define NUMBER_BYTES 26 /* of a number in the report, and of a tensor there beside its name */
 
 #define ARGS_BYTES 48 /* of a tensor with parameters of its own, beside their values */
@@ -55,6 +58,7 @@ struct join {
     char some[AM_LIST_TEXT]; /* names of tensors that could be */
     size_t named, uncovered; /* uncovered: tensors without a value of some parameter */
     bool incomplete;         /* there is such a parameter */
+    uint64_t inputs;         /* as the method counts them */
     uint64_t reads;          /* times that each computed tensor of each input is read */
     uint64_t out_bytes;      /* of an element of out_dtype; 0 = the donor's */
     struct am_plan plan;
@@ -122,23 +126,11 @@ bool am_plan_beside(const struct am_body *b, size_t i)
     return am_streq(role, "base") || (am_streq(role, "old_base") && am_streq(b->type, "unlearn"));
 }
 
-static bool matches(const struct am_body *b, const char *list, const char *name)
-{
-    json_t *pattern;
-    size_t i;
-    json_array_foreach(json_object_get(b->params, list), i, pattern)
-    {
-        if (am_glob(json_string_value(pattern), name))
-            return true;
-    }
-    return false;
-}
-
 bool am_plan_selects(const struct am_body *b, const char *name)
 {
     if (!am_streq(am_row_need(b->row, "selects"), "patterns"))
         return true;
-    return matches(b, "include", name) && !matches(b, "exclude", name);
+    return am_plan_included(b, name);
 }
 
 /* Quantised weights: narrow floats that need their scales, and tensors that only quantisation schemes write. */
@@ -259,6 +251,7 @@ static void charge_computed(struct join *j, const char *name, uint64_t size)
     grow(&need->out, am_plan_line(least(elements, span.window) * (j->out_bytes ? j->out_bytes : size)));
     need->windows = am_plan_plus(need->windows, am_plan_windows(elements, span.window));
     grow(&need->elements, elements);
+    am_plan_charge_whole(need, j->body, d, elements, j->inputs);
     if (need->report)
         need->text = am_plan_plus(need->text, am_plan_plus(need->report, strlen(name)));
 }
@@ -430,7 +423,8 @@ static uint64_t slots(const struct am_plan_need *need, unsigned threads)
         least(least((threads ? threads : 1) + AM_PLAN_AHEAD, fit), am_plan_plus(need->windows, need->copies));
     uint64_t shared =
         am_plan_plus(am_plan_times(need->accs, need->acc), am_plan_times(need->lists, list(need->elements)));
-    return am_plan_plus(am_plan_times(larger(busy, 1), slot), shared);
+    uint64_t whole = need->whole ? am_plan_plus(need->whole, am_plan_plus(need->whole_read, BLAS_BYTES)) : 0;
+    return am_plan_plus(am_plan_plus(am_plan_times(larger(busy, 1), slot), shared), whole);
 }
 
 /* While files are assembled: the spans of the result, and the donor's header or the buffer that hashes. */
@@ -489,23 +483,12 @@ static void fault_nothing(struct join *j)
                      "%s has no tensor of F16, BF16, F32 or F64 to compute with", d->in->label);
 }
 
-/* An amount of the described needs: [fixed, per_input, per_pair]. */
-static uint64_t amount(const struct am_body *b, const char *name, uint64_t inputs)
-{
-    json_t *list = json_object_get(json_object_get(b->row, "needs"), name);
-    uint64_t v[3], pairs = inputs ? am_plan_times(inputs, inputs - 1) / 2 : 0;
-    for (size_t i = 0; i < 3; i++) {
-        json_int_t n = json_integer_value(json_array_get(list, i));
-        v[i] = n > 0 ? (uint64_t)n : 0;
-    }
-    return am_plan_plus(v[0], am_plan_plus(am_plan_times(v[1], inputs), am_plan_times(v[2], pairs)));
-}
-
 /* What the method needs of each slot. A base beside the models is a source, but none of the inputs that it counts. */
 static void take_needs(struct join *j, const struct am_body *b)
 {
     struct am_plan_need *need = &j->plan.need;
     json_int_t passes = am_row_need_int(b->row, "passes", 0), local = am_row_need_int(b->row, "local_bytes", 0);
+    const json_t *needs = json_object_get(b->row, "needs");
     uint64_t sources = 0, inputs = 0;
     for (size_t i = 0; i < j->n; i++) {
         const struct am_plan_input *in = j->side[i].in;
@@ -513,18 +496,19 @@ static void take_needs(struct join *j, const struct am_body *b)
         inputs += !in->names_only && !in->beside;
         need->spans += in->spans;
     }
+    j->inputs = inputs;
     j->reads = am_plan_plus(1, passes > 0 ? (uint64_t)passes : 0);
     need->by_tensor = passes > 0 && !over_model(b);
     am_plan_vectors_need(need, b);
-    uint64_t numbers = amount(b, "report", inputs);
+    uint64_t numbers = am_plan_amount(needs, "report", inputs);
     need->report = numbers ? am_plan_times(am_plan_plus(numbers, 1), NUMBER_BYTES) : 0;
     need->others = j->n > 1;
-    need->tiles = sources + 1 + amount(b, "scratch", inputs);
-    uint64_t acc = am_plan_line(amount(b, "acc_bytes", inputs));
+    need->tiles = sources + 1 + am_plan_amount(needs, "scratch", inputs);
+    uint64_t acc = am_plan_line(am_plan_amount(needs, "acc_bytes", inputs));
     need->acc = acc;
-    need->lists = amount(b, "lists", inputs);
+    need->lists = am_plan_amount(needs, "lists", inputs);
     need->accs = need->by_tensor ? 2 : 1;
-    need->fixed = am_plan_plus(am_plan_line(am_plan_times(amount(b, "tally", inputs), sizeof(double))),
+    need->fixed = am_plan_plus(am_plan_line(am_plan_times(am_plan_amount(needs, "tally", inputs), sizeof(double))),
                                am_plan_line(local > 0 ? (uint64_t)local : 0));
     need->fixed = am_plan_plus(need->fixed, acc);
     size_t varied = am_settings_count(b);

@@ -40,6 +40,13 @@ struct am_plan_spans am_plan_cut(struct am_plan_need *need, const struct am_body
 void am_plan_vectors_need(struct am_plan_need *need, const struct am_body *b);
 void am_plan_vectors_add(struct am_plan_need *need);
 
+/* An amount of the described needs: [fixed, per_input, per_pair]. */
+uint64_t am_plan_amount(const json_t *needs, const char *name, uint64_t inputs);
+/* Whether the lists `include` and `exclude` of the parameters let the name through. */
+bool am_plan_included(const struct am_body *b, const char *name);
+/* A tensor that may be computed whole: what it takes, if it is. */
+void am_plan_charge_whole(struct am_plan_need *n, const struct am_body *b, const struct am_plan_tensor *t,
+                          uint64_t elements, uint64_t inputs);
 /* Windows of a tensor: those that are computed, or those that are copied. */
 uint64_t am_plan_windows(uint64_t n, uint64_t span);
 

@@ -66,11 +66,23 @@ int am_recipe_begin(struct am_submit *s)
     return 0;
 }
 
+static bool over_blas(const struct am_submit *s)
+{
+    return wish(s, "blas") != NULL;
+}
+
+/* What the digest of a recipe over a BLAS depends on is not the same here. */
+static bool moved(const struct am_submit *s)
+{
+    return !am_streq(wish(s, "kernels"), s->r->srv->kernels) || !am_streq(wish(s, "blas"), s->r->srv->blas);
+}
+
 /* A recipe that somebody has changed is a job of its own. */
 static int check_changed(struct am_submit *s)
 {
     const char *sha = wish(s, "spec_sha256"), *program = wish(s, "program");
-    if (!s->original.uid[0] || s->told || !sha || am_streq(sha, s->spec_sha256) || !am_streq(program, PROGRAM))
+    if (!s->original.uid[0] || s->told || !sha || am_streq(sha, s->spec_sha256) || !am_streq(program, PROGRAM) ||
+        (over_blas(s) && moved(s)))
         return 0;
     if (s->silent)
         am_fault_add(
@@ -93,6 +105,10 @@ int am_recipe_compare(struct am_submit *s)
                               "computed with the kernels %s then, with %s now; the method promises "
                               "the same bytes for %s",
                               kernels, now, promise ? promise : "the same kernels"));
+    if (over_blas(s) && !am_streq(wish(s, "blas"), s->r->srv->blas))
+        AM_TRY(am_submit_warn(s, "blas-differs",
+                              "computed over %s then, over %s now; the method promises the same bytes for the same one",
+                              wish(s, "blas"), s->r->srv->blas[0] ? s->r->srv->blas : "none"));
     if (program && !am_streq(program, PROGRAM))
         AM_TRY(am_submit_warn(s, "program-differs", "computed by %s then, by %s now: what it promises may have changed",
                               program, PROGRAM));

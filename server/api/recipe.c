@@ -4,6 +4,7 @@
  */
 #include "core/base/text.h"
 #include "core/table/canon.h"
+#include "core/table/json_util.h"
 #include "server/api/evaluate.h"
 #include "server/api/submit.h"
 
@@ -31,7 +32,14 @@ static json_t *inputs_json(const struct am_submit *s, bool for_digest)
     return list;
 }
 
-/* SHA-256 of what determines the bytes: no names, no threads; the seed only where random numbers are drawn. */
+/* Methods that compute whole matrices do it over a BLAS, and their bytes depend on it. */
+static bool over_blas(const struct am_submit *s)
+{
+    return am_streq(am_row_need(s->body.row, "unit"), "tensor");
+}
+
+/* SHA-256 of what determines the bytes: no names, no threads; the seed only where random numbers are drawn, kernels and
+ * BLAS only where they matter. */
 int am_submit_digest(struct am_submit *s)
 {
     if (am_submit_evaluates(s))
@@ -48,6 +56,10 @@ int am_submit_digest(struct am_submit *s)
         json_object_set(o, "post_layers_t", after);
     if (json_is_true(random))
         json_object_set(o, "seed", json_object_get(s->body.options, "seed"));
+    if (o && over_blas(s)) {
+        json_object_set_new(o, "kernels", json_string(s->r->srv->kernels));
+        json_object_set_new(o, "blas", json_string(s->r->srv->blas));
+    }
     int rc = o ? am_canon_sha256(o, s->spec_sha256) : -AM_E_OUT_OF_MEMORY;
     json_decref(o);
     return rc;
@@ -59,12 +71,12 @@ json_t *am_submit_resolved(const struct am_submit *s)
         return am_evaluate_resolved(s);
     json_t *options = json_copy(s->body.options);
     json_object_set_new(options, "threads", json_integer(s->threads));
-    return json_pack("{s:s, s:s, s:o, s:I, s:O, s:o, s:O, s:s, s:s?, s:n, s:i, s:s, s:s*, s:O*}", "type", s->body.type,
+    return json_pack("{s:s, s:s, s:o, s:I, s:O, s:o, s:O, s:s, s:s?, s:s?, s:i, s:s, s:s*, s:O*}", "type", s->body.type,
                      "method", s->body.method, "inputs", inputs_json(s, false), "donor", (json_int_t)s->body.donor,
                      "params", s->body.params, "options", options, "seed", json_object_get(s->body.options, "seed"),
                      "program", "amendd " AM_VERSION, "kernels", s->r->srv->kernels[0] ? s->r->srv->kernels : NULL,
-                     "blas", "threads", (int)s->threads, "spec_sha256", s->spec_sha256, "mergekit_config",
-                     s->body.mergekit_config, "gate", s->gate);
+                     "blas", over_blas(s) && s->r->srv->blas[0] ? s->r->srv->blas : NULL, "threads", (int)s->threads,
+                     "spec_sha256", s->spec_sha256, "mergekit_config", s->body.mergekit_config, "gate", s->gate);
 }
 
 /* "task_arithmetic of digits/rot90@v1, digits/shifted@v1 on digits/base@v1", "port of digits/rot90@v1 since
@@ -94,9 +106,11 @@ static json_t *compare_json(const struct am_submit *s)
 {
     const struct am_made *m = &s->original;
     const char *anywhere = json_string_value(json_object_get(json_object_get(s->body.row, "needs"), "deterministic"));
-    return json_pack("{s:s, s:s, s:s, s:s?, s:s?, s:b, s:s*}", "job", m->uid, "model", m->model, "commit", m->commit,
-                     "kernels", m->kernels[0] ? m->kernels : NULL, "program", m->program[0] ? m->program : NULL,
-                     "any_kernels", am_streq(anywhere, "any threads, any kernels"), "report",
+    const char *blas = json_string_value(json_object_get(m->resolved, "blas"));
+    return json_pack("{s:s, s:s, s:s, s:s?, s:s?, s:b, s:b, s:s*}", "job", m->uid, "model", m->model, "commit",
+                     m->commit, "kernels", m->kernels[0] ? m->kernels : NULL, "program",
+                     m->program[0] ? m->program : NULL, "any_kernels", am_streq(anywhere, "any threads, any kernels"),
+                     "other_blas", blas && !am_streq(blas, s->r->srv->blas), "report",
                      m->gate_report[0] ? m->gate_report : NULL);
 }
 

@@ -3,6 +3,8 @@
 import os
 import random
 
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before NumPy: its threads wait for each other on a busy machine
+
 import pytest
 
 import harness

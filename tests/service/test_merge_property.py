@@ -15,6 +15,7 @@ import reference as ref
 import reference_masks as masks
 import reference_merge as rm
 import reference_tasks as tasks
+import reference_whole as over
 from harness import BUILD
 
 MIB = 1 << 20
@@ -264,6 +265,7 @@ FORMULAS = {
     "dare_ties": masked(masks.dare),
     "della": masked(masks.della),
     "della_linear": masked(masks.della),
+    **{g: lambda f: lambda b, xs, o: over.merge(f.name, b, xs, **f.params) for g in over.RULES},
     **{g: lambda f: lambda b, xs, o: rm.gram_rule(f.name, b, xs, **f.params) for g in rm.GRAM},
 }
 # Every rounding of these is fixed by the formula: equal bit for bit.

@@ -55,7 +55,7 @@ static void says_what_methods_declare(void **state)
         "\"acc_bytes\":[0,0,0],\"lists\":[0,0,0],\"tally\":[0,0,0],\"scratch\":["
         "0,0,0],\"local_bytes\":408,\"rows\":null,\"unchanged_at\":null,\"rows_when\":null,"
         "\"row_doubles\":0,\"columns_when\":null,\"column_bytes\":0,\"report\":[0,0,"
-        "0],"
+        "0],\"matrix\":null,"
         "\"deterministic\":\"any threads, any kernels\"}");
     check_json(json_object_get(linear, "rules"), "[{\"kind\":\"sum_not_zero\",\"a\":\"weight\",\"b\":\"normalize\"}]");
     json_t *weight = param(linear, "weight");

@@ -1,0 +1,128 @@
+/*
+ * linalg.c - see linalg.h. LAPACK and BLAS are called by their Fortran names, which OpenBLAS holds itself (Debian's has
+ * no LAPACKE). Fortran stores columns: a matrix of rows is, to it, the transposed one, so a = u s vt reads there as
+ * a' = vt' s u', and c = a b as c' = b' a'.
+ */
+#include "core/tensor/linalg.h"
+
+#include "core/base/err.h"
+
+#include <dlfcn.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+
+#define LIBRARY "libopenblas.so.0"
+
+/* Behind the arguments come the lengths of the texts, by value. */
+typedef void gemm_fn(const char *, const char *, const int *, const int *, const int *, const double *, const double *,
+                     const int *, const double *, const int *, const double *, double *, const int *, size_t, size_t);
+typedef void gesdd_fn(const char *, const int *, const int *, double *, const int *, double *, double *, const int *,
+                      double *, const int *, double *, const int *, int *, int *, size_t);
+
+static struct {
+    gemm_fn *gemm;
+    gesdd_fn *gesdd;
+    char name[96];
+} blas;
+
+static void *find(void *lib, const char *name)
+{
+    return dlsym(lib, name);
+}
+
+/* "OpenBLAS 0.3.21 NO_LAPACKE DYNAMIC_ARCH ..." */
+static void take_name(const char *config, const char *core)
+{
+    const char *version = strchr(config, ' ');
+    size_t n = version ? (size_t)(version - config) + 1 + strcspn(version + 1, " ") : strlen(config);
+    snprintf(blas.name, sizeof(blas.name), "%.*s %.30s", n < 60 ? (int)n : 60, config, core);
+}
+
+/* The first product makes the library reserve its memory. It must not meet a limit there. */
+static void reserve(void)
+{
+    double one[4] = {1, 0, 0, 1}, out[4];
+    struct am_mat a = {one, 2, 2, 2}, c = {out, 2, 2, 2};
+    am_gemm(1, a, false, a, false, 0, c);
+}
+
+int am_linalg_open(void)
+{
+    if (blas.gemm)
+        return 0;
+    void *lib = dlopen(LIBRARY, RTLD_NOW | RTLD_LOCAL);
+    if (!lib)
+        return -AM_E_UNSUPPORTED;
+    char *(*config)(void) = (char *(*)(void))find(lib, "openblas_get_config");
+    char *(*core)(void) = (char *(*)(void))find(lib, "openblas_get_corename");
+    void (*set_threads)(int) = (void (*)(int))find(lib, "openblas_set_num_threads");
+    gemm_fn *gemm = (gemm_fn *)find(lib, "dgemm_");
+    blas.gesdd = (gesdd_fn *)find(lib, "dgesdd_");
+    if (!config || !core || !set_threads || !gemm || !blas.gesdd) {
+        dlclose(lib);
+        return -AM_E_UNSUPPORTED;
+    }
+    set_threads(1);
+    take_name(config(), core());
+    blas.gemm = gemm;
+    reserve();
+    return 0;
+}
+
+const char *am_linalg_name(void)
+{
+    return blas.name;
+}
+
+static bool fits(size_t n)
+{
+    return n <= INT_MAX;
+}
+
+int am_gemm(double alpha, struct am_mat a, bool turn_a, struct am_mat b, bool turn_b, double beta, struct am_mat c)
+{
+    size_t inner = turn_a ? a.rows : a.cols;
+    if ((turn_a ? a.cols : a.rows) != c.rows || (turn_b ? b.rows : b.cols) != c.cols ||
+        (turn_b ? b.cols : b.rows) != inner || !fits(c.rows) || !fits(c.cols) || !fits(inner) || !fits(a.step) ||
+        !fits(b.step) || !fits(c.step) || !blas.gemm)
+        return -AM_E_INTERNAL;
+    if (c.rows == 0 || c.cols == 0)
+        return 0;
+    int m = (int)c.cols, n = (int)c.rows, k = (int)inner, lda = (int)a.step, ldb = (int)b.step, ldc = (int)c.step;
+    blas.gemm(turn_b ? "T" : "N", turn_a ? "T" : "N", &m, &n, &k, &alpha, b.v, &ldb, a.v, &lda, &beta, c.v, &ldc, 1, 1);
+    return 0;
+}
+
+static size_t least(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+/* dgesdd's least with singular vectors is below 4 k * k + 7 k + max(rows, cols), its best a block of 64 columns more;
+   behind it 8 k integers. */
+static size_t floats_of(size_t rows, size_t cols)
+{
+    size_t k = least(rows, cols);
+    return 4 * k * k + 7 * k + 64 * (rows + cols) + 64;
+}
+
+size_t am_svd_work(size_t rows, size_t cols)
+{
+    return floats_of(rows, cols) + 8 * least(rows, cols) * sizeof(int) / sizeof(double) + 8;
+}
+
+int am_svd(double *a, size_t rows, size_t cols, double *u, double *s, double *vt, double *work)
+{
+    size_t k = least(rows, cols), floats = floats_of(rows, cols);
+    if (!fits(rows) || !fits(cols) || !blas.gesdd)
+        return -AM_E_INTERNAL;
+    if (k == 0)
+        return 0;
+    int m = (int)cols, n = (int)rows, ldvt = (int)k, info = 0;
+    int have = floats > INT_MAX ? INT_MAX : (int)floats;
+    if (floats > INT_MAX && 4 * k * k + 7 * k + rows + cols > INT_MAX)
+        return -AM_E_INTERNAL;
+    blas.gesdd("S", &m, &n, a, &m, s, vt, &m, u, &ldvt, work, &have, (int *)(void *)(work + floats), &info, 1);
+    return info == 0 ? 0 : -AM_E_INTERNAL;
+}
