@@ -52,6 +52,7 @@ BY_PLACE = {"emr", "tall_masks"}
 # Where the other methods run each way in make check, these, which share their code with them or among each other, do so
 # in make check-full only; of windows, equal models, order, threads and kernels, make check asks the others.
 LEAN = set("arcee_fusion breadcrumbs_ties bulyan consensus dare_linear dare_ties della della_linear emr karcher lines".split())
+LEAN |= {"iso_c", "iso_cts", "knots", "tsv_m"}
 LEAN |= set("meamed model_stock multislerp nearswap nuslerp passthrough phocas ram ramplus_tl sce tall_masks".split())
 
 
