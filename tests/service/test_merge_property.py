@@ -443,6 +443,7 @@ def supported(kernels):
     return wants[kernels] <= flags
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize(
     "kernels, depth",
     [
