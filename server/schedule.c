@@ -84,7 +84,7 @@ static void consider(struct am_schedule *s, const char *kind,
         return;
     }
     json_object_set_new(more, "scheduled", json_true());
-    int rc = am_task_queue(s->store, s->cfg, kind, more, NULL, NULL, uid);
+    int rc = am_task_queue(s->store, s->cfg, &(struct am_task_new){.kind = kind, .more = more}, uid);
     if (rc < 0) {
         am_log(AM_LOG_WARN, "the %s that is due cannot be queued: %s", kind, am_err_title(rc));
         return;

@@ -74,41 +74,41 @@ int am_task_run(struct am_store *store, const struct am_config *cfg, struct am_c
 
 struct added {
     struct am_job_new job;
-    int (*also)(struct am_db *db, const char *uid, void *arg);
-    void *arg;
+    const struct am_task_new *task;
 };
 
 static int insert(struct am_db *db, void *arg)
 {
     struct added *a = arg;
     AM_TRY(am_job_insert(db, &a->job));
-    return a->also ? a->also(db, a->job.uid, a->arg) : 0;
+    return a->task->also ? a->task->also(db, a->job.uid, a->task->arg) : 0;
 }
 
-int am_task_queue(struct am_store *store, const struct am_config *cfg, const char *kind, json_t *more,
-                  int (*also)(struct am_db *db, const char *uid, void *arg), void *arg, char *ret_uid)
+int am_task_queue(struct am_store *store, const struct am_config *cfg, const struct am_task_new *t, char *ret_uid)
 {
-    struct added a = {.also = also, .arg = arg};
+    struct added a = {.task = t};
     char digest[65];
-    json_auto_t *spec = json_pack("{s:s, s:s}", "type", "task", "method", kind);
-    if (spec && more)
-        json_object_update(spec, more);
-    json_decref(more);
+    json_auto_t *spec = json_pack("{s:s, s:s}", "type", "task", "method", t->kind);
+    if (spec && t->more)
+        json_object_update(spec, t->more);
+    json_decref(t->more);
     char *text = spec ? am_canon(spec) : NULL;
     int64_t now = am_now_ms();
     am_id_new("job_", now, ret_uid);
     a.job = (struct am_job_new){.uid = ret_uid,
                                 .type = "task",
-                                .method = kind,
+                                .method = t->kind,
                                 .created_by = "local",
                                 .spec = text,
                                 .resolved = text,
                                 .plan = "null",
+                                .metadata = t->metadata,
+                                .publish = t->publish,
                                 .warnings = "[]",
                                 .spec_sha256 = digest,
                                 .priority = 50,
                                 .now = now,
-                                .max_attempts = 1,
+                                .max_attempts = t->again ? (int)cfg->jobs_max_attempts : 1,
                                 .queue_limit = (int64_t)cfg->queue_max};
     int rc = text && am_canon_sha256(spec, digest) == 0 ? 0 : -AM_E_OUT_OF_MEMORY;
     if (rc == 0)

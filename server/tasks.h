@@ -20,10 +20,16 @@ bool am_task_known(const char *kind);        /* one of ours */
 bool am_task_may_be_asked(const char *kind); /* by POST /v1/admin/tasks; the others have a route of their own */
 extern const char am_task_kinds[];           /* "gc, verify, scrub, backup, check or retention", for sentences */
 
-/* Makes the row. `more` (stolen): members of the recipe beside type and method. `also` (may be NULL) runs after it in
-   the same transaction; its error takes the row back. uid has room for 64. */
-int am_task_queue(struct am_store *store, const struct am_config *cfg, const char *kind, json_t *more,
-                  int (*also)(struct am_db *db, const char *uid, void *arg), void *arg, char *ret_uid);
+struct am_task_new {
+    const char *kind;               /* one of ours, or of those with a worker */
+    json_t *more;                   /* members of the recipe beside type and method; stolen */
+    const char *publish, *metadata; /* JSON; NULL: {} */
+    bool again;                     /* tried as often as a job (jobs.max_attempts), not once */
+    int (*also)(struct am_db *db, const char *uid, void *arg); /* NULL: nothing; its error takes the row back */
+    void *arg;
+};
+/* Makes the row, and what `also` does in the same transaction. uid has room for 64. */
+int am_task_queue(struct am_store *store, const struct am_config *cfg, const struct am_task_new *t, char *ret_uid);
 
 #define AM_BACKUP_PREFIX "scheduled-" /* of files that rotate; those that people ask for are theirs */
 /* <prefix><time>.db in database.backup_dir; data_dir/backup, which is made, when that is not set. */

@@ -20,30 +20,26 @@
 
 #define TARGET ((struct am_where){.pointer = "#/target"})
 
-struct added {
-    const struct am_idem *idem;
-    json_t *answer; /* of a request with a key */
-};
-
-static int keep(struct am_db *db, const char *uid, void *arg)
+int am_task_keep(struct am_db *db, const char *uid, void *kept)
 {
-    struct added *a = arg;
-    return am_idem_keep_job(db, a->idem, uid, &a->answer);
+    struct am_task_kept *k = kept;
+    return am_idem_keep_job(db, k->idem, uid, &k->answer);
 }
 
 int am_task_reply(struct am_req *r, const struct am_idem *idem, const char *kind, json_t *more)
 {
     char uid[64];
     int queued = MHD_NO;
-    struct added a = {.idem = idem};
-    int rc = am_task_queue(r->srv->store, r->srv->cfg, kind, more, keep, &a, uid);
+    struct am_task_kept kept = {.idem = idem};
+    const struct am_task_new task = {.kind = kind, .more = more, .also = am_task_keep, .arg = &kept};
+    int rc = am_task_queue(r->srv->store, r->srv->cfg, &task, uid);
     if (rc < 0) {
-        json_decref(a.answer);
+        json_decref(kept.answer);
         return am_reply_error(r, rc, "the task could not be stored");
     }
     am_engine_wake(r->srv->engine);
-    if (a.answer)
-        return am_reply_accepted(r, a.answer);
+    if (kept.answer)
+        return am_reply_accepted(r, kept.answer);
     struct am_db *db = am_reader(r, &queued);
     if (!db)
         return queued;

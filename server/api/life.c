@@ -239,7 +239,8 @@ static int purge(struct removal *d)
     struct am_req *r = d->r;
     json_t *more = d->of_version ? json_pack("{s:s, s:s}", "model", d->model, "commit", d->life.commit)
                                  : json_pack("{s:s}", "model", d->model);
-    int rc = am_task_queue(r->srv->store, r->srv->cfg, "purge", more, remove_with_task, d, uid);
+    const struct am_task_new task = {.kind = "purge", .more = more, .also = remove_with_task, .arg = d};
+    int rc = am_task_queue(r->srv->store, r->srv->cfg, &task, uid);
     if (rc < 0)
         return refuse(d, rc);
     am_engine_wake(r->srv->engine);

@@ -2,15 +2,14 @@
  * register.c - POST M/versions: a folder of this machine becomes a version. The copying and checking is a task of the
  * queue (a worker in mode import), so it survives a restart; the answer waits a while for its end.
  */
-#include "core/base/clock.h"
 #include "core/base/text.h"
 #include "core/table/body.h"
-#include "core/table/canon.h"
 #include "core/table/members.h"
 #include "server/api/api.h"
 #include "server/api/task.h"
 #include "server/import.h"
 #include "server/reply.h"
+#include "server/tasks.h"
 
 #include <microhttpd.h>
 #include <stdlib.h>
@@ -55,61 +54,33 @@ static void read_request(struct am_req *r, struct request *q, struct am_faults *
                      "%s leads to a folder whose name is not UTF-8; rename it", path);
 }
 
-struct added { /* a task, and whose key it is kept under */
-    struct am_job_new job;
-    const struct am_idem *idem;
-};
-
-/* On the writer. What is kept is the task: the same request again waits for the same one. */
-static int insert(struct am_db *db, void *arg)
-{
-    struct added *a = arg;
-    json_t *task = NULL;
-    AM_TRY(am_job_insert(db, &a->job));
-    int rc = am_idem_keep_job(db, a->idem, a->job.uid, &task);
-    json_decref(task);
-    return rc;
-}
-
 static int queue_task(struct am_req *r, const struct request *q, const struct am_idem *idem, char uid[64])
 {
-    char digest[65], label[300];
+    char label[300];
     const char *base = strrchr(q->path, '/');
     snprintf(label, sizeof label, "register %s",
              base && base[1] ? base + 1 : q->path); /* a name has at most 255 bytes */
-    json_t *spec =
-        json_pack("{s:s, s:s, s:s, s:s}", "type", "task", "method", "import", "path", q->path, "model", q->model);
-    if (q->move) /* a copy is not told: its spec stays what it always was */
-        json_object_set_new(spec, "mode", json_string("move"));
     json_t *publish = json_pack("{s:s, s:s, s:s, s:[], s:s, s:n}", "model", q->model, "branch", q->branch, "message",
                                 q->message ? q->message : label, "tags", "on_conflict", "append", "if_head");
-    char *spec_text = am_canon(spec), *publish_text = json_dumps(publish, JSON_COMPACT);
+    char *publish_text = publish ? json_dumps(publish, JSON_COMPACT) : NULL;
     char *metadata = q->metadata ? json_dumps(q->metadata, JSON_COMPACT) : NULL;
-    int rc = spec_text && publish_text && am_canon_sha256(spec, digest) == 0 ? 0 : -AM_E_OUT_OF_MEMORY;
-    int64_t now = am_now_ms();
-    am_id_new("job_", now, uid);
-    struct added a = {.idem = idem};
-    a.job = (struct am_job_new){.uid = uid,
-                                .type = "task",
-                                .method = "import",
-                                .created_by = "local",
-                                .spec = spec_text,
-                                .resolved = spec_text,
-                                .plan = "null",
-                                .metadata = metadata ? metadata : "{}",
-                                .publish = publish_text,
-                                .warnings = "[]",
-                                .spec_sha256 = digest,
-                                .priority = 50,
-                                .now = now,
-                                .max_attempts = (int)r->srv->cfg->jobs_max_attempts,
-                                .queue_limit = (int64_t)r->srv->cfg->queue_max};
+    struct am_task_kept kept = {.idem = idem};
+    struct am_task_new task = {.kind = "import",
+                               .publish = publish_text,
+                               .metadata = metadata,
+                               .again = true,
+                               .also = am_task_keep,
+                               .arg = &kept};
+    /* a copy is not told: its recipe stays what it always was */
+    task.more = json_pack("{s:s, s:s, s:s*}", "path", q->path, "model", q->model, "mode", q->move ? "move" : NULL);
+    int rc = publish_text && task.more && (metadata || !q->metadata) ? 0 : -AM_E_OUT_OF_MEMORY;
     if (rc == 0)
-        rc = am_store_write(r->srv->store, insert, &a);
-    free(spec_text);
+        rc = am_task_queue(r->srv->store, r->srv->cfg, &task, uid);
+    else
+        json_decref(task.more);
+    json_decref(kept.answer);
     free(publish_text);
     free(metadata);
-    json_decref(spec);
     json_decref(publish);
     return rc;
 }
