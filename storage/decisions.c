@@ -8,6 +8,8 @@
 
 #include "core/base/text.h"
 
+#include <stdio.h>
+
 static int put_event(struct am_db *db, const struct am_decision_new *d)
 {
     AM_STMT st = am_db_bind(db,
@@ -77,14 +79,22 @@ int am_decision_get(struct am_db *db, const char *uid, int (*row)(void *, const 
     return rc < 0 ? rc : rc > 0 ? 0 : -AM_E_NOT_FOUND;
 }
 
+/* Every parameter is named in every variant; a filter that is set is a plain equality, which an index answers. */
+static void list_sql(const struct am_decision_filter *f, char *sql, size_t cap)
+{
+    snprintf(sql, cap, COLUMNS " WHERE %s AND %s AND %s AND d.id < ?5 ORDER BY d.id DESC LIMIT ?6",
+             f->version ? "d.new_version = ?1" : "?1 = 0", f->verdict ? "d.verdict = ?2" : "?2 IS NULL",
+             f->ref_model ? "d.old_version IN (SELECT to_version FROM ref_move WHERE model = ?3 AND name = ?4)"
+                          : "?3 = 0 AND ?4 IS ?4");
+}
+
 int am_decision_list(struct am_db *db, const struct am_decision_filter *f,
                      int (*row)(void *, const struct am_decision_row *), void *ctx)
 {
-    AM_STMT st = am_db_bind(db,
-                            COLUMNS " WHERE (?1 = 0 OR d.new_version = ?1) AND (?2 IS NULL OR d.verdict = ?2)"
-                                    " AND (?3 = 0 OR d.old_version IN (SELECT to_version FROM ref_move WHERE model = ?3"
-                                    " AND name = ?4)) AND (?5 = 0 OR d.id < ?5) ORDER BY d.id DESC LIMIT ?6",
-                            "ititii", f->version, f->verdict, f->ref_model, f->ref, f->after, (int64_t)f->limit);
+    char sql[2048];
+    list_sql(f, sql, sizeof sql);
+    AM_STMT st = am_db_bind(db, sql, "ititii", f->version, f->verdict, f->ref_model, f->ref,
+                            f->after ? f->after : INT64_MAX, (int64_t)f->limit);
     int rc = walk(st, row, ctx);
     return rc < 0 ? rc : 0;
 }

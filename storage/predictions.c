@@ -136,16 +136,24 @@ int am_prediction_get(struct am_db *db, const char *uid, int (*row)(void *, cons
     return give(st, row, ctx);
 }
 
+/* Every parameter is named in every variant; a filter that is set is a plain equality, which an index answers. */
+static void list_sql(const struct am_prediction_filter *f, char *sql, size_t cap)
+{
+    snprintf(sql, cap, COLUMNS " WHERE %s AND %s AND %s AND p.id < ?4 ORDER BY p.id DESC LIMIT ?5",
+             f->version ? "p.version = ?1" : "?1 = 0",
+             f->external ? "p.version IS NULL AND p.model = ?2" : "?2 IS NULL",
+             f->dataset ? "((p.dataset = ?3 AND p.dataset_version IS NULL) OR p.dataset_version = ?6"
+                          " OR p.dataset_version IN (SELECT id FROM dataset_version WHERE dataset = ?7))"
+                        : "?3 IS NULL AND ?6 IS ?6 AND ?7 IS ?7");
+}
+
 int am_prediction_list(struct am_db *db, const struct am_prediction_filter *f,
                        int (*row)(void *, const struct am_prediction_row *), void *ctx)
 {
-    AM_STMT st = am_db_bind(db,
-                            COLUMNS " WHERE (?1 = 0 OR p.version = ?1) AND (?2 IS NULL OR (p.version IS NULL AND"
-                                    " p.model = ?2)) AND (?3 IS NULL OR (p.dataset = ?3 AND p.dataset_version IS NULL)"
-                                    " OR p.dataset_version = ?6 OR (?7 <> 0 AND dv.dataset = ?7))"
-                                    " AND (?4 = 0 OR p.id < ?4) ORDER BY p.id DESC LIMIT ?5",
-                            "ittiiii", f->version, f->external, f->dataset, f->after, (int64_t)f->limit,
-                            f->dataset_version, f->dataset_id);
+    char sql[3072];
+    list_sql(f, sql, sizeof sql);
+    AM_STMT st = am_db_bind(db, sql, "ittiiii", f->version, f->external, f->dataset, f->after ? f->after : INT64_MAX,
+                            (int64_t)f->limit, f->dataset_version, f->dataset_id);
     int rc;
     while ((rc = am_db_row(st)) > 0)
         AM_TRY(give(st, row, ctx));

@@ -159,20 +159,30 @@ int am_report_by_row(struct am_db *db, int64_t id, int (*row)(void *, const stru
     return give(st, row, ctx);
 }
 
+/* Every parameter is named in every variant; a filter that is set is a plain equality, which an index answers. */
+static void list_sql(const struct am_report_filter *f, char *sql, size_t cap)
+{
+    snprintf(sql, cap,
+             COLUMNS " WHERE %s AND %s AND %s AND %s AND %s AND %s AND %s AND %s AND %s AND r.id < ?10"
+                     " ORDER BY r.id DESC LIMIT ?11",
+             f->version ? "(r.old_version = ?1 OR r.new_version = ?1)" : "?1 = 0",
+             f->external ? "((r.old_version IS NULL AND r.old = ?2) OR (r.new_version IS NULL AND r.new = ?2))"
+                         : "?2 IS NULL",
+             f->old_version ? "r.old_version = ?3" : "?3 = 0", f->new_version ? "r.new_version = ?4" : "?4 = 0",
+             f->old_external ? "r.old_version IS NULL AND r.old = ?5" : "?5 IS NULL",
+             f->new_external ? "r.new_version IS NULL AND r.new = ?6" : "?6 IS NULL",
+             f->dataset ? "r.dataset = ?7" : "?7 IS NULL", f->method ? "r.method = ?8" : "?8 IS NULL",
+             f->job ? "r.job = ?9" : "?9 IS NULL");
+}
+
 int am_report_list(struct am_db *db, const struct am_report_filter *f, int (*row)(void *, const struct am_report_row *),
                    void *ctx)
 {
-    AM_STMT st = am_db_bind(
-        db,
-        COLUMNS " WHERE (?1 = 0 OR r.old_version = ?1 OR r.new_version = ?1)"
-                " AND (?2 IS NULL OR (r.old_version IS NULL AND r.old = ?2) OR (r.new_version IS NULL AND r.new = ?2))"
-                " AND (?3 = 0 OR r.old_version = ?3) AND (?4 = 0 OR r.new_version = ?4)"
-                " AND (?5 IS NULL OR (r.old_version IS NULL AND r.old = ?5))"
-                " AND (?6 IS NULL OR (r.new_version IS NULL AND r.new = ?6))"
-                " AND (?7 IS NULL OR r.dataset = ?7) AND (?8 IS NULL OR r.method = ?8)"
-                " AND (?9 IS NULL OR r.job = ?9) AND (?10 = 0 OR r.id < ?10) ORDER BY r.id DESC LIMIT ?11",
-        "itiitttttii", f->version, f->external, f->old_version, f->new_version, f->old_external, f->new_external,
-        f->dataset, f->method, f->job, f->after, (int64_t)f->limit);
+    char sql[4096];
+    list_sql(f, sql, sizeof sql);
+    AM_STMT st =
+        am_db_bind(db, sql, "itiitttttii", f->version, f->external, f->old_version, f->new_version, f->old_external,
+                   f->new_external, f->dataset, f->method, f->job, f->after ? f->after : INT64_MAX, (int64_t)f->limit);
     return give_all(st, row, ctx);
 }
 
