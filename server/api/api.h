@@ -150,6 +150,13 @@ json_t *am_json_list(json_t *data /* stolen */, const char *next /* cursor or NU
 /* 200 with a page: `data` (stolen) has at most `limit` + 1 entries, and one too many says that there is more. The
    cursor is member `key` of the last one shown, a text or a number. */
 int am_reply_page(struct am_req *r, json_t *data, int64_t limit, const char *key);
+/* The same for rows, newest first, whose ids the entries do not show: the cursor names the ids below it. */
+struct am_rows {
+    json_t *data;
+    int64_t last; /* id of the row of the last entry */
+};
+int am_rows_add(struct am_rows *rows, int64_t id, json_t *entry /* stolen; NULL: memory is short */);
+int am_reply_rows(struct am_req *r, struct am_rows *rows /* data is stolen */, int64_t limit);
 /* 404, which says of a model that is deleted what can be done. */
 int am_reply_no_model(struct am_req *r, const char *name);
 /* For the negative error of reading the job arg[0]: there is none, or the database failed. */

@@ -28,6 +28,23 @@ int am_reply_page(struct am_req *r, json_t *data, int64_t limit, const char *key
     return am_reply_json(r, 200, list, NULL);
 }
 
+int am_rows_add(struct am_rows *rows, int64_t id, json_t *entry)
+{
+    rows->last = id;
+    return json_array_append_new(rows->data, entry) < 0 ? -AM_E_OUT_OF_MEMORY : 0;
+}
+
+/* The last row is the first one not shown: pages do not shift under the reader. */
+int am_reply_rows(struct am_req *r, struct am_rows *rows, int64_t limit)
+{
+    char next[32];
+    bool more = json_array_size(rows->data) > (size_t)limit;
+    if (more)
+        json_array_remove(rows->data, (size_t)limit);
+    snprintf(next, sizeof next, "%lld", (long long)rows->last + 1);
+    return am_reply_json(r, 200, am_json_list(rows->data, more ? next : NULL), NULL);
+}
+
 void am_model_id(const struct am_req *r, char out[200])
 {
     snprintf(out, 200, "%.96s/%.96s", r->arg[0], r->arg[1]);

@@ -71,29 +71,15 @@ static bool read_filter(struct am_req *r, struct am_db *db, struct am_decision_f
     return rc == 0;
 }
 
-struct page {
-    json_t *data;
-    int64_t last;
-    size_t limit;
-    bool more;
-};
-
 static int add_decision(void *ctx, const struct am_decision_row *d)
 {
-    struct page *p = ctx;
-    if (json_array_size(p->data) == p->limit) {
-        p->more = true;
-        return 0;
-    }
-    p->last = d->id;
-    return json_array_append_new(p->data, am_decision_json(d)) < 0 ? -AM_E_OUT_OF_MEMORY : 0;
+    return am_rows_add(ctx, d->id, am_decision_json(d));
 }
 
 int am_api_decisions(struct am_req *r)
 {
     int64_t limit, after;
     int queued = MHD_NO;
-    char next[32];
     if (!am_req_int(r, "limit", 1, 100, 20, &limit, &queued) ||
         !am_req_int(r, "after", 1, INT64_MAX - 1, 0, &after, &queued))
         return queued;
@@ -101,14 +87,12 @@ int am_api_decisions(struct am_req *r)
     struct am_decision_filter f = {.verdict = am_req_query(r, "verdict"), .after = after, .limit = (int)limit + 1};
     if (!db || !read_filter(r, db, &f, &queued))
         return queued;
-    struct page p = {.data = json_array(), .limit = (size_t)limit};
-    int rc = am_decision_list(db, &f, add_decision, &p);
-    if (rc < 0) {
-        json_decref(p.data);
-        return am_reply_error(r, rc, "the decisions could not be listed");
-    }
-    snprintf(next, sizeof next, "%lld", (long long)p.last);
-    return am_reply_json(r, 200, am_json_list(p.data, p.more ? next : NULL), NULL);
+    struct am_rows rows = {.data = json_array()};
+    int rc = am_decision_list(db, &f, add_decision, &rows);
+    if (rc == 0)
+        return am_reply_rows(r, &rows, limit);
+    json_decref(rows.data);
+    return am_reply_error(r, rc, "the decisions could not be listed");
 }
 
 static int take_decision(void *ctx, const struct am_decision_row *d)

@@ -54,22 +54,9 @@ json_t *am_prediction_json(const struct am_prediction_row *p)
     return o;
 }
 
-struct collect {
-    json_t *data;
-    int64_t last;
-    size_t limit;
-    bool more;
-};
-
 static int add_set(void *ctx, const struct am_prediction_row *p)
 {
-    struct collect *c = ctx;
-    if (json_array_size(c->data) == c->limit) {
-        c->more = true;
-        return 0;
-    }
-    c->last = p->id;
-    return json_array_append_new(c->data, am_prediction_json(p)) < 0 ? -AM_E_OUT_OF_MEMORY : 0;
+    return am_rows_add(ctx, p->id, am_prediction_json(p));
 }
 
 bool am_req_version(struct am_req *r, struct am_db *db, const char *name, int64_t *ret_version,
@@ -133,7 +120,6 @@ int am_api_predictions(struct am_req *r)
 {
     int64_t limit, after;
     int queued = MHD_NO;
-    char next[32];
     if (!am_req_int(r, "limit", 1, 100, 20, &limit, &queued) ||
         !am_req_int(r, "after", 1, INT64_MAX - 1, 0, &after, &queued))
         return queued;
@@ -141,14 +127,12 @@ int am_api_predictions(struct am_req *r)
     struct am_prediction_filter f = {.after = after, .limit = (int)limit + 1};
     if (!db || !am_req_version(r, db, "version", &f.version, &f.external, &queued) || !read_dataset(r, db, &f, &queued))
         return queued;
-    struct collect c = {.data = json_array(), .limit = (size_t)limit};
-    int rc = am_prediction_list(db, &f, add_set, &c);
-    if (rc < 0) {
-        json_decref(c.data);
-        return am_reply_error(r, rc, "the prediction sets could not be listed");
-    }
-    snprintf(next, sizeof next, "%lld", (long long)c.last);
-    return am_reply_json(r, 200, am_json_list(c.data, c.more ? next : NULL), NULL);
+    struct am_rows rows = {.data = json_array()};
+    int rc = am_prediction_list(db, &f, add_set, &rows);
+    if (rc == 0)
+        return am_reply_rows(r, &rows, limit);
+    json_decref(rows.data);
+    return am_reply_error(r, rc, "the prediction sets could not be listed");
 }
 
 static int take_set(void *ctx, const struct am_prediction_row *p)

@@ -102,29 +102,15 @@ static void etag_of(const json_t *report, char out[140])
     snprintf(out, 140, "%.60s%s%.60s", id ? id : "", by ? "-" : "", by ? by : "");
 }
 
-struct collect {
-    json_t *data;
-    int64_t last;
-    size_t limit;
-    bool more;
-};
-
 static int add_report(void *ctx, const struct am_report_row *p)
 {
-    struct collect *c = ctx;
-    if (json_array_size(c->data) == c->limit) {
-        c->more = true;
-        return 0;
-    }
-    c->last = p->id;
-    return json_array_append_new(c->data, am_report_summary(p)) < 0 ? -AM_E_OUT_OF_MEMORY : 0;
+    return am_rows_add(ctx, p->id, am_report_summary(p));
 }
 
 int am_api_reports(struct am_req *r)
 {
     int64_t limit, after;
     int queued = MHD_NO;
-    char next[32];
     if (!am_req_int(r, "limit", 1, 100, 20, &limit, &queued) ||
         !am_req_int(r, "after", 1, INT64_MAX - 1, 0, &after, &queued))
         return queued;
@@ -138,14 +124,12 @@ int am_api_reports(struct am_req *r)
         !am_req_version(r, db, "old", &f.old_version, &f.old_external, &queued) ||
         !am_req_version(r, db, "new", &f.new_version, &f.new_external, &queued))
         return queued;
-    struct collect c = {.data = json_array(), .limit = (size_t)limit};
-    int rc = am_report_list(db, &f, add_report, &c);
-    if (rc < 0) {
-        json_decref(c.data);
-        return am_reply_error(r, rc, "the reports could not be listed");
-    }
-    snprintf(next, sizeof next, "%lld", (long long)c.last);
-    return am_reply_json(r, 200, am_json_list(c.data, c.more ? next : NULL), NULL);
+    struct am_rows rows = {.data = json_array()};
+    int rc = am_report_list(db, &f, add_report, &rows);
+    if (rc == 0)
+        return am_reply_rows(r, &rows, limit);
+    json_decref(rows.data);
+    return am_reply_error(r, rc, "the reports could not be listed");
 }
 
 static int take_report(void *ctx, const struct am_report_row *p)

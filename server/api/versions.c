@@ -123,7 +123,7 @@ static bool state_ok(struct am_req *r, int *ret_queued)
 
 int am_api_versions(struct am_req *r)
 {
-    char model[200], next[32];
+    char model[200];
     int64_t limit, after;
     int queued = MHD_NO;
     if (!am_req_int(r, "limit", 1, 100, 20, &limit, &queued) ||
@@ -144,12 +144,8 @@ int am_api_versions(struct am_req *r)
         return rc == -AM_E_NOT_FOUND ? am_reply_no_model(r, model)
                                      : am_reply_error(r, rc, "the versions could not be listed");
     }
-    bool more = json_array_size(c.data) > (size_t)limit;
-    if (more)
-        json_array_remove(c.data, (size_t)limit);
-    /* `last` is the first version not shown; the cursor names ids below it, so pages do not shift under the reader */
-    snprintf(next, sizeof next, "%lld", (long long)c.last + 1);
-    return am_reply_json(r, 200, am_json_list(c.data, more ? next : NULL), NULL);
+    struct am_rows rows = {c.data, c.last};
+    return am_reply_rows(r, &rows, limit);
 }
 
 int am_api_version_get(struct am_req *r)
