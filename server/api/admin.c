@@ -48,19 +48,6 @@ int am_task_reply(struct am_req *r, const struct am_idem *idem, const char *kind
                : am_reply_problem(r, AM_E_INTERNAL, "the task %s was stored and cannot be read back", uid);
 }
 
-int am_task_once(struct am_req *r, int (*fresh)(struct am_req *r, const struct am_idem *idem))
-{
-    int queued = MHD_NO;
-    struct am_idem idem;
-    int rc = am_idem_begin(&idem, r, &queued);
-    if (rc == 1)
-        queued = am_reply_accepted(r, json_incref(idem.stored));
-    else if (rc == 0)
-        queued = fresh(r, &idem);
-    am_idem_end(&idem);
-    return queued;
-}
-
 /* ---- what each kind makes of its target: members of the recipe ---- */
 
 static int take_commit(void *ctx, const struct am_version_row *v)
@@ -141,7 +128,7 @@ static int create(struct am_req *r, const struct am_idem *idem)
 
 int am_api_task_create(struct am_req *r)
 {
-    return am_task_once(r, create);
+    return am_idem_once(r, am_reply_accepted, create);
 }
 
 static int verify(struct am_req *r, const struct am_idem *idem)
@@ -157,5 +144,5 @@ static int verify(struct am_req *r, const struct am_idem *idem)
 
 int am_api_version_verify(struct am_req *r)
 {
-    return am_task_once(r, verify);
+    return am_idem_once(r, am_reply_accepted, verify);
 }

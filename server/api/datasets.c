@@ -157,13 +157,5 @@ static int create(struct am_req *r, const struct am_idem *idem)
 
 int am_api_dataset_create(struct am_req *r)
 {
-    int queued = MHD_NO;
-    struct am_idem idem;
-    int rc = am_idem_begin(&idem, r, &queued);
-    if (rc == 1)
-        queued = reply_created(r, json_incref(idem.stored));
-    else if (rc == 0)
-        queued = create(r, &idem);
-    am_idem_end(&idem);
-    return queued;
+    return am_idem_once(r, reply_created, create);
 }

@@ -99,5 +99,5 @@ static int begin(struct am_req *r, const struct am_idem *idem)
 
 int am_api_export(struct am_req *r)
 {
-    return am_task_once(r, begin);
+    return am_idem_once(r, am_reply_accepted, begin);
 }

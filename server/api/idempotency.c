@@ -214,3 +214,17 @@ void am_idem_end(struct am_idem *i)
     json_decref(i->stored);
     i->stored = NULL;
 }
+
+int am_idem_once(struct am_req *r, int (*again)(struct am_req *r, json_t *stored),
+                 int (*fresh)(struct am_req *r, const struct am_idem *idem))
+{
+    int queued = MHD_NO;
+    struct am_idem idem;
+    int rc = am_idem_begin(&idem, r, &queued);
+    if (rc == 1)
+        queued = again(r, json_incref(idem.stored));
+    else if (rc == 0)
+        queued = fresh(r, &idem);
+    am_idem_end(&idem);
+    return queued;
+}

@@ -34,5 +34,9 @@ int am_idem_keep(struct am_db *db, const struct am_idem *i, int status, const js
    am_reply_accepted(); left alone when there is no key. Once more when the transaction is. */
 int am_idem_keep_job(struct am_db *db, const struct am_idem *i, const char *uid, json_t **ret);
 void am_idem_end(struct am_idem *i);
+/* All of it for a handler that answers at once: `again` with what was stored (stolen) when the request was answered
+   before, else `fresh`. */
+int am_idem_once(struct am_req *r, int (*again)(struct am_req *r, json_t *stored),
+                 int (*fresh)(struct am_req *r, const struct am_idem *idem));
 
 #endif

@@ -95,15 +95,12 @@ static int roll_back(struct am_req *r, const struct am_idem *idem)
     return rc < 0 ? am_ref_refused(&b.c, rc, "the ref could not be rolled back") : am_reply_ref(r, 200, b.c.answer);
 }
 
+static int reply_again(struct am_req *r, json_t *stored)
+{
+    return am_reply_ref(r, 200, stored);
+}
+
 int am_api_ref_rollback(struct am_req *r)
 {
-    int queued = MHD_NO;
-    struct am_idem idem;
-    int rc = am_idem_begin(&idem, r, &queued);
-    if (rc == 1)
-        queued = am_reply_ref(r, 200, json_incref(idem.stored));
-    else if (rc == 0)
-        queued = roll_back(r, &idem);
-    am_idem_end(&idem);
-    return queued;
+    return am_idem_once(r, reply_again, roll_back);
 }

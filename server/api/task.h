@@ -14,8 +14,6 @@ struct am_task_kept {
 /* `also` of am_task_queue(): the request sent again gets the same task. */
 int am_task_keep(struct am_db *db, const char *uid, void *kept /* struct am_task_kept */);
 
-/* Answers a request that was answered before, or lets `fresh` answer it. */
-int am_task_once(struct am_req *r, int (*fresh)(struct am_req *r, const struct am_idem *idem));
 /* Queues a task with these members of its recipe (stolen) and answers 202. */
 int am_task_reply(struct am_req *r, const struct am_idem *idem, const char *kind, json_t *more);
 
