@@ -180,6 +180,22 @@ int am_data_column(const struct am_data *s, const char *name, struct am_column *
     return am_column_open(ret, s->rows_fd, s->rows_bytes, at, line ? 8 : 4, (uint64_t)s->rows + line);
 }
 
+int64_t am_data_rank(const json_t *texts, const char *text)
+{
+    size_t low = 0, high = json_array_size(texts);
+    while (low < high) {
+        size_t mid = low + (high - low) / 2;
+        int d = strcmp(json_string_value(json_array_get(texts, mid)), text);
+        if (d == 0)
+            return (int64_t)mid;
+        if (d < 0)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return -1;
+}
+
 void am_data_done(struct am_data *s)
 {
     am_sys_closep(&s->ids_fd);

@@ -51,6 +51,9 @@ struct am_data {
 int am_data_open(struct am_data *ret, struct am_store *store, int64_t version, char *why, size_t why_cap);
 /* "label" or "line" or that of a field; -AM_E_NOT_FOUND: it has none. */
 int am_data_column(const struct am_data *s, const char *name, struct am_column *ret);
+/* Where `text` stands in a list of `about`, whose texts are in the order of their bytes: the number that its column has
+   of it. -1: it is not there. */
+int64_t am_data_rank(const json_t *texts, const char *text);
 void am_data_done(struct am_data *s);
 
 #endif

@@ -26,18 +26,6 @@ struct join {
     int64_t unknown, other;
 };
 
-static int rank_of(const json_t *names, const char *text)
-{
-    size_t i;
-    json_t *v;
-    json_array_foreach(names, i, v)
-    {
-        if (am_streq(json_string_value(v), text))
-            return (int)i;
-    }
-    return NO_CLASS;
-}
-
 /* What y is, when classes have names: those of the header, as the dataset numbers them. */
 static int map_labels(struct join *j, const json_t *names)
 {
@@ -48,7 +36,11 @@ static int map_labels(struct join *j, const json_t *names)
     j->rank = calloc(j->ranks + 1, sizeof *j->rank);
     if (!j->rank)
         return -AM_E_OUT_OF_MEMORY;
-    json_array_foreach(j->set->labels, i, v) j->rank[i] = rank_of(names, json_string_value(v));
+    json_array_foreach(j->set->labels, i, v)
+    {
+        int64_t rank = am_data_rank(names, json_string_value(v));
+        j->rank[i] = rank < 0 ? NO_CLASS : (int32_t)rank;
+    }
     return 0;
 }
 

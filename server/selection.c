@@ -115,22 +115,6 @@ static int keep_by(struct choice *c, const char *column, int32_t *want, size_t n
     return 0;
 }
 
-static int64_t rank_in(const json_t *texts, const char *text)
-{
-    size_t low = 0, high = json_array_size(texts);
-    while (low < high) {
-        size_t mid = low + (high - low) / 2;
-        int d = strcmp(json_string_value(json_array_get(texts, mid)), text);
-        if (d == 0)
-            return (int64_t)mid;
-        if (d < 0)
-            low = mid + 1;
-        else
-            high = mid;
-    }
-    return -1;
-}
-
 static int take_classes(struct choice *c, json_t *list)
 {
     const json_t *names = json_object_get(c->s->about, "names");
@@ -143,7 +127,8 @@ static int take_classes(struct choice *c, json_t *list)
     int rc = want ? 0 : -AM_E_OUT_OF_MEMORY;
     json_array_foreach(list, i, v)
     {
-        json_int_t number = texts && json_is_string(v) ? rank_in(names, json_string_value(v)) : json_integer_value(v);
+        json_int_t number =
+            texts && json_is_string(v) ? am_data_rank(names, json_string_value(v)) : json_integer_value(v);
         if (rc == 0 && !(texts ? json_is_string(v) : json_is_integer(v)))
             rc = bad(c, "classes",
                      texts ? "classes of this dataset are texts" : "classes of this dataset are whole numbers");
@@ -168,7 +153,7 @@ static int64_t value_of(const json_t *field, const json_t *v)
         text = number;
     } else if (json_is_boolean(v))
         text = json_is_true(v) ? "true" : "false";
-    return fits && text ? rank_in(json_object_get(field, "values"), text) : -2;
+    return fits && text ? am_data_rank(json_object_get(field, "values"), text) : -2;
 }
 
 static int take_where_one(struct choice *c, const char *name, json_t *value)
@@ -211,12 +196,31 @@ struct range {
     json_int_t from, to;
 };
 
-static bool in_ranges(const struct range *v, size_t n, uint32_t row)
+static int by_from(const void *a, const void *b)
 {
-    for (size_t i = 0; i < n; i++)
-        if (row >= v[i].from && row < v[i].to)
-            return true;
-    return false;
+    json_int_t x = ((const struct range *)a)->from, y = ((const struct range *)b)->from;
+    return (x > y) - (x < y);
+}
+
+/* In order, none of them upon another. */
+static size_t merge_ranges(struct range *v, size_t n)
+{
+    size_t k = 0;
+    qsort(v, n, sizeof *v, by_from);
+    for (size_t i = 0; i < n; i++) {
+        if (k == 0 || v[i].from > v[k - 1].to)
+            v[k++] = v[i];
+        else if (v[i].to > v[k - 1].to)
+            v[k - 1].to = v[i].to;
+    }
+    return k;
+}
+
+static int by_row(const void *row, const void *range)
+{
+    const struct range *v = range;
+    json_int_t at = *(const uint32_t *)row;
+    return at < v->from ? -1 : at >= v->to;
 }
 
 static int take_rows(struct choice *c, json_t *list)
@@ -232,10 +236,11 @@ static int take_rows(struct choice *c, json_t *list)
             v[i].to < v[i].from || v[i].to > c->s->rows)
             return bad(c, "rows", "rows must list pairs [from, to), from 0 to the number of rows");
     }
+    n = merge_ranges(v, n);
     for (uint64_t i = 0; i < c->s->row.n; i++) {
         uint32_t row;
         AM_TRY(am_column_get(&c->s->row, i, &row));
-        if (!in_ranges(v, n, row))
+        if (!bsearch(&row, v, n, sizeof *v, by_row))
             drop(c->bit, i);
     }
     return 0;

@@ -172,6 +172,7 @@ def test_selections(client, seed):
         ({"where": {"n": [1, 4, 77], "src": "a"}}, lambda i, r: r["n"] in (1, 4) and r["src"] == "a"),
         ({"where": {"flag": True}}, lambda i, r: i == 0),
         ({"rows": [[10, 20], [2990, 3000]]}, lambda i, r: 10 <= i < 20 or i >= 2990),
+        ({"rows": [[700, 900], [8, 8], [0, 3], [5, 6], [710, 720], [6, 8], [850, 1000]]}, lambda i, r: i < 3 or 5 <= i < 8 or 700 <= i < 1000),
         ({"rows": [[0, 1000]], "classes": ["dog"]}, lambda i, r: i < 1000 and r["label"] == "dog"),
         ({"except": {"classes": ["eel"], "where": {"src": "b"}}}, lambda i, r: not (r["label"] == "eel" and r["src"] == "b")),
         ({"ids": [], "dataset": "d/select@v1"}, lambda i, r: False),
