@@ -9,6 +9,7 @@
 #include "server/log.h"
 #include "server/move.h"
 #include "server/publisher_compare.h"
+#include "server/publisher_end.h"
 #include "server/publisher_spans.h"
 #include "server/publisher_verify.h"
 #include "storage/blobs.h"
@@ -16,9 +17,6 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <uv.h>
-
-enum { WRITER_TRIES = 200, WRITER_PAUSE_MS = 50 };
 
 /* ---- files ---- */
 
@@ -75,31 +73,6 @@ static int move_files(struct publication *p, struct am_db *db)
 
 /* ---- all of it ---- */
 
-static int add_warnings(const struct publication *p)
-{
-    const struct am_result *r = &p->result;
-    for (size_t i = 0; i < r->warnings; i++)
-        AM_TRY(am_claim_warn(p->in->job, r->warning[i].code, r->warning[i].detail));
-    if (r->warnings_total > r->warnings) {
-        char more[80];
-        snprintf(more, sizeof more, "and %zu more warnings", r->warnings_total - r->warnings);
-        AM_TRY(am_claim_warn(p->in->job, "more-warnings", more));
-    }
-    return 0;
-}
-
-/* A full queue of the writer passes by itself; the files are moved already, so waiting is the cheaper way. */
-static int write_patiently(struct publication *p)
-{
-    int rc = -AM_E_QUEUE_FULL;
-    for (int i = 0; rc == -AM_E_QUEUE_FULL && i < WRITER_TRIES; i++) {
-        if (i)
-            uv_sleep(WRITER_PAUSE_MS);
-        rc = am_store_write(p->in->store, am_publication_run, p);
-    }
-    return rc;
-}
-
 /* A result that is to be the same and is not may come from inputs that are not the same any more. */
 static int look_at_inputs(struct publication *p, struct am_db *db)
 {
@@ -123,10 +96,10 @@ static int publish_result(struct publication *p)
     AM_TRY(look_at_inputs(p, db));
     if (!am_publication_is_silent(p))
         AM_TRY(move_files(p, db));
-    AM_TRY(add_warnings(p));
+    AM_TRY(am_publisher_warn(p->in->job, &p->result));
     p->why[0] = 0;
     am_failpoint("publish.before_row");
-    int rc = write_patiently(p);
+    int rc = am_publisher_write(p->in->store, am_publication_run, p);
     am_failpoint("publish.after_row");
     return rc;
 }

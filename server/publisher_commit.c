@@ -9,6 +9,7 @@
 #include "core/base/text.h"
 #include "server/json.h"
 #include "server/publisher_compare.h"
+#include "server/publisher_end.h"
 #include "storage/damage.h"
 #include "storage/life.h"
 
@@ -334,35 +335,18 @@ static int look_at_expiry(struct publication *p)
 
 static json_t *result_json(const struct publication *p, json_t *refs)
 {
-    const struct am_record_done *d = p->in->done;
     json_t *version = p->version ? json_pack("{s:s,s:s,s:o}", "model", p->model_name, "commit", p->commit, "number",
                                              am_json_count(p->number))
                                  : json_null();
     const struct am_gated *g = &p->gated;
     json_t *reports = g->report ? json_pack("[s]", g->report) : json_array();
     json_t *decision = g->uid[0] ? json_pack("{s:s,s:s}", "id", g->uid, "verdict", g->verdict) : json_null();
-    return json_pack("{s:o,s:b,s:s?,s:o,s:O,s:o,s:o,s:n,s:{s:[],s:i},s:I,s:s?,s:O?,s:O?,s:{s:s?,s:f,s:o,s:o,s:I,s:I}}",
-                     "version", version, "published", p->version && !p->detached, "detached_reason",
-                     p->detached ? p->detached : p->gated.detached, "expires_at", am_json_time(p->expires_at), "refs",
-                     refs, "reports", reports, "decision", decision, "dataset", "state", "files", "rows", 0,
-                     "new_bytes", (json_int_t)p->new_bytes, "reused_from", p->in->reused_from, "reproduced",
-                     p->reproduced, "reproduction", p->reproduction, "measured", "kernels", p->in->kernels, "seconds",
-                     p->in->seconds, "cpu_seconds", am_json_measure(d->cpu_seconds), "peak_memory_bytes",
-                     am_json_count(d->peak_memory_bytes), "read_bytes", (json_int_t)p->in->read_bytes, "write_bytes",
-                     (json_int_t)p->write_bytes);
-}
-
-/* Writes the job's end with the text of a JSON value. */
-static int finish_job(struct publication *p, json_t *result)
-{
-    char *result_text = result ? json_dumps(result, JSON_COMPACT | JSON_REAL_PRECISION(15)) : NULL;
-    char *warnings = json_dumps(p->in->job->warnings, JSON_COMPACT);
-    int rc = result_text && warnings ? 0 : -AM_E_OUT_OF_MEMORY;
-    if (rc == 0)
-        rc = am_job_finish(p->db, p->in->job->uid, AM_SUCCEEDED, p->now, result_text, NULL, warnings);
-    free(result_text);
-    free(warnings);
-    return rc;
+    return json_pack(
+        "{s:o,s:b,s:s?,s:o,s:O,s:o,s:o,s:n,s:{s:[],s:i},s:I,s:s?,s:O?,s:O?,s:o}", "version", version, "published",
+        p->version && !p->detached, "detached_reason", p->detached ? p->detached : p->gated.detached, "expires_at",
+        am_json_time(p->expires_at), "refs", refs, "reports", reports, "decision", decision, "dataset", "state",
+        "files", "rows", 0, "new_bytes", (json_int_t)p->new_bytes, "reused_from", p->in->reused_from, "reproduced",
+        p->reproduced, "reproduction", p->reproduction, "measured", am_publisher_measured(p->in, p->write_bytes));
 }
 
 static int conclude(struct publication *p)
@@ -380,8 +364,7 @@ static int conclude(struct publication *p)
         AM_TRY(am_gated_move(p->db, &p->gated));
         AM_TRY(look_at_expiry(p));
     }
-    json_auto_t *result = result_json(p, refs);
-    return finish_job(p, result);
+    return am_publisher_finish(p->db, p->in->job->uid, p->in->job, p->now, result_json(p, refs));
 }
 
 static int compare(struct publication *p)

@@ -6,8 +6,8 @@
 #include "core/base/clock.h"
 #include "core/base/failpoint.h"
 #include "core/base/text.h"
-#include "server/json.h"
 #include "server/log.h"
+#include "server/publisher_end.h"
 #include "server/publisher_staged.h"
 #include "storage/blobs.h"
 #include "storage/datasets.h"
@@ -25,7 +25,7 @@ struct indexing {
     const char *sha256;                                /* of the content */
     int64_t bytes;
     json_t *about;
-    char *about_text, *fields, *warnings;
+    char *about_text, *fields;
     int64_t new_bytes, now;
     /* of the transaction */
     int64_t version, number;
@@ -58,8 +58,7 @@ static int find_parts(struct indexing *p)
         snprintf(p->why, p->why_cap, "what the worker left about the dataset cannot be read");
     AM_TRY(rc);
     p->fields = json_dumps(json_object_get(p->about, "fields"), JSON_COMPACT | JSON_ENCODE_ANY);
-    p->warnings = json_dumps(p->in->job->warnings, JSON_COMPACT);
-    return p->fields && p->warnings ? 0 : -AM_E_OUT_OF_MEMORY;
+    return p->fields ? 0 : -AM_E_OUT_OF_MEMORY;
 }
 
 /* ---- the transaction ---- */
@@ -116,19 +115,12 @@ static int take_number(void *ctx, const struct am_dataset_version_row *v)
 
 static int finish_task(struct indexing *p, struct am_db *db, const char *dataset)
 {
-    const struct am_record_done *d = p->in->done;
-    json_auto_t *result = json_pack(
-        "{s:s,s:s,s:I,s:s,s:I,s:b,s:I,s:{s:s?,s:f,s:o,s:o,s:I,s:I}}", "kind", "index", "dataset", dataset, "number",
-        (json_int_t)p->number, "sha256", p->sha256, "rows",
-        (json_int_t)json_integer_value(json_object_get(p->about, "rows")), "created", p->created, "new_bytes",
-        (json_int_t)p->new_bytes, "measured", "kernels", p->in->kernels, "seconds", p->in->seconds, "cpu_seconds",
-        am_json_measure(d->cpu_seconds), "peak_memory_bytes", am_json_count(d->peak_memory_bytes), "read_bytes",
-        (json_int_t)p->in->read_bytes, "write_bytes", (json_int_t)(p->ids->bytes + p->rows->bytes));
-    char *text = result ? json_dumps(result, JSON_COMPACT | JSON_REAL_PRECISION(15)) : NULL;
-    int rc =
-        text ? am_job_finish(db, p->in->job->uid, AM_SUCCEEDED, p->now, text, NULL, p->warnings) : -AM_E_OUT_OF_MEMORY;
-    free(text);
-    return rc;
+    json_t *result =
+        json_pack("{s:s,s:s,s:I,s:s,s:I,s:b,s:I,s:o}", "kind", "index", "dataset", dataset, "number",
+                  (json_int_t)p->number, "sha256", p->sha256, "rows",
+                  (json_int_t)json_integer_value(json_object_get(p->about, "rows")), "created", p->created, "new_bytes",
+                  (json_int_t)p->new_bytes, "measured", am_publisher_measured(p->in, p->ids->bytes + p->rows->bytes));
+    return am_publisher_finish(db, p->in->job->uid, p->in->job, p->now, result);
 }
 
 static int write_all(struct am_db *db, void *arg)
@@ -170,7 +162,7 @@ static int publish(struct indexing *p)
     AM_TRY(move_files(p));
     p->why[0] = 0;
     am_failpoint("publish.before_row");
-    return am_store_write(p->in->store, write_all, p);
+    return am_publisher_write(p->in->store, write_all, p);
 }
 
 /* Those that nobody names after all; what is named stays. */
@@ -198,7 +190,6 @@ int am_publish_index(const struct am_publication *in, char *why, size_t why_cap)
         snprintf(why, why_cap, "the dataset could not be recorded: %s", am_err_title(rc));
     free(p.about_text);
     free(p.fields);
-    free(p.warnings);
     json_decref(p.about);
     am_result_done(&p.result);
     bool known =

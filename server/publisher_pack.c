@@ -9,8 +9,8 @@
 #include "core/base/sys.h"
 #include "core/base/text.h"
 #include "server/join.h"
-#include "server/json.h"
 #include "server/log.h"
+#include "server/publisher_end.h"
 #include "server/publisher_staged.h"
 #include "server/result.h"
 #include "storage/blobs.h"
@@ -29,7 +29,7 @@ struct packing {
     struct am_result result;
     const struct am_result_file *ids, *packed, *head;
     json_t *header;
-    char *header_text, *warnings;
+    char *header_text;
     int64_t rows, distinct, correct, new_bytes, now;
     char dataset[260]; /* "ns/name@v5" of one that is kept here, with its version and SHA-256 */
     char dataset_sha256[65];
@@ -200,20 +200,12 @@ static int insert_set(struct packing *p, struct am_db *db)
 static int write_all(struct am_db *db, void *arg)
 {
     struct packing *p = arg;
-    const struct am_record_done *d = p->in->done;
     p->now = am_now_ms();
     AM_TRY(insert_set(p, db));
-    json_auto_t *result = json_pack("{s:s,s:s,s:I,s:I,s:{s:s?,s:f,s:o,s:o,s:I,s:I}}", "kind", "pack", "prediction_set",
-                                    recipe(p, "prediction_set"), "rows", (json_int_t)p->rows, "new_bytes",
-                                    (json_int_t)p->new_bytes, "measured", "kernels", p->in->kernels, "seconds",
-                                    p->in->seconds, "cpu_seconds", am_json_measure(d->cpu_seconds), "peak_memory_bytes",
-                                    am_json_count(d->peak_memory_bytes), "read_bytes", (json_int_t)p->in->read_bytes,
-                                    "write_bytes", (json_int_t)(p->ids->bytes + p->packed->bytes));
-    char *text = result ? json_dumps(result, JSON_COMPACT | JSON_REAL_PRECISION(15)) : NULL;
-    int rc =
-        text ? am_job_finish(db, p->in->job->uid, AM_SUCCEEDED, p->now, text, NULL, p->warnings) : -AM_E_OUT_OF_MEMORY;
-    free(text);
-    return rc;
+    json_t *result = json_pack("{s:s,s:s,s:I,s:I,s:o}", "kind", "pack", "prediction_set", recipe(p, "prediction_set"),
+                               "rows", (json_int_t)p->rows, "new_bytes", (json_int_t)p->new_bytes, "measured",
+                               am_publisher_measured(p->in, p->ids->bytes + p->packed->bytes));
+    return am_publisher_finish(db, p->in->job->uid, p->in->job, p->now, result);
 }
 
 static int move_files(struct packing *p)
@@ -233,14 +225,11 @@ static int publish(struct packing *p)
 {
     AM_TRY(find_parts(p));
     AM_TRY(read_header(p));
-    p->warnings = json_dumps(p->in->job->warnings, JSON_COMPACT);
-    if (!p->warnings)
-        return -AM_E_OUT_OF_MEMORY;
     AM_TRY(check_dataset(p));
     AM_TRY(move_files(p));
     p->why[0] = 0;
     am_failpoint("publish.before_row");
-    return am_store_write(p->in->store, write_all, p);
+    return am_publisher_write(p->in->store, write_all, p);
 }
 
 /* What the two files are called, when nobody names them after all. */
@@ -265,7 +254,6 @@ int am_publish_pack(const struct am_publication *in, char *why, size_t why_cap)
     if (rc < 0 && !why[0])
         snprintf(why, why_cap, "the prediction set could not be recorded: %s", am_err_title(rc));
     free(p.header_text);
-    free(p.warnings);
     json_decref(p.header);
     am_result_done(&p.result);
     bool known = rc == 0 || rc == -AM_E_NOT_FOUND || rc == -AM_E_REVISION_NOT_FOUND || rc == -AM_E_DISK ||

@@ -6,25 +6,22 @@
 
 #include "core/base/clock.h"
 #include "core/base/failpoint.h"
-#include "core/base/sys.h"
 #include "core/base/text.h"
-#include "server/json.h"
+#include "server/publisher_end.h"
 #include "server/publisher_gate.h"
+#include "server/publisher_staged.h"
 #include "server/publisher_verify.h"
 #include "server/result.h"
 #include "storage/blobs.h"
-#include "storage/jobs.h"
 #include "storage/models.h"
 #include "storage/reports.h"
 
-#include <fcntl.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <uv.h>
 
-enum { BODY_MAX = 16 << 20, WRITER_TRIES = 200, WRITER_PAUSE_MS = 50 };
+enum { BODY_MAX = 16 << 20 };
 
 struct am_reporting {
     const struct am_publication *in;
@@ -53,14 +50,11 @@ static const char *member(const json_t *o, const char *name)
     return json_string_value(json_object_get(o, name));
 }
 
-static const struct am_result_file *file_of(const struct am_reporting *p, const char *path)
+static const struct am_result_file *file_of(const struct am_reporting *p, const char *name)
 {
-    const struct am_result *r = &p->result;
-    size_t n = strlen(p->folder);
-    for (size_t i = 0; i < r->files; i++)
-        if (am_starts(r->file[i].path, p->folder) && am_streq(r->file[i].path + n, path) && r->file[i].staged)
-            return &r->file[i];
-    return NULL;
+    char path[100];
+    snprintf(path, sizeof path, "%s%s", p->folder, name);
+    return am_staged_file(&p->result, path);
 }
 
 /* ---- what the worker left ---- */
@@ -81,17 +75,6 @@ static int find_parts(struct am_reporting *p)
         (!p->decision_file || p->decision_file->bytes <= BODY_MAX))
         return 0;
     return say(p, "the worker left no whole report");
-}
-
-static char *read_staged(struct am_reporting *p, const struct am_result_file *file)
-{
-    int fd AM_CLEANUP(am_sys_closep) = am_sys_open(p->in->staging, file->staged, O_RDONLY | O_NOFOLLOW, 0);
-    struct stat st;
-    char *text = calloc(1, (size_t)file->bytes + 1);
-    if (text && (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size != file->bytes ||
-                 am_sys_pread(fd, text, (size_t)file->bytes, 0) < 0))
-        text[0] = 0;
-    return text;
 }
 
 /* The number at the end of a path of members; NAN: it is null or not there. */
@@ -129,16 +112,20 @@ static struct am_report_numbers numbers_of(const json_t *body)
                                       .c = cell_of(body, "c")};
 }
 
+static int unread(struct am_reporting *p, int rc, const char *what)
+{
+    return rc == -AM_E_PUBLISH ? say(p, what) : rc;
+}
+
 static int read_body(struct am_reporting *p)
 {
-    const json_t *n;
+    static const char bad[] = "the report that the worker left cannot be read";
     if (p->alone)
         return 0;
-    p->text = read_staged(p, p->body_file);
-    if (!p->text)
-        return -AM_E_OUT_OF_MEMORY;
-    p->body = json_loads(p->text, JSON_REJECT_DUPLICATES, NULL);
-    n = json_object_get(p->body, "n");
+    int rc = am_staged_json(p->in->staging, p->body_file, BODY_MAX, &p->body, &p->text);
+    if (rc < 0)
+        return unread(p, rc, bad);
+    const json_t *n = json_object_get(p->body, "n");
     if (json_is_integer(n) && json_integer_value(n) >= 0 && member(p->body, "old") && member(p->body, "new") &&
         member(p->body, "dataset") && am_streq(member(p->body, "type"), p->in->job->type) &&
         am_streq(member(p->body, "method"), p->in->job->method))
@@ -146,18 +133,16 @@ static int read_body(struct am_reporting *p)
     if (p->folder[0] && json_is_integer(n) && member(p->body, "old") && member(p->body, "dataset") &&
         am_streq(member(p->body, "type"), "evaluate"))
         return 0;
-    return say(p, "the report that the worker left cannot be read");
+    return say(p, bad);
 }
 
 static int read_decision(struct am_reporting *p)
 {
-    char *text = p->decision_file ? read_staged(p, p->decision_file) : NULL;
     if (!p->decision_file)
         return 0;
-    if (!text)
-        return -AM_E_OUT_OF_MEMORY;
-    p->decision = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
-    free(text);
+    int rc = am_staged_json(p->in->staging, p->decision_file, BODY_MAX, &p->decision, NULL);
+    if (rc < 0)
+        return unread(p, rc, am_gated_fault(NULL));
     const char *fault = am_gated_fault(p->decision);
     return fault ? say(p, fault) : 0;
 }
@@ -237,30 +222,14 @@ static int insert_report(struct am_reporting *p, struct am_db *db)
 
 static json_t *result_json(const struct am_reporting *p, const char *reused_from)
 {
-    const struct am_record_done *d = p->in->done;
     json_t *reports = p->uid[0] ? json_pack("[s]", p->uid) : json_array();
     json_t *decision =
         p->gated.uid[0] ? json_pack("{s:s,s:s}", "id", p->gated.uid, "verdict", p->gated.verdict) : json_null();
-    return json_pack("{s:n,s:b,s:s?,s:n,s:O,s:o,s:o,s:n,s:{s:[],s:i},s:I,s:s?,s:O?,s:O?,s:{s:s?,s:f,s:o,s:o,s:I,s:I}}",
-                     "version", "published", p->uid[0] != 0, "detached_reason", p->gated.detached, "expires_at", "refs",
-                     p->refs, "reports", reports, "decision", decision, "dataset", "state", "files", "rows", 0,
-                     "new_bytes", (json_int_t)p->new_bytes, "reused_from", reused_from, "reproduced", p->reproduced,
-                     "reproduction", p->reproduction, "measured", "kernels", p->in->kernels, "seconds", p->in->seconds,
-                     "cpu_seconds", am_json_measure(d->cpu_seconds), "peak_memory_bytes",
-                     am_json_count(d->peak_memory_bytes), "read_bytes", (json_int_t)p->in->read_bytes, "write_bytes",
-                     (json_int_t)p->write_bytes);
-}
-
-static int finish(struct am_reporting *p, struct am_db *db, const char *uid, const char *reused_from)
-{
-    json_auto_t *result = result_json(p, reused_from);
-    char *text = result ? json_dumps(result, JSON_COMPACT | JSON_REAL_PRECISION(15)) : NULL,
-         *warnings = p->in->job ? json_dumps(p->in->job->warnings, JSON_COMPACT) : NULL;
-    int rc = text && (warnings || !p->in->job) ? am_job_finish(db, uid, AM_SUCCEEDED, p->now, text, NULL, warnings)
-                                               : -AM_E_OUT_OF_MEMORY;
-    free(text);
-    free(warnings);
-    return rc;
+    return json_pack("{s:n,s:b,s:s?,s:n,s:O,s:o,s:o,s:n,s:{s:[],s:i},s:I,s:s?,s:O?,s:O?,s:o}", "version", "published",
+                     p->uid[0] != 0, "detached_reason", p->gated.detached, "expires_at", "refs", p->refs, "reports",
+                     reports, "decision", decision, "dataset", "state", "files", "rows", 0, "new_bytes",
+                     (json_int_t)p->new_bytes, "reused_from", reused_from, "reproduced", p->reproduced, "reproduction",
+                     p->reproduction, "measured", am_publisher_measured(p->in, p->write_bytes));
 }
 
 /* ---- a rerun ---- */
@@ -308,7 +277,7 @@ static int write_all(struct am_db *db, void *arg)
     AM_TRY(compare(p, db));
     if (!is_silent(p))
         AM_TRY(insert_report(p, db));
-    return finish(p, db, p->in->job->uid, NULL);
+    return am_publisher_finish(db, p->in->job->uid, p->in->job, p->now, result_json(p, NULL));
 }
 
 /* ---- all of it ---- */
@@ -330,25 +299,6 @@ static int move_files(struct am_reporting *p)
     return 0;
 }
 
-static int take_warnings(struct am_reporting *p)
-{
-    for (size_t i = 0; i < p->result.warnings; i++)
-        AM_TRY(am_claim_warn(p->in->job, p->result.warning[i].code, p->result.warning[i].detail));
-    return 0;
-}
-
-/* A full queue of the writer passes by itself; the files are moved already, so waiting is the cheaper way. */
-static int write_patiently(struct am_reporting *p)
-{
-    int rc = -AM_E_QUEUE_FULL;
-    for (int i = 0; rc == -AM_E_QUEUE_FULL && i < WRITER_TRIES; i++) {
-        if (i)
-            uv_sleep(WRITER_PAUSE_MS);
-        rc = am_store_write(p->in->store, write_all, p);
-    }
-    return rc;
-}
-
 static int publish(struct am_reporting *p)
 {
     AM_TRY(find_parts(p));
@@ -356,12 +306,12 @@ static int publish(struct am_reporting *p)
     AM_TRY(read_decision(p));
     if (p->in->verify)
         AM_TRY(am_publisher_verify(p->in->store, p->in->staging, &p->result, p->why, p->why_cap));
-    AM_TRY(take_warnings(p));
+    AM_TRY(am_publisher_warn(p->in->job, &p->result));
     if (!is_silent(p))
         AM_TRY(move_files(p));
     p->why[0] = 0;
     am_failpoint("publish.before_row");
-    int rc = write_patiently(p);
+    int rc = am_publisher_write(p->in->store, write_all, p);
     am_failpoint("publish.after_row");
     return rc;
 }
@@ -399,7 +349,7 @@ int am_publish_same_report(struct am_db *db, const char *uid, const char *reused
     snprintf(p.uid, sizeof p.uid, "%s", report);
     int rc = p.refs ? am_job_finish(db, uid, AM_RUNNING, p.now, NULL, NULL, NULL) : -AM_E_OUT_OF_MEMORY;
     if (rc == 0)
-        rc = finish(&p, db, uid, reused_from);
+        rc = am_publisher_finish(db, uid, NULL, p.now, result_json(&p, reused_from));
     done(&p);
     return rc;
 }

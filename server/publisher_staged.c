@@ -34,8 +34,8 @@ int am_staged_json(int staging, const struct am_result_file *file, int64_t max, 
     char *text = calloc(1, (size_t)file->bytes + 1);
     if (!text)
         return -AM_E_OUT_OF_MEMORY;
-    bool good =
-        fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && am_sys_pread(fd, text, (size_t)file->bytes, 0) == 0;
+    bool good = fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size == file->bytes &&
+                am_sys_pread(fd, text, (size_t)file->bytes, 0) == 0;
     json_t *o = good ? json_loads(text, JSON_REJECT_DUPLICATES, NULL) : NULL;
     if (!json_is_object(o)) {
         json_decref(o);
