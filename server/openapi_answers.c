@@ -73,7 +73,7 @@ static const struct {
     {"GET", "/v1/predictions/{id}/content", "not-found"},
     {"GET", "/v1/reports", "not-found revision-not-found"},
     {"DELETE", "/v1/reports/{id}", "not-found conflict"},
-    {"GET", "/samples", "not-found store-damaged"},
+    {"GET", "/samples", "not-found payload-too-large store-damaged"},
     {"GET", "/slices", "not-found store-damaged"},
     {"GET", "/content", "not-found revision-not-found range-not-satisfiable"},
     {"GET", "/{path+}", "not-found revision-not-found range-not-satisfiable"},

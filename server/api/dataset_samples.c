@@ -128,10 +128,9 @@ static int want(void *ctx, const char *name, const char *value)
     w->rc = am_ids_find(&w->p->s.ids, value, 0, &entry);
     if (w->rc == 0)
         am_fault_add(&w->f, AM_E_NOT_FOUND, (struct am_where){.pointer = "?id"}, "there is no sample %.128s", value);
-    if (w->rc > 0)
-        w->rc = am_column_get(&w->p->s.row, entry, &row);
-    else
+    if (w->rc <= 0)
         return 0;
+    w->rc = w->p->out.len < PAGE_BYTES ? am_column_get(&w->p->s.row, entry, &row) : -AM_E_TOO_LARGE;
     if (w->rc == 0)
         w->rc = put_row(w->p, row);
     return 0;
@@ -159,6 +158,9 @@ static int reply_by_id(struct am_req *r, struct page *p)
     }
     if (w.f.total)
         return am_reply_faults(r, &w.f);
+    if (w.rc == -AM_E_TOO_LARGE)
+        return am_reply_fault(r, AM_E_TOO_LARGE, "?id",
+                              "the samples of these ids are longer than %d MiB; ask for fewer", PAGE_BYTES >> 20);
     return finish(r, p, w.rc < 0 ? w.rc : 0, -1);
 }
 
@@ -184,7 +186,7 @@ int am_api_dataset_samples(struct am_req *r)
         am_find_dataset_version(r, &version, &queued) < 0)
         return queued;
     AM_CLEANUP(page_done) struct page p = {.content = -1};
-    am_buf_init(&p.out, PAGE_BYTES + ROWS_MAX * (size_t)LINE_MAX_);
+    am_buf_init(&p.out, PAGE_BYTES + 2 * (size_t)LINE_MAX_);
     int rc = am_data_open(&p.s, r->srv->store, version, why, sizeof why);
     if (rc < 0)
         return am_reply_error(r, rc, why);

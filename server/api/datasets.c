@@ -14,9 +14,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* With the time: the id of a deleted dataset may come again. */
 void am_dataset_etag(const struct am_dataset_row *d, char out[80])
 {
-    snprintf(out, 80, "d%lld-%lld", (long long)d->id, (long long)d->rev);
+    snprintf(out, 80, "d%lld-%llx-%lld", (long long)d->id, (unsigned long long)d->created_at, (long long)d->rev);
 }
 
 json_t *am_dataset_json(const struct am_dataset_row *d)

@@ -199,6 +199,17 @@ def test_selections(client, seed):
     problem(client.post(at, {"clases": [1]}), 400, "unknown-member")
 
 
+def test_long_samples_come_in_pages(client):
+    rows = [{"id": f"long{i}", "text": "x" * 900_000} for i in range(7)]
+    at = make(client, "d/long", lines(rows))["links"]["samples"]
+    page = client.get(at).json()
+    assert (page["data"], page["has_more"]) == (rows[:5], True)
+    assert client.get(f"{at}?after={page['next']}").json()["data"] == rows[5:]
+    assert client.get(at + "?id=long6&id=long0").json()["data"] == [rows[6], rows[0]]
+    doc = problem(client.get(at + "?" + "&".join(f"id=long{i}" for i in range(7))), 413, "payload-too-large")
+    assert "fewer" in doc["detail"]
+
+
 # ---- what is refused ----
 
 BAD_LINES = [
@@ -428,9 +439,12 @@ def test_changing_and_deleting(launch):
     deleted = c.request("DELETE", "/v1/datasets/d/life", headers={"If-Match": c.get("/v1/datasets/d/life").headers["ETag"]})
     assert deleted.status_code == 200 and deleted.json()["versions"] == 2
     assert c.wait(c.post("/v1/admin/tasks", {"kind": "gc"}).json()["id"])["status"] == "succeeded" and d.blobs() == []
+    c.post("/v1/datasets", {"id": "d/life", "description": "another one of that name"})
+    assert c.request("GET", "/v1/datasets/d/life", headers={"If-None-Match": etag}).status_code == 200
+    problem(c.request("DELETE", "/v1/datasets/d/life", headers={"If-Match": etag}), 412, "precondition-failed")
     types = [e["type"] for e in c.all("/v1/events?topic=datasets")]
     assert types[:4] == ["dataset.created", "dataset.changed", "dataset.version_created", "dataset.version_created"]
-    assert types[-2:] == ["prediction.deleted", "dataset.deleted"] and "dataset.version_deleted" in types
+    assert types[-3:] == ["prediction.deleted", "dataset.deleted", "dataset.created"] and "dataset.version_deleted" in types
 
 
 @pytest.mark.slow
