@@ -22,8 +22,7 @@ void am_outcome_fail(struct am_outcome *o, int code, const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
-    for (size_t n = strlen(text); n > 0 && !am_utf8_ok(text, n); n--)
-        text[n - 1] = 0; /* the cut fell inside a character */
+    am_utf8_mend(text);
     free(o->detail);
     o->kind = AM_END_FAILED;
     o->code = code;

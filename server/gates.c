@@ -57,15 +57,15 @@ int am_gates_load(struct am_db *db, const char *name, struct am_policy *ret, cha
     return am_gate_get(db, name, take, &l);
 }
 
-bool am_gates_can_pass(const struct am_gate_policy *policy, bool by_name, uint64_t n, const char *pointer,
-                       struct am_faults *faults)
+bool am_gates_can_pass(const struct am_gate_policy *policy, bool by_name, unsigned tasks, uint64_t n,
+                       const char *pointer, struct am_faults *faults)
 {
     uint64_t needed;
     size_t rule;
     char at[AM_GATE_POINTER];
-    if (am_gate_can_pass(policy, n, pointer, &needed, at))
+    if (am_gate_can_pass(policy, tasks, n, pointer, &needed, at))
         return true;
-    am_gate_least_samples(policy, &rule);
+    am_gate_least_samples(policy, tasks, &rule);
     const char *what = rule < policy->rules_n ? policy->rules[rule].id : "min_samples";
     struct am_where where = {.pointer = by_name ? pointer : at, .reason = "too-few-samples"};
     if (needed == UINT64_MAX)

@@ -22,10 +22,11 @@ int am_gates_load(struct am_db *db, const char *name, struct am_policy *ret, cha
 
 /*
  * Before a job runs: a fault (invalid-params, with the number that is needed) when the policy cannot pass with the n
- * samples at hand even without one flip. `pointer`: where the request has the gate, "#/gate"; a policy that is given by
- * its name has no rules there, so the fault then names the rule in words. true: it can pass.
+ * samples at hand even without one flip. `tasks`: what they may be compared as (AM_GATE_CLASSES ...). `pointer`: where
+ * the request has the gate, "#/gate"; a policy that is given by its name has no rules there, so the fault then names
+ * the rule in words. true: it can pass.
  */
-bool am_gates_can_pass(const struct am_gate_policy *policy, bool by_name, uint64_t n, const char *pointer,
-                       struct am_faults *faults);
+bool am_gates_can_pass(const struct am_gate_policy *policy, bool by_name, unsigned tasks, uint64_t n,
+                       const char *pointer, struct am_faults *faults);
 
 #endif

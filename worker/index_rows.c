@@ -21,8 +21,6 @@ int am_index_bad(const struct am_index *x, int64_t row, const char *member, cons
     va_start(ap, fmt);
     vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
-    for (size_t n = strlen(text); n > 0 && !am_utf8_ok(text, n); n--)
-        text[n - 1] = 0; /* the cut fell inside a character */
     if (row < 0)
         snprintf(pointer, sizeof pointer, "#%s%.300s", member ? "/" : "", member ? member : "");
     else

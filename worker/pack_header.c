@@ -23,8 +23,6 @@ int am_pack_bad(struct am_faults *f, uint64_t line, const char *member, const ch
     va_start(ap, fmt);
     vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
-    for (size_t n = strlen(text); n > 0 && !am_utf8_ok(text, n); n--)
-        text[n - 1] = 0; /* the cut fell inside a character */
     snprintf(pointer, sizeof pointer, "#/%llu%s%.150s", (unsigned long long)line, member ? "/" : "",
              member ? member : "");
     return am_fault_add(f, AM_E_MALFORMED_PREDICTIONS, (struct am_where){.pointer = pointer}, "line %llu: %s",

@@ -4,6 +4,8 @@
  */
 #include "core/base/fault.h"
 
+#include "core/base/text.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -54,6 +56,7 @@ int am_fault_add(struct am_faults *f, int code, struct am_where where, const cha
     va_end(ap);
     if (n < 0)
         return -code;
+    am_utf8_mend(detail); /* names in it may have been cut */
     bool ok = true;
     struct am_fault one = {.code = code, .detail = detail};
     one.pointer = copy(where.pointer ? where.pointer : "", &ok);

@@ -114,6 +114,22 @@ bool am_utf8_ok(const void *bytes, size_t n)
     return true;
 }
 
+void am_utf8_mend(char *text)
+{
+    unsigned char *s = (unsigned char *)text;
+    size_t n = strlen(text), put = 0;
+    bool bad = false;
+    for (size_t i = 0, k; i < n; i += k ? k : 1) {
+        k = utf8_char(s + i, n - i);
+        if (k && bad)
+            s[put++] = '?';
+        memmove(s + put, s + i, k);
+        put += k;
+        bad = k == 0;
+    }
+    s[put] = 0;
+}
+
 void am_hex(const void *bytes, size_t n, char *out)
 {
     static const char digit[] = "0123456789abcdef";

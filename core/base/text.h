@@ -48,6 +48,9 @@ bool am_file_path_ok(const char *path);
 /* A plain file name: no '/', not "." or "..", no control character, 1..255 bytes. */
 bool am_plain_name_ok(const char *name);
 bool am_utf8_ok(const void *bytes, size_t n);
+/* In place: bytes that are no whole characters, such as a text has where it was cut, become one '?'; at the end they
+   just go. */
+void am_utf8_mend(char *text);
 
 void am_hex(const void *bytes, size_t n, char *out);      /* 2n digits + NUL, lower case */
 int am_unhex(const char *hex, size_t n_bytes, void *out); /* exactly 2n digits; 0 or -AM_E_INVALID_REQUEST */

@@ -4,9 +4,9 @@
  */
 #include "core/compat/boot_parts.h"
 #include "core/compat/normal.h"
+#include "core/compat/replicates.h"
 
 #include <math.h>
-#include <stdlib.h>
 
 double am_quantile7(const double *sorted, size_t n, double level)
 {
@@ -15,12 +15,6 @@ double am_quantile7(const double *sorted, size_t n, double level)
     if (low + 1 >= n)
         return sorted[n - 1];
     return sorted[low] + (at - (double)low) * (sorted[low + 1] - sorted[low]);
-}
-
-static int by_value(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
 }
 
 /* The statistic with one member of class j, or unit j, left out. */
@@ -65,15 +59,12 @@ static double acceleration(const struct am_boot_data *data, const struct am_boot
 }
 
 struct bca {
-    bool use;
     double z0, a;
 };
 
 /* Which share of the replicates lies below for a normal quantile z. */
 static double level_of(const struct bca *how, double z)
 {
-    if (!how->use)
-        return am_normal_cdf(z);
     double step = how->z0 + z, bend = 1 - how->a * step;
     return bend > 0 ? am_normal_cdf(how->z0 + step / bend) : step > 0 ? 1 : 0;
 }
@@ -100,27 +91,19 @@ static double share_below(const double *sorted, uint32_t n, double estimate)
 struct am_boot_answer am_boot_interval(const struct am_boot_data *data, const struct am_boot_ask *ask,
                                        const struct am_maybe *replicate, uint32_t n, double *sorted)
 {
-    struct am_boot_answer a = {.estimate = ask->statistic(data->total, ask->arg), .reason = "undefined"};
-    uint32_t kept = 0;
-    for (uint32_t r = 0; r < n; r++)
-        if (replicate[r].known)
-            sorted[kept++] = replicate[r].value;
-    a.dropped = n - kept;
-    if (!a.estimate.known)
+    struct am_maybe estimate = ask->statistic(data->total, ask->arg);
+    uint32_t kept;
+    if (!ask->bca)
+        return am_replicates_answer(estimate, replicate, n, sorted);
+    struct am_boot_answer a = am_replicates_sort(estimate, replicate, n, sorted, &kept);
+    if (a.reason)
         return a;
-    a.reason = "unstable";
-    if (kept == 0 || (uint64_t)a.dropped * 20 > n)
+    double share = share_below(sorted, kept, estimate.value);
+    if (share <= 0 || share >= 1) { /* the estimate lies outside its own resamples */
+        a.reason = "unstable";
         return a;
-    qsort(sorted, kept, sizeof(*sorted), by_value);
-    struct bca how = {.use = ask->bca};
-    if (ask->bca) {
-        double share = share_below(sorted, kept, a.estimate.value);
-        if (share <= 0 || share >= 1) /* the estimate lies outside its own resamples */
-            return a;
-        how.z0 = am_normal_quantile(share);
-        how.a = acceleration(data, ask);
     }
-    a.reason = NULL;
+    const struct bca how = {am_normal_quantile(share), acceleration(data, ask)};
     a.two_sided = between(sorted, kept, &how, AM_Z_TWO_SIDED);
     a.one_sided = between(sorted, kept, &how, AM_Z_ONE_SIDED);
     return a;

@@ -1,19 +1,18 @@
 /*
- * bootstrap.c - see bootstrap.h. Replicates are computed in chunks by a crew, each into a place of its own; what comes
- * after (sorting, the jackknife) is of one thread. The interval of each statistic is in boot_interval.c.
+ * bootstrap.c - see bootstrap.h. Replicates are computed in parts (replicates.h), each into a place of its own; what
+ * comes after (sorting, the jackknife) is of one thread. The interval of each statistic is in boot_interval.c.
  */
 #include "core/compat/bootstrap.h"
-#include "core/base/crew.h"
 #include "core/base/err.h"
 #include "core/compat/boot_limit.h"
 #include "core/compat/boot_parts.h"
 #include "core/compat/draw.h"
+#include "core/compat/replicates.h"
 
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define CHUNK 64 /* replicates of one job */
+#define CHUNK 64 /* replicates of one part */
 /* Below both, drawing every unit takes less than a second, or there are too few to tell what stands out. */
 #define DRAWS_MAX 5e7
 #define UNITS_MIN 10000
@@ -25,7 +24,6 @@ struct work {
     size_t asks;
     uint32_t key[2];
     struct am_maybe *replicate; /* [asks][replicates] */
-    atomic_bool no_memory;
 };
 
 /* How often each unit is drawn comes first: that array fits a cache where the rows would be met in random order. */
@@ -44,19 +42,14 @@ static void resample_units(const struct am_boot_data *data, struct am_draw *draw
     memcpy(sums, sum, sizeof(sum));
 }
 
-static void run_chunk(void *arg, size_t job)
+static int run_part(void *arg, uint32_t first, uint32_t end)
 {
     struct work *w = arg;
-    uint32_t first = (uint32_t)job * CHUNK, last = first + CHUNK;
-    if (last > w->how->replicates)
-        last = w->how->replicates;
     bool by_unit = w->data->rows && !w->data->limit;
     uint32_t *times = by_unit ? malloc(w->data->n * sizeof(*times) + 1) : NULL;
-    if (by_unit && !times) {
-        atomic_store(&w->no_memory, true);
-        return;
-    }
-    for (uint32_t r = first; r < last; r++) {
+    if (by_unit && !times)
+        return -AM_E_OUT_OF_MEMORY;
+    for (uint32_t r = first; r < end; r++) {
         struct am_draw draw;
         double sums[AM_BOOT_SUMS] = {0};
         am_draw_begin(&draw, w->key, r);
@@ -70,20 +63,7 @@ static void run_chunk(void *arg, size_t job)
             w->replicate[k * w->how->replicates + r] = w->ask[k].statistic(sums, w->ask[k].arg);
     }
     free(times);
-}
-
-static int run_all(struct work *w)
-{
-    size_t jobs = (w->how->replicates + CHUNK - 1) / CHUNK;
-    struct am_crew *crew = am_crew_new(w->how->threads > 1 ? w->how->threads : 0, jobs, run_chunk, NULL, w);
-    if (!crew)
-        return -AM_E_OUT_OF_MEMORY;
-    for (size_t i = 0; i < jobs; i++)
-        am_crew_give(crew, i);
-    for (size_t i = 0; i < jobs; i++)
-        am_crew_wait(crew, i);
-    am_crew_free(crew);
-    return atomic_load(&w->no_memory) ? -AM_E_OUT_OF_MEMORY : 0;
+    return 0;
 }
 
 static int answer_all(const struct work *w, struct am_boot_answer *ret)
@@ -103,14 +83,14 @@ static int answer_all(const struct work *w, struct am_boot_answer *ret)
 static int run(const struct am_boot *how, const struct am_boot_data *data, const struct am_boot_ask *ask, size_t asks,
                struct am_boot_answer *ret)
 {
-    if (how->replicates < AM_BOOT_MIN || how->replicates > AM_BOOT_MAX || how->threads < 1 || asks > AM_BOOT_STATS)
-        return -AM_E_INVALID_PARAMS;
     struct work w = {.how = how, .data = data, .ask = ask, .asks = asks};
-    AM_TRY(am_draw_key(how->seed, w.key));
+    if (asks > AM_BOOT_STATS)
+        return -AM_E_INVALID_PARAMS;
+    AM_TRY(am_replicates_begin(how, w.key));
     w.replicate = malloc(asks * how->replicates * sizeof(*w.replicate) + 1);
     if (!w.replicate)
         return -AM_E_OUT_OF_MEMORY;
-    int rc = run_all(&w);
+    int rc = am_replicates_run(how, CHUNK, run_part, &w);
     if (rc == 0)
         rc = answer_all(&w, ret);
     free(w.replicate);

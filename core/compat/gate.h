@@ -134,8 +134,9 @@ int am_gate_decide(const struct am_gate_policy *policy, const struct am_gate_fac
 /* What is wrong with a rule as data, or NULL. */
 const char *am_gate_rule_fault(const struct am_gate_rule *rule);
 
-/* The least number of samples with which the policy can pass at all, without a single flip, and the rule that asks for
-   them (rules_n: min_samples). UINT64_MAX: it never can. */
-uint64_t am_gate_least_samples(const struct am_gate_policy *policy, size_t *ret_rule);
+/* The least number of samples with which the policy can pass at all, without a single negative flip, and the rule that
+   asks for them (rules_n: min_samples). `tasks`: what the report may be of; a rule that may be skipped asks for
+   nothing. UINT64_MAX: it never can. */
+uint64_t am_gate_least_samples(const struct am_gate_policy *policy, unsigned tasks, size_t *ret_rule);
 
 #endif

@@ -72,18 +72,18 @@ struct am_maybe am_gate_needed(const struct am_gate_rule *rule, const struct am_
     return am_known(high);
 }
 
-/* Without a flip accuracy_delta and the rates of flips are 0, and these are their bounds. Other values may pass with
-   any number. */
+/* Without a flip accuracy_delta and the rates of flips are 0, and these are their bounds; a limit that asks for more
+   than 0 takes positive flips. Other values, and limits that no bound can miss, may pass with any number. */
 static uint64_t least_of_value(const struct am_gate_rule *r)
 {
     bool upwards = r->op == AM_GATE_GT || r->op == AM_GATE_GE;
     if (r->report || r->bound == AM_GATE_POINT || r->slice)
         return 0;
     if (am_streq(r->value, "accuracy_delta") && upwards && r->bound == AM_GATE_LOWER)
-        return am_samples_margin(-r->limit);
+        return r->limit >= 1 ? UINT64_MAX : r->limit >= 0 || r->limit <= -1 ? 0 : am_samples_margin(-r->limit);
     bool share = am_streq(r->value, "nfr") || am_streq(r->value, "nfr_mc");
     if (share && !upwards && r->bound == AM_GATE_UPPER && !(r->noise_factor > 0))
-        return am_samples_nfr(r->limit);
+        return r->limit >= 1 ? 0 : am_samples_nfr(r->limit);
     return 0;
 }
 
@@ -99,12 +99,13 @@ static uint64_t least_of(const struct am_gate_rule *r)
     return least;
 }
 
-uint64_t am_gate_least_samples(const struct am_gate_policy *policy, size_t *ret_rule)
+uint64_t am_gate_least_samples(const struct am_gate_policy *policy, unsigned tasks, size_t *ret_rule)
 {
     uint64_t most = policy->min_samples;
     size_t rule = policy->rules_n;
     for (size_t i = 0; i < policy->rules_n; i++) {
-        uint64_t n = least_of(&policy->rules[i]);
+        unsigned of = policy->rules[i].tasks;
+        uint64_t n = !of || (tasks & ~of) == 0 ? least_of(&policy->rules[i]) : 0;
         if (n > most) {
             most = n;
             rule = i;

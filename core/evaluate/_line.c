@@ -4,13 +4,12 @@
  */
 #include "core/evaluate/_line.h"
 
-#include "core/base/crew.h"
 #include "core/compat/draw.h"
 #include "core/compat/intervals.h"
 #include "core/compat/normal.h"
+#include "core/compat/replicates.h"
 #include "core/evaluate/_redraw.h"
 
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -31,7 +30,6 @@ struct work {
     size_t sums, stats; /* patterns of all tasks; values and cells */
     uint32_t key[2];
     struct am_maybe *replicate; /* [stats][replicates] */
-    atomic_bool no_memory;
 };
 
 /* ---- patterns ---- */
@@ -168,41 +166,26 @@ static size_t most_units(const struct am_line *l)
     return most;
 }
 
-static void run_chunk(void *arg, size_t job)
+static int run_part(void *arg, uint32_t first, uint32_t end)
 {
     struct work *w = arg;
-    uint32_t first = (uint32_t)job * CHUNK, last = first + CHUNK, all = w->how->replicates;
     uint32_t *times = malloc(most_units(w->line) * sizeof *times + 1);
     double *sums = malloc(w->sums * sizeof *sums + 1);
     struct am_maybe *one = malloc(w->stats * sizeof *one);
-    if (!times || !sums || !one)
-        atomic_store(&w->no_memory, true);
-    for (uint32_t r = first; times && sums && one && r < last && r < all; r++) {
+    int rc = times && sums && one ? 0 : -AM_E_OUT_OF_MEMORY;
+    for (uint32_t r = first; rc == 0 && r < end; r++) {
         struct am_draw d;
         am_draw_begin(&d, w->key, r);
         for (size_t j = 0; j < w->line->tasks; j++)
             draw(w, &d, j, times, sums);
         statistics(w, sums, one, NULL);
         for (size_t k = 0; k < w->stats; k++)
-            w->replicate[k * all + r] = one[k];
+            w->replicate[k * w->how->replicates + r] = one[k];
     }
     free(times);
     free(sums);
     free(one);
-}
-
-static int run_all(struct work *w)
-{
-    size_t jobs = (w->how->replicates + CHUNK - 1) / CHUNK;
-    struct am_crew *crew = am_crew_new(w->how->threads > 1 ? w->how->threads : 0, jobs, run_chunk, NULL, w);
-    if (!crew)
-        return -AM_E_OUT_OF_MEMORY;
-    for (size_t i = 0; i < jobs; i++)
-        am_crew_give(crew, i);
-    for (size_t i = 0; i < jobs; i++)
-        am_crew_wait(crew, i);
-    am_crew_free(crew);
-    return atomic_load(&w->no_memory) ? -AM_E_OUT_OF_MEMORY : 0;
+    return rc;
 }
 
 /* ---- what is told ---- */
@@ -210,7 +193,7 @@ static int run_all(struct work *w)
 static struct am_value value_of(const struct work *w, size_t k, struct am_maybe estimate, double *sorted)
 {
     uint32_t n = w->how->replicates;
-    struct am_boot_answer a = am_redraw_answer(estimate, w->replicate + k * n, n, sorted);
+    struct am_boot_answer a = am_replicates_answer(estimate, w->replicate + k * n, n, sorted);
     struct am_value v = {.value = estimate};
     am_value_boot(&v, &a, false);
     return v;
@@ -298,16 +281,15 @@ static int make_tables(struct work *w)
 int am_line_numbers(const struct am_line *line, const struct am_boot *how, struct am_line_numbers *ret)
 {
     struct work w = {.line = line, .how = how, .stats = AM_LINE_VALUES + line->tasks * line->tasks};
-    if (line->tasks < 1 || line->tasks > AM_LINE_MAX || how->replicates < AM_BOOT_MIN ||
-        how->replicates > AM_BOOT_MAX || how->threads < 1)
+    if (line->tasks < 1 || line->tasks > AM_LINE_MAX)
         return -AM_E_INVALID_PARAMS;
-    AM_TRY(am_draw_key(how->seed, w.key));
+    AM_TRY(am_replicates_begin(how, w.key));
     int rc = make_tables(&w);
     w.replicate = rc == 0 ? malloc(w.stats * how->replicates * sizeof *w.replicate) : NULL;
     if (rc == 0 && !w.replicate)
         rc = -AM_E_OUT_OF_MEMORY;
     if (rc == 0)
-        rc = run_all(&w);
+        rc = am_replicates_run(how, CHUNK, run_part, &w);
     if (rc == 0)
         rc = tell(&w, ret);
     for (size_t j = 0; j < line->tasks; j++) {

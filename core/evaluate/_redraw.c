@@ -5,12 +5,10 @@
  */
 #include "core/evaluate/_redraw.h"
 
-#include "core/base/crew.h"
 #include "core/compat/draw.h"
-#include "core/compat/normal.h"
+#include "core/compat/replicates.h"
 #include "core/evaluate/_strata.h"
 
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,7 +22,6 @@ struct work {
     struct am_maybe *replicate; /* [stats][replicates] */
     bool alike;
     struct am_strata strata; /* no stratum: not used */
-    atomic_bool no_memory;
 };
 
 /* times NULL: every unit once. */
@@ -73,71 +70,23 @@ static void draw(const struct work *w, uint32_t replicate, uint32_t *times, doub
     add_up(w->r, times, sums);
 }
 
-static void run_chunk(void *arg, size_t job)
+static int run_part(void *arg, uint32_t first, uint32_t end)
 {
     struct work *w = arg;
-    uint32_t first = (uint32_t)job * CHUNK, last = first + CHUNK, all = w->how->replicates;
     uint32_t *times = malloc((w->alike || w->strata.strata ? 0 : w->r->grouping->units) * sizeof *times + 1);
     double *sums = malloc(room(w->r)), *strata = malloc((w->strata.strata + 1) * sizeof *strata);
     struct am_maybe one[AM_REDRAW_STATS];
-    if (!times || !sums || !strata)
-        atomic_store(&w->no_memory, true);
-    for (uint32_t i = first; times && sums && strata && i < last && i < all; i++) {
+    int rc = times && sums && strata ? 0 : -AM_E_OUT_OF_MEMORY;
+    for (uint32_t i = first; rc == 0 && i < end; i++) {
         draw(w, i, times, strata, sums);
         w->r->statistics(sums, w->r->arg, one);
         for (size_t k = 0; k < w->r->stats; k++)
-            w->replicate[k * all + i] = one[k];
+            w->replicate[k * w->how->replicates + i] = one[k];
     }
     free(times);
     free(strata);
     free(sums);
-}
-
-static int run_all(struct work *w)
-{
-    size_t jobs = (w->how->replicates + CHUNK - 1) / CHUNK;
-    struct am_crew *crew = am_crew_new(w->how->threads > 1 ? w->how->threads : 0, jobs, run_chunk, NULL, w);
-    if (!crew)
-        return -AM_E_OUT_OF_MEMORY;
-    for (size_t i = 0; i < jobs; i++)
-        am_crew_give(crew, i);
-    for (size_t i = 0; i < jobs; i++)
-        am_crew_wait(crew, i);
-    am_crew_free(crew);
-    return atomic_load(&w->no_memory) ? -AM_E_OUT_OF_MEMORY : 0;
-}
-
-static int by_value(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-static struct am_interval between(const double *sorted, size_t n, double z)
-{
-    return (struct am_interval){true, am_quantile7(sorted, n, am_normal_cdf(-z)),
-                                am_quantile7(sorted, n, am_normal_cdf(z))};
-}
-
-struct am_boot_answer am_redraw_answer(struct am_maybe estimate, const struct am_maybe *replicate, uint32_t n,
-                                       double *sorted)
-{
-    struct am_boot_answer a = {.estimate = estimate, .reason = "undefined"};
-    uint32_t kept = 0;
-    for (uint32_t i = 0; i < n; i++)
-        if (replicate[i].known)
-            sorted[kept++] = replicate[i].value;
-    a.dropped = n - kept;
-    if (!estimate.known)
-        return a;
-    a.reason = "unstable";
-    if (kept == 0 || (uint64_t)a.dropped * 20 > n)
-        return a;
-    qsort(sorted, kept, sizeof *sorted, by_value);
-    a.reason = NULL;
-    a.two_sided = between(sorted, kept, AM_Z_TWO_SIDED);
-    a.one_sided = between(sorted, kept, AM_Z_ONE_SIDED);
-    return a;
+    return rc;
 }
 
 static int run(struct work *w, double *total, double *sorted, struct am_boot_answer *ret)
@@ -148,9 +97,9 @@ static int run(struct work *w, double *total, double *sorted, struct am_boot_ans
     r->statistics(total, r->arg, estimate);
     if (!w->alike && !r->grouping->unit && am_boot_limited(w->how->replicates, r->n))
         AM_TRY(am_strata_of(r, &w->strata));
-    AM_TRY(run_all(w));
+    AM_TRY(am_replicates_run(w->how, CHUNK, run_part, w));
     for (size_t k = 0; k < r->stats; k++) {
-        ret[k] = am_redraw_answer(estimate[k], w->replicate + k * w->how->replicates, w->how->replicates, sorted);
+        ret[k] = am_replicates_answer(estimate[k], w->replicate + k * w->how->replicates, w->how->replicates, sorted);
         ret[k].limited = w->strata.strata > 0;
     }
     return 0;
@@ -159,10 +108,9 @@ static int run(struct work *w, double *total, double *sorted, struct am_boot_ans
 int am_redraw(const struct am_redraw *r, const struct am_boot *how, struct am_boot_answer *ret)
 {
     struct work w = {.r = r, .how = how};
-    if (how->replicates < AM_BOOT_MIN || how->replicates > AM_BOOT_MAX || how->threads < 1 ||
-        r->stats > AM_REDRAW_STATS)
+    if (r->stats > AM_REDRAW_STATS)
         return -AM_E_INVALID_PARAMS;
-    AM_TRY(am_draw_key(how->seed, w.key));
+    AM_TRY(am_replicates_begin(how, w.key));
     double *total = malloc(room(r)), *sorted = malloc(how->replicates * sizeof *sorted);
     w.replicate = malloc(r->stats * how->replicates * sizeof *w.replicate + 1);
     w.total = total;

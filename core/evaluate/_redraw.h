@@ -26,8 +26,5 @@ struct am_redraw {
 
 /* `ret` has room for stats answers. Replicates without a value are dropped as in am_boot_answer. */
 int am_redraw(const struct am_redraw *r, const struct am_boot *how, struct am_boot_answer *ret);
-/* From the replicates of one statistic to its intervals; `sorted` has room for n. */
-struct am_boot_answer am_redraw_answer(struct am_maybe estimate, const struct am_maybe *replicate, uint32_t n,
-                                       double *sorted);
 
 #endif

@@ -120,11 +120,11 @@ bool am_gate_wants_slice(const struct am_gate_policy *policy, const char *key, c
     return false;
 }
 
-bool am_gate_can_pass(const struct am_gate_policy *policy, uint64_t n, const char *at, uint64_t *ret_needed,
-                      char pointer[AM_GATE_POINTER])
+bool am_gate_can_pass(const struct am_gate_policy *policy, unsigned tasks, uint64_t n, const char *at,
+                      uint64_t *ret_needed, char pointer[AM_GATE_POINTER])
 {
     size_t rule;
-    uint64_t least = am_gate_least_samples(policy, &rule);
+    uint64_t least = am_gate_least_samples(policy, tasks, &rule);
     if (n >= least)
         return true;
     *ret_needed = least;

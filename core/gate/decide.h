@@ -33,11 +33,12 @@ int am_gate_decision(const struct am_gate_policy *policy, const struct am_gate_i
 bool am_gate_wants_slice(const struct am_gate_policy *policy, const char *key, const char *value);
 
 /*
- * Whether the policy can pass at all with `n` samples and no flip (compat.md 5.8). When it cannot: false, *ret_needed
- * the least number that can, and in `pointer` the member of the policy that asks for it, under `at`.
+ * Whether the policy can pass at all with `n` samples and no negative flip (compat.md 5.8); `tasks`: what the report
+ * may be of. When it cannot: false, *ret_needed the least number that can, and in `pointer` the member of the policy
+ * that asks for it, under `at`.
  */
 #define AM_GATE_POINTER 1024
-bool am_gate_can_pass(const struct am_gate_policy *policy, uint64_t n, const char *at, uint64_t *ret_needed,
-                      char pointer[AM_GATE_POINTER]);
+bool am_gate_can_pass(const struct am_gate_policy *policy, unsigned tasks, uint64_t n, const char *at,
+                      uint64_t *ret_needed, char pointer[AM_GATE_POINTER]);
 
 #endif

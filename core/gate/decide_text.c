@@ -22,6 +22,7 @@ static void say(char out[AM_GATE_TEXT], const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(out + n, AM_GATE_TEXT - n, fmt, ap);
     va_end(ap);
+    am_utf8_mend(out + n);
 }
 
 static void say_needed(char *out, const struct am_gate_result *r, double n)

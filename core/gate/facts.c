@@ -94,13 +94,22 @@ static void add_ids(struct am_gate_facts *f, const json_t *ids)
     f->partial = alone * 100 > both + alone;
 }
 
-/* Unweighted samples in closed form; others are extrapolated from their bounds. */
+/* The intervals have a closed form only where every sample was drawn by itself. */
+static bool drawn_by_sample(const json_t *report)
+{
+    const char *unit = json_string_value(json_object_get(json_object_get(report, "method_record"), "unit"));
+    return !json_is_true(json_object_get(report, "weighted")) && !json_is_number(json_object_get(report, "clusters")) &&
+           (!unit || am_streq(unit, "sample"));
+}
+
+/* Others, and cells of decisions of which a sample has several, are extrapolated from their bounds. */
 static void add_cells(struct am_gate_facts_read *f, const json_t *report)
 {
     const json_t *c = json_object_get(report, "cells");
-    if (!c || json_is_true(json_object_get(report, "weighted")) || json_is_object(json_object_get(report, "clusters")))
+    double a_diff = member(c, "a_diff"),
+           all = member(c, "a") + member(c, "b") + member(c, "c") + member(c, "d_same") + member(c, "d_diff");
+    if (!c || !drawn_by_sample(report) || all < member(report, "n") || all > member(report, "n"))
         return;
-    double a_diff = member(c, "a_diff");
     f->cells[AM_CELL_A_SAME] = member(c, "a") - a_diff;
     f->cells[AM_CELL_A_DIFF] = a_diff;
     f->cells[AM_CELL_B] = member(c, "b");

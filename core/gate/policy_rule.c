@@ -194,7 +194,7 @@ static void read_tasks(json_t *rule, const char *pointer, struct am_gate_rule *r
     char list[AM_POINTER], at[AM_POINTER];
     json_t *tasks = am_member_array(rule, pointer, "tasks", false, f);
     am_pointer(list, pointer, "tasks");
-    for (size_t i = 0; i < json_array_size(tasks) && i < AM_POLICY_TASKS + 1; i++) {
+    for (size_t i = 0; i < json_array_size(tasks); i++) {
         const char *s = json_string_value(json_array_get(tasks, i));
         unsigned k = 0;
         while (k < AM_POLICY_TASKS && !am_streq(s, am_policy_task[k]))

@@ -24,6 +24,7 @@ void am_mk_warn(struct am_mk *k, const char *code, const char *pointer, const ch
     va_start(ap, fmt);
     vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
+    am_utf8_mend(text);
     json_array_append_new(k->m->warnings,
                           json_pack("{s:s, s:s, s:s}", "code", code, "detail", text, "pointer", pointer));
 }

@@ -52,7 +52,7 @@ static json_t *mapping_ref(struct am_mk *k, json_t *v, const char *pointer)
 {
     static const char *const known[] = {"model", "lora", "override_architecture", NULL}, *const parts[] = {
                                                                                              "path", "revision", NULL};
-    char at[AM_POINTER], text[1024];
+    char at[AM_POINTER], text[1100]; /* longer than a reference may be */
     json_t *model = json_object_get(v, "model"), *lora = json_object_get(v, "lora");
     am_mk_keys(k, v, pointer, known);
     if (json_object_get(v, "override_architecture"))
@@ -67,7 +67,7 @@ static json_t *mapping_ref(struct am_mk *k, json_t *v, const char *pointer)
         const char *path = json_string_value(json_object_get(model, "path")),
                    *rev = json_string_value(json_object_get(model, "revision"));
         if (path) {
-            snprintf(text, sizeof text, "%.700s%s%.200s", path, rev ? "@" : "", rev ? rev : "");
+            snprintf(text, sizeof text, "%s%s%s", path, rev ? "@" : "", rev ? rev : "");
             return text_ref(k, text, pointer);
         }
     }

@@ -12,17 +12,20 @@
 
 #define ANCHORS 256
 #define NUMBER_BYTES 64
+#define DIGITS "0123456789"
 
 struct anchor {
     char name[64];
     struct am_yaml_document d;
     size_t nodes;
+    unsigned height; /* collections inside one another; a scalar has none */
 };
 
 struct reader {
     yaml_parser_t p;
     struct anchor anchor[ANCHORS];
     size_t anchors, nodes;
+    unsigned deepest; /* of the value that is being read, from the top of the document */
     struct am_faults *f;
 };
 
@@ -52,21 +55,18 @@ static int next(struct reader *r, yaml_event_t *e)
 
 int am_yaml_number(const char *text, double *ret)
 {
-    char plain[NUMBER_BYTES + 2];
-    size_t n = strlen(text), k = 0;
-    if (n == 0 || n > NUMBER_BYTES)
+    char plain[NUMBER_BYTES + 3];
+    bool minus = *text == '-';
+    if (strnlen(text, NUMBER_BYTES + 1) > NUMBER_BYTES)
         return -AM_E_INVALID_REQUEST;
-    if (*text == '-')
-        plain[k++] = '-';
-    text += *text == '-' || *text == '+';
-    if (*text == '.')
-        plain[k++] = '0';
-    for (; *text; text++) {
-        if (*text == '.' && !(text[1] >= '0' && text[1] <= '9')) /* "5." and "5.e3" */
-            continue;
-        plain[k++] = *text;
-    }
-    plain[k] = 0;
+    text += minus || *text == '+';
+    int whole = (int)strspn(text, DIGITS), part = text[whole] == '.' ? (int)strspn(text + whole + 1, DIGITS) : 0;
+    const char *rest = text + whole + (text[whole] == '.') + part;
+    if (whole + part == 0 || (*rest && *rest != 'e' && *rest != 'E'))
+        return -AM_E_INVALID_REQUEST;
+    /* "5.", "5.e3" and ".5" are spelled out */
+    snprintf(plain, sizeof plain, "%s%.*s%s%.*s%s", minus ? "-" : "", whole ? whole : 1, whole ? text : "0",
+             part ? "." : "", part, text + whole + 1, rest);
     return am_parse_f64(plain, ret);
 }
 
@@ -90,7 +90,7 @@ static json_t *plain_value(const char *text)
         return json_boolean(is_one(text, yes));
     if (am_yaml_number(text, &d) < 0)
         return NULL;
-    size_t digits = strspn(text + (*text == '-' || *text == '+'), "0123456789");
+    size_t digits = strspn(text + (*text == '-' || *text == '+'), DIGITS);
     bool whole =
         text[digits + (*text == '-' || *text == '+')] == 0 && d >= -9007199254740991.0 && d <= 9007199254740991.0;
     return whole ? json_integer((json_int_t)d) : json_real(d);
@@ -112,8 +112,13 @@ static int take_scalar(struct reader *r, const yaml_event_t *e, struct am_yaml_d
 
 /* ---- anchors ---- */
 
+static void reach(struct reader *r, unsigned depth)
+{
+    r->deepest = depth > r->deepest ? depth : r->deepest;
+}
+
 static int keep_anchor(struct reader *r, const yaml_event_t *e, const char *name, const struct am_yaml_document *d,
-                       size_t nodes)
+                       size_t nodes, unsigned height)
 {
     if (!name)
         return 0;
@@ -123,16 +128,20 @@ static int keep_anchor(struct reader *r, const yaml_event_t *e, const char *name
     memcpy(a->name, name, strlen(name) + 1);
     a->d = (struct am_yaml_document){json_incref(d->json), json_incref(d->lines)};
     a->nodes = nodes;
+    a->height = height;
     return 0;
 }
 
 /* The last anchor of that name counts. One that is not complete yet is not there: nothing contains itself. */
-static int take_alias(struct reader *r, const yaml_event_t *e, struct am_yaml_document *ret)
+static int take_alias(struct reader *r, const yaml_event_t *e, unsigned depth, struct am_yaml_document *ret)
 {
     for (size_t i = r->anchors; i-- > 0;) {
         const struct anchor *a = &r->anchor[i];
         if (!am_streq(a->name, (const char *)e->data.alias.anchor))
             continue;
+        if (depth + a->height > AM_YAML_DEPTH)
+            return too_much(r, &e->start_mark, "a depth of 32");
+        reach(r, depth + a->height);
         r->nodes += a->nodes;
         *ret = (struct am_yaml_document){json_incref(a->d.json), json_incref(a->d.lines)};
         return r->nodes > AM_YAML_NODES ? too_much(r, &e->start_mark, "20000 values") : 0;
@@ -269,6 +278,7 @@ static int take_collection(struct reader *r, const yaml_event_t *e, unsigned dep
         json_decref(line);
         return fail(r, &e->start_mark, "yaml-syntax", "tags are not taken");
     }
+    reach(r, depth + 1);
     *ret = (struct am_yaml_document){list ? json_array() : json_object(), list ? json_array() : json_object()};
     if (list ? json_array_append_new(ret->lines, line) : json_object_set_new(ret->lines, "", line))
         return -AM_E_OUT_OF_MEMORY;
@@ -279,13 +289,15 @@ static int take_collection(struct reader *r, const yaml_event_t *e, unsigned dep
 static int take_value(struct reader *r, const yaml_event_t *e, unsigned depth, struct am_yaml_document *ret)
 {
     size_t before = r->nodes;
+    unsigned around = r->deepest;
     const char *anchor = NULL;
     int rc = 0;
     if (++r->nodes > AM_YAML_NODES)
         return too_much(r, &e->start_mark, "20000 values");
+    if (e->type == YAML_ALIAS_EVENT)
+        return take_alias(r, e, depth, ret);
+    r->deepest = depth;
     switch (e->type) {
-    case YAML_ALIAS_EVENT:
-        return take_alias(r, e, ret);
     case YAML_SCALAR_EVENT:
         anchor = (const char *)e->data.scalar.anchor;
         rc = take_scalar(r, e, ret);
@@ -301,7 +313,10 @@ static int take_value(struct reader *r, const yaml_event_t *e, unsigned depth, s
     default:
         return fail(r, &e->start_mark, "yaml-syntax", "a value is missing");
     }
-    return rc < 0 ? rc : keep_anchor(r, e, anchor, ret, r->nodes - before);
+    if (rc == 0)
+        rc = keep_anchor(r, e, anchor, ret, r->nodes - before, r->deepest - depth);
+    reach(r, around);
+    return rc;
 }
 
 /* ---- documents ---- */

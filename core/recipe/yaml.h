@@ -13,7 +13,7 @@
 
 #define AM_YAML_BYTES ((size_t)1 << 20)
 #define AM_YAML_DEPTH 32
-#define AM_YAML_NODES 20000 /* after aliases are followed */
+#define AM_YAML_NODES 20000 /* this and the depth: after aliases are followed */
 #define AM_YAML_DOCUMENTS 32
 
 struct am_yaml_document {

@@ -16,10 +16,7 @@ json_t *am_fault_text(const char *s)
     char *copy = strdup(s);
     if (!copy)
         return NULL;
-    for (char *p = copy; *p; p++) {
-        if ((unsigned char)*p >= 0x80)
-            *p = '?';
-    }
+    am_utf8_mend(copy);
     json_t *ret = json_string(copy);
     free(copy);
     return ret;

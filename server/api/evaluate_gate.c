@@ -5,6 +5,7 @@
 #include "server/api/evaluate_priv.h"
 
 #include "core/base/text.h"
+#include "core/table/plan_compare.h"
 #include "server/gates.h"
 #include "storage/gates.h"
 
@@ -116,11 +117,22 @@ static int put_all_critical(struct am_submit *s, const struct am_gate_rule *rule
     return 0;
 }
 
+/* What the worker compares the two sets as: scores when both have them. */
+static unsigned tasks_of(const struct am_side side[2])
+{
+    bool known = side[0].columns >= 0 && side[1].columns >= 0;
+    if (!am_streq(side[0].task, "generative"))
+        return AM_GATE_CLASSES;
+    if (!known)
+        return AM_GATE_CLASSES | AM_GATE_TEXTS;
+    return side[0].columns & side[1].columns & AM_HAS_S ? AM_GATE_TEXTS : AM_GATE_CLASSES;
+}
+
 static int take_policy(struct am_submit *s, const struct am_policy *p, const char *ref)
 {
     uint64_t n = !s->side ? 0 : (uint64_t)(s->side[0].rows < s->side[1].rows ? s->side[0].rows : s->side[1].rows);
     if (s->side)
-        am_gates_can_pass(&p->policy, s->body.gate_name != NULL, n, s->body.gate_at, &s->faults);
+        am_gates_can_pass(&p->policy, s->body.gate_name != NULL, tasks_of(s->side), n, s->body.gate_at, &s->faults);
     json_t *critical = json_array(), *policy = am_policy_json(&p->policy);
     s->gate = json_pack("{s:s?, s:o, s:o}", "gate", ref, "policy", policy, "critical", critical);
     if (!s->gate)

@@ -10,6 +10,7 @@ import pytest
 import reference as ref
 from harness import problem
 from test_evaluate import body, upload
+from test_predictions import header, pushed
 
 SPEC = {
     "description": "default promotion gate", "min_samples": 300, "min_ids_matched": 0.99, "protected": [],
@@ -270,3 +271,17 @@ def test_a_job_decides_and_moves(client, commits, good):
     assert client.ok(at)["commit"] == commits[2]
     last = client.all(at + "/history")[0]
     assert (last["decision"], last["forced"], last["job"]) == (moved["result"]["decision"]["id"], False, moved["id"])
+
+
+def test_rules_about_classes_ask_nothing_of_texts(client):
+    """Of 400 scores no rule of the default policy asks for more (compat.md 8.2): those for classes are skipped."""
+    sides = []
+    for name, score in (("was", 0.25), ("is", 0.5)):
+        rows = [{"id": f"t{i}", "s": score + (i % 4) / 64} for i in range(400)]
+        head = header(len(rows), version={"external": name}, dataset={"external": "texts"}, task="generative", metric="rougeL")
+        sides.append(pushed(client, head, rows)["id"])
+    body = {"type": "evaluate", "method": "compare", "params": {"bootstrap": 200}, "gate": "default",
+            "inputs": {"old_predictions": sides[0], "new_predictions": sides[1]}}
+    done = client.wait(client.submit(body))
+    assert done["status"] == "succeeded", done
+    assert outcomes(client.ok("/v1/decisions/" + done["result"]["decision"]["id"]))["non-inferior"] == "skipped"

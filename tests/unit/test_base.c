@@ -108,10 +108,12 @@ static void test_faults(void **state)
     assert_string_equal(f.v[0].detail, "no a");
     assert_string_equal(f.v[1].pointer, "");
     assert_string_equal(f.v[2].tensor, "t");
+    am_fault_add(&f, AM_E_MALFORMED, (struct am_where){0}, "%.2s is cut", "a\xc3\xa9");
+    assert_string_equal(f.v[4].detail, "a? is cut");
     for (int i = 0; i < 200; i++)
         am_fault_add(&f, AM_E_MALFORMED, (struct am_where){0}, "%d", i);
     assert_int_equal(f.n, 100);
-    assert_int_equal(f.total, 204);
+    assert_int_equal(f.total, 205);
     am_faults_done(&f);
     am_faults_done(&f);
 }

@@ -98,26 +98,30 @@ static void few_flips(void **state)
     }
 }
 
+/* By value: what lies between the members of a struct is nobody's promise. */
+static bool same(struct am_interval a, struct am_interval b)
+{
+    return a.known == b.known && !(a.lower < b.lower || a.lower > b.lower || a.upper < b.upper || a.upper > b.upper);
+}
+
 static void threads_and_seeds(void **state)
 {
     (void)state;
     struct am_boot_ask ask[2] = {{relative, NULL, true}, {flips, NULL, false}};
     struct am_boot_answer one[2], eight[2], other[2], alone;
     struct am_boot how = {.replicates = 2000, .seed = 5, .threads = 1};
-    memset(one, 0, sizeof(one));
-    memset(eight, 0, sizeof(eight));
     assert_int_equal(am_boot_classes(&how, cells[0], AM_CELLS, ask, 2, one), 0);
     how.threads = 8;
     assert_int_equal(am_boot_classes(&how, cells[0], AM_CELLS, ask, 2, eight), 0);
     for (int k = 0; k < 2; k++) {
-        assert_memory_equal(&one[k].two_sided, &eight[k].two_sided, sizeof(one[k].two_sided));
-        assert_memory_equal(&one[k].one_sided, &eight[k].one_sided, sizeof(one[k].one_sided));
+        assert_true(one[k].two_sided.known && same(one[k].two_sided, eight[k].two_sided));
+        assert_true(one[k].one_sided.known && same(one[k].one_sided, eight[k].one_sided));
     }
     assert_int_equal(am_boot_classes(&how, cells[0], AM_CELLS, &ask[1], 1, &alone), 0);
-    assert_memory_equal(&alone.two_sided, &one[1].two_sided, sizeof(alone.two_sided)); /* asked with others or alone */
+    assert_true(same(alone.two_sided, one[1].two_sided)); /* asked with others or alone */
     how.seed = 6;
     assert_int_equal(am_boot_classes(&how, cells[0], AM_CELLS, ask, 2, other), 0);
-    assert_memory_not_equal(&one[0].two_sided, &other[0].two_sided, sizeof(one[0].two_sided));
+    assert_false(same(one[0].two_sided, other[0].two_sided));
     NEAR(one[1].two_sided.lower, .026265548214, .001); /* Wilson's interval is close by */
     NEAR(one[1].two_sided.upper, .032895871053, .001);
 }

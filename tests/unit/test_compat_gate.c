@@ -123,7 +123,7 @@ static void golden(void **state)
     fill(&r, 100, 100, 0, 50); /* few samples, and a fail all the same */
     assert_int_equal(decide(&am_gate_default, &r, got), AM_GATE_HOLD);
     size_t rule;
-    assert_int_equal(am_gate_least_samples(&am_gate_default, &rule), 539);
+    assert_int_equal(am_gate_least_samples(&am_gate_default, AM_GATE_CLASSES, &rule), 539);
     assert_string_equal(am_gate_default.rules[rule].id, "non-inferior");
 }
 

@@ -77,22 +77,25 @@ static double width(struct am_interval i)
 
 /* A quantile of B replicates has a standard deviation of sqrt(q (1 - q) / B) over the density there: at 2.5 % that is
    0.03 of the standard deviation of the statistic at 8,000, 0.0076 of the width of the interval; the bounds of two such
-   intervals then differ by .011 of it. .06 is 4.5 of them and one flip of the rare. */
+   intervals then differ by .011 of it. .06 is 4.5 of them and one flip of the rare. The fewer the rows, the worse is
+   the limit; the rare cells take enough of them to have flips. */
 static void agrees(void **unused)
 {
     (void)unused;
-    enum { N = 5000, BOUNDS = 4 };
+    enum { BOUNDS = 4 };
+    static const size_t rows_n[] = {1000, 1000, 1000, 5000};
     static const char *const name[] = {"weighted", "heavy weights", "clusters", "rare cells"};
     for (enum shape shape = WEIGHTED; shape <= RARE; shape++) {
         struct am_boot how = {.replicates = 8000, .seed = 7, .threads = 2};
         struct am_boot_ask ask[ASKS];
         struct am_boot_answer a[2][ASKS];
         state = 100 + shape;
-        double *rows = make_rows(N, shape), worst = 0;
+        size_t n = rows_n[shape];
+        double *rows = make_rows(n, shape), worst = 0;
         for (size_t i = 0; i < ASKS; i++)
             ask[i] = asks_of(i);
         for (int limit = 0; limit < 2; limit++)
-            assert_int_equal(am_boot_units_by(&how, rows, N, AM_CELLS, ask, ASKS, limit, a[limit]), 0);
+            assert_int_equal(am_boot_units_by(&how, rows, n, AM_CELLS, ask, ASKS, limit, a[limit]), 0);
         for (size_t i = 0; i < ASKS; i++) {
             const struct am_boot_answer *x = &a[0][i], *y = &a[1][i];
             assert_null(x->reason);
@@ -160,7 +163,7 @@ static void rare(void **unused)
     struct am_draw d;
     uint32_t key[2];
     assert_int_equal(am_draw_key(1, key), 0);
-    assert_int_equal(am_boot_limit_of(rows, N, AM_CELLS, 2000, &b), 0);
+    assert_int_equal(am_boot_limit_of(rows, N, AM_CELLS, 5000, &b), 0);
     for (uint32_t r = 0; r < TIMES; r++) {
         am_draw_begin(&d, key, r);
         am_boot_limit_draw(&b, &d, sums);
@@ -188,7 +191,7 @@ static void rare(void **unused)
 static void coverage(void **unused)
 {
     (void)unused;
-    enum { N = 4000, TABLES = 300 };
+    enum { N = 1000, TABLES = 300 };
     static const double share[AM_CELLS] = {.85, 0, .05, .05, .03, .02};
     double truth[AM_CELLS], *rows = malloc(N * AM_CELLS * sizeof *rows);
     for (size_t k = 0; k < AM_CELLS; k++) /* the mean weight of cell k is k + 2 */
@@ -222,6 +225,12 @@ static void coverage(void **unused)
     free(rows);
 }
 
+/* By value: what lies between the members of a struct is nobody's promise. */
+static bool same(struct am_interval a, struct am_interval b)
+{
+    return a.known == b.known && !(a.lower < b.lower || a.lower > b.lower || a.upper < b.upper || a.upper > b.upper);
+}
+
 static void threads_and_speed(void **unused)
 {
     (void)unused;
@@ -232,7 +241,6 @@ static void threads_and_speed(void **unused)
     struct timespec from, to;
     state = 1;
     double *rows = make_rows(N, WEIGHTED);
-    memset(a, 0, sizeof a);
     for (size_t i = 0; i < ASKS; i++)
         ask[i] = asks_of(i);
     clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &from);
@@ -244,8 +252,8 @@ static void threads_and_speed(void **unused)
     assert_int_equal(am_boot_units(&how, rows, N, AM_CELLS, ask, ASKS, a[1]), 0);
     for (size_t i = 0; i < ASKS; i++) {
         assert_true(a[0][i].limited);
-        assert_memory_equal(&a[0][i].two_sided, &a[1][i].two_sided, sizeof a[0][i].two_sided);
-        assert_memory_equal(&a[0][i].one_sided, &a[1][i].one_sided, sizeof a[0][i].one_sided);
+        assert_true(a[0][i].two_sided.known && same(a[0][i].two_sided, a[1][i].two_sided));
+        assert_true(a[0][i].one_sided.known && same(a[0][i].one_sided, a[1][i].one_sided));
     }
     free(rows);
 }

@@ -533,29 +533,101 @@ static void monotony(void **state)
     assert_true(moved > 10); /* the limits were near enough to matter */
 }
 
+/* Samples that were drawn together, and decisions of which a sample has several, have no closed form: the distance of
+   the bound from the value, .05, has to shrink to that of the limit, .001, which takes its square times the samples. */
+static void needed_of_groups(void **state)
+{
+    (void)state;
+    static const char *const how[] = {"{\"clusters\":200}", "{\"method_record\":{\"unit\":\"id\"}}",
+                                      "{\"weighted\":true}", "{\"n\":1000,\"n_eff\":1000}"};
+    for (size_t i = 0; i < sizeof how / sizeof *how; i++) {
+        json_t *r = report(1591, 113, 105, 191), *change = json_loads(how[i], 0, NULL);
+        json_t *v = json_object_get(json_object_get(r, "values"), "accuracy_delta");
+        json_object_set_new(v, "lower95", json_real(-.054));
+        json_object_set_new(v, "upper95", json_real(.046));
+        json_object_update(r, change);
+        json_t *d = decide(&am_gate_default, (struct am_gate_input){.report = r, CLEAN});
+        double n = json_number_value(json_object_get(rule(d, "non-inferior"), "needed_n"));
+        double samples = json_number_value(json_object_get(r, "n"));
+        assert_true(n > 2499.9 * samples && n < 2500.1 * samples);
+        json_decref(d);
+        json_decref(change);
+        json_decref(r);
+    }
+}
+
+/* Ids may be of any script: a sentence is cut between two characters, and a decision comes of it. */
+static void long_names(void **state)
+{
+    (void)state;
+    for (size_t skip = 0; skip < 3; skip++) {
+        json_t *rules = json_array(), *r = report(8958, 294, 343, 405);
+        for (int i = 0; i < 30; i++)
+            json_array_append_new(rules, json_pack("{s:o, s:s, s:s, s:s, s:f}", "id",
+                                                   json_sprintf("%02d\xe8\xa6\x8f\xe5\x89\x87\xe8\xa6\x8f\xe5\x89\x87"
+                                                                "\xe8\xa6\x8f\xe5\x89\x87%.*s",
+                                                                i, i ? 0 : (int)skip, "xx"),
+                                                   "value", "nfr", "bound", "upper", "op", "<=", "limit", .001));
+        json_t *text = json_pack("{s:o}", "rules", rules);
+        struct am_policy p;
+        struct am_faults f = {0};
+        assert_int_equal(am_policy_read(&p, text, "#", &f), 0);
+        json_t *d = decide(&p.policy, (struct am_gate_input){.report = r, CLEAN});
+        assert_true(strlen(text_of(d, "text")) > 600);
+        json_decref(d);
+        json_decref(text);
+        json_decref(r);
+        am_policy_done(&p);
+    }
+}
+
 static void can_pass(void **state)
 {
     (void)state;
     uint64_t needed = 0;
     char pointer[AM_GATE_POINTER];
-    assert_true(am_gate_can_pass(&am_gate_default, 539, "#/gate", &needed, pointer));
-    assert_false(am_gate_can_pass(&am_gate_default, 538, "#/gate", &needed, pointer));
+    assert_true(am_gate_can_pass(&am_gate_default, AM_GATE_CLASSES, 539, "#/gate", &needed, pointer));
+    assert_false(am_gate_can_pass(&am_gate_default, AM_GATE_CLASSES, 538, "#/gate", &needed, pointer));
     assert_int_equal(needed, 539);
     assert_string_equal(pointer, "#/gate/rules/0");
     struct am_policy p = read_good("{\"nfr_max\":0.1}");
-    assert_false(am_gate_can_pass(&p.policy, 299, "#/gate", &needed, pointer));
+    assert_false(am_gate_can_pass(&p.policy, AM_GATE_CLASSES, 299, "#/gate", &needed, pointer));
     assert_int_equal(needed, 300);
     assert_string_equal(pointer, "#/gate/min_samples");
     am_policy_done(&p);
+    /* rules about classes say nothing of texts, which need min_samples; what may be either is given the chance */
+    assert_true(am_gate_can_pass(&am_gate_default, AM_GATE_TEXTS, 300, "#/gate", &needed, pointer));
+    assert_true(am_gate_can_pass(&am_gate_default, AM_GATE_CLASSES | AM_GATE_TEXTS, 300, "#/gate", &needed, pointer));
+    static const struct {
+        const char *policy;
+        bool can; /* with a thousand samples */
+    } limits[] = {
+        {"{\"nfr_max\":1}", true}, /* no bound is above it */
+        {"{\"nfr_max\":0}", false},
+        {"{\"accuracy_delta_min\":-1}", true},
+        {"{\"accuracy_delta_min\":0}", true}, /* the new one has to be better: positive flips show it */
+        {"{\"accuracy_delta_min\":0.1}", true},
+        {"{\"accuracy_delta_min\":1}", false},
+    };
+    for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) {
+        p = read_good(limits[i].policy);
+        json_t *r = report(500, 0, 500, 0);
+        json_t *d = decide(&p.policy, (struct am_gate_input){.report = r, CLEAN});
+        assert_int_equal(am_gate_can_pass(&p.policy, AM_GATE_CLASSES, 1000, "#", &needed, pointer), limits[i].can);
+        assert_string_equal(text_of(d, "verdict"), limits[i].can ? "promote" : i == 1 ? "inconclusive" : "hold");
+        json_decref(d);
+        json_decref(r);
+        am_policy_done(&p);
+    }
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(golden),           cmocka_unit_test(sentences), cmocka_unit_test(facts),
-        cmocka_unit_test(slices),           cmocka_unit_test(critical),  cmocka_unit_test(faults),
-        cmocka_unit_test(long_form),        cmocka_unit_test(monotony),  cmocka_unit_test(can_pass),
-        cmocka_unit_test(of_what_was_made),
+        cmocka_unit_test(golden),           cmocka_unit_test(sentences),        cmocka_unit_test(facts),
+        cmocka_unit_test(slices),           cmocka_unit_test(critical),         cmocka_unit_test(faults),
+        cmocka_unit_test(long_form),        cmocka_unit_test(monotony),         cmocka_unit_test(can_pass),
+        cmocka_unit_test(of_what_was_made), cmocka_unit_test(needed_of_groups), cmocka_unit_test(long_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

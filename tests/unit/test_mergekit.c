@@ -10,6 +10,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -34,6 +35,10 @@ static void scalars(void **state)
     (void)state;
     reads("[1, -2, 1e-4, +.5, 5., 0.1, 1e400x]", "[1, -2, 0.0001, 0.5, 5.0, 0.1, \"1e400x\"]");
     reads("[yes, No, on, off, True, FALSE, ~, null, '']", "[true,false,true,false,true,false,null,null,\"\"]");
+    reads(
+        "[., .., -., 1.., ..1, 1..5, .e3, +-1, -+1, 1e, e3, .5e1, 5.e1, -.5, 1.2.3]",
+        "[\".\",\"..\",\"-.\",\"1..\",\"..1\",\"1..5\",\".e3\",\"+-1\",\"-+1\",\"1e\",\"e3\",5.0,50.0,-0.5,\"1.2.3\"]");
+    reads("[0000000000000000000000000000000000000000000000000000000000000001]", "[1]");
     reads("['1', \"true\", .inf, 1_000, 0x10, 12:30]", "[\"1\",\"true\",\".inf\",\"1_000\",\"0x10\",\"12:30\"]");
     reads("a: |\n  x\n  y\nb: >-\n  x\n  y\n", "{\"a\":\"x\\ny\\n\",\"b\":\"x y\"}");
 }
@@ -58,6 +63,21 @@ static void refused(const char *text, int code, const char *reason, const char *
     am_faults_done(&f);
 }
 
+/* Whether the two together are taken; if not, the depth is why. */
+static bool nested(const char *first, const char *then)
+{
+    char text[300];
+    struct am_yaml y = {0};
+    struct am_faults f = {0};
+    snprintf(text, sizeof text, "%s%s", first, then);
+    int rc = am_yaml_read(&y, text, strlen(text), &f);
+    if (rc < 0)
+        assert_non_null(strstr(f.v[0].detail, "a depth of 32"));
+    am_yaml_done(&y);
+    am_faults_done(&f);
+    return rc == 0;
+}
+
 static void refusals(void **state)
 {
     (void)state;
@@ -72,6 +92,17 @@ static void refusals(void **state)
     refused("? [a]\n: b\n", AM_E_INVALID_REQUEST, "yaml-syntax", "a key is a plain text");
     refused("a: *b\n", AM_E_INVALID_REQUEST, "yaml-syntax", "without an anchor");
     refused("a: &b {c: *b}\n", AM_E_INVALID_REQUEST, "yaml-syntax", "without an anchor");
+    /* an alias brings its height along: 31 lists and two aliases of them, one in the other, are 62 deep */
+    char deep[200] = "a: &a ";
+    memset(deep + 6, '[', 31);
+    memset(deep + 37, ']', 31);
+    assert_true(nested(deep, "\nb: *a\n"));
+    assert_false(nested(deep, "\nb: [*a]\n"));
+    assert_false(nested(deep, "\nb: {c: {d: *a}}\n"));
+    assert_false(
+        nested("a: &a [[[[[[[[[[[[[[[[x]]]]]]]]]]]]]]]]\nb: &b [[[[[[[[[[[[[[[*a]]]]]]]]]]]]]]]\n", "c: [*b]\n"));
+    assert_true(nested("a: &a [[[[[[[[[[[[[[[[x]]]]]]]]]]]]]]]]\nb: &b [[[[[[[[[[[[[[[*a]]]]]]]]]]]]]]]\n",
+                       "c: *b\nd: [*a]\n"));
     refused("a: 1\n\"a\": 2\n", AM_E_INVALID_REQUEST, "duplicate-key", "line 2, column 1: key a appears twice");
 }
 

@@ -226,6 +226,13 @@ static void test_hex_utf8_url(void **state)
                                       "\xff"};
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
         assert_false(am_utf8_ok(bad[i], strlen(bad[i])));
+    char whole[] = "a\xc3\xa9", cut[] = "a\xe2\x82 and \xff\xff\xc3\xa9 \xf0\x9f\x98", none[] = "\xff";
+    am_utf8_mend(whole);
+    am_utf8_mend(cut);
+    am_utf8_mend(none);
+    assert_string_equal(whole, "a\xc3\xa9");
+    assert_string_equal(cut, "a? and ?\xc3\xa9 ");
+    assert_string_equal(none, "");
     char s[] = "a%20b%2Fc%C3%A9+";
     assert_int_equal(am_url_decode(s), 0);
     assert_string_equal(s, "a b/c\xc3\xa9+");
