@@ -10,22 +10,28 @@
 
 #define FEW 10 /* entries that are expected to stay: fewer carry the size of all */
 
-bool am_dare_keys(const struct am_scope_info *s, uint32_t key[AM_MAX_INPUTS][2])
+void am_dare_prepare_for(const struct am_scope_info *s, struct am_dare_local *l, am_dare_thin *thin)
 {
-    for (size_t i = 0; s->tensor.name && i < s->inputs; i++)
-        if (am_random_key("mask", s->seed, (unsigned)i, s->tensor.name, key[i]) < 0)
-            return false;
-    return true;
+    am_frame_prepare(s, &l->frame);
+    l->rescale = am_rescale_by(s->args);
+    l->thin = thin;
+    for (size_t i = 0; i < s->inputs; i++) {
+        l->density[i] = am_arg_input_real(s->args, "density", i);
+        l->failed |= s->tensor.name && am_random_key("mask", s->seed, (unsigned)i, s->tensor.name, l->key[i]) < 0;
+    }
+}
+
+static size_t thin(const struct am_window *w, size_t input, const float *d, float *y)
+{
+    const struct am_dare_local *l = w->local;
+    return am_keep_random(y, d, w->n, l->key[input], w->first, l->limit[input]);
 }
 
 void am_dare_prepare(const struct am_scope_info *s, void *local)
 {
     struct am_dare_local *l = local;
-    am_frame_prepare(s, &l->frame);
-    l->rescale = am_rescale_by(s->args);
-    l->failed = !am_dare_keys(s, l->key);
+    am_dare_prepare_for(s, l, thin);
     for (size_t i = 0; i < s->inputs; i++) {
-        l->density[i] = am_arg_input_real(s->args, "density", i);
         double limit = floor(l->density[i] * 0x1p32 + 0.5);
         if (limit >= 0x1p32)
             l->density[i] = 1;
@@ -53,14 +59,14 @@ int am_dare_stat(const struct am_window *w, const void *sofar, void *acc, unsign
 {
     (void)sofar, (void)pass;
     const struct am_dare_local *l = w->local;
-    float *d = w->scratch[0], *y = w->scratch[1];
+    float *d = w->scratch[0], *y = w->scratch[w->inputs];
     if (l->failed)
         return -AM_E_OUT_OF_MEMORY;
     for (size_t i = 0; i < w->inputs; i++) {
         if (!counted(l, i))
             continue;
         am_frame_delta(&l->frame, d, w->x[i], w->base, w->n);
-        am_keep_random(y, d, w->n, l->key[i], w->first, l->limit[i]);
+        l->thin(w, i, d, y);
         am_rescale_count(acc, l->rescale, w->inputs, i, d, y, w->n);
     }
     return 0;
@@ -82,7 +88,7 @@ static size_t drop(const struct am_window *w, const void *acc, size_t input, flo
         memset(d, 0, w->n * sizeof(*d));
         return 0;
     }
-    size_t kept = am_keep_random(d, d, w->n, l->key[input], w->first, l->limit[input]);
+    size_t kept = l->thin(w, input, d, d);
     am_rescale_apply(acc, l->rescale, input, l->density[input], d, w->n);
     return kept;
 }
@@ -115,8 +121,8 @@ static void warn_of_tensor(const struct am_scope_info *s, const double *tally, s
                        "all; raise the density or set rescale to \"inverse_density\" or \"none\"");
 }
 
-void am_dare_report_masks(const struct am_scope_info *s, const struct am_rescale *acc, const double *tally,
-                          struct am_report *r)
+static void report_masks(const struct am_scope_info *s, const struct am_rescale *acc, const double *tally,
+                         struct am_report *r)
 {
     double factor[AM_MAX_INPUTS];
     bool zero = false;
@@ -139,5 +145,5 @@ void am_dare_report_masks(const struct am_scope_info *s, const struct am_rescale
 void am_dare_report(const struct am_scope_info *s, const void *acc, const double *tally, struct am_report *r)
 {
     am_frame_report(s, tally, r);
-    am_dare_report_masks(s, acc, tally, r);
+    report_masks(s, acc, tally, r);
 }

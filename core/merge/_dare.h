@@ -13,12 +13,17 @@
 #include "core/merge/_policies.h"
 #include "core/merge/_rescale.h"
 
+/* What stays of d, input `input`'s difference in this tile, goes to y, which may be d: its density is between 0 and 1.
+   Returns how many entries that are. */
+typedef size_t am_dare_thin(const struct am_window *w, size_t input, const float *d, float *y);
+
 struct am_dare_local {
     struct am_frame frame; /* first: am_frame_apply() reads it */
     enum am_rescale_by rescale;
     bool failed; /* no memory for the keys */
+    am_dare_thin *thin;
     double density[AM_MAX_INPUTS];
-    uint32_t limit[AM_MAX_INPUTS]; /* words below it stay; not with density 1 */
+    uint32_t limit[AM_MAX_INPUTS]; /* dare: words below it stay; not with density 1 */
     uint32_t key[AM_MAX_INPUTS][2];
 };
 
@@ -33,23 +38,22 @@ struct am_dare_local {
         .report = {.fixed = 2, .per_input = 3}, .scratch = {.fixed = 1, .per_input = 1},                               \
         .local_bytes = sizeof(struct am_dare_local), .random = true                                                    \
     }
-#define AM_DARE_HOOKS                                                                                                  \
-    .abi = AM_METHOD_ABI, .type = AM_MERGE, .since = "0.1", .paper = "arXiv:2311.03099",                               \
-    .common = am_policies_mergekit, .rules = am_frame_rules, .unchanged = am_frame_unchanged,                          \
-    .prepare = am_dare_prepare, .look = am_dare_look, .stat = am_dare_stat, .merge = am_rescale_merge,                 \
+#define AM_DARE_HOOKS AM_DARE_COMMON, .paper = "arXiv:2311.03099", .rules = am_frame_rules, .prepare = am_dare_prepare
+void am_dare_prepare(const struct am_scope_info *s, void *local);
+
+/* ---- for all methods that keep entries by chance: `local` begins with a struct am_dare_local ---- */
+
+#define AM_DARE_COMMON                                                                                                 \
+    .abi = AM_METHOD_ABI, .type = AM_MERGE, .since = "0.1", .common = am_policies_mergekit,                            \
+    .unchanged = am_frame_unchanged, .look = am_dare_look, .stat = am_dare_stat, .merge = am_rescale_merge,            \
     .between = am_dare_between, .apply = am_dare_apply, .report = am_dare_report
 
-void am_dare_prepare(const struct am_scope_info *s, void *local);
+/* All of it but `limit`. */
+void am_dare_prepare_for(const struct am_scope_info *s, struct am_dare_local *l, am_dare_thin *thin);
 size_t am_dare_look(const struct am_window *w, const void *sofar, unsigned pass, size_t *ret_first);
 int am_dare_stat(const struct am_window *w, const void *sofar, void *acc, unsigned pass);
 int am_dare_between(void *acc, const struct am_scope_info *s, const void *local, unsigned pass, unsigned round);
 int am_dare_apply(const struct am_window *w, const void *acc);
 void am_dare_report(const struct am_scope_info *s, const void *acc, const double *tally, struct am_report *r);
-
-/* For others that draw masks: keys of all inputs for this tensor; false without memory. */
-bool am_dare_keys(const struct am_scope_info *s, uint32_t key[AM_MAX_INPUTS][2]);
-/* What a random sparsifier with am_rescale reports of its densities. */
-void am_dare_report_masks(const struct am_scope_info *s, const struct am_rescale *acc, const double *tally,
-                          struct am_report *r);
 
 #endif

@@ -13,12 +13,9 @@
 #include "core/merge/_ranks.h"
 
 struct am_della_local {
-    struct am_frame frame; /* first: am_frame_apply() reads it */
-    enum am_rescale_by rescale;
-    bool failed;        /* no memory for the keys */
-    size_t axis, inner; /* entries of a vector, and from one to the next */
-    double density[AM_MAX_INPUTS], epsilon[AM_MAX_INPUTS];
-    uint32_t key[AM_MAX_INPUTS][2];
+    struct am_dare_local dare; /* first */
+    size_t axis, inner;        /* entries of a vector, and from one to the next */
+    double epsilon[AM_MAX_INPUTS];
 };
 
 extern const struct am_rule am_della_rules[];
@@ -36,16 +33,8 @@ extern const struct am_rule am_della_rules[];
         .report = {.fixed = 2, .per_input = 3}, .scratch = {.fixed = 2 + AM_RANKS_WORK, .per_input = 1},               \
         .local_bytes = sizeof(struct am_della_local), .by_slab = true, .random = true                                  \
     }
-#define AM_DELLA_HOOKS                                                                                                 \
-    .abi = AM_METHOD_ABI, .type = AM_MERGE, .since = "0.1", .paper = "arXiv:2406.11617",                               \
-    .common = am_policies_mergekit, .rules = am_della_rules, .unchanged = am_frame_unchanged,                          \
-    .prepare = am_della_prepare, .look = am_della_look, .stat = am_della_stat, .merge = am_rescale_merge,              \
-    .between = am_della_between, .apply = am_della_apply, .report = am_dare_report
+#define AM_DELLA_HOOKS AM_DARE_COMMON, .paper = "arXiv:2406.11617", .rules = am_della_rules, .prepare = am_della_prepare
 
 void am_della_prepare(const struct am_scope_info *s, void *local);
-size_t am_della_look(const struct am_window *w, const void *sofar, unsigned pass, size_t *ret_first);
-int am_della_stat(const struct am_window *w, const void *sofar, void *acc, unsigned pass);
-int am_della_between(void *acc, const struct am_scope_info *s, const void *local, unsigned pass, unsigned round);
-int am_della_apply(const struct am_window *w, const void *acc);
 
 #endif

@@ -14,14 +14,8 @@
                "fills in arbitrary directions for them"                                                                \
     }
 
-struct am_iso_sum {
-    double *a;          /* rows x cols; destroyed by the decomposition, free for use */
-    double *u, *s, *vt; /* rows x k, k, k x cols */
-    size_t k, rank;     /* min(rows, cols); values above the tolerance */
-};
-
-/* Takes its memory from `room`, all but what the decomposition itself needs. 0, AM_AGAIN or an error. */
-int am_iso_sum(struct am_matrix *m, struct am_whole_room *room, struct am_iso_sum *ret);
+/* The sum, decomposed, and how many of its singular values are above the tolerance. 0, AM_AGAIN or an error. */
+int am_iso_sum(struct am_matrix *m, struct am_whole_room *room, struct am_whole_svd *ret, size_t *ret_rank);
 double am_iso_mean(const double *s, size_t n); /* 0 of none */
 
 #endif

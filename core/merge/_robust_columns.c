@@ -1,11 +1,13 @@
 /*
- * _robust_columns.c - sorting, finishing and the report of median and trimmed_mean (_robust_columns.h; merge.md A27).
+ * _robust_columns.c - sorting, choosing, finishing and the report of the rules by coordinate (_robust_columns.h;
+ * merge.md A27).
  *
  * The tally: elements, then for each contributor the elements where it was inside, then for each pair the elements of
  * tiles that are the same in both.
  */
 #include "core/merge/_robust_columns.h"
 
+#include "core/base/err.h"
 #include "core/methods/report.h"
 #include "core/tensor/kernels.h"
 
@@ -13,18 +15,25 @@
 
 #define STRIDE 64 /* of the counting loop: a constant length is what the compiler vectorises at -O2 */
 
+const struct am_rule am_columns_rules[] = {{AM_RULE_INPUTS_2A_1, "f", ""}, {AM_RULE_END, NULL, NULL}};
+
 void am_columns_prepare(const struct am_scope_info *s, void *local)
 {
     struct am_columns_local *l = local;
     l->alpha = (float)am_arg_real(s->args, "alpha");
+    if (am_arg_has(s->args, "f"))
+        l->f = (unsigned)am_arg_int(s->args, "f");
     l->propagate = strcmp(am_arg_text(s->args, "nonfinite"), "propagate") == 0;
 }
 
-void am_columns_sort(const struct am_window *w)
+int am_columns_sort(const struct am_window *w)
 {
+    if (2 * ((const struct am_columns_local *)w->local)->f >= w->inputs)
+        return -AM_E_BAD_SPEC;
     for (size_t i = 0; i < w->inputs; i++)
         am_sub_f32(w->scratch[i], w->x[i], w->base, w->n);
     am_sort_columns(w->scratch, w->inputs, w->n);
+    return 0;
 }
 
 void am_columns_median(float *const *x, size_t p, float *out, size_t n)
@@ -165,12 +174,18 @@ void am_columns_finish(const struct am_window *w, size_t f)
     count(w, f);
 }
 
-void am_columns_report(const struct am_scope_info *s, const double *tally, size_t f, struct am_report *r)
+int am_columns_apply_nearest(const struct am_window *w, am_columns_center *center)
 {
-    am_columns_report_kept(s, tally, 2 * f < s->inputs ? s->inputs - 2 * f : s->inputs, r);
+    size_t f = ((const struct am_columns_local *)w->local)->f;
+    AM_TRY(am_columns_sort(w));
+    center(w, f);
+    am_columns_nearest(w->scratch, w->inputs, w->inputs - f, w->out, w->n);
+    am_columns_finish(w, 0); /* their range is in the first and the last of scratch */
+    return 0;
 }
 
-void am_columns_report_kept(const struct am_scope_info *s, const double *tally, size_t kept, struct am_report *r)
+/* For a rule that keeps `kept` values of each element. */
+static void report_kept(const struct am_scope_info *s, const double *tally, size_t kept, struct am_report *r)
 {
     size_t p = s->inputs, pairs = p * (p - 1) / 2;
     double inside[AM_MAX_INPUTS] = {0}, trust[AM_MAX_INPUTS] = {0};
@@ -193,4 +208,15 @@ void am_columns_report_kept(const struct am_scope_info *s, const double *tally, 
             return;
         }
     }
+}
+
+void am_columns_report(const struct am_scope_info *s, const double *tally, size_t f, struct am_report *r)
+{
+    report_kept(s, tally, 2 * f < s->inputs ? s->inputs - 2 * f : s->inputs, r);
+}
+
+void am_columns_report_nearest(const struct am_scope_info *s, const void *acc, const double *tally, struct am_report *r)
+{
+    (void)acc;
+    report_kept(s, tally, s->inputs - (size_t)am_arg_int(s->args, "f"), r);
 }

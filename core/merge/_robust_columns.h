@@ -5,30 +5,37 @@
 #ifndef AM_MERGE_ROBUST_COLUMNS_H
 #define AM_MERGE_ROBUST_COLUMNS_H
 
+#include "core/merge/_policies.h"
+#include "core/merge/_robust_gram.h"
 #include "core/methods/method.h"
 
 struct am_columns_local {
     float alpha;
-    unsigned f;     /* so many smallest and largest are outside */
+    unsigned f;     /* of the parameter `f`, where there is one */
     bool propagate; /* NaN may come in */
 };
-#define AM_COLUMNS_TALLY                                                                                               \
-    {                                                                                                                  \
-        .fixed = 1, .per_input = 1, .per_pair = 1                                                                      \
-    }
-#define AM_COLUMNS_SCRATCH                                                                                             \
-    {                                                                                                                  \
-        .per_input = 1                                                                                                 \
-    }
-#define AM_COLUMNS_REPORT                                                                                              \
-    {                                                                                                                  \
-        .per_input = 1                                                                                                 \
-    }
 
-/* alpha and propagate from the parameters; `local` begins with a struct am_columns_local. */
+/* The tally: see _robust_columns.c. */
+#define AM_COLUMNS_NEEDS                                                                                               \
+    {                                                                                                                  \
+        .min_inputs = 1, .base = AM_YES, .tally = {.fixed = 1, .per_input = 1, .per_pair = 1},                         \
+        .report = {.per_input = 1}, .scratch = {.per_input = 1}, .local_bytes = sizeof(struct am_columns_local),       \
+        .symmetric = true                                                                                              \
+    }
+#define AM_COLUMNS_HOOKS                                                                                               \
+    .abi = AM_METHOD_ABI, .type = AM_MERGE, .since = "0.1", .common = am_policies, .unchanged = am_robust_unchanged,   \
+    .prepare = am_columns_prepare
+/* Of a rule that needs p >= 2f + 1 models (am_columns_rules). */
+#define AM_COLUMNS_F(left_out)                                                                                         \
+    {                                                                                                                  \
+        .name = "f", .kind = AM_INT, .min = 0, .max = (AM_MAX_INPUTS - 1) / 2, .unit = "models", .flags = AM_REQUIRED, \
+        .doc = "how many faulty models to tolerate: so many " left_out " are left out; needs 2f + 1 models"            \
+    }
+extern const struct am_rule am_columns_rules[];
+
 void am_columns_prepare(const struct am_scope_info *s, void *local);
-/* scratch[0] <= scratch[1] <= ...: the differences fl(x_i - b), sorted for each element. */
-void am_columns_sort(const struct am_window *w);
+/* scratch[0] <= scratch[1] <= ...: the differences fl(x_i - b), sorted for each element. Refuses too few models. */
+int am_columns_sort(const struct am_window *w);
 /* Of the p sorted arrays x (p <= AM_MAX_INPUTS), for each element the mean of the `keep` values nearest to `center`,
    into center; of two at the same distance the smaller one. f32, from the smallest on. The smallest and the largest of
    those kept go to x[0] and x[p - 1]. */
@@ -42,7 +49,10 @@ void am_columns_trimmed(float *const *x, size_t p, size_t f, float *out, size_t 
 void am_columns_finish(const struct am_window *w, size_t f);
 /* `f` as for am_columns_finish. */
 void am_columns_report(const struct am_scope_info *s, const double *tally, size_t f, struct am_report *r);
-/* The same for a rule that keeps `kept` values of each element, with their range in x[0] and x[p - 1] and f = 0. */
-void am_columns_report_kept(const struct am_scope_info *s, const double *tally, size_t kept, struct am_report *r);
+/* The whole of a rule that keeps the p - f differences nearest to what `center` puts into w->out. */
+typedef void am_columns_center(const struct am_window *w, size_t f);
+int am_columns_apply_nearest(const struct am_window *w, am_columns_center *center);
+void am_columns_report_nearest(const struct am_scope_info *s, const void *acc, const double *tally,
+                               struct am_report *r);
 
 #endif

@@ -73,9 +73,7 @@ void am_whole_report(const struct am_scope_info *s, const void *acc, const doubl
 
 struct am_whole_room am_whole_room(const struct am_matrix *m)
 {
-    const struct am_matrix_need *need = m->need;
-    size_t n = am_matrix_doubles(need, m->rows, m->cols, m->scope.inputs);
-    return (struct am_whole_room){m->work, m->work + n};
+    return (struct am_whole_room){m->work, m->work + m->doubles};
 }
 
 double *am_whole_take(struct am_whole_room *room, size_t n)
@@ -113,16 +111,78 @@ size_t am_whole_rank(const double *s, size_t k, double tol)
     return n;
 }
 
-int am_whole_polar(double *a, size_t rows, size_t cols, struct am_whole_room room)
+int am_whole_svd_room(struct am_whole_room *room, size_t rows, size_t cols, struct am_whole_svd *ret)
+{
+    struct am_whole_svd d = {.rows = rows, .cols = cols, .k = rows < cols ? rows : cols};
+    d.a = am_whole_take(room, rows * cols);
+    d.u = am_whole_take(room, rows * d.k);
+    d.s = am_whole_take(room, d.k);
+    d.vt = am_whole_take(room, d.k * cols);
+    struct am_whole_room rest = *room;
+    d.work = am_whole_take(&rest, am_svd_work(rows, cols));
+    if (!d.a || !d.u || !d.s || !d.vt || !d.work)
+        return -AM_E_OUT_OF_MEMORY;
+    memset(d.a, 0, rows * cols * sizeof(*d.a));
+    *ret = d;
+    return 0;
+}
+
+int am_whole_svd(struct am_whole_svd *d)
+{
+    return am_svd(d->a, d->rows, d->cols, d->u, d->s, d->vt, d->work);
+}
+
+int am_whole_joined_room(const struct am_matrix *m, struct am_whole_room *room, size_t most,
+                         struct am_whole_joined *ret)
+{
+    struct am_whole_joined j = {.most = most};
+    j.u = am_whole_take(room, m->rows * most);
+    j.s = am_whole_take(room, most);
+    j.vt = am_whole_take(room, most * m->cols);
+    if (!j.u || !j.s || !j.vt)
+        return -AM_E_OUT_OF_MEMORY;
+    *ret = j;
+    return 0;
+}
+
+void am_whole_join(struct am_whole_joined *j, const struct am_whole_svd *d, size_t n)
+{
+    for (size_t r = 0; r < d->rows; r++)
+        memcpy(j->u + r * j->most + j->n, d->u + r * d->k, n * sizeof(*d->u));
+    memcpy(j->vt + j->n * d->cols, d->vt, n * d->cols * sizeof(*d->vt));
+    memcpy(j->s + j->n, d->s, n * sizeof(*d->s));
+    j->n += n;
+}
+
+/* a (packed) becomes the nearest matrix with orthonormal columns or rows. */
+static int polar(double *a, size_t rows, size_t cols, struct am_whole_room room)
 {
     size_t k = rows < cols ? rows : cols;
-    double *u = am_whole_take(&room, rows * k), *vt = am_whole_take(&room, k * cols), *s = am_whole_take(&room, k),
+    double *u = am_whole_take(&room, rows * k), *s = am_whole_take(&room, k), *vt = am_whole_take(&room, k * cols),
            *work = am_whole_take(&room, am_svd_work(rows, cols));
-    if (!u || !vt || !s || !work)
+    if (!u || !s || !vt || !work)
         return -AM_E_OUT_OF_MEMORY;
     AM_TRY(am_svd(a, rows, cols, u, s, vt, work));
     return am_gemm(1, (struct am_mat){u, rows, k, k}, false, (struct am_mat){vt, k, cols, cols}, false, 0,
                    (struct am_mat){a, rows, cols, cols});
+}
+
+int am_whole_put_joined(struct am_matrix *m, struct am_whole_joined *j, struct am_whole_room room)
+{
+    for (size_t r = 1; r < m->rows && j->n < j->most; r++)
+        memmove(j->u + r * j->n, j->u + r * j->most, j->n * sizeof(*j->u));
+    AM_TRY(polar(j->u, m->rows, j->n, room));
+    AM_TRY(polar(j->vt, j->n, m->cols, room));
+    for (size_t r = 0; r < m->rows; r++)
+        for (size_t c = 0; c < j->n; c++)
+            j->u[r * j->n + c] *= j->s[c];
+    double *merged = am_whole_take(&room, m->rows * m->cols);
+    if (!merged)
+        return -AM_E_OUT_OF_MEMORY;
+    AM_TRY(am_gemm(1, (struct am_mat){j->u, m->rows, j->n, j->n}, false, (struct am_mat){j->vt, j->n, m->cols, m->cols},
+                   false, 0, (struct am_mat){merged, m->rows, m->cols, m->cols}));
+    am_whole_put(m, merged, j->n);
+    return 0;
 }
 
 void am_whole_put(struct am_matrix *m, const double *merged, size_t rank)

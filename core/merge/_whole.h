@@ -3,11 +3,13 @@
  * are no matrices, differences of a matrix, polar factors, and the last step out = base + alpha * merged. All in f64,
  * over core/tensor/linalg.h.
  *
- * A method declares AM_WHOLE_ALPHA, AM_WHOLE_CONV, AM_WHOLE_INCLUDE, AM_WHOLE_EXCLUDE, and has AM_WHOLE_TALLY.
+ * A method declares AM_WHOLE_ALPHA, AM_WHOLE_CONV, AM_WHOLE_INCLUDE, AM_WHOLE_EXCLUDE, has AM_WHOLE_HOOKS, and
+ * AM_WHOLE_NEEDS() with its am_needs.matrix; what is its own is whole().
  */
 #ifndef AM_MERGE_WHOLE_H
 #define AM_MERGE_WHOLE_H
 
+#include "core/merge/_policies.h"
 #include "core/methods/method.h"
 #include "core/methods/report.h"
 #include "core/tensor/linalg.h"
@@ -48,6 +50,17 @@ enum am_whole_tally {                /* of am_window.tally and am_matrix.tally *
 struct am_whole { /* am_window.local, for am_whole_apply() */
     float alpha, inputs;
 };
+#define AM_WHOLE_NEEDS(...)                                                                                            \
+    {                                                                                                                  \
+        .min_inputs = 1, .base = AM_YES, .tally = AM_WHOLE_TALLY, .report = {.fixed = 2, .per_input = 1},              \
+        .scratch = {.fixed = 1}, .local_bytes = sizeof(struct am_whole), .unchanged_at = {"alpha", 0},                 \
+        .symmetric = true, .matrix = {                                                                                 \
+            __VA_ARGS__                                                                                                \
+        }                                                                                                              \
+    }
+#define AM_WHOLE_HOOKS                                                                                                 \
+    .abi = AM_METHOD_ABI, .type = AM_MERGE, .since = "0.1", .common = am_policies, .unchanged = am_whole_unchanged,    \
+    .prepare = am_whole_prepare, .apply = am_whole_apply, .is_matrix = am_whole_is_matrix, .report = am_whole_report
 
 /* For am_method: unchanged with alpha 0; which tensors are matrices; the others: out = base + alpha * mean(x_i - base),
    f32 in this order; merged_norm, delta_norm, rank. */
@@ -70,9 +83,30 @@ double *am_whole_take(struct am_whole_room *room, size_t n);
 int am_whole_add(struct am_matrix *m, size_t i, double *into, size_t step, bool count);
 /* How many of the k values s[0] >= s[1] >= ... are above tol * s[0] (tol 0: all). */
 size_t am_whole_rank(const double *s, size_t k, double tol);
-/* a (packed, destroyed) becomes the nearest matrix with orthonormal columns (or rows, when it is wider than tall): u *
-   vt of its decomposition. */
-int am_whole_polar(double *a, size_t rows, size_t cols, struct am_whole_room room);
+
+/* A matrix to decompose, and what it becomes: a = u * diag(s) * vt. */
+struct am_whole_svd {
+    double *a;            /* rows x cols; destroyed by am_whole_svd(), free for use then */
+    double *u, *s, *vt;   /* rows x k, k, k x cols */
+    size_t rows, cols, k; /* k = min(rows, cols) */
+    double *work;         /* for am_whole_svd() alone: lies in what is left of the room */
+};
+/* Its memory, a zeroed. */
+int am_whole_svd_room(struct am_whole_room *room, size_t rows, size_t cols, struct am_whole_svd *ret);
+int am_whole_svd(struct am_whole_svd *d);
+
+/* Triplets of several decompositions side by side. */
+struct am_whole_joined {
+    double *u, *s, *vt; /* rows x most, of which n columns are filled; n; n x cols */
+    size_t most, n;
+};
+int am_whole_joined_room(const struct am_matrix *m, struct am_whole_room *room, size_t most,
+                         struct am_whole_joined *ret);
+/* Puts the first n triplets beside those that are there. */
+void am_whole_join(struct am_whole_joined *j, const struct am_whole_svd *d, size_t n);
+/* out = base + alpha * polar(u) * diag(s) * polar(vt), where polar() is the nearest matrix with orthonormal columns (or
+   rows, when it is wider than tall): u * vt of its decomposition. Uses the three up. */
+int am_whole_put_joined(struct am_matrix *m, struct am_whole_joined *j, struct am_whole_room room);
 /* out = base + alpha * merged; counts its squares, and `rank`. */
 void am_whole_put(struct am_matrix *m, const double *merged, size_t rank);
 

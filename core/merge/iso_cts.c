@@ -10,10 +10,8 @@
  */
 #include "core/base/err.h"
 #include "core/merge/_iso.h"
-#include "core/merge/_policies.h"
 
 #include <math.h>
-#include <string.h>
 
 static const struct am_param params[] = {
     AM_WHOLE_ALPHA("1.0", ""),
@@ -31,137 +29,86 @@ static const struct am_param params[] = {
     {0},
 };
 
-struct parts {
-    double *u, *vt;   /* rows x n, n x cols: the common directions first */
-    double sum;       /* of their singular values */
-    size_t n, c, own; /* directions so far, common ones, of each task */
-    size_t step;      /* of u */
-    double least;     /* singular values that count are above */
+struct deal {
+    size_t common, own; /* directions of the sum, of each task */
+    double least;       /* singular values that count are above */
 };
 
-static void share(const struct am_args *args, size_t r, size_t tasks, struct parts *p)
+static struct deal deal(const struct am_args *args, size_t r, size_t tasks)
 {
     double common = floor(am_arg_real(args, "common_fraction") * (double)r * (1 + 4 * 0x1p-52));
-    p->own = (size_t)nearbyint(((double)r - common) / (double)tasks);
-    while (p->own * tasks > r)
-        p->own--;
-    p->c = r - p->own * tasks;
+    struct deal d = {.own = (size_t)nearbyint(((double)r - common) / (double)tasks)};
+    while (d.own * tasks > r)
+        d.own--;
+    d.common = r - d.own * tasks;
+    return d;
 }
 
-static void take(struct parts *p, const double *u, const double *s, const double *vt, size_t k, size_t n,
-                 const struct am_matrix *m)
+/* The common part, copied out of the decomposition of the sum, whose memory is then free again. */
+static int take_common(struct am_matrix *m, struct deal *d, struct am_whole_joined *j, struct am_whole_room room)
 {
-    for (size_t r = 0; r < m->rows; r++)
-        memcpy(p->u + r * p->step + p->n, u + r * k, n * sizeof(*u));
-    memcpy(p->vt + p->n * m->cols, vt, n * m->cols * sizeof(*vt));
-    for (size_t i = 0; i < n; i++)
-        p->sum += s[i];
-    p->n += n;
+    struct am_whole_svd sum;
+    size_t rank;
+    int rc = am_iso_sum(m, &room, &sum, &rank);
+    if (rc != 0)
+        return rc;
+    *d = deal(m->scope.args, rank, m->scope.inputs);
+    d->least = am_arg_real(m->scope.args, "rank_tolerance") * sum.s[0];
+    am_whole_join(j, &sum, d->common);
+    return 0;
 }
 
 /* d -= U_c U_c' d, with room for U_c' d */
-static int take_away(const struct parts *p, const struct am_matrix *m, double *d, double *across)
+static int take_away(const struct am_whole_joined *j, size_t common, const struct am_whole_svd *d, double *across)
 {
-    struct am_mat u = {p->u, m->rows, p->c, p->step}, all = {d, m->rows, m->cols, m->cols},
-                  t = {across, p->c, m->cols, m->cols};
-    if (p->c == 0)
+    struct am_mat u = {j->u, d->rows, common, j->most}, all = {d->a, d->rows, d->cols, d->cols},
+                  t = {across, common, d->cols, d->cols};
+    if (common == 0)
         return 0;
     AM_TRY(am_gemm(1, u, true, all, false, 0, t));
     return am_gemm(-1, u, false, t, false, 1, all);
 }
 
-static int take_task(struct am_matrix *m, size_t task, struct parts *p, struct am_whole_room room)
+static int take_task(struct am_matrix *m, size_t task, const struct deal *deal, struct am_whole_joined *j,
+                     struct am_whole_room room)
 {
-    size_t k = m->rows < m->cols ? m->rows : m->cols, e = m->rows * m->cols;
-    double *d = am_whole_take(&room, e), *u = am_whole_take(&room, m->rows * k),
-           *vt = am_whole_take(&room, k * m->cols), *s = am_whole_take(&room, k),
-           *work = am_whole_take(&room, am_svd_work(m->rows, m->cols));
-    if (!d || !u || !vt || !s || !work)
-        return -AM_E_OUT_OF_MEMORY;
-    memset(d, 0, e * sizeof(*d));
-    int rc = am_whole_add(m, task, d, m->cols, false);
-    if (rc != 0)
-        return rc;
-    AM_TRY(take_away(p, m, d, vt));
-    AM_TRY(am_svd(d, m->rows, m->cols, u, s, vt, work));
+    struct am_whole_svd d;
     size_t n = 0;
-    while (n < p->own && s[n] > p->least)
-        n++;
-    take(p, u, s, vt, k, n, m);
-    return 0;
-}
-
-static int put_together(struct am_matrix *m, struct parts *p, double *merged, struct am_whole_room room)
-{
-    for (size_t r = 1; r < m->rows && p->n < p->step; r++)
-        memmove(p->u + r * p->n, p->u + r * p->step, p->n * sizeof(*p->u));
-    AM_TRY(am_whole_polar(p->u, m->rows, p->n, room));
-    AM_TRY(am_whole_polar(p->vt, p->n, m->cols, room));
-    return am_gemm(p->sum / (double)p->n, (struct am_mat){p->u, m->rows, p->n, p->n}, false,
-                   (struct am_mat){p->vt, p->n, m->cols, m->cols}, false, 0,
-                   (struct am_mat){merged, m->rows, m->cols, m->cols});
-}
-
-/* The common part, copied out of the decomposition of the sum, whose memory is then free again. */
-static int take_common(struct am_matrix *m, struct parts *p, struct am_whole_room room)
-{
-    struct am_iso_sum sum;
-    int rc = am_iso_sum(m, &room, &sum);
+    AM_TRY(am_whole_svd_room(&room, m->rows, m->cols, &d));
+    int rc = am_whole_add(m, task, d.a, m->cols, false);
     if (rc != 0)
         return rc;
-    share(m->scope.args, sum.rank, m->scope.inputs, p);
-    p->least = am_arg_real(m->scope.args, "rank_tolerance") * sum.s[0];
-    take(p, sum.u, sum.s, sum.vt, sum.k, p->c, m);
+    AM_TRY(take_away(j, deal->common, &d, d.vt));
+    AM_TRY(am_whole_svd(&d));
+    while (n < deal->own && d.s[n] > deal->least)
+        n++;
+    am_whole_join(j, &d, n);
     return 0;
 }
 
 static int whole(struct am_matrix *m)
 {
-    size_t k = m->rows < m->cols ? m->rows : m->cols;
     struct am_whole_room room = am_whole_room(m);
-    struct parts p = {.step = k};
-    p.u = am_whole_take(&room, m->rows * k);
-    p.vt = am_whole_take(&room, k * m->cols);
-    if (!p.u || !p.vt)
-        return -AM_E_OUT_OF_MEMORY;
-    int rc = take_common(m, &p, room);
-    for (size_t i = 0; rc == 0 && p.own > 0 && i < m->scope.inputs; i++)
-        rc = take_task(m, i, &p, room);
+    struct am_whole_joined j;
+    struct deal deal;
+    AM_TRY(am_whole_joined_room(m, &room, m->rows < m->cols ? m->rows : m->cols, &j));
+    int rc = take_common(m, &deal, &j, room);
+    for (size_t i = 0; rc == 0 && deal.own > 0 && i < m->scope.inputs; i++)
+        rc = take_task(m, i, &deal, &j, room);
     if (rc != 0)
         return rc;
-    double *merged = am_whole_take(&room, m->rows * m->cols);
-    if (!merged)
-        return -AM_E_OUT_OF_MEMORY;
-    if (p.n == 0)
-        memset(merged, 0, m->rows * m->cols * sizeof(*merged));
-    else
-        AM_TRY(put_together(m, &p, merged, room));
-    am_whole_put(m, merged, p.n);
-    return 0;
+    double mean = am_iso_mean(j.s, j.n);
+    for (size_t i = 0; i < j.n; i++)
+        j.s[i] = mean;
+    return am_whole_put_joined(m, &j, room);
 }
 
 const struct am_method am_method_merge_iso_cts = {
-    .abi = AM_METHOD_ABI,
-    .type = AM_MERGE,
+    AM_WHOLE_HOOKS,
     .name = "iso_cts",
-    .since = "0.1",
     .paper = "arXiv:2502.04959",
     .summary = "iso_c with some of the directions kept for what each task has of its own",
-    .needs = {.min_inputs = 1,
-              .base = AM_YES,
-              .tally = AM_WHOLE_TALLY,
-              .report = {.fixed = 2, .per_input = 1},
-              .scratch = {.fixed = 1},
-              .local_bytes = sizeof(struct am_whole),
-              .unchanged_at = {"alpha", 0},
-              .symmetric = true,
-              .matrix = {.full = {.fixed = 3}, .square = {.fixed = 6}, .edge = {.fixed = 80}}},
+    .needs = AM_WHOLE_NEEDS(.full = {.fixed = 3}, .square = {.fixed = 2}, .edge = {.fixed = 8}),
     .params = params,
-    .common = am_policies,
-    .unchanged = am_whole_unchanged,
-    .prepare = am_whole_prepare,
-    .apply = am_whole_apply,
-    .is_matrix = am_whole_is_matrix,
     .whole = whole,
-    .report = am_whole_report,
 };

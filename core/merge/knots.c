@@ -10,7 +10,6 @@
  * tensor is computed whole.
  */
 #include "core/base/err.h"
-#include "core/merge/_policies.h"
 #include "core/merge/_whole.h"
 
 #include <math.h>
@@ -122,75 +121,75 @@ static void ties(const struct am_matrix *m, double *all, size_t rows, double *in
             into[r * m->cols + c] = elect(all + r * step + c, tasks, m->cols);
 }
 
-/* [d_1 .. d_T] becomes `merged`, rows x cols; the memory of `all` is used up. */
-static int in_shared_basis(struct am_matrix *m, double *all, double *merged, size_t *ret_rank,
-                           struct am_whole_room room)
+/* The differences side by side: rows x tasks * cols. */
+static int read_all(struct am_matrix *m, double *all)
 {
-    size_t wide = m->scope.inputs * m->cols, q = m->rows < wide ? m->rows : wide;
-    double *u = am_whole_take(&room, m->rows * q), *s = am_whole_take(&room, q), *vt = am_whole_take(&room, q * wide),
-           *work = am_whole_take(&room, am_svd_work(m->rows, wide));
-    if (!u || !s || !vt || !work)
-        return -AM_E_OUT_OF_MEMORY;
-    AM_TRY(am_svd(all, m->rows, wide, u, s, vt, work));
+    size_t tasks = m->scope.inputs;
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < tasks; i++)
+        rc = am_whole_add(m, i, all + i * m->cols, tasks * m->cols, true);
+    return rc;
+}
+
+/* S V', of which it gives the rows that count. */
+static size_t scale_rows(struct am_whole_svd *d)
+{
     size_t n = 0;
-    for (; n < q && s[n] > NEGLIGIBLE; n++)
-        for (size_t c = 0; c < wide; c++)
-            vt[n * wide + c] = fabs(vt[n * wide + c] * s[n]) > ROUNDING * s[0] ? vt[n * wide + c] * s[n] : 0;
-    *ret_rank = n;
-    memset(merged, 0, m->rows * m->cols * sizeof(*merged));
-    if (n == 0)
-        return 0;
-    ties(m, vt, n, all);
-    return am_gemm(1, (struct am_mat){u, m->rows, n, q}, false, (struct am_mat){all, n, m->cols, m->cols}, false, 0,
-                   (struct am_mat){merged, m->rows, m->cols, m->cols});
+    for (; n < d->k && d->s[n] > NEGLIGIBLE; n++)
+        for (size_t c = 0; c < d->cols; c++) {
+            double v = d->vt[n * d->cols + c] * d->s[n];
+            d->vt[n * d->cols + c] = fabs(v) > ROUNDING * d->s[0] ? v : 0;
+        }
+    return n;
+}
+
+static int in_shared_basis(struct am_matrix *m, double *merged, struct am_whole_room room)
+{
+    struct am_whole_svd d;
+    AM_TRY(am_whole_svd_room(&room, m->rows, m->scope.inputs * m->cols, &d));
+    int rc = read_all(m, d.a);
+    if (rc != 0)
+        return rc;
+    AM_TRY(am_whole_svd(&d));
+    size_t n = scale_rows(&d);
+    ties(m, d.vt, n, d.a);
+    AM_TRY(am_gemm(1, (struct am_mat){d.u, m->rows, n, d.k}, false, (struct am_mat){d.a, n, m->cols, m->cols}, false, 0,
+                   (struct am_mat){merged, m->rows, m->cols, m->cols}));
+    am_whole_put(m, merged, n);
+    return 0;
+}
+
+static int as_they_are(struct am_matrix *m, double *merged, struct am_whole_room room)
+{
+    size_t n = m->scope.inputs * m->rows * m->cols;
+    double *all = am_whole_take(&room, n);
+    if (!all)
+        return -AM_E_OUT_OF_MEMORY;
+    memset(all, 0, n * sizeof(*all));
+    int rc = read_all(m, all);
+    if (rc != 0)
+        return rc;
+    ties(m, all, m->rows, merged);
+    am_whole_put(m, merged, 0);
+    return 0;
 }
 
 static int whole(struct am_matrix *m)
 {
-    size_t tasks = m->scope.inputs, e = m->rows * m->cols, rank = 0;
     struct am_whole_room room = am_whole_room(m);
-    double *all = am_whole_take(&room, tasks * e), *merged = am_whole_take(&room, e);
-    if (!all || !merged)
+    double *merged = am_whole_take(&room, m->rows * m->cols);
+    if (!merged)
         return -AM_E_OUT_OF_MEMORY;
-    memset(all, 0, tasks * e * sizeof(*all));
-    for (size_t i = 0; i < tasks; i++) {
-        int rc = am_whole_add(m, i, all + i * m->cols, tasks * m->cols, true);
-        if (rc != 0)
-            return rc;
-    }
-    if (m->matrix)
-        AM_TRY(in_shared_basis(m, all, merged, &rank, room));
-    else
-        ties(m, all, m->rows, merged);
-    am_whole_put(m, merged, rank);
-    return 0;
+    return m->matrix ? in_shared_basis(m, merged, room) : as_they_are(m, merged, room);
 }
 
 const struct am_method am_method_merge_knots = {
-    .abi = AM_METHOD_ABI,
-    .type = AM_MERGE,
+    AM_WHOLE_HOOKS,
     .name = "knots",
-    .since = "0.1",
     .paper = "arXiv:2410.19735",
     .summary = "ties in a singular basis that all fine-tunes share",
-    .needs = {.min_inputs = 1,
-              .base = AM_YES,
-              .tally = AM_WHOLE_TALLY,
-              .report = {.fixed = 2, .per_input = 1},
-              .scratch = {.fixed = 1},
-              .local_bytes = sizeof(struct am_whole),
-              .unchanged_at = {"alpha", 0},
-              .symmetric = true,
-              .matrix = {.full = {.fixed = 1, .per_input = 2},
-                         .joined = {.fixed = 5},
-                         .edge = {.fixed = 80, .per_input = 80},
-                         .all = true}},
+    .needs = AM_WHOLE_NEEDS(.full = {.fixed = 1, .per_input = 2}, .square = {.fixed = 1}, .edge = {.fixed = 8},
+                            .joined = true, .row = {.fixed = 1, .per_input = 1}),
     .params = params,
-    .common = am_policies,
-    .unchanged = am_whole_unchanged,
-    .prepare = am_whole_prepare,
-    .apply = am_whole_apply,
-    .is_matrix = am_whole_is_matrix,
     .whole = whole,
-    .report = am_whole_report,
 };

@@ -5,10 +5,8 @@
  * Shapes: b, every x_i and out have the same shape. f32, one rounding per operation. With an even number of models it
  * is the mean of the middle two. Trust: how often a model was neither the only smallest nor the only largest.
  */
-#include "core/merge/_policies.h"
+#include "core/base/err.h"
 #include "core/merge/_robust_columns.h"
-#include "core/merge/_robust_gram.h"
-#include "core/methods/method.h"
 
 static const struct am_param params[] = {AM_ROBUST_ALPHA, {0}};
 
@@ -20,7 +18,7 @@ static size_t outside(size_t inputs)
 static int apply(const struct am_window *w, const void *acc)
 {
     (void)acc;
-    am_columns_sort(w);
+    AM_TRY(am_columns_sort(w));
     am_columns_median(w->scratch, w->inputs, w->out, w->n);
     am_columns_finish(w, outside(w->inputs));
     return 0;
@@ -33,23 +31,12 @@ static void report(const struct am_scope_info *s, const void *acc, const double 
 }
 
 const struct am_method am_method_merge_median = {
-    .abi = AM_METHOD_ABI,
-    .type = AM_MERGE,
+    AM_COLUMNS_HOOKS,
     .name = "median",
-    .since = "0.1",
     .paper = "arXiv:1803.01498",
     .summary = "base plus the median of the differences from it, coordinate by coordinate",
-    .needs = {.min_inputs = 1,
-              .base = AM_YES,
-              .tally = AM_COLUMNS_TALLY,
-              .report = AM_COLUMNS_REPORT,
-              .scratch = AM_COLUMNS_SCRATCH,
-              .local_bytes = sizeof(struct am_columns_local),
-              .symmetric = true},
+    .needs = AM_COLUMNS_NEEDS,
     .params = params,
-    .common = am_policies,
-    .unchanged = am_robust_unchanged,
-    .prepare = am_columns_prepare,
     .apply = apply,
     .report = report,
 };

@@ -7,42 +7,16 @@
  * largest, so that the order of the models changes nothing. Trust: how often a model was among the kept.
  */
 #include "core/base/err.h"
-#include "core/merge/_policies.h"
 #include "core/merge/_robust_columns.h"
-#include "core/merge/_robust_gram.h"
-#include "core/methods/method.h"
 
-static const struct am_param params[] = {
-    {.name = "f",
-     .kind = AM_INT,
-     .min = 0,
-     .max = (AM_MAX_INPUTS - 1) / 2,
-     .unit = "models",
-     .flags = AM_REQUIRED,
-     .doc =
-         "how many faulty models to tolerate: so many smallest and largest values are left out; needs 2f + 1 models"},
-    AM_ROBUST_ALPHA,
-    {0},
-};
-
-static const struct am_rule rules[] = {{AM_RULE_INPUTS_2A_1, "f", ""}, {AM_RULE_END, NULL, NULL}};
-
-static void prepare(const struct am_scope_info *s, void *local)
-{
-    struct am_columns_local *l = local;
-    am_columns_prepare(s, l);
-    l->f = (unsigned)am_arg_int(s->args, "f");
-}
+static const struct am_param params[] = {AM_COLUMNS_F("smallest and largest values"), AM_ROBUST_ALPHA, {0}};
 
 static int apply(const struct am_window *w, const void *acc)
 {
     (void)acc;
-    const struct am_columns_local *l = w->local;
-    size_t f = l->f, p = w->inputs;
-    if (2 * f >= p)
-        return -AM_E_BAD_SPEC;
-    am_columns_sort(w);
-    am_columns_trimmed(w->scratch, p, f, w->out, w->n);
+    size_t f = ((const struct am_columns_local *)w->local)->f;
+    AM_TRY(am_columns_sort(w));
+    am_columns_trimmed(w->scratch, w->inputs, f, w->out, w->n);
     am_columns_finish(w, f);
     return 0;
 }
@@ -54,24 +28,13 @@ static void report(const struct am_scope_info *s, const void *acc, const double 
 }
 
 const struct am_method am_method_merge_trimmed_mean = {
-    .abi = AM_METHOD_ABI,
-    .type = AM_MERGE,
+    AM_COLUMNS_HOOKS,
     .name = "trimmed_mean",
-    .since = "0.1",
     .paper = "arXiv:1803.01498",
     .summary = "base plus the mean of the differences without the f smallest and largest of each coordinate",
-    .needs = {.min_inputs = 1,
-              .base = AM_YES,
-              .tally = AM_COLUMNS_TALLY,
-              .report = AM_COLUMNS_REPORT,
-              .scratch = AM_COLUMNS_SCRATCH,
-              .local_bytes = sizeof(struct am_columns_local),
-              .symmetric = true},
+    .needs = AM_COLUMNS_NEEDS,
     .params = params,
-    .common = am_policies,
-    .rules = rules,
-    .unchanged = am_robust_unchanged,
-    .prepare = prepare,
+    .rules = am_columns_rules,
     .apply = apply,
     .report = report,
 };

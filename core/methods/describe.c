@@ -95,8 +95,8 @@ static json_t *describe_matrix(const struct am_method *m)
     const struct am_matrix_need *n = &m->needs.matrix;
     if (!m->whole)
         return json_null();
-    return json_pack("{s:o, s:o, s:o, s:o, s:b}", "full", amount(n->full), "square", amount(n->square), "joined",
-                     amount(n->joined), "edge", amount(n->edge), "all", n->all);
+    return json_pack("{s:o, s:o, s:o, s:b, s:o}", "full", amount(n->full), "square", amount(n->square), "edge",
+                     amount(n->edge), "joined", n->joined, "row", amount(n->row));
 }
 
 static json_t *describe_needs(const struct am_method *m)

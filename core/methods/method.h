@@ -15,6 +15,7 @@
 #define AM_METHODS_METHOD_H
 
 #include "core/methods/args.h"
+#include "core/tensor/linalg.h"
 
 #include <math.h>
 #include <stdbool.h>
@@ -120,14 +121,15 @@ struct am_when {
 };
 #define AM_WHEN 2
 
-/* Memory of whole(): doubles of am_matrix.work for one tensor of `models` inputs, rows x cols, full of e = rows * cols
-   elements, k = min(rows, cols), q = min(rows, models * cols). core/table/plan.c counts the same. */
+/* Memory of whole(): doubles of am_matrix.work for one tensor of `models` inputs, rows x cols, of which matrices
+   rows x width are decomposed, k = min(rows, width). */
 struct am_matrix_need {
-    struct am_amount full;   /* times e */
-    struct am_amount square; /* times k * k */
-    struct am_amount joined; /* times q * q */
-    struct am_amount edge;   /* times rows + cols + 16 */
-    bool all;                /* tensors that are no matrices are given to whole(), too: as one row */
+    struct am_amount full;   /* times rows * cols */
+    struct am_amount square; /* times k * k, beside what the decomposition itself needs (am_svd_work()) */
+    struct am_amount edge;   /* times rows + width + 16 */
+    bool joined;             /* width is models * cols: all differences side by side. Else it is cols */
+    struct am_amount row;    /* tensors that are no matrices are given to whole(), too, as one row, with this times
+                                their elements (and 64); 0: they go through apply() */
 };
 
 struct am_needs {
@@ -206,12 +208,12 @@ struct am_scope_info {
    is [first axis, all others]. */
 struct am_matrix {
     struct am_scope_info scope;
-    bool matrix; /* false: a tensor that is none, as one row (needs.matrix.all) */
+    bool matrix; /* false: a tensor that is none, as one row (needs.matrix.row) */
     size_t rows, cols;
     const float *base;
     float *out;   /* the result. read() may write to the same memory */
-    double *work; /* as much as `need` says, the method's needs.matrix; contents undefined */
-    const struct am_matrix_need *need;
+    double *work; /* `doubles` of them, as needs.matrix says; contents undefined */
+    size_t doubles;
     double *tally; /* as am_window.tally: to be added to */
     /* Gives input i as f32 (the same memory each time), checked for values that are no numbers. */
     int (*read)(void *ctx, size_t i, const float **ret);
@@ -305,11 +307,15 @@ static inline size_t am_amount(struct am_amount a, size_t inputs)
     return a.fixed + a.per_input * inputs + a.per_pair * (inputs * (inputs - 1) / 2);
 }
 
-static inline size_t am_matrix_doubles(const struct am_matrix_need *n, size_t rows, size_t cols, size_t inputs)
+/* am_matrix.doubles; core/table/plan_whole.c counts the same. */
+static inline size_t am_matrix_doubles(const struct am_matrix_need *n, bool matrix, size_t rows, size_t cols,
+                                       size_t inputs)
 {
-    size_t k = rows < cols ? rows : cols, q = rows < inputs * cols ? rows : inputs * cols;
+    size_t width = n->joined ? inputs * cols : cols, k = rows < width ? rows : width;
+    if (!matrix)
+        return am_amount(n->row, inputs) * cols + 64;
     return am_amount(n->full, inputs) * rows * cols + am_amount(n->square, inputs) * k * k +
-           am_amount(n->joined, inputs) * q * q + am_amount(n->edge, inputs) * (rows + cols + 16);
+           am_amount(n->edge, inputs) * (rows + width + 16) + am_svd_work(rows, width);
 }
 
 #endif

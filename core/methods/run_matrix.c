@@ -17,11 +17,16 @@ struct reading {
     size_t bad; /* values that are no numbers; what propagates leaves nothing to compute with */
 };
 
-void am_run_matrix_shape(const struct am_run_item *item, size_t *ret_rows, size_t *ret_cols)
+static void shape_of(const struct am_run_item *item, size_t *ret_rows, size_t *ret_cols)
 {
     const struct am_tensor *t = item->donor;
     *ret_rows = item->matrix && t->rank > 1 ? (size_t)t->shape[0] : 1;
     *ret_cols = (size_t)t->elements / *ret_rows;
+}
+
+static size_t doubles_of(const struct am_run_state *s, const struct am_run_item *item, size_t rows, size_t cols)
+{
+    return am_matrix_doubles(&s->r->method->needs.matrix, item->matrix, rows, cols, s->r->inputs);
 }
 
 /* Whether whole() computes it, and whether as a matrix. */
@@ -33,7 +38,7 @@ void am_run_matrix_choose(const struct am_run_state *s, struct am_run_item *item
     if (!m->whole || !item->selected || t->elements == 0)
         return;
     item->matrix = m->is_matrix(am_run_args(s, item), &info);
-    item->whole = item->matrix || m->needs.matrix.all;
+    item->whole = item->matrix || am_amount(m->needs.matrix.row, s->r->inputs) > 0;
 }
 
 int am_run_matrix_open(struct am_run_state *s)
@@ -44,8 +49,8 @@ int am_run_matrix_open(struct am_run_state *s)
         size_t rows, cols, n;
         if (!s->item[i].whole)
             continue;
-        am_run_matrix_shape(&s->item[i], &rows, &cols);
-        n = am_matrix_doubles(&s->r->method->needs.matrix, rows, cols, s->r->inputs);
+        shape_of(&s->item[i], &rows, &cols);
+        n = doubles_of(s, &s->item[i], rows, cols);
         doubles = n > doubles ? n : doubles;
         elements = rows * cols > elements ? rows * cols : elements;
     }
@@ -143,11 +148,11 @@ int am_run_matrix(struct am_run_state *s, struct am_run_item *item)
                           .base = s->whole.base,
                           .out = s->whole.x,
                           .work = s->whole.work,
-                          .need = &method->needs.matrix,
                           .tally = s->tally,
                           .read = read_x,
                           .ctx = &r};
-    am_run_matrix_shape(item, &m.rows, &m.cols);
+    shape_of(item, &m.rows, &m.cols);
+    m.doubles = doubles_of(s, item, m.rows, m.cols);
     AM_TRY(read_input(&r, &s->r->base, s->whole.base));
     int rc = r.bad ? AM_AGAIN : method->whole(&m);
     if (rc == AM_AGAIN)

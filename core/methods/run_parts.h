@@ -160,7 +160,6 @@ int am_run_stats(struct am_run_state *s, struct am_run_item *const *item, size_t
 int am_run_refuse(const struct am_run_state *s, const char *tensor);
 /* Tensors that are computed whole (run_matrix.c): which, their memory, and one of them. */
 void am_run_matrix_choose(const struct am_run_state *s, struct am_run_item *item);
-void am_run_matrix_shape(const struct am_run_item *item, size_t *ret_rows, size_t *ret_cols);
 int am_run_matrix_open(struct am_run_state *s);
 int am_run_matrix(struct am_run_state *s, struct am_run_item *item);
 void am_run_matrix_done(struct am_run_state *s);

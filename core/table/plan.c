@@ -32,8 +32,7 @@
 #define CHANGE_BYTES 88
 #define HASH_BYTES ((uint64_t)1 << 20)
 
-/* OpenBLAS with its LAPACK and what it touches of its own buffer, and a chunk of a tensor that is computed whole. */
-#define BLAS_BYTES ((uint64_t)8 << 20)
+#define BLAS_BYTES ((uint64_t)3 << 20) /* OpenBLAS with its LAPACK, as loaded */
 
 #define NUMBER_BYTES 26 /* of a number in the report, and of a tensor there beside its name */
 
@@ -423,7 +422,7 @@ static uint64_t slots(const struct am_plan_need *need, unsigned threads)
         least(least((threads ? threads : 1) + AM_PLAN_AHEAD, fit), am_plan_plus(need->windows, need->copies));
     uint64_t shared =
         am_plan_plus(am_plan_times(need->accs, need->acc), am_plan_times(need->lists, list(need->elements)));
-    uint64_t whole = need->whole ? am_plan_plus(need->whole, am_plan_plus(need->whole_read, BLAS_BYTES)) : 0;
+    uint64_t whole = am_plan_plus(need->whole, need->whole_read);
     return am_plan_plus(am_plan_plus(am_plan_times(larger(busy, 1), slot), shared), whole);
 }
 
@@ -439,7 +438,8 @@ static uint64_t spans(const struct am_plan_need *need)
 uint64_t am_plan_memory(const struct am_plan_need *need, unsigned threads)
 {
     uint64_t work = larger(larger(header(need), slots(need, threads)), spans(need));
-    return am_plan_plus(BASE_BYTES, am_plan_plus(tables(need), work));
+    uint64_t own = need->blas ? BASE_BYTES + BLAS_BYTES : BASE_BYTES;
+    return am_plan_plus(own, am_plan_plus(tables(need), work));
 }
 
 double am_plan_seconds(const struct am_plan *p)
@@ -500,6 +500,7 @@ static void take_needs(struct join *j, const struct am_body *b)
     j->reads = am_plan_plus(1, passes > 0 ? (uint64_t)passes : 0);
     need->by_tensor = passes > 0 && !over_model(b);
     am_plan_vectors_need(need, b);
+    need->blas = json_is_object(json_object_get(needs, "matrix"));
     uint64_t numbers = am_plan_amount(needs, "report", inputs);
     need->report = numbers ? am_plan_times(am_plan_plus(numbers, 1), NUMBER_BYTES) : 0;
     need->others = j->n > 1;

@@ -58,10 +58,11 @@ struct am_plan_need {
     bool by_row;                    /* tiles are rows */
     uint64_t row_bytes, rows;       /* kept for each row by a scope, and the most rows of a tensor */
     uint64_t column_bytes, columns; /* of an accumulator for each column, and the most columns of a tensor */
-    uint64_t whole, whole_read;     /* bytes for the largest tensors that are computed whole: doubles, and as f32 */
-    bool by_slab;                   /* tiles are all elements with the same first index */
-    uint64_t report;                /* bytes of the numbers of a computed tensor */
-    uint64_t varied;                /* bytes of what differs from tensor to tensor, of each of the donor's */
+    bool blas;                      /* the worker loads OpenBLAS */
+    uint64_t whole, whole_read; /* bytes for the largest tensors that are computed whole: to work with, and as f32 */
+    bool by_slab;               /* tiles are all elements with the same first index */
+    uint64_t report;            /* bytes of the numbers of a computed tensor */
+    uint64_t varied;            /* bytes of what differs from tensor to tensor, of each of the donor's */
 };
 
 struct am_plan {

@@ -44,6 +44,11 @@ void am_plan_vectors_add(struct am_plan_need *need);
 uint64_t am_plan_amount(const json_t *needs, const char *name, uint64_t inputs);
 /* Whether the lists `include` and `exclude` of the parameters let the name through. */
 bool am_plan_included(const struct am_body *b, const char *name);
+/* ---- plan_whole.c ---- */
+
+/* Doubles that whole() works with (am_matrix_doubles() of core/methods/method.h; a unit test holds the two
+   together). need: needs.matrix as described. */
+uint64_t am_plan_whole_doubles(const json_t *need, bool matrix, uint64_t rows, uint64_t cols, uint64_t inputs);
 /* A tensor that may be computed whole: what it takes, if it is. */
 void am_plan_charge_whole(struct am_plan_need *n, const struct am_body *b, const struct am_plan_tensor *t,
                           uint64_t elements, uint64_t inputs);

@@ -8,6 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define CHUNK_BYTES (AM_PLAN_CHUNK * sizeof(double)) /* as stored */
+/* Of OpenBLAS's own buffer; measured, with the library itself (plan.c). */
+#define BLAS_TOUCHED ((uint64_t)7 << 18)
+
 uint64_t am_plan_amount(const json_t *needs, const char *name, uint64_t inputs)
 {
     json_t *list = json_object_get(needs, name);
@@ -51,14 +55,27 @@ static bool is_matrix(const struct am_body *b, const struct am_plan_tensor *t)
     return (axes == 2 || (axes > 2 && am_streq(conv, "flatten"))) && am_plan_included(b, t->name);
 }
 
-/* Doubles for whole(): am_matrix_doubles() of core/methods/method.h. */
-static uint64_t doubles(const json_t *need, uint64_t rows, uint64_t cols, uint64_t inputs)
+/* am_svd_work() of core/tensor/linalg.c. */
+static uint64_t svd_work(uint64_t rows, uint64_t cols)
 {
-    uint64_t k = least(rows, cols), q = least(rows, am_plan_times(inputs, cols)), edge = am_plan_plus(rows, cols);
+    uint64_t k = least(rows, cols), sides = am_plan_plus(rows, cols);
+    uint64_t squares = sides - k >= am_plan_times(k, 11) / 6 ? 4 : 3;
+    uint64_t n = am_plan_times(squares, am_plan_times(k, k));
+    n = am_plan_plus(n, am_plan_times(203, k));
+    return am_plan_plus(n, am_plan_plus(sides, 4232));
+}
+
+uint64_t am_plan_whole_doubles(const json_t *need, bool matrix, uint64_t rows, uint64_t cols, uint64_t inputs)
+{
+    bool joined = json_is_true(json_object_get(need, "joined"));
+    uint64_t width = joined ? am_plan_times(inputs, cols) : cols, k = least(rows, width);
+    uint64_t edge = am_plan_plus(am_plan_plus(rows, width), 16);
+    if (!matrix)
+        return am_plan_plus(am_plan_times(am_plan_amount(need, "row", inputs), cols), 64);
     uint64_t n = am_plan_times(am_plan_amount(need, "full", inputs), am_plan_times(rows, cols));
     n = am_plan_plus(n, am_plan_times(am_plan_amount(need, "square", inputs), am_plan_times(k, k)));
-    n = am_plan_plus(n, am_plan_times(am_plan_amount(need, "joined", inputs), am_plan_times(q, q)));
-    return am_plan_plus(n, am_plan_times(am_plan_amount(need, "edge", inputs), am_plan_plus(edge, 16)));
+    n = am_plan_plus(n, am_plan_times(am_plan_amount(need, "edge", inputs), edge));
+    return am_plan_plus(n, svd_work(rows, width));
 }
 
 static void grow(uint64_t *at, uint64_t value)
@@ -71,9 +88,10 @@ void am_plan_charge_whole(struct am_plan_need *n, const struct am_body *b, const
 {
     const json_t *need = json_object_get(json_object_get(b->row, "needs"), "matrix");
     bool matrix = json_is_object(need) && is_matrix(b, t);
-    if (elements == 0 || (!matrix && !json_is_true(json_object_get(need, "all"))))
+    if (elements == 0 || (!matrix && am_plan_amount(need, "row", inputs) == 0))
         return;
     uint64_t rows = matrix ? strtoull(t->shape + 1, NULL, 10) : 1, cols = rows ? elements / rows : 0;
-    grow(&n->whole, am_plan_times(sizeof(double), doubles(need, rows, cols, inputs)));
+    uint64_t work = am_plan_times(sizeof(double), am_plan_whole_doubles(need, matrix, rows, cols, inputs));
+    grow(&n->whole, am_plan_plus(work, matrix ? BLAS_TOUCHED + CHUNK_BYTES : CHUNK_BYTES));
     grow(&n->whole_read, am_plan_times(2 * sizeof(float), elements));
 }

@@ -80,6 +80,13 @@ static bool fits(size_t n)
     return n <= INT_MAX;
 }
 
+static void scale(struct am_mat c, double by)
+{
+    for (size_t r = 0; r < c.rows; r++)
+        for (size_t k = 0; k < c.cols; k++)
+            c.v[r * c.step + k] = by == 0 ? 0 : by * c.v[r * c.step + k];
+}
+
 int am_gemm(double alpha, struct am_mat a, bool turn_a, struct am_mat b, bool turn_b, double beta, struct am_mat c)
 {
     size_t inner = turn_a ? a.rows : a.cols;
@@ -89,6 +96,10 @@ int am_gemm(double alpha, struct am_mat a, bool turn_a, struct am_mat b, bool tu
         return -AM_E_INTERNAL;
     if (c.rows == 0 || c.cols == 0)
         return 0;
+    if (inner == 0) { /* BLAS wants a step of at least 1 */
+        scale(c, beta);
+        return 0;
+    }
     int m = (int)c.cols, n = (int)c.rows, k = (int)inner, lda = (int)a.step, ldb = (int)b.step, ldc = (int)c.step;
     blas.gemm(turn_b ? "T" : "N", turn_a ? "T" : "N", &m, &n, &k, &alpha, b.v, &ldb, a.v, &lda, &beta, c.v, &ldc, 1, 1);
     return 0;
@@ -99,12 +110,19 @@ static size_t least(size_t a, size_t b)
     return a < b ? a : b;
 }
 
-/* dgesdd's least with singular vectors is below 4 k * k + 7 k + max(rows, cols), its best a block of 64 columns more;
+/* What dgesdd needs at least for singular vectors is below this: it reduces a matrix whose one side is 11/6 of the
+   other or more to a square one first, and keeps that, too. */
+static size_t least_floats(size_t rows, size_t cols)
+{
+    size_t k = least(rows, cols), squares = rows + cols - k >= k * 11 / 6 ? 4 : 3;
+    return squares * k * k + 7 * k + rows + cols;
+}
+
+/* At its best, blocks of up to 64 columns or rows of the matrices that are at most 11/6 k long, and a table for them;
    behind it 8 k integers. */
 static size_t floats_of(size_t rows, size_t cols)
 {
-    size_t k = least(rows, cols);
-    return 4 * k * k + 7 * k + 64 * (rows + cols) + 64;
+    return least_floats(rows, cols) + 192 * least(rows, cols) + 4224;
 }
 
 size_t am_svd_work(size_t rows, size_t cols)
@@ -121,7 +139,7 @@ int am_svd(double *a, size_t rows, size_t cols, double *u, double *s, double *vt
         return 0;
     int m = (int)cols, n = (int)rows, ldvt = (int)k, info = 0;
     int have = floats > INT_MAX ? INT_MAX : (int)floats;
-    if (floats > INT_MAX && 4 * k * k + 7 * k + rows + cols > INT_MAX)
+    if (least_floats(rows, cols) > INT_MAX)
         return -AM_E_INTERNAL;
     blas.gesdd("S", &m, &n, a, &m, s, vt, &m, u, &ldvt, work, &have, (int *)(void *)(work + floats), &info, 1);
     return info == 0 ? 0 : -AM_E_INTERNAL;

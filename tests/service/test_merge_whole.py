@@ -131,6 +131,7 @@ def test_embeddings_and_convolutions(client, roots):
     "name, shape",
     [
         ("tsv_m", (500, 700)),
+        ("knots", (300000,)),  # no matrix: one row
         pytest.param("knots", (700, 300), marks=pytest.mark.slow),
         pytest.param("iso_cts", (900, 500), marks=pytest.mark.slow),
     ],
@@ -147,7 +148,7 @@ def test_memory_is_planned(client, roots, name, shape):
     plan = client.post("/v1/plans", body).json()
     done = client.wait(client.submit(body))
     peak, planned = done["result"]["measured"]["peak_memory_bytes"], plan["peak_memory_bytes"]
-    assert peak <= planned <= 1.35 * peak, (peak, planned)
+    assert peak <= planned <= 1.25 * peak, (peak, planned)
 
 
 def test_parameters_by_tensor(client, roots):

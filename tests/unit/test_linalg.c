@@ -34,6 +34,11 @@ static void multiplies(void **state)
     assert_int_equal(am_gemm(1, ma, true, mb, true, 1, (struct am_mat){d, 3, 3, 3}), 0); /* (b a)' */
     assert_true(d[0] == 1 && d[1] == 6 && d[2] == 12 && d[3] == 2 && d[4] == 9 && d[8] == 18);
     assert_int_equal(am_gemm(1, ma, false, ma, false, 0, mc), -AM_E_INTERNAL);
+    struct am_mat none = {a, 2, 0, 0}, nothing = {b, 0, 2, 2};
+    assert_int_equal(am_gemm(1, none, false, nothing, false, 2, mc), 0); /* a sum of nothing */
+    assert_true(c[0] == 20 && c[3] == 92);
+    assert_int_equal(am_gemm(1, none, false, nothing, false, 0, mc), 0);
+    assert_true(c[0] == 0 && c[3] == 0);
 }
 
 static void decomposes(size_t rows, size_t cols)
@@ -61,7 +66,8 @@ static void decomposes(size_t rows, size_t cols)
 static void decomposes_every_shape(void **state)
 {
     (void)state;
-    static const size_t shape[][2] = {{1, 1}, {1, 9}, {9, 1}, {2, 3}, {30, 31}, {64, 17}, {17, 64}, {5, 300}, {300, 5}};
+    static const size_t shape[][2] = {{1, 1},   {1, 9},   {9, 1},    {2, 3},    {30, 31},  {64, 17}, {17, 64},
+                                      {5, 300}, {300, 5}, {109, 60}, {110, 60}, {60, 109}, {60, 110}};
     for (size_t i = 0; i < sizeof(shape) / sizeof(*shape); i++)
         decomposes(shape[i][0], shape[i][1]);
 }

@@ -162,6 +162,30 @@ static void test_counts_as_the_runner(void **state)
     }
 }
 
+static void whole_is_the_same(struct am_matrix_need n, const char *described)
+{
+    static const size_t shape[][2] = {{1, 1}, {3, 500}, {500, 3}, {60, 109}, {110, 60}, {4000, 4000}};
+    json_t *need = json_loads(described, 0, NULL);
+    assert_non_null(need);
+    for (size_t i = 0; i < sizeof shape / sizeof *shape; i++)
+        for (size_t models = 1; models < 6; models++)
+            for (int matrix = 0; matrix < 2; matrix++) {
+                size_t rows = matrix ? shape[i][0] : 1, cols = shape[i][1];
+                assert_int_equal(am_matrix_doubles(&n, matrix, rows, cols, models),
+                                 am_plan_whole_doubles(need, matrix, rows, cols, models));
+            }
+    json_decref(need);
+}
+
+static void test_counts_whole_tensors_as_the_runner(void **state)
+{
+    (void)state;
+    struct am_matrix_need n = {.full = {1, 2, 0}, .square = {3, 0, 1}, .edge = {8, 1, 0}, .row = {1, 1, 0}};
+    whole_is_the_same(n, "{\"full\":[1,2,0],\"square\":[3,0,1],\"edge\":[8,1,0],\"row\":[1,1,0],\"joined\":false}");
+    n.joined = true;
+    whole_is_the_same(n, "{\"full\":[1,2,0],\"square\":[3,0,1],\"edge\":[8,1,0],\"row\":[1,1,0],\"joined\":true}");
+}
+
 static void expect(size_t i, const char *code, const char *pointer, const char *reason, const char *tensor,
                    const char *detail)
 {
@@ -450,6 +474,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_sums),
         cmocka_unit_test(test_counts_as_the_runner),
+        cmocka_unit_test(test_counts_whole_tensors_as_the_runner),
         cmocka_unit_test(test_sums_of_passes_and_dtypes),
         cmocka_unit_test(test_every_fault),
         cmocka_unit_test(test_empty_inputs),
