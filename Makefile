@@ -22,6 +22,9 @@ else
 B := build/$(VARIANT)
 endif
 O := build/obj/$(VARIANT)
+# Where the objects lie of sources that a variant does not change. The fault build has those of a release, and its own of
+# the few files that name its harness.
+SHARED := $(if $(filter fault,$(VARIANT)),build/obj/release,$(O))
 
 prefix ?= /usr/local
 bindir ?= $(prefix)/bin
@@ -53,9 +56,11 @@ OPT := -O1
 else
 HARDEN += -D_FORTIFY_SOURCE=2
 endif
-FAULT := $(if $(filter fault,$(VARIANT)),-DAM_FAILPOINTS -DAM_RECORD)
+FAULT :=
+FAULT_SRC :=
 ifeq ($(VARIANT),fault)
-OPT := -O1
+FAULT := -DAM_FAILPOINTS -DAM_RECORD
+FAULT_SRC := $(shell grep -lE 'core/base/(failpoint|sys_record)\.h"' core/*/*.c storage/*.c server/*.c server/api/*.c worker/*.c cli/*.c)
 endif
 # Lines are enough for a backtrace and a sanitizer's report; whole debug information takes a third of the time of a build.
 CFLAGS ?= $(if $(filter debug,$(VARIANT)),-g,-g1)
@@ -67,7 +72,7 @@ ALL_LDFLAGS = -pie -Wl,-z,relro,-z,now $(SAN) $(LDFLAGS)
 pc = $(shell pkg-config --libs $(1))
 
 src = $(sort $(wildcard $(addsuffix /*.c,$(1))))
-obj = $(patsubst %.c,$(O)/%.o,$(1))
+obj = $(patsubst %.c,$(O)/%.o,$(filter $(FAULT_SRC),$(1))) $(patsubst %.c,$(SHARED)/%.o,$(filter-out $(FAULT_SRC),$(1)))
 
 BASE := $(call src,core/base)
 TENSOR := $(call src,core/tensor)
@@ -98,14 +103,20 @@ always:
 $(O)/%.o: %.c | deps-present
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -c $< -o $@
+ifneq ($(SHARED),$(O))
+$(SHARED)/%.o: FAULT :=
+$(SHARED)/%.o: %.c | deps-present
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -c $< -o $@
+endif
 $(O)/%.o: $(O)/%.c
 	$(CC) $(ALL_CFLAGS) -c $< -o $@
 # The loops over elements (core/tensor/kernels_body.h) are compiled once for each set of kernels. Nobody reads the flags
 # of exceptions; gcc, which would keep them, then makes vectors of more loops. It changes no result.
-$(O)/core/tensor/kernels_generic.o: KERNEL_SET = $(OPT:-O2=-O3) -fno-trapping-math
+$(SHARED)/core/tensor/kernels_generic.o: KERNEL_SET = $(OPT:-O2=-O3) -fno-trapping-math
 ifneq ($(filter x86_64%,$(shell $(CC) -dumpmachine)),)
-$(O)/core/tensor/kernels_avx2.o: KERNEL_SET = $(OPT:-O2=-O3 -funroll-loops) -fno-trapping-math -mavx2 -mf16c
-$(O)/core/tensor/kernels_avx512.o: KERNEL_SET = $(OPT:-O2=-O3 -funroll-loops) -fno-trapping-math -mf16c -mprefer-vector-width=512 \
+$(SHARED)/core/tensor/kernels_avx2.o: KERNEL_SET = $(OPT:-O2=-O3 -funroll-loops) -fno-trapping-math -mavx2 -mf16c
+$(SHARED)/core/tensor/kernels_avx512.o: KERNEL_SET = $(OPT:-O2=-O3 -funroll-loops) -fno-trapping-math -mf16c -mprefer-vector-width=512 \
                                                 -mavx512f -mavx512bw -mavx512dq -mavx512vl
 endif
 
@@ -152,7 +163,7 @@ $(B)/amend: $(call obj,$(CLI) $(BASE))
 	@mkdir -p $(@D)
 	$(CC) $(ALL_LDFLAGS) $^ -o $@ $(call pc,libcurl jansson yaml-0.1 libcrypto zlib) -lm
 
--include $(shell test -d $(O) && find $(O) -name '*.d')
+-include $(foreach o,$(sort $(O) $(SHARED)),$(shell test -d $(o) && find $(o) -name '*.d'))
 
 include tools/deps.mk
 include tests/tests.mk

@@ -3,7 +3,6 @@
  */
 #include "cli/commands.h"
 #include "cli/compat.h"
-#include "cli/job.h"
 #include "cli/opt.h"
 #include "core/base/sys.h"
 #include "core/base/text.h"
@@ -30,25 +29,12 @@ static json_t *named(const char *text)
     return am_starts(text, "external:") ? json_pack("{s:s}", "external", text + 9) : json_string(text);
 }
 
-/* --slice may stand again and again; each is taken out of the line. */
-static int take_slices(struct am_cli *c, int *argc, char **argv, struct run *r)
+static int add_slice(const struct am_cli *c, const char *value, void *arg)
 {
-    int kept = 0;
-    for (int i = 0; i < *argc; i++) {
-        const char *value = am_starts(argv[i], "--slice=") ? argv[i] + 8 : NULL;
-        if (!value && !am_streq(argv[i], "--slice")) {
-            argv[kept++] = argv[i];
-            continue;
-        }
-        if (!value && i + 1 < *argc)
-            value = argv[++i];
-        if (!value || !*value)
-            return am_say_usage(c, "--slice needs a key after it");
-        if (r->slices == SLICES_MAX)
-            return am_say_usage(c, "at most %d keys of slices", SLICES_MAX);
-        r->slice[r->slices++] = value;
-    }
-    *argc = kept;
+    struct run *r = arg;
+    if (r->slices == SLICES_MAX)
+        return am_say_usage(c, "at most %d keys of slices", SLICES_MAX);
+    r->slice[r->slices++] = value;
     return 0;
 }
 
@@ -62,7 +48,7 @@ static int read_line(struct am_cli *c, int argc, char **argv, struct run *r)
                                   {"bootstrap", 0, &r->bootstrap, NULL},
                                   {"seed", 0, &r->seed, NULL},
                                   {0}};
-    int rc = take_slices(c, &argc, argv, r);
+    int rc = am_opt_each(c, "--slice", "a key", &argc, argv, add_slice, r);
     if (rc == 0)
         rc = am_opt_parse(c, opts, argc, argv, 0, 2, r->word);
     if (rc)
@@ -86,23 +72,12 @@ static json_t *inputs_of(const struct run *r)
     return json_pack("{s:o,s:o,s:o}", "old", named(r->word[0]), "new", named(r->word[1]), "data", named(r->data));
 }
 
-static int put_number(struct am_cli *c, json_t *o, const char *name, const char *flag, const char *text, uint64_t max)
-{
-    uint64_t v;
-    int rc = text ? am_opt_number(c, flag, text, 0, max, &v) : 0;
-    if (rc == 0 && text)
-        json_object_set_new(o, name, json_integer((json_int_t)v));
-    return rc;
-}
-
 static int body_of(struct am_cli *c, const struct run *r, json_t **ret)
 {
     AM_CLEANUP(am_jsonp) json_t *params = json_object();
     AM_CLEANUP(am_jsonp) json_t *options = json_object();
     AM_CLEANUP(am_jsonp) json_t *slices = json_array();
-    int rc = put_number(c, params, "bootstrap", "--bootstrap", r->bootstrap, 1000000);
-    if (rc == 0)
-        rc = put_number(c, options, "seed", "--seed", r->seed, INT64_MAX);
+    int rc = am_compat_numbers(c, r->bootstrap, r->seed, params, options);
     if (rc)
         return rc;
     for (size_t i = 0; i < r->slices; i++)
@@ -131,46 +106,21 @@ static void say_moved(const struct am_cli *c, const json_t *job)
         am_say_note(c, "%s moved to %.12s", am_js_text(move, "ref", "?"), am_js_text(move, "to", "?"));
 }
 
-/* The report of a finished job; exits 4 when its gate did not say promote. */
-static int print_result(struct am_cli *c, const json_t *job)
+/* Exits 4 when the gate of the job did not say promote. */
+int am_cmd_compat_run(struct am_cli *c, int argc, char **argv)
 {
-    const char *id = json_string_value(json_array_get(am_js(job, "result.reports"), 0));
-    AM_CLEANUP(am_jsonp) json_t *report = NULL;
-    AM_CLEANUP(am_jsonp) json_t *decision = NULL;
-    if (!id) {
-        am_say_error(c, "ask: amend doctor", "%s succeeded without a report", am_js_text(job, "id", "the job"));
-        return AM_EXIT_ERROR;
-    }
-    int rc = am_report_get(c, id, &report, &decision);
-    if (rc)
+    struct run r = {0};
+    AM_CLEANUP(am_jsonp) json_t *body = NULL;
+    AM_CLEANUP(am_jsonp) json_t *job = NULL;
+    int rc = read_line(c, argc, argv, &r);
+    if (rc || (rc = body_of(c, &r, &body)) || (rc = am_compat_submit(c, body, &job)))
         return rc;
-    if (c->out == AM_OUT_JSON)
-        am_print_json(c, report);
-    else if (c->out == AM_OUT_NAME)
-        puts(id);
-    else
-        am_compat_show(c, report, decision);
     say_moved(c, job);
     const json_t *decided = am_js(job, "result.decision");
     rc = am_verdict_exit(decided);
     if (rc)
         am_verdict_say(c, decided);
     return rc;
-}
-
-int am_cmd_compat_run(struct am_cli *c, int argc, char **argv)
-{
-    struct run r = {0};
-    AM_CLEANUP(am_jsonp) json_t *body = NULL;
-    AM_CLEANUP(am_jsonp) json_t *job = NULL;
-    AM_CLEANUP(am_reply_done) struct am_reply reply = {0};
-    int rc = read_line(c, argc, argv, &r);
-    if (rc || (rc = body_of(c, &r, &body)) || (rc = am_http_post(c, "/v1/jobs", body, NULL, &reply)))
-        return rc;
-    const char *id = am_js_text(reply.json, "id", "");
-    am_say_note(c, "%s accepted", id);
-    rc = am_job_wait(c, id, &job);
-    return rc ? rc : print_result(c, job);
 }
 
 /* ---- report ---- */
@@ -202,22 +152,6 @@ static int print_form(struct am_cli *c, const char *id, const char *type, const 
     return 0;
 }
 
-static int print_text(struct am_cli *c, const char *id)
-{
-    AM_CLEANUP(am_jsonp) json_t *report = NULL;
-    AM_CLEANUP(am_jsonp) json_t *decision = NULL;
-    int rc = am_report_get(c, id, &report, &decision);
-    if (rc)
-        return rc;
-    if (c->out == AM_OUT_JSON)
-        am_print_json(c, report);
-    else if (c->out == AM_OUT_NAME)
-        puts(id);
-    else
-        am_compat_show(c, report, decision);
-    return 0;
-}
-
 int am_cmd_compat_report(struct am_cli *c, int argc, char **argv)
 {
     static const char *const forms[][2] = {
@@ -235,7 +169,7 @@ int am_cmd_compat_report(struct am_cli *c, int argc, char **argv)
             continue;
         if (!forms[i][1] && file)
             return am_say_usage(c, "--out writes md, html or json; send the text there with >");
-        return forms[i][1] ? print_form(c, id, forms[i][1], file) : print_text(c, id);
+        return forms[i][1] ? print_form(c, id, forms[i][1], file) : am_report_print(c, id);
     }
     return am_say_unknown(c, "format", format, words, 4);
 }

@@ -1,13 +1,13 @@
 /*
  * cmd_dataset.c - amend dataset push, list, show, samples, get, rm.
  */
+#include "cli/change.h"
 #include "cli/commands.h"
 #include "cli/dataset.h"
 #include "cli/http.h"
 #include "cli/job.h"
 #include "cli/opt.h"
 #include "cli/out.h"
-#include "core/base/clock.h"
 #include "core/base/sys.h"
 #include "core/base/text.h"
 
@@ -16,7 +16,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 /* "ns/name@rev" -> /v1/datasets/ns/name, and with a rev its version. For free(). */
 static char *path_of(const struct am_ref *ref, const char *more)
@@ -68,26 +67,12 @@ static int make_line(struct am_cli *c, const char *name, const char *description
 static int send_file(struct am_cli *c, const struct am_ref *ref, const struct am_dataset_push *p, const char *label,
                      struct am_reply *ret)
 {
-    char fresh[64];
-    am_id_new("", am_now_ms(), fresh);
-    AM_CLEANUP(am_xfreep) char *key = am_xprintf("Idempotency-Key: %s", fresh);
     AM_CLEANUP(am_xfreep) char *named = label ? am_url_encoded(label) : NULL;
     AM_CLEANUP(am_xfreep)
     char *path = am_xprintf("/v1/datasets/%s/versions?ids=%s%s%s", ref->model, p->row_ids ? "row" : "own",
                             named ? "&label=" : "", named ? named : "");
-    const char *const headers[] = {key, p->gzip ? "Content-Encoding: gzip" : NULL, NULL};
-    bool again = p->bytes >= 0; /* a pipe can be read once only */
-    struct am_request q = {.verb = "POST",
-                           .path = path,
-                           .file = p->out,
-                           .file_bytes = p->bytes,
-                           .type = p->lines ? "application/jsonl" : "application/vnd.safetensors",
-                           .headers = headers,
-                           .keyed = again,
-                           .once = !again,
-                           .silent = true};
-    int rc = am_http_send(c, &q, ret);
-    return rc ? rc : ret->status >= 400 || ret->status < 200 ? am_problem_say(c, ret) : 0;
+    const char *type = p->lines ? "application/jsonl" : "application/vnd.safetensors";
+    return am_send_file(c, path, &(struct am_sent_file){p->out, p->bytes, p->gzip, type}, ret);
 }
 
 static int follow(struct am_cli *c, const char *task)
@@ -346,18 +331,6 @@ int am_cmd_dataset_get(struct am_cli *c, int argc, char **argv)
 
 /* ---- rm ---- */
 
-static int ask(const struct am_cli *c, const char *name)
-{
-    char line[16] = "";
-    if (!isatty(STDIN_FILENO) || !c->err_tty)
-        return am_say_usage(c, "add --yes: there is no terminal to ask on");
-    fprintf(stderr, "delete the dataset %s? [y/N] ", name);
-    if (fgets(line, sizeof line, stdin) && (line[0] == 'y' || line[0] == 'Y'))
-        return 0;
-    am_say_note(c, "nothing was deleted");
-    return AM_EXIT_ERROR;
-}
-
 int am_cmd_dataset_rm(struct am_cli *c, int argc, char **argv)
 {
     const char *name;
@@ -365,22 +338,8 @@ int am_cmd_dataset_rm(struct am_cli *c, int argc, char **argv)
     struct am_ref ref = {0};
     const struct am_opt opts[] = {{"yes", 'y', NULL, &yes}, {0}};
     int rc = am_opt_parse(c, opts, argc, argv, 1, 1, &name);
-    if (rc || (rc = am_ref_parse(c, name, &ref)) || (!yes && (rc = ask(c, name))))
+    if (rc || (rc = am_ref_parse(c, name, &ref)))
         return rc;
     AM_CLEANUP(am_xfreep) char *path = path_of(&ref, "");
-    AM_CLEANUP(am_reply_done) struct am_reply seen = {0}, r = {0};
-    if ((rc = am_http_get(c, path, &seen)))
-        return rc;
-    AM_CLEANUP(am_xfreep) char *match = am_xprintf("If-Match: %s", seen.etag);
-    const char *const headers[] = {match, NULL};
-    struct am_request q = {.verb = "DELETE", .path = path, .headers = headers};
-    if ((rc = am_http_send(c, &q, &r)))
-        return rc;
-    if (r.status >= 400)
-        return am_problem_say(c, &r);
-    if (c->out == AM_OUT_JSON)
-        am_print_json(c, r.json);
-    else
-        printf("deleted %s\n", name);
-    return 0;
+    return am_remove(c, "the dataset", name, path, yes);
 }

@@ -2,6 +2,7 @@
  * cmd_gate.c - amend gate list, show, put, rm, revisions, check and amend decision list, show. A policy goes to the
  * daemon as it stands in the file; every fault of it is told by the daemon.
  */
+#include "cli/change.h"
 #include "cli/commands.h"
 #include "cli/compat.h"
 #include "cli/opt.h"
@@ -9,8 +10,6 @@
 #include "core/base/text.h"
 
 #include <stdio.h>
-#include <string.h>
-#include <unistd.h>
 
 /* ---- reading ---- */
 
@@ -79,32 +78,21 @@ int am_cmd_gate_show(struct am_cli *c, int argc, char **argv)
 
 /* ---- changing ---- */
 
-/* What is there now as a header; a gate that is not there is one too when it may be `made`. For free(). */
-static int look(struct am_cli *c, const char *path, bool made, char **ret)
+/* What is there now as a header; a gate that is not there is one too. For free(). */
+static int look(struct am_cli *c, const char *path, char **ret)
 {
     AM_CLEANUP(am_reply_done) struct am_reply r = {0};
     struct am_request q = {.verb = "GET", .path = path};
     int rc = am_http_send(c, &q, &r);
     if (rc)
         return rc;
-    if (r.status == 404 && made)
+    if (r.status == 404)
         *ret = am_xdup("If-None-Match: *");
     else if (r.status == 200)
         *ret = am_xprintf("If-Match: %s", r.etag);
     else
         return am_problem_say(c, &r);
     return 0;
-}
-
-static int change(struct am_cli *c, const char *verb, const char *path, const char *seen, const json_t *body,
-                  struct am_reply *ret)
-{
-    const char *const headers[] = {seen, NULL};
-    AM_CLEANUP(am_xfreep) char *text = body ? am_js_dump(body, false) : NULL;
-    struct am_request q = {
-        .verb = verb, .path = path, .body = text, .body_len = text ? strlen(text) : 0, .headers = headers};
-    int rc = am_http_send(c, &q, ret);
-    return rc ? rc : ret->status >= 200 && ret->status < 300 ? 0 : am_problem_say(c, ret);
 }
 
 int am_cmd_gate_put(struct am_cli *c, int argc, char **argv)
@@ -117,7 +105,7 @@ int am_cmd_gate_put(struct am_cli *c, int argc, char **argv)
     if (rc || (rc = am_read_json(c, words[1], &policy)))
         return rc;
     AM_CLEANUP(am_xfreep) char *path = am_url("/v1/gates", words[0], NULL);
-    if ((rc = look(c, path, true, &seen)) || (rc = change(c, "PUT", path, seen, policy, &r)))
+    if ((rc = look(c, path, &seen)) || (rc = am_change(c, "PUT", path, seen, policy, &r)))
         return rc;
     if (c->out == AM_OUT_JSON)
         am_print_json(c, r.json);
@@ -126,36 +114,16 @@ int am_cmd_gate_put(struct am_cli *c, int argc, char **argv)
     return 0;
 }
 
-static int ask(const struct am_cli *c, const char *name)
-{
-    char line[16] = "";
-    if (!isatty(STDIN_FILENO) || !c->err_tty)
-        return am_say_usage(c, "add --yes: there is no terminal to ask on");
-    fprintf(stderr, "delete the gate %s? [y/N] ", name);
-    if (fgets(line, sizeof line, stdin) && (line[0] == 'y' || line[0] == 'Y'))
-        return 0;
-    am_say_note(c, "nothing was deleted");
-    return AM_EXIT_ERROR;
-}
-
 int am_cmd_gate_rm(struct am_cli *c, int argc, char **argv)
 {
     const char *name;
     bool yes = false;
     const struct am_opt opts[] = {{"yes", 'y', NULL, &yes}, {0}};
-    AM_CLEANUP(am_xfreep) char *seen = NULL;
-    AM_CLEANUP(am_reply_done) struct am_reply r = {0};
     int rc = am_opt_parse(c, opts, argc, argv, 1, 1, &name);
-    if (rc || (!yes && (rc = ask(c, name))))
+    if (rc)
         return rc;
     AM_CLEANUP(am_xfreep) char *path = am_url("/v1/gates", name, NULL);
-    if ((rc = look(c, path, false, &seen)) || (rc = change(c, "DELETE", path, seen, NULL, &r)))
-        return rc;
-    if (c->out == AM_OUT_JSON && r.json)
-        am_print_json(c, r.json);
-    else
-        printf("deleted %s\n", name);
-    return 0;
+    return am_remove(c, "the gate", name, path, yes);
 }
 
 /* ---- decisions ---- */

@@ -2,6 +2,7 @@
  * cmd_life.c - amend model rm, restore, label, pin, unpin. What is changed is what was read a moment before: the ETag
  * goes along, so a change by somebody else in between is told and not overwritten.
  */
+#include "cli/change.h"
 #include "cli/commands.h"
 #include "cli/http.h"
 #include "cli/job.h"
@@ -12,7 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 static char *path_of(const struct am_ref *m, const char *more)
 {
@@ -24,12 +24,7 @@ static int send_if(struct am_cli *c, const char *verb, const char *path, const c
                    struct am_reply *ret)
 {
     AM_CLEANUP(am_xfreep) char *match = am_xprintf("If-Match: %s", etag);
-    AM_CLEANUP(am_xfreep) char *text = body ? am_js_dump(body, false) : NULL;
-    const char *const headers[] = {match, NULL};
-    struct am_request q = {
-        .verb = verb, .path = path, .body = text, .body_len = text ? strlen(text) : 0, .headers = headers};
-    int rc = am_http_send(c, &q, ret);
-    return rc ? rc : ret->status >= 400 ? am_problem_say(c, ret) : 0;
+    return am_change(c, verb, path, match, body, ret);
 }
 
 /* ---- label, pin, unpin ---- */
@@ -102,17 +97,9 @@ int am_cmd_model_unpin(struct am_cli *c, int argc, char **argv)
 
 /* ---- rm ---- */
 
-/* 0: yes. */
 static int ask(const struct am_cli *c, const struct am_ref *m, bool purge)
 {
-    char line[16] = "";
-    if (!isatty(STDIN_FILENO) || !c->err_tty)
-        return am_say_usage(c, "add --yes: there is no terminal to ask on");
-    fprintf(stderr, "%s %s%s%s? [y/N] ", purge ? "remove for good" : "delete", m->model, m->rev[0] ? "@" : "", m->rev);
-    if (fgets(line, sizeof line, stdin) && (line[0] == 'y' || line[0] == 'Y'))
-        return 0;
-    am_say_note(c, "nothing was deleted");
-    return AM_EXIT_ERROR;
+    return am_ask(c, "%s %s%s%s", purge ? "remove for good" : "delete", m->model, m->rev[0] ? "@" : "", m->rev);
 }
 
 static void say_held(const struct am_cli *c, const json_t *result)

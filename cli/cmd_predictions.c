@@ -1,19 +1,17 @@
 /*
  * cmd_predictions.c - amend predictions push, list, show, rm.
  */
+#include "cli/change.h"
 #include "cli/commands.h"
 #include "cli/http.h"
 #include "cli/job.h"
 #include "cli/opt.h"
 #include "cli/out.h"
 #include "cli/predictions.h"
-#include "core/base/clock.h"
 #include "core/base/text.h"
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
 /* "demo/m@v3", or "external:NAME". */
 static char *model_of(const json_t *set)
@@ -78,26 +76,6 @@ static int follow(struct am_cli *c, const char *task)
     return rc ? rc : print_made(c, am_js_text(job, "result.prediction_set", ""));
 }
 
-static int send_file(struct am_cli *c, const struct am_push *p, struct am_reply *ret)
-{
-    char fresh[64];
-    am_id_new("", am_now_ms(), fresh);
-    AM_CLEANUP(am_xfreep) char *key = am_xprintf("Idempotency-Key: %s", fresh);
-    const char *const headers[] = {key, p->gzip ? "Content-Encoding: gzip" : NULL, NULL};
-    bool again = p->bytes >= 0; /* a pipe can be read once only */
-    struct am_request q = {.verb = "POST",
-                           .path = "/v1/predictions",
-                           .file = p->file,
-                           .file_bytes = p->bytes,
-                           .type = "application/x-ndjson",
-                           .headers = headers,
-                           .keyed = again,
-                           .once = !again,
-                           .silent = true};
-    int rc = am_http_send(c, &q, ret);
-    return rc ? rc : ret->status >= 400 || ret->status < 200 ? am_problem_say(c, ret) : 0;
-}
-
 int am_cmd_predictions_push(struct am_cli *c, int argc, char **argv)
 {
     struct am_push p = {.bytes = -1};
@@ -110,7 +88,8 @@ int am_cmd_predictions_push(struct am_cli *c, int argc, char **argv)
     if (rc == 0)
         rc = am_push_open(c, &p);
     if (rc == 0)
-        rc = send_file(c, &p, &r);
+        rc = am_send_file(c, "/v1/predictions", &(struct am_sent_file){p.file, p.bytes, p.gzip, "application/x-ndjson"},
+                          &r);
     am_push_done(&p);
     if (rc)
         return rc;
@@ -219,40 +198,14 @@ int am_cmd_predictions_show(struct am_cli *c, int argc, char **argv)
     return 0;
 }
 
-static int ask(const struct am_cli *c, const char *id)
-{
-    char line[16] = "";
-    if (!isatty(STDIN_FILENO) || !c->err_tty)
-        return am_say_usage(c, "add --yes: there is no terminal to ask on");
-    fprintf(stderr, "delete the prediction set %s? [y/N] ", id);
-    if (fgets(line, sizeof line, stdin) && (line[0] == 'y' || line[0] == 'Y'))
-        return 0;
-    am_say_note(c, "nothing was deleted");
-    return AM_EXIT_ERROR;
-}
-
 int am_cmd_predictions_rm(struct am_cli *c, int argc, char **argv)
 {
     const char *id;
     bool yes = false;
     const struct am_opt opts[] = {{"yes", 'y', NULL, &yes}, {0}};
     int rc = am_opt_parse(c, opts, argc, argv, 1, 1, &id);
-    if (rc || (!yes && (rc = ask(c, id))))
+    if (rc)
         return rc;
     AM_CLEANUP(am_xfreep) char *path = am_url("/v1/predictions", id, NULL);
-    AM_CLEANUP(am_reply_done) struct am_reply seen = {0}, r = {0};
-    if ((rc = am_http_get(c, path, &seen)))
-        return rc;
-    AM_CLEANUP(am_xfreep) char *match = am_xprintf("If-Match: %s", seen.etag);
-    const char *const headers[] = {match, NULL};
-    struct am_request q = {.verb = "DELETE", .path = path, .headers = headers};
-    if ((rc = am_http_send(c, &q, &r)))
-        return rc;
-    if (r.status >= 400)
-        return am_problem_say(c, &r);
-    if (c->out == AM_OUT_JSON)
-        am_print_json(c, r.json);
-    else
-        printf("deleted %s\n", id);
-    return 0;
+    return am_remove(c, "the prediction set", id, path, yes);
 }

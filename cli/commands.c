@@ -104,7 +104,7 @@ const struct am_command am_commands[] = {
     {"ref", "policy", "MODEL REF [--protected|--unprotected] [--gate NAME|--no-gate]",
      "protect a ref: then its gate, or --force, moves it, and --force deletes it",
      "  --gate NAME  the gate that must say promote before it moves\n"
-     "  --no-gate    then only --force moves it\n",
+     "  --no-gate    then it moves by force alone\n",
      am_cmd_ref_policy, false},
     {"ref", "rm", "MODEL REF [--reason T] [--force]", "delete a ref; its history stays",
      "  --reason T  why; the history keeps it\n"

@@ -36,6 +36,14 @@ void am_verdict_say(const struct am_cli *c, const json_t *decision);
 int am_report_get(struct am_cli *c, const char *id, json_t **ret_report, json_t **ret_decision);
 int am_decision_get(struct am_cli *c, const char *id, json_t **ret);
 
+/* One report in the form that was asked for. */
+int am_report_print(struct am_cli *c, const char *id);
+/* Submits a job of comparing, follows it to its end and prints its report; *ret_job is a new reference. */
+int am_compat_submit(struct am_cli *c, const json_t *body, json_t **ret_job);
+/* --bootstrap and --seed, which every such job takes, into its params and options; NULL texts leave them as they are.
+ */
+int am_compat_numbers(struct am_cli *c, const char *bootstrap, const char *seed, json_t *params, json_t *options);
+
 /* "?a=b&c=d" of names and values up to a NULL name; NULL values are left out. For free(). */
 char *am_query(const char *path, const char *const (*pairs)[2]);
 /* --limit of a list. */

@@ -3,7 +3,6 @@
  */
 #include "cli/commands.h"
 #include "cli/compat.h"
-#include "cli/job.h"
 #include "cli/opt.h"
 #include "core/base/text.h"
 
@@ -16,8 +15,11 @@ enum { TASKS_MAX = 16 };
 /* ---- the command ---- */
 
 /* --task D or --task D=RANDOM, the score of a model that was not trained. */
-static int add_task(struct am_cli *c, json_t *tasks, const char *text)
+static int add_task(const struct am_cli *c, const char *text, void *arg)
 {
+    json_t *tasks = arg;
+    if (json_array_size(tasks) == TASKS_MAX)
+        return am_say_usage(c, "at most %d tasks", TASKS_MAX);
     const char *external = am_starts(text, "external:") ? text + 9 : NULL, *name = external ? external : text,
                *equals = strrchr(name, '=');
     double random = 0;
@@ -34,29 +36,6 @@ static int add_task(struct am_cli *c, json_t *tasks, const char *text)
     if (equals)
         json_object_set_new(o, "random", json_real(random));
     json_array_append_new(tasks, o);
-    return 0;
-}
-
-static int take_tasks(struct am_cli *c, int *argc, char **argv, json_t *tasks)
-{
-    int kept = 0;
-    for (int i = 0; i < *argc; i++) {
-        const char *value = am_starts(argv[i], "--task=") ? argv[i] + 7 : NULL;
-        if (!value && !am_streq(argv[i], "--task")) {
-            argv[kept++] = argv[i];
-            continue;
-        }
-        if (!value && i + 1 < *argc)
-            value = argv[++i];
-        if (!value || !*value)
-            return am_say_usage(c, "--task needs the name of a dataset after it");
-        if (json_array_size(tasks) == TASKS_MAX)
-            return am_say_usage(c, "at most %d tasks", TASKS_MAX);
-        int rc = add_task(c, tasks, value);
-        if (rc)
-            return rc;
-    }
-    *argc = kept;
     return 0;
 }
 
@@ -77,36 +56,6 @@ static json_t *inputs_of(const char *const *word, size_t words, const char *bran
     return o;
 }
 
-static int put_number(struct am_cli *c, json_t *o, const char *name, const char *flag, const char *text, uint64_t max)
-{
-    uint64_t v;
-    int rc = text ? am_opt_number(c, flag, text, 0, max, &v) : 0;
-    if (rc == 0 && text)
-        json_object_set_new(o, name, json_integer((json_int_t)v));
-    return rc;
-}
-
-static int print_result(struct am_cli *c, const json_t *job)
-{
-    const char *id = json_string_value(json_array_get(am_js(job, "result.reports"), 0));
-    AM_CLEANUP(am_jsonp) json_t *report = NULL;
-    AM_CLEANUP(am_jsonp) json_t *decision = NULL;
-    if (!id) {
-        am_say_error(c, "ask: amend doctor", "%s succeeded without a report", am_js_text(job, "id", "the job"));
-        return AM_EXIT_ERROR;
-    }
-    int rc = am_report_get(c, id, &report, &decision);
-    if (rc)
-        return rc;
-    if (c->out == AM_OUT_JSON)
-        am_print_json(c, report);
-    else if (c->out == AM_OUT_NAME)
-        puts(id);
-    else
-        am_compat_show(c, report, decision);
-    return 0;
-}
-
 int am_cmd_compat_continual(struct am_cli *c, int argc, char **argv)
 {
     const char *word[TASKS_MAX] = {NULL}, *branch = NULL, *bootstrap = NULL, *seed = NULL;
@@ -116,12 +65,10 @@ int am_cmd_compat_continual(struct am_cli *c, int argc, char **argv)
     AM_CLEANUP(am_jsonp) json_t *params = json_object();
     AM_CLEANUP(am_jsonp) json_t *options = json_object();
     AM_CLEANUP(am_jsonp) json_t *job = NULL;
-    AM_CLEANUP(am_reply_done) struct am_reply reply = {0};
     size_t words = 0;
-    int rc = take_tasks(c, &argc, argv, tasks);
+    int rc = am_opt_each(c, "--task", "the name of a dataset", &argc, argv, add_task, tasks);
     if (rc || (rc = am_opt_parse(c, opts, argc, argv, 1, TASKS_MAX, word)) ||
-        (rc = put_number(c, params, "bootstrap", "--bootstrap", bootstrap, 1000000)) ||
-        (rc = put_number(c, options, "seed", "--seed", seed, INT64_MAX)))
+        (rc = am_compat_numbers(c, bootstrap, seed, params, options)))
         return rc;
     while (words < TASKS_MAX && word[words])
         words++;
@@ -132,12 +79,7 @@ int am_cmd_compat_continual(struct am_cli *c, int argc, char **argv)
                              inputs_of(word, words, branch, tasks), "params", params, "options", options);
     if (!body)
         return am_say_usage(c, "names must be UTF-8 text");
-    if ((rc = am_http_post(c, "/v1/jobs", body, NULL, &reply)))
-        return rc;
-    const char *id = am_js_text(reply.json, "id", "");
-    am_say_note(c, "%s accepted", id);
-    rc = am_job_wait(c, id, &job);
-    return rc ? rc : print_result(c, job);
+    return am_compat_submit(c, body, &job);
 }
 
 /* ---- the report ---- */

@@ -236,3 +236,26 @@ int am_opt_global(struct am_cli *c, int *argc, char **argv)
         c->out = AM_OUT_JSON;
     return 0;
 }
+
+int am_opt_each(const struct am_cli *c, const char *flag, const char *what, int *argc, char **argv,
+                int (*add)(const struct am_cli *c, const char *value, void *arg), void *arg)
+{
+    size_t n = strlen(flag);
+    int kept = 0;
+    for (int i = 0; i < *argc; i++) {
+        const char *value = am_starts(argv[i], flag) && argv[i][n] == '=' ? argv[i] + n + 1 : NULL;
+        if (!value && !am_streq(argv[i], flag)) {
+            argv[kept++] = argv[i];
+            continue;
+        }
+        if (!value && i + 1 < *argc)
+            value = argv[++i];
+        if (!value || !*value)
+            return am_say_usage(c, "%s needs %s after it", flag, what);
+        int rc = add(c, value, arg);
+        if (rc)
+            return rc;
+    }
+    *argc = kept;
+    return 0;
+}

@@ -35,6 +35,11 @@ int am_opt_parse(const struct am_cli *c, const struct am_opt *opts, int argc, ch
 int am_opt_number(const struct am_cli *c, const char *flag, const char *text, uint64_t min, uint64_t max,
                   uint64_t *ret);
 
+/* Takes an option that may stand again and again out of argv[0..] and gives each value, which is `what`, to `add`;
+   stops when that returns other than 0. */
+int am_opt_each(const struct am_cli *c, const char *flag, const char *what, int *argc, char **argv,
+                int (*add)(const struct am_cli *c, const char *value, void *arg), void *arg);
+
 /* Takes the global flags out of argv[1..] (they may stand anywhere) and sets them in `c`. */
 int am_opt_global(struct am_cli *c, int *argc, char **argv);
 

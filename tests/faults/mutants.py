@@ -30,8 +30,8 @@ def copy_tree(to):
     for name in ("core", "storage", "server", "worker", "cli", "migrations", "tools", "tests", "Makefile"):
         source = ROOT / name
         (shutil.copytree if source.is_dir() else shutil.copy2)(source, to / name)
-    for name in ("obj/fault", "fault"):
-        shutil.copytree(ROOT / "build" / name, to / "build" / name)
+    for name in ("obj/release", "obj/fault", "fault"):  # the fault build has most of its objects from the release
+        shutil.copytree(ROOT / "build" / name, to / "build" / name, ignore=shutil.ignore_patterns("tests", "bench", "libunit.a"))
 
 
 def run(args, cwd):

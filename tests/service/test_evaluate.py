@@ -1,5 +1,5 @@
 """Evaluate jobs and reports over HTTP: two prediction sets in, a report out. Expected numbers come from the rows, counted here
-in Python, and for the real pair from /work/shared/data (the golden table of the specification)."""
+in Python, and for the real pair from the shared data (the golden table of the specification)."""
 
 import concurrent.futures
 import csv

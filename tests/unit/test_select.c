@@ -12,6 +12,7 @@
 #include "core/base/err.h"
 #include "core/merge/_select.h"
 
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -376,6 +377,9 @@ static void test_share(void **state)
 
 int main(void)
 {
+    mallopt(M_MMAP_THRESHOLD,
+            32 << 20); /* accumulators come and go by the thousand: keep their pages, as a worker does */
+    mallopt(M_TRIM_THRESHOLD, 512 << 20);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_small),  cmocka_unit_test(test_tiles),   cmocka_unit_test(test_sampled),
         cmocka_unit_test(test_misled), cmocka_unit_test(test_rounds),  cmocka_unit_test(test_band),
