@@ -37,7 +37,7 @@ $(B)/unit/%: $(O)/tests/unit/%.o $(O)/libunit.a
 # rooms that they ask, which are far from all (no kernels, no methods, no pages).
 PARSERS := st_read st_write spans text base body members canon table plan publish records result compat_text
 READERS := $(wildcard core/tensor/st_*.c) core/tensor/dtype.c core/tensor/output.c
-$(O)/libparsers.a: $(call obj,$(BASE) $(READERS) $(TABLE) $(COMPAT) $(STORAGE) $(wildcard server/result*.c) server/records.c server/publisher_spans.c) $(O)/migrations.o
+$(O)/libparsers.a: $(call obj,$(BASE) $(READERS) core/tensor/linalg.c $(TABLE) $(COMPAT) $(STORAGE) $(wildcard server/result*.c) server/records.c server/publisher_spans.c) $(O)/migrations.o
 	rm -f $@ && ar rcsD $@ $^
 $(PARSERS:%=$(B)/unit/test_%): $(B)/unit/%: $(O)/tests/unit/%.o $(O)/libparsers.a
 	@mkdir -p $(@D)
