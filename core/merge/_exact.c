@@ -52,3 +52,41 @@ void am_exact_delta(const struct am_exact *e, float *d, const float *x, const fl
         am_exact_round(e, d + at, k);
     }
 }
+
+void am_exact_copy(const struct am_exact *e, float *out, const float *x, size_t n)
+{
+    memmove(out, x, n * sizeof(*out));
+    am_exact_round(e, out, n);
+}
+
+void am_exact_add(const struct am_exact *e, float *out, const float *x, const float *y, size_t n)
+{
+    am_add_f32(out, x, y, n);
+    am_exact_round(e, out, n);
+}
+
+void am_exact_sub(const struct am_exact *e, float *out, const float *x, const float *y, size_t n)
+{
+    am_sub_f32(out, x, y, n);
+    am_exact_round(e, out, n);
+}
+
+void am_exact_mul(const struct am_exact *e, float *out, const float *x, const float *y, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        out[i] = x[i] * y[i];
+    am_exact_round(e, out, n);
+}
+
+void am_exact_scale(const struct am_exact *e, float *out, float s, const float *x, size_t n)
+{
+    am_scale_f32(out, s, x, n);
+    am_exact_round(e, out, n);
+}
+
+void am_exact_over(const struct am_exact *e, float *out, const float *x, float s, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        out[i] = x[i] / s;
+    am_exact_round(e, out, n);
+}

@@ -36,6 +36,39 @@ void am_vectors_stat(const struct am_window *w, struct am_vectors *acc)
     }
 }
 
+void am_vectors_exact(const struct am_window *w, const struct am_exact *e, size_t i, size_t first, size_t n, float *v)
+{
+    if (w->base)
+        am_exact_delta(e, v, w->x[i] + first, w->base + first, n);
+    else
+        am_exact_copy(e, v, w->x[i] + first, n);
+}
+
+static double dot_exact(const struct am_exact *e, const float *x, const float *y, size_t n)
+{
+    float product[AM_TILE];
+    double sum = 0;
+    for (size_t at = 0; at < n; at += AM_TILE) {
+        size_t k = n - at < AM_TILE ? n - at : AM_TILE;
+        am_exact_mul(e, product, x + at, y + at, k);
+        for (size_t i = 0; i < k; i++)
+            sum += (double)product[i];
+    }
+    return sum;
+}
+
+void am_vectors_stat_exact(const struct am_window *w, const struct am_exact *e, struct am_vectors *acc)
+{
+    acc->inputs = w->inputs;
+    for (size_t j = 0; j < w->inputs; j++) {
+        const float *v = w->scratch[j];
+        am_vectors_exact(w, e, j, 0, w->n, w->scratch[j]);
+        acc->v[place(w->inputs, j, j)] += dot(v, v, w->n);
+        for (size_t i = 0; i < j; i++)
+            acc->v[place(w->inputs, i, j)] += dot_exact(e, w->scratch[i], v, w->n);
+    }
+}
+
 void am_vectors_merge(struct am_vectors *into, const struct am_vectors *from)
 {
     size_t n = (size_t)from->inputs, all = PAIRS * n + n * (n - 1) / 2;

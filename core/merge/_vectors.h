@@ -9,6 +9,7 @@
 #ifndef AM_MERGE_VECTORS_H
 #define AM_MERGE_VECTORS_H
 
+#include "core/merge/_exact.h"
 #include "core/methods/method.h"
 #include "core/methods/report.h"
 
@@ -29,6 +30,10 @@ struct am_vectors { /* v: K_ii of each input, its coefficient, then K_ij of pair
 
 /* Adds a tile's products. A tile may be longer than AM_TILE (a row). */
 void am_vectors_stat(const struct am_window *w, struct am_vectors *acc);
+/* The same for compat "exact" (merge.md B18): v_i = R(x_i), or R(x_i - b), is left in the scratch; K_ij is the sum of
+   R(v_i * v_j), but squares are not rounded. */
+void am_vectors_stat_exact(const struct am_window *w, const struct am_exact *e, struct am_vectors *acc);
+void am_vectors_exact(const struct am_window *w, const struct am_exact *e, size_t i, size_t first, size_t n, float *v);
 void am_vectors_merge(struct am_vectors *into, const struct am_vectors *from);
 
 double am_vectors_dot(const struct am_vectors *g, size_t i, size_t j);

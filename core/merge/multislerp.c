@@ -10,8 +10,8 @@
  */
 #include "core/base/err.h"
 #include "core/base/math.h"
+#include "core/merge/_multislerp.h"
 #include "core/merge/_policies.h"
-#include "core/merge/_vectors.h"
 
 static const struct am_param params[] = {
     {.name = "weight",
@@ -40,39 +40,42 @@ static const struct am_param params[] = {
 static const struct am_rule rules[] = {{AM_RULE_SUM_NOT_ZERO, "weight", "normalize_weights"},
                                        {AM_RULE_END, NULL, NULL}};
 
-struct wish { /* local */
-    double weight[AM_MAX_INPUTS], eps;
-};
-
-struct sums { /* accumulator */
-    struct am_vectors g;
-};
-
 static void prepare(const struct am_scope_info *s, void *local)
 {
-    struct wish *w = local;
+    struct am_multislerp *w = local;
     double sum = 0;
     for (size_t i = 0; i < s->inputs; i++) {
         w->weight[i] = am_arg_input_real(s->args, "weight", i);
         sum += w->weight[i];
     }
-    for (size_t i = 0; am_arg_bool(s->args, "normalize_weights") && i < s->inputs; i++)
+    w->exact = am_exact_of(s->args);
+    if (w->exact.on)
+        am_multislerp_weights_exact(w, s->inputs, am_arg_bool(s->args, "normalize_weights"));
+    for (size_t i = 0; !w->exact.on && am_arg_bool(s->args, "normalize_weights") && i < s->inputs; i++)
         w->weight[i] /= sum;
     w->eps = am_arg_real(s->args, "eps");
 }
 
 static int stat(const struct am_window *w, const void *sofar, void *acc, unsigned pass)
 {
-    struct sums *s = acc;
-    (void)sofar, (void)pass;
-    am_vectors_stat(w, &s->g);
+    struct am_multislerp_sums *s = acc;
+    const struct am_multislerp *wish = w->local;
+    (void)pass;
+    if (wish->exact.on)
+        am_multislerp_stat_exact(w, sofar, s);
+    else
+        am_vectors_stat(w, &s->g);
     return 0;
 }
 
 static int merge(void *into, const void *from, unsigned pass)
 {
+    struct am_multislerp_sums *s = into;
+    const struct am_multislerp_sums *t = from;
     (void)pass;
-    am_vectors_merge(&((struct sums *)into)->g, &((const struct sums *)from)->g);
+    am_vectors_merge(&s->g, &t->g);
+    for (size_t i = 0; i < AM_MAX_INPUTS; i++)
+        s->exact.sum[i] += t->exact.sum[i];
     return 0;
 }
 
@@ -106,12 +109,9 @@ static void barycentre(const struct am_vectors *g, const double *d, double lengt
         c[i] = mu[i] * cosine + q[i] * sine;
 }
 
-static int between(void *acc, const struct am_scope_info *s, const void *local, unsigned pass, unsigned round)
+static int coefficients(struct am_vectors *g, const struct am_scope_info *s, const struct am_multislerp *w)
 {
-    struct am_vectors *g = &((struct sums *)acc)->g;
-    const struct wish *w = local;
     double d[AM_MAX_INPUTS] = {0}, norm = 0, all = 0;
-    (void)pass, (void)round;
     g->inputs = s->inputs; /* also where there is no element */
     double *c = am_vectors_factors(g);
     for (size_t i = 0; i < s->inputs; i++) {
@@ -132,9 +132,25 @@ static int between(void *acc, const struct am_scope_info *s, const void *local, 
     return 0;
 }
 
+static int between(void *acc, const struct am_scope_info *s, const void *local, unsigned pass, unsigned round)
+{
+    struct am_multislerp_sums *sums = acc;
+    const struct am_multislerp *w = local;
+    (void)pass, (void)round;
+    if (!w->exact.on || s->elements == 0)
+        return coefficients(&sums->g, s, w);
+    int rc = am_multislerp_between_exact(sums, s, w);
+    return rc == 0 ? coefficients(&sums->g, s, w) : rc; /* for the report */
+}
+
 static int apply(const struct am_window *w, const void *acc)
 {
-    am_vectors_apply(w, am_vectors_factors_of(&((const struct sums *)acc)->g));
+    const struct am_multislerp *wish = w->local;
+    if (wish->exact.on && w->n > 0) {
+        am_multislerp_apply_exact(w, acc);
+        return 0;
+    }
+    am_vectors_apply(w, am_vectors_factors_of(&((const struct am_multislerp_sums *)acc)->g));
     return 0;
 }
 
@@ -142,7 +158,7 @@ static void report(const struct am_scope_info *s, const void *acc, const double 
 {
     (void)tally;
     if (s->tensor.name && acc)
-        am_vectors_report(&((const struct sums *)acc)->g, s->inputs, r);
+        am_vectors_report(&((const struct am_multislerp_sums *)acc)->g, s->inputs, r);
 }
 
 const struct am_method am_method_merge_multislerp = {
@@ -155,13 +171,13 @@ const struct am_method am_method_merge_multislerp = {
     .needs = {.min_inputs = 2,
               .base = AM_OPTIONAL,
               .passes = 1,
-              .acc = AM_VECTORS_ACC(struct sums),
+              .acc = AM_VECTORS_ACC(struct am_multislerp_sums),
               .report = {AM_VECTORS_REPORT},
               .scratch = AM_VECTORS_SCRATCH,
-              .local_bytes = sizeof(struct wish),
+              .local_bytes = sizeof(struct am_multislerp),
               .symmetric = true},
     .params = params,
-    .common = am_policies,
+    .common = am_policies_mergekit,
     .rules = rules,
     .refusal = {"antipodal-inputs", "the weighted directions of the models cancel, so that they have no mean; leave "
                                     "one of them out, or change the weights"},

@@ -8,13 +8,11 @@
  * with nuslerp_row_wise false, and along the first one with true: the names are mergekit's. Sums are f64.
  */
 #include "core/base/math.h"
+#include "core/merge/_nuslerp.h"
 #include "core/merge/_policies.h"
-#include "core/merge/_vectors.h"
 #include "core/tensor/kernels.h"
 
 #define TINY_SUM 1e-6
-#define TINY_NORM 1e-7
-#define TINY_SINE 1e-8
 
 static const struct am_param params[] = {
     {.name = "weight",
@@ -36,40 +34,15 @@ static const struct am_param params[] = {
 /* The base must not be one of the models: its difference from itself has no direction. */
 static const struct am_rule rules[] = {{AM_RULE_BASE_APART, "", ""}, {AM_RULE_END, NULL, NULL}};
 
-enum unit { TENSOR, ROWS, COLUMNS };
-
-struct wish { /* local */
-    enum unit unit;
-    double t;
-    uint64_t columns;
-};
-
-struct column { /* <v1, v2>, <v1, v1>, <v2, v2>, after between() the factors s0, s1 */
-    double v[3];
-};
-struct sums { /* accumulator; with COLUMNS, g.v is a struct column for each column */
-    uint64_t columns;
-    struct am_vectors g;
-};
-
-static struct column *columns_of(struct sums *s)
-{
-    return (struct column *)(void *)s->g.v;
-}
-
-static const struct column *columns_in(const struct sums *s)
-{
-    return (const struct column *)(const void *)s->g.v;
-}
-
 static void prepare(const struct am_scope_info *s, void *local)
 {
-    struct wish *w = local;
+    struct am_nuslerp *w = local;
     double first = am_arg_input_real(s->args, "weight", 0), second = am_arg_input_real(s->args, "weight", 1);
     w->t = fabs(first + second) < TINY_SUM ? 0.5 : second / (first + second);
-    w->unit = TENSOR;
+    w->unit = AM_NUSLERP_TENSOR;
     if (!am_arg_bool(s->args, "nuslerp_flatten"))
-        w->unit = am_arg_bool(s->args, "nuslerp_row_wise") ? COLUMNS : ROWS;
+        w->unit = am_arg_bool(s->args, "nuslerp_row_wise") ? AM_NUSLERP_COLUMNS : AM_NUSLERP_ROWS;
+    w->exact = am_exact_of(s->args);
     w->columns = s->tensor.rank && s->elements ? s->elements / s->tensor.shape[0] : 1;
 }
 
@@ -77,9 +50,10 @@ static void prepare(const struct am_scope_info *s, void *local)
 static void factors(double t, double product, double square1, double square2, double *s)
 {
     double n1 = sqrt(square1), n2 = sqrt(square2);
-    double c = product / ((n1 < TINY_NORM ? TINY_NORM : n1) * (n2 < TINY_NORM ? TINY_NORM : n2));
+    double c = product / ((n1 < AM_NUSLERP_TINY_NORM ? AM_NUSLERP_TINY_NORM : n1) *
+                          (n2 < AM_NUSLERP_TINY_NORM ? AM_NUSLERP_TINY_NORM : n2));
     double angle = am_acos(c > 1 ? 1 : c < -1 ? -1 : c), sine = am_sin(angle);
-    bool straight = fabs(sine) < TINY_SINE;
+    bool straight = fabs(sine) < AM_NUSLERP_TINY_SINE;
     s[0] = straight ? 1 - t : am_sin((1 - t) * angle) / sine;
     s[1] = straight ? t : am_sin(t * angle) / sine;
 }
@@ -92,7 +66,8 @@ static void factors_of(const struct am_vectors *g, double t, double *s)
 static size_t look(const struct am_window *w, const void *sofar, unsigned pass, size_t *ret_first)
 {
     (void)sofar, (void)pass, (void)ret_first;
-    return ((const struct wish *)w->local)->unit == ROWS ? 0 : w->n; /* a row is all there for apply() */
+    return ((const struct am_nuslerp *)w->local)->unit == AM_NUSLERP_ROWS ? 0
+                                                                          : w->n; /* a row is all there for apply() */
 }
 
 static const float *vector(const struct am_window *w, size_t i)
@@ -103,10 +78,10 @@ static const float *vector(const struct am_window *w, size_t i)
     return w->scratch[i];
 }
 
-static void add_columns(const struct am_window *w, struct sums *s, uint64_t columns)
+static void add_columns(const struct am_window *w, struct am_nuslerp_sums *s, uint64_t columns)
 {
     const float *v1 = vector(w, 0), *v2 = vector(w, 1);
-    struct column *all = columns_of(s);
+    struct am_nuslerp_column *all = am_nuslerp_columns(s);
     uint64_t at = w->first % columns;
     s->columns = columns;
     for (size_t i = 0; i < w->n; i++) {
@@ -120,10 +95,12 @@ static void add_columns(const struct am_window *w, struct sums *s, uint64_t colu
 
 static int stat(const struct am_window *w, const void *sofar, void *acc, unsigned pass)
 {
-    const struct wish *wish = w->local;
-    struct sums *s = acc;
-    (void)sofar, (void)pass;
-    if (wish->unit == COLUMNS)
+    const struct am_nuslerp *wish = w->local;
+    struct am_nuslerp_sums *s = acc;
+    (void)pass;
+    if (wish->exact.on)
+        am_nuslerp_stat_exact(w, sofar, s);
+    else if (wish->unit == AM_NUSLERP_COLUMNS)
         add_columns(w, s, wish->columns);
     else
         am_vectors_stat(w, &s->g);
@@ -132,11 +109,12 @@ static int stat(const struct am_window *w, const void *sofar, void *acc, unsigne
 
 static int merge(void *into, const void *from, unsigned pass)
 {
-    struct sums *s = into;
-    const struct sums *t = from;
+    struct am_nuslerp_sums *s = into;
+    const struct am_nuslerp_sums *t = from;
     (void)pass;
-    struct column *all = columns_of(s);
-    const struct column *more = columns_in(t);
+    struct am_nuslerp_column *all = am_nuslerp_columns(s);
+    const struct am_nuslerp_column *more = am_nuslerp_columns_in(t);
+    s->product += t->product;
     if (t->columns == 0) {
         am_vectors_merge(&s->g, &t->g);
         return 0;
@@ -150,21 +128,27 @@ static int merge(void *into, const void *from, unsigned pass)
 
 static int between(void *acc, const struct am_scope_info *info, const void *local, unsigned pass, unsigned round)
 {
-    const struct wish *w = local;
-    struct sums *s = acc;
-    struct column *all = columns_of(s);
+    const struct am_nuslerp *w = local;
+    struct am_nuslerp_sums *s = acc;
+    struct am_nuslerp_column *all = am_nuslerp_columns(s);
     (void)pass, (void)round;
+    if (w->exact.on) {
+        int rc = am_nuslerp_between_exact(s, info, w);
+        if (rc == 0 && info->elements > 0 && w->unit == AM_NUSLERP_TENSOR)
+            factors_of(&s->g, w->t, am_vectors_factors(&s->g)); /* for the report */
+        return rc;
+    }
     for (uint64_t c = 0; c < s->columns; c++)
         factors(w->t, all[c].v[0], all[c].v[1], all[c].v[2], all[c].v);
-    if (w->unit == TENSOR && info->elements > 0)
+    if (w->unit == AM_NUSLERP_TENSOR && info->elements > 0)
         factors_of(&s->g, w->t, am_vectors_factors(&s->g));
     return 0;
 }
 
-static void apply_columns(const struct am_window *w, const struct sums *s, uint64_t columns)
+static void apply_columns(const struct am_window *w, const struct am_nuslerp_sums *s, uint64_t columns)
 {
     const float *v1 = vector(w, 0), *v2 = vector(w, 1);
-    const struct column *all = columns_in(s);
+    const struct am_nuslerp_column *all = am_nuslerp_columns_in(s);
     uint64_t at = w->first % columns;
     for (size_t i = 0; i < w->n; i++) {
         const double *f = all[at].v;
@@ -178,20 +162,24 @@ static void apply_columns(const struct am_window *w, const struct sums *s, uint6
 
 static int apply(const struct am_window *w, const void *acc)
 {
-    const struct wish *wish = w->local;
-    const struct sums *s = acc;
+    const struct am_nuslerp *wish = w->local;
+    const struct am_nuslerp_sums *s = acc;
     double memory[8] = {0}, f[2];
     struct am_vectors *row = (struct am_vectors *)(void *)memory;
+    if (wish->exact.on) {
+        am_nuslerp_apply_exact(w, s);
+        return 0;
+    }
     switch (wish->unit) {
-    case TENSOR:
+    case AM_NUSLERP_TENSOR:
         am_vectors_apply(w, am_vectors_factors_of(&s->g));
         break;
-    case ROWS:
+    case AM_NUSLERP_ROWS:
         am_vectors_stat(w, row);
         factors_of(row, wish->t, f);
         am_vectors_apply(w, f);
         break;
-    case COLUMNS:
+    case AM_NUSLERP_COLUMNS:
         apply_columns(w, s, wish->columns);
         break;
     }
@@ -200,7 +188,7 @@ static int apply(const struct am_window *w, const void *acc)
 
 static void report(const struct am_scope_info *s, const void *acc, const double *tally, struct am_report *r)
 {
-    const struct sums *a = acc;
+    const struct am_nuslerp_sums *a = acc;
     (void)tally;
     if (s->tensor.name && a && am_arg_bool(s->args, "nuslerp_flatten"))
         am_vectors_report(&a->g, s->inputs, r);
@@ -217,16 +205,16 @@ const struct am_method am_method_merge_nuslerp = {
               .max_inputs = 2,
               .base = AM_OPTIONAL,
               .passes = 1,
-              .acc = AM_VECTORS_ACC(struct sums),
+              .acc = AM_VECTORS_ACC(struct am_nuslerp_sums),
               .report = {AM_VECTORS_REPORT},
               .scratch = AM_VECTORS_SCRATCH,
-              .local_bytes = sizeof(struct wish),
+              .local_bytes = sizeof(struct am_nuslerp),
               .rows_when = {{"nuslerp_flatten", "false"}, {"nuslerp_row_wise", "false"}},
               .columns_when = {{"nuslerp_flatten", "false"}, {"nuslerp_row_wise", "true"}},
-              .column_bytes = sizeof(struct column),
+              .column_bytes = sizeof(struct am_nuslerp_column),
               .symmetric = true},
     .params = params,
-    .common = am_policies,
+    .common = am_policies_mergekit,
     .rules = rules,
     .prepare = prepare,
     .look = look,

@@ -12,12 +12,14 @@ static const struct am_param params[] = {AM_RAM_EPSILON, {0}};
 
 struct wish { /* local */
     float epsilon, one[AM_MAX_INPUTS];
+    struct am_exact exact; /* compat */
 };
 
 static void prepare(const struct am_scope_info *s, void *local)
 {
     struct wish *w = local;
     w->epsilon = (float)am_arg_real(s->args, "epsilon");
+    w->exact = am_exact_of(s->args);
     for (size_t i = 0; i < s->inputs; i++)
         w->one[i] = 1;
 }
@@ -26,7 +28,8 @@ static int apply(const struct am_window *w, const void *acc)
 {
     const struct wish *wish = w->local;
     (void)acc;
-    am_ram_apply(w, &(struct am_ram){.unique = wish->one, .epsilon = wish->epsilon, .inputs = w->inputs});
+    am_ram_apply(w, &(struct am_ram){.unique = wish->one, .epsilon = wish->epsilon, .inputs = w->inputs}, &wish->exact,
+                 false);
     return 0;
 }
 
@@ -50,7 +53,7 @@ const struct am_method am_method_merge_ram = {
               .local_bytes = sizeof(struct wish),
               .symmetric = true},
     .params = params,
-    .common = am_policies,
+    .common = am_policies_mergekit,
     .prepare = prepare,
     .apply = apply,
     .report = report,

@@ -31,6 +31,7 @@ static const struct am_param params[] = {
 struct wish { /* local */
     double r, alpha, floor;
     float epsilon;
+    struct am_exact exact; /* compat */
 };
 
 struct each {
@@ -48,7 +49,8 @@ static void prepare(const struct am_scope_info *s, void *local)
     *(struct wish *)local = (struct wish){.r = am_arg_real(s->args, "r"),
                                           .alpha = am_arg_real(s->args, "alpha"),
                                           .floor = epsilon,
-                                          .epsilon = (float)epsilon};
+                                          .epsilon = (float)epsilon,
+                                          .exact = am_exact_of(s->args)};
 }
 
 static int stat(const struct am_window *w, const void *sofar, void *acc, unsigned pass)
@@ -57,7 +59,11 @@ static int stat(const struct am_window *w, const void *sofar, void *acc, unsigne
     struct overlap *o = acc;
     uint64_t kept[AM_MAX_INPUTS] = {0}, unique[AM_MAX_INPUTS] = {0};
     (void)sofar, (void)pass;
-    am_ram_count(&(struct am_ram){.epsilon = wish->epsilon, .inputs = w->inputs}, w->base, w->x, w->n, kept, unique);
+    struct am_ram how = {.epsilon = wish->epsilon, .inputs = w->inputs};
+    if (wish->exact.on)
+        am_ram_count_exact(w, &how, &wish->exact, kept, unique);
+    else
+        am_ram_count(&how, w->base, w->x, w->n, kept, unique);
     o->inputs = w->inputs;
     for (size_t i = 0; i < w->inputs; i++) {
         o->of[i].kept += kept[i];
@@ -101,7 +107,8 @@ static int apply(const struct am_window *w, const void *acc)
 {
     const struct wish *wish = w->local;
     const struct overlap *o = acc;
-    am_ram_apply(w, &(struct am_ram){.unique = o->factor, .epsilon = wish->epsilon, .inputs = w->inputs});
+    am_ram_apply(w, &(struct am_ram){.unique = o->factor, .epsilon = wish->epsilon, .inputs = w->inputs}, &wish->exact,
+                 true);
     return 0;
 }
 
@@ -136,7 +143,7 @@ const struct am_method am_method_merge_ramplus_tl = {
               .local_bytes = sizeof(struct wish),
               .symmetric = true},
     .params = params,
-    .common = am_policies,
+    .common = am_policies_mergekit,
     .prepare = prepare,
     .stat = stat,
     .merge = merge,

@@ -12,6 +12,7 @@
  * The variance over the models is f32 (kernels.h), energies are f64. The number of non-zero variances is known after
  * the first look at all elements; what a sample looks for is estimated from it.
  */
+#include "core/merge/_exact.h"
 #include "core/merge/_policies.h"
 #include "core/merge/_select.h"
 #include "core/methods/report.h"
@@ -44,6 +45,7 @@ static const struct am_param params[] = {
 struct wish { /* local */
     double topk, floor;
     bool rules;
+    struct am_exact exact; /* compat */
     uint64_t elements;
 };
 
@@ -69,6 +71,7 @@ static void prepare(const struct am_scope_info *s, void *local)
     w->floor = am_arg_real(s->args, "weight_floor");
     w->rules = am_compat(s->args) != AM_COMPAT_NONE;
     w->floor = w->rules && w->floor < FLOOR ? FLOOR : w->floor;
+    w->exact = am_exact_of(s->args);
     w->elements = s->elements;
 }
 
@@ -91,14 +94,19 @@ static size_t look(const struct am_window *w, const void *sofar, unsigned pass, 
 /* The differences of n elements from `first` on, in the scratch. */
 static void differences(const struct am_window *w, size_t first, size_t n)
 {
+    const struct wish *wish = w->local;
     for (size_t i = 0; i < w->inputs; i++)
-        am_sub_f32(w->scratch[i], w->x[i] + first, w->base + first, n);
+        if (wish->exact.on)
+            am_exact_delta(&wish->exact, w->scratch[i], w->x[i] + first, w->base + first, n);
+        else
+            am_sub_f32(w->scratch[i], w->x[i] + first, w->base + first, n);
 }
 
 static float *variance(const struct am_window *w, size_t n)
 {
     float *v = w->scratch[w->inputs];
     am_variance_f32(v, (const float *const *)w->scratch, w->inputs, n);
+    am_exact_round(&((const struct wish *)w->local)->exact, v, n);
     return v;
 }
 
@@ -130,6 +138,20 @@ static size_t erase(const struct am_window *w, const struct sums *known)
     return kept;
 }
 
+/* Of the differences of input i in the scratch. */
+static double energy_of(const struct am_window *w, size_t i)
+{
+    const struct wish *wish = w->local;
+    double sum = 0;
+    if (!wish->exact.on)
+        return am_block_dot(w->scratch[i], w->scratch[i], w->n);
+    float square[AM_TILE];
+    am_exact_mul(&wish->exact, square, w->scratch[i], w->scratch[i], w->n);
+    for (size_t k = 0; k < w->n; k++)
+        sum += (double)square[k];
+    return sum;
+}
+
 static int stat(const struct am_window *w, const void *sofar, void *acc, unsigned pass)
 {
     const struct sums *known = sofar;
@@ -142,7 +164,7 @@ static int stat(const struct am_window *w, const void *sofar, void *acc, unsigne
     if (known)
         erase(w, known);
     for (size_t i = 0; i < w->inputs; i++)
-        s->energy[i] += am_block_dot(w->scratch[i], w->scratch[i], w->n);
+        s->energy[i] += energy_of(w, i);
     return 0;
 }
 
@@ -159,6 +181,8 @@ static int merge(void *into, const void *from, unsigned pass)
 
 static uint64_t share(const struct wish *w, uint64_t n)
 {
+    if (w->exact.on)
+        return (uint64_t)((float)n * (float)w->topk);
     return w->rules ? (uint64_t)((double)n * w->topk) : am_select_share(w->topk, n);
 }
 
@@ -184,6 +208,22 @@ static int select_more(struct sums *s, const struct wish *w)
     return rc < 0 ? rc : AM_AGAIN;
 }
 
+/* compat "exact" (merge.md B18): m_i = R(R(sum of R(d_i^2)) / n), q_i = R(m_i / R(sum of m_i)). */
+static void weights_exact(const struct am_exact *e, const struct am_scope_info *info, double floor, struct sums *s)
+{
+    float mean[AM_MAX_INPUTS], sum = 0;
+    for (size_t i = 0; i < info->inputs; i++) {
+        mean[i] = am_exact_scalar(e, s->energy[i]) / am_exact_scalar(e, (double)info->elements);
+        am_exact_round(e, &mean[i], 1);
+        sum += mean[i];
+    }
+    am_exact_round(e, &sum, 1);
+    for (size_t i = 0; i < info->inputs; i++) {
+        s->q[i] = (double)sum < floor ? 1 / (float)info->inputs : mean[i] / sum;
+        am_exact_round(e, &s->q[i], 1);
+    }
+}
+
 static int between(void *acc, const struct am_scope_info *info, const void *local, unsigned pass, unsigned round)
 {
     struct sums *s = acc;
@@ -198,6 +238,11 @@ static int between(void *acc, const struct am_scope_info *info, const void *loca
         return select_more(s, w);
     s->all |= w->topk >= 1;
     s->k = s->all ? info->elements : s->k;
+    if (w->exact.on) {
+        weights_exact(&w->exact, info, w->floor, s);
+        s->stage = KNOWN;
+        return 0;
+    }
     for (size_t i = 0; i < info->inputs; i++)
         sum += s->energy[i] / (double)info->elements;
     for (size_t i = 0; i < info->inputs; i++)
@@ -207,9 +252,43 @@ static int between(void *acc, const struct am_scope_info *info, const void *loca
     return 0;
 }
 
+/* am_weigh_f32 of the differences in the scratch, as compat "exact" has it: R(b + R(R(sum of R(q d)) / R(sum of q))).
+ */
+static size_t weigh_exact(const struct am_window *w, const struct am_exact *e, const float *q)
+{
+    float elected[AM_TILE] = {0}, part[AM_TILE], sum[AM_TILE] = {0}, least = am_exact_scalar(e, FLOOR);
+    bool against[AM_TILE] = {0};
+    size_t conflicts = 0;
+    for (size_t i = 0; i < w->inputs; i++)
+        am_add_f32(elected, elected, w->scratch[i], w->n);
+    am_exact_round(e, elected, w->n);
+    memset(w->out, 0, w->n * sizeof(*w->out));
+    for (size_t i = 0; i < w->inputs; i++) {
+        const float *d = w->scratch[i];
+        am_exact_scale(e, part, q[i], d, w->n);
+        for (size_t k = 0; k < w->n; k++) {
+            bool with = elected[k] >= 0 ? d[k] > 0 : d[k] < 0;
+            w->out[k] += with ? part[k] : 0;
+            sum[k] += with ? q[i] : 0;
+            against[k] |= !with && d[k] != 0;
+        }
+    }
+    am_exact_round(e, w->out, w->n);
+    am_exact_round(e, sum, w->n);
+    for (size_t k = 0; k < w->n; k++) {
+        w->out[k] /= sum[k] < least ? least : sum[k];
+        conflicts += against[k];
+    }
+    am_exact_round(e, w->out, w->n);
+    am_exact_copy(e, part, w->base, w->n);
+    am_exact_add(e, w->out, part, w->out, w->n);
+    return conflicts;
+}
+
 static int apply(const struct am_window *w, const void *acc)
 {
     const struct sums *s = acc;
+    const struct wish *wish = w->local;
     w->tally[ELEMENTS] += (double)w->n;
     if (s->k == 0) {
         am_copy_f32(w->out, w->base, w->n);
@@ -217,8 +296,11 @@ static int apply(const struct am_window *w, const void *acc)
     }
     differences(w, 0, w->n);
     w->tally[KEPT] += (double)erase(w, s);
-    w->tally[CONFLICTS] +=
-        (double)am_weigh_f32(s->q, w->inputs, w->out, w->base, (const float *const *)w->scratch, w->n);
+    if (wish->exact.on)
+        w->tally[CONFLICTS] += (double)weigh_exact(w, &wish->exact, s->q);
+    else
+        w->tally[CONFLICTS] +=
+            (double)am_weigh_f32(s->q, w->inputs, w->out, w->base, (const float *const *)w->scratch, w->n);
     return 0;
 }
 
@@ -256,7 +338,7 @@ const struct am_method am_method_merge_sce = {
               .local_bytes = sizeof(struct wish),
               .symmetric = true},
     .params = params,
-    .common = am_policies_rules,
+    .common = am_policies_mergekit,
     .prepare = prepare,
     .look = look,
     .stat = stat,

@@ -167,7 +167,8 @@ static void take_compat(struct am_mk *k)
     else if (am_mk_declared(k, "compat"))
         json_object_set_new(k->params, "compat", json_string(compat));
     else if (asked && k->row && !am_streq(asked, "none"))
-        am_mk_warn(k, "compat-ignored", "?compat", "%s has one way of computing; compat makes no difference",
+        am_mk_warn(k, "compat-ignored", "?compat",
+                   "%s has one way of computing, with one rounding at the end; compat makes no difference",
                    am_row_text(k->row, "name"));
 }
 

@@ -258,6 +258,12 @@ def model_stock(base, xs, filter_wise=False, clamp=True, rules=False):
 # ---- element by element against the base ------------------------------------------------------------
 
 
+def wise_ft(base, x, alpha=0.5):
+    if alpha == 1:
+        return x
+    return ref.f32(1 - alpha) * base + ref.f32(alpha) * x
+
+
 def nearswap(base, x, t):
     if f32(t) == 0:
         return base

@@ -318,6 +318,14 @@ def wise(a):
     return merge("linear", [("mnist/base", {"weight": 1 - a}), ("mnist/ft_rot90", {"weight": a})], "mnist/out")
 
 
+def wise_preset(a):
+    return merge("wise_ft", [("mnist/ft_rot90", None)], "mnist/out", base="mnist/base", params={"alpha": a})
+
+
+def over_base(method, **params):
+    return merge(method, tuned(), "mnist/out", base="mnist/base", params=params)
+
+
 def framed(method, lam, **params):
     return merge(method, tuned(weight=1), "mnist/out", base="mnist/base", params={"lambda": lam, **params})
 
@@ -529,6 +537,79 @@ FIGURES = {
         (0.9288, 0.2872, 0.2178, 0.0987),
         2.4237,
     ),
+    "soup": (
+        lambda: merge("soup", tuned(), "mnist/out"),
+        one(lambda b, x: ref.linear(x, ONES)),
+        (0.7086, 0.5214, 0.4124, 0.1012),
+        3.9083,
+    ),
+    **{
+        f"wise_ft, the preset, {a}": (
+            lambda a=a: wise_preset(a),
+            one(lambda b, x, a=a: rm.wise_ft(b, x[1], a)),
+            accuracies,
+            norm,
+        )
+        for a, accuracies, norm in (
+            (0.25, (0.9395, 0.2534, 0.2691, 0.0991), 2.0003),
+            (0.5, (0.8716, 0.2932, 0.5867, 0.1007), 4.0006),
+            (0.75, (0.6425, 0.3052, 0.8842, 0.1010), 6.0009),
+        )
+    },
+    "nuslerp over the base": (
+        lambda: merge("nuslerp", tuned(weight=0.5)[1:], "mnist/out", base="mnist/base"),
+        one(lambda b, x: rm.nuslerp(x[1:], (0.5, 0.5), b)),
+        (0.3029, 0.1834, 0.7770, 0.3092),
+        6.7397,
+    ),
+    "multislerp over the base": (
+        lambda: merge("multislerp", tuned(weight=1), "mnist/out", base="mnist/base"),
+        one(lambda b, x: rm.multislerp(x, ONES, b)),
+        (0.2329, 0.7200, 0.4113, 0.1448),
+        6.0750,
+    ),
+    "karcher": (
+        lambda: merge("karcher", tuned(), "mnist/out"),
+        one(lambda b, x: rm.karcher(x)[0]),
+        (0.7096, 0.5248, 0.4082, 0.1012),
+        3.9857,
+    ),
+    "model_stock": (
+        lambda: over_base("model_stock"),
+        one(rm.model_stock),
+        (0.9456, 0.2358, 0.1743, 0.0984),
+        0.9756,
+    ),
+    "model_stock, not clamped": (
+        lambda: over_base("model_stock", clamp=False),
+        one(lambda b, x: rm.model_stock(b, x, clamp=False)),
+        (0.9456, 0.2354, 0.1740, 0.0984),
+        0.9762,
+    ),
+    "model_stock by rows, not clamped": (
+        lambda: over_base("model_stock", clamp=False, filter_wise=True),
+        one(lambda b, x: rm.model_stock(b, x, filter_wise=True, clamp=False)),
+        (0.9322, 0.2336, 0.1703, 0.0974),
+        1.7314,
+    ),
+    "sce": (
+        lambda: over_base("sce"),
+        one(rm.sce),
+        (0.3480, 0.4600, 0.7040, 0.1010),
+        7.7357,
+    ),
+    "sce .5": (
+        lambda: over_base("sce", select_topk=0.5),
+        one(lambda b, x: rm.sce(b, x, 0.5)),
+        (0.5863, 0.3436, 0.6104, 0.1010),
+        7.3448,
+    ),
+    "ram": (
+        lambda: over_base("ram"),
+        one(rm.ram),
+        (0.6679, 0.5382, 0.4895, 0.1012),
+        4.5234,
+    ),
     "median": (
         lambda: merge("median", tuned(), "mnist/out", base="mnist/base"),
         one(rm.median),
@@ -568,6 +649,8 @@ COSINES = {
     "fc3.weight": 0.94592,
     "fc3.bias": 0.96335,
 }
+STOCK_RATIOS = (0.26257, 0.25153, 0.19727, -0.37642, 0.1471, -1.36681)  # of the same tensors
+SCE_WEIGHTS = {"fc1.weight": (0.1955, 0.6060, 0.1985), "fc3.weight": (0.2219, 0.1873, 0.5908)}
 CRUMBS_KEPT = {
     "fc1.weight": 28099,
     "fc1.bias": 37,
@@ -659,6 +742,18 @@ def test_report_of_slerp(fine_tunes, merged):
         assert abs(told["tensors"][name]["cosine"] - c) < 6e-6, (name, told["tensors"][name])
         assert told["tensors"][name]["straight"] == 0
     assert told["total"]["straight"] == 0
+
+
+@real
+@pytest.mark.slow
+def test_report_of_model_stock_and_sce(fine_tunes, merged):
+    """The ratio of each tensor, and the weights of the models."""
+    told = report(fine_tunes[0], merged("model_stock, not clamped"))["tensors"]
+    for name, t in zip(COSINES, STOCK_RATIOS):
+        assert abs(told[name]["t"] - t) < 6e-6, (name, told[name])
+    told = report(fine_tunes[0], merged("sce .5"))["tensors"]
+    for name, q in SCE_WEIGHTS.items():
+        assert np.abs(np.array(told[name]["weight"]) - q).max() < 6e-5, (name, told[name])
 
 
 @real

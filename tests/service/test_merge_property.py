@@ -52,7 +52,7 @@ BY_PLACE = {"emr", "tall_masks"}
 # Where the other methods run each way in make check, these, which share their code with them or among each other, do so
 # in make check-full only; of windows, equal models, order, threads and kernels, make check asks the others.
 LEAN = set("arcee_fusion breadcrumbs_ties bulyan consensus dare_linear dare_ties della della_linear emr karcher lines".split())
-LEAN |= {"iso_c", "iso_cts", "knots", "tsv_m"}
+LEAN |= {"iso_c", "iso_cts", "knots", "soup", "tsv_m", "wise_ft"}
 LEAN |= set("meamed model_stock multislerp nearswap nuslerp passthrough phocas ram ramplus_tl sce tall_masks".split())
 
 
@@ -233,6 +233,8 @@ DEFAULT_CONSENSUS = {"dare_ties": "sum", "della": "sum", "breadcrumbs_ties": "su
 # Formulas of the methods that are known here: feed -> function of (base, models, old) as float32 arrays.
 FORMULAS = {
     "linear": lambda f: whole(lambda b, x, o: ref.linear(x, f.weights(), f.params.get("normalize", True))),
+    "soup": lambda f: whole(lambda b, x, o: ref.linear(x, [1] * len(x))),
+    "wise_ft": lambda f: whole(lambda b, x, o: rm.wise_ft(b, x[0], f.params.get("alpha", 0.5))),
     "task_arithmetic": lambda f: whole(lambda b, x, o: ref.task_arithmetic(b, x, f.weights(), **framed(f))),
     "slerp": lambda f: whole(lambda b, x, o: rm.slerp(b, x[0], f.params["t"])),
     "ties": lambda f: whole(lambda b, x, o: rm.ties(b, x, f.weights(), **framed(f))),
@@ -271,7 +273,7 @@ FORMULAS = {
 }
 # Every rounding of these is fixed by the formula: equal bit for bit.
 EXACT = {"linear", "task_arithmetic", "ties", "breadcrumbs", "port", "krum", "median", "dare_linear", "dare_ties", "breadcrumbs_ties", "della", "della_linear"}
-EXACT |= {"lines", "emr", "tall_masks", "consensus"}
+EXACT |= {"lines", "emr", "tall_masks", "consensus", "soup", "wise_ft"}
 EXACT |= {"nearswap", "ram", "ramplus_tl", "passthrough"}
 
 
