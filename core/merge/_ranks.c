@@ -3,13 +3,16 @@
  */
 #include "core/merge/_ranks.h"
 
+#include "core/tensor/kernels.h"
+
 #include <stdbool.h>
 #include <string.h>
 
 #define SHORT 24 /* entries that are sorted by insertion */
-#define BINS                                                                                                           \
-    1024 /* 64 for each of the upper 16 octaves of a long vector, 16 of a short one; the rest lies in bin 0            \
-          */
+/* 64 for each of the upper 16 octaves of a long vector, fewer of a shorter one; the rest is in bin 0. */
+#define BINS 1024
+#define ROUNDS 128 /* entries whose smaller keys are counted one by one, at most */
+#define MARK 0x80000000u
 #define DIGITS 256
 
 struct list {
@@ -17,33 +20,20 @@ struct list {
     size_t n;
 };
 
-struct bin {
-    uint64_t sure, open; /* words below `sure` stay, those below `open` go by the rank */
-    uint32_t first, n;   /* ranks in it */
-    bool sort;
-};
-
 struct vector {
     float *d;
     const uint32_t *word;
-    size_t n, stride;
+    size_t n;
     uint32_t *key;
-    unsigned shift; /* bin = key >> shift, less `least` */
-    uint32_t least;
+    struct am_rank_split split;
     const struct am_rank_line *line;
+    uint32_t bins, first[BINS + 1]; /* the smallest rank in each bin */
 };
 
 static uint64_t limit_of(const struct am_rank_line *l, size_t rank)
 {
     double p = l->last ? l->low + l->rise * (double)rank / (double)l->last : l->low;
     return (uint64_t)(p * 0x1p32 + 0.5);
-}
-
-static uint32_t key_of(float x)
-{
-    uint32_t u;
-    memcpy(&u, &x, sizeof(u));
-    return u & 0x7fffffff;
 }
 
 static void clear_unless(float *x, bool keep)
@@ -56,8 +46,8 @@ static void clear_unless(float *x, bool keep)
 
 static size_t bin_of(const struct vector *v, uint32_t key)
 {
-    uint32_t b = key >> v->shift;
-    return b > v->least ? b - v->least : 0;
+    uint32_t b = key >> v->split.shift;
+    return b > v->split.least ? b - v->split.least : 0;
 }
 
 static void insert(struct list l)
@@ -113,77 +103,24 @@ static struct list sorted(struct list now, struct list other)
     return now;
 }
 
-/* The entries of bins to be sorted, from the last to the first: among equals the last one is the smallest. */
-static void gather(const struct vector *v, const struct bin *bin, struct list *to)
+/* The entries of bins to be sorted (NULL: all), from the last to the first: among equals the last one is the smallest.
+   A mark goes from the key to the index. */
+static void gather(const struct vector *v, const bool *sort, struct list *to)
 {
     to->n = 0;
     for (size_t i = v->n; i-- > 0;) {
-        to->key[to->n] = v->key[i];
-        to->index[to->n] = (uint32_t)i;
-        to->n += bin ? bin[bin_of(v, v->key[i])].sort : 1;
+        uint32_t key = v->key[i] & ~MARK;
+        to->key[to->n] = key;
+        to->index[to->n] = (uint32_t)i | (v->key[i] & MARK);
+        to->n += sort ? sort[bin_of(v, key)] : 1;
     }
 }
 
-static void take_keys(struct vector *v)
+static size_t decide(const struct vector *v, size_t i, size_t rank)
 {
-    uint32_t most = 0;
-    for (size_t i = 0; i < v->n; i++) {
-        v->key[i] = key_of(v->d[i * v->stride]);
-        most = v->key[i] > most ? v->key[i] : most;
-    }
-    v->shift = v->n < 1024 ? 19 : 17;
-    uint32_t bins = v->n < 1024 ? BINS / 4 : BINS, top = most >> v->shift;
-    v->least = top >= bins ? top - (bins - 1) : 0;
-}
-
-static void fill_bins(const struct vector *v, struct bin *bin, size_t bins)
-{
-    uint32_t count[BINS] = {0}, first = 0;
-    for (size_t i = 0; i < v->n; i++)
-        count[bin_of(v, v->key[i])]++;
-    for (size_t b = 0; b < bins; b++) {
-        if (count[b])
-            bin[b] = (struct bin){.sure = limit_of(v->line, first),
-                                  .open = limit_of(v->line, first + count[b] - 1),
-                                  .first = first,
-                                  .n = count[b]};
-        first += count[b];
-    }
-}
-
-/* Keeps what is sure, clears what is not open, and marks the bins of the rest. */
-static size_t decide(const struct vector *v, struct bin *bin, bool *ret_open)
-{
-    size_t kept = 0, open = 0;
-    for (size_t i = 0; i < v->n; i++) {
-        struct bin *b = &bin[bin_of(v, v->key[i])];
-        uint32_t word = v->word[i * v->stride];
-        bool sure = word < b->sure, maybe = word < b->open;
-        clear_unless(&v->d[i * v->stride], sure | maybe);
-        b->sort |= maybe & !sure;
-        kept += sure;
-        open += maybe & !sure;
-    }
-    *ret_open = open > 0;
-    return kept;
-}
-
-/* l: entries of whole bins in ascending order. Returns how many stay of those that were open. */
-static size_t decide_sorted(const struct vector *v, const struct bin *bin, struct list l)
-{
-    size_t kept = 0, at = 0, last = BINS;
-    for (size_t i = 0; i < l.n; i++) {
-        size_t b = bin_of(v, l.key[i]), place = l.index[i] * v->stride;
-        at = b == last ? at + 1 : 0;
-        last = b;
-        uint32_t word = v->word[place];
-        if (word < bin[b].sure || word >= bin[b].open)
-            continue;
-        bool keep = word < limit_of(v->line, bin[b].first + at);
-        clear_unless(&v->d[place], keep);
-        kept += keep;
-    }
-    return kept;
+    bool keep = v->word[i] < limit_of(v->line, rank);
+    clear_unless(&v->d[i], keep);
+    return keep;
 }
 
 static size_t keep_short(const struct vector *v, struct list l)
@@ -191,31 +128,125 @@ static size_t keep_short(const struct vector *v, struct list l)
     size_t kept = 0;
     gather(v, NULL, &l);
     insert(l);
-    for (size_t r = 0; r < l.n; r++) {
-        size_t place = l.index[r] * v->stride;
-        bool keep = v->word[place] < limit_of(v->line, r);
-        clear_unless(&v->d[place], keep);
-        kept += keep;
+    for (size_t r = 0; r < l.n; r++)
+        kept += decide(v, l.index[r], r);
+    return kept;
+}
+
+static void choose_bins(struct vector *v, uint32_t most)
+{
+    v->split.shift = v->n < 1024 ? 19 : v->n < 4096 ? 18 : 17;
+    v->bins = v->n < 1024 ? BINS / 4 : v->n < 4096 ? BINS / 2 : BINS;
+    uint32_t top = most >> v->split.shift;
+    v->split.least = top >= v->bins ? top - (v->bins - 1) : 0;
+}
+
+/* Two counts of each bin, so that neighbours with one key do not wait for each other. */
+static void fill_bins(struct vector *v, const uint32_t *bin)
+{
+    uint32_t count[2][BINS], first = 0;
+    size_t i = 0;
+    memset(count[0], 0, v->bins * sizeof(uint32_t));
+    memset(count[1], 0, v->bins * sizeof(uint32_t));
+    for (; i + 2 <= v->n; i += 2) {
+        count[0][bin[i]]++;
+        count[1][bin[i + 1]]++;
     }
+    if (i < v->n)
+        count[0][bin[i]]++;
+    for (size_t b = 0; b < v->bins; b++) {
+        v->first[b] = first;
+        first += count[0][b] + count[1][b];
+    }
+    v->first[v->bins] = first;
+}
+
+/*
+ * Decides the listed entries that their bin decides, and lists the others anew. A word stays from the rank
+ * t = (word + 1/2 - low * 2^32) * last / (rise * 2^32) on; `margin` is more than what rounding in f32 takes.
+ */
+static size_t by_bins(const struct vector *v, const uint32_t *bin, uint32_t *open, size_t n, size_t *kept)
+{
+    const struct am_rank_line *l = v->line;
+    double slope = (double)l->last / l->rise;
+    const float factor = (float)(slope * 0x1p-32), less = (float)(slope * l->low),
+                margin = (float)(slope * 0x1p-21 + 0x1p-8 + (double)v->n * 0x1p-22);
+    size_t left = 0;
+    for (size_t k = 0; k < n; k++) {
+        uint32_t i = open[k];
+        float t = (float)v->word[i] * factor - less;
+        const uint32_t *first = &v->first[bin[i]];
+        bool sure = (float)first[0] >= t + margin, never = (float)(first[1] - 1) <= t - margin;
+        clear_unless(&v->d[i], !never);
+        *kept += sure;
+        open[left] = i;
+        left += !sure & !never;
+    }
+    return left;
+}
+
+/* By the ranks of sorted bins. work: its first array holds the list. */
+static size_t by_sorting(struct vector *v, const uint32_t *open, size_t n, uint32_t *const *work)
+{
+    struct list l = {work[0], work[1], 0}, other = {work[2], work[3], 0};
+    bool sort[BINS] = {false};
+    size_t kept = 0, at = 0, last = BINS;
+    for (size_t k = 0; k < n; k++) {
+        sort[bin_of(v, v->key[open[k]])] = true;
+        v->key[open[k]] |= MARK;
+    }
+    gather(v, sort, &l);
+    l = sorted(l, other);
+    for (size_t i = 0; i < l.n; i++) {
+        size_t b = bin_of(v, l.key[i]);
+        at = b == last ? at + 1 : v->first[b];
+        last = b;
+        if (l.index[i] & MARK)
+            kept += decide(v, l.index[i] & ~MARK, at);
+    }
+    return kept;
+}
+
+static size_t keep(float *d, const uint32_t *word, size_t n, const struct am_rank_line *line, uint32_t *const *work)
+{
+    struct vector v = {.d = d, .word = word, .n = n, .key = work[0], .line = line};
+    uint32_t *open = work[1], *bin = work[2], most = am_rank_keys(d, v.key, n);
+    if (n <= SHORT)
+        return keep_short(&v, (struct list){work[1], work[2], 0});
+    const uint64_t sure = limit_of(line, 0), most_words = limit_of(line, line->last);
+    if (sure > UINT32_MAX)
+        return n;
+    if (most_words == 0) {
+        memset(d, 0, n * sizeof(*d));
+        return 0;
+    }
+    v.split.sure = (uint32_t)sure;
+    v.split.last = (uint32_t)(most_words - 1);
+    choose_bins(&v, most);
+    size_t kept, left = am_rank_split(&v.split, d, word, v.key, bin, n, open, &kept);
+    if (left == 0)
+        return kept;
+    fill_bins(&v, bin);
+    left = by_bins(&v, bin, open, left, &kept);
+    if (left > ROUNDS)
+        return kept + by_sorting(&v, open, left, work + 1);
+    for (size_t k = 0; k < left; k++)
+        kept += decide(&v, open[k], am_rank_of(v.key, n, open[k]));
     return kept;
 }
 
 size_t am_keep_ranked(float *d, const uint32_t *word, size_t n, size_t stride, const struct am_rank_line *line,
                       uint32_t *const work[AM_RANKS_WORK])
 {
-    struct vector v = {.d = d, .word = word, .n = n, .stride = stride, .key = work[0], .line = line};
-    struct list list = {work[1], work[2], 0}, other = {work[3], work[4], 0};
-    struct bin bin[BINS];
-    bool open;
-    if (n == 0)
-        return 0;
-    take_keys(&v);
-    if (n <= SHORT)
-        return keep_short(&v, list);
-    fill_bins(&v, bin, n < 1024 ? BINS / 4 : BINS);
-    size_t kept = decide(&v, bin, &open);
-    if (!open)
-        return kept;
-    gather(&v, bin, &list);
-    return kept + decide_sorted(&v, bin, sorted(list, other));
+    if (stride == 1)
+        return keep(d, word, n, line, work);
+    float *close = (float *)(void *)work[5];
+    for (size_t i = 0; i < n; i++) {
+        close[i] = d[i * stride];
+        work[6][i] = word[i * stride];
+    }
+    size_t kept = keep(close, work[6], n, line, work);
+    for (size_t i = 0; i < n; i++)
+        d[i * stride] = close[i];
+    return kept;
 }

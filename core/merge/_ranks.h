@@ -4,8 +4,8 @@
  * infinity.
  *
  * Chance decides most entries without their rank: a word below the limit of the smallest rank, or not below that of the
- * largest. The others are counted into bins, and the ranks that a bin can hold decide most of those. Only bins in which
- * an entry is still open are sorted.
+ * largest. All keys are counted into bins, and the ranks that a bin can hold decide most of the others. For the few
+ * that are still open, smaller keys are counted one by one; where that would take long, their bins are sorted.
  */
 #ifndef AM_MERGE_RANKS_H
 #define AM_MERGE_RANKS_H
@@ -18,9 +18,9 @@ struct am_rank_line { /* p = low + rise * rank / last; an entry stays when its w
     size_t last; /* the largest rank: n - 1; with 0, p = low */
 };
 
-#define AM_RANKS_WORK 5 /* arrays of n words */
+#define AM_RANKS_WORK 7 /* arrays of n words */
 
-/* d[0], d[stride], ..., n of them, n < 2^32, and their words in the same places: what does not stay becomes +0. Returns
+/* d[0], d[stride], ..., n of them, n < 2^31, and their words in the same places: what does not stay becomes +0. Returns
    how many stay. */
 size_t am_keep_ranked(float *d, const uint32_t *word, size_t n, size_t stride, const struct am_rank_line *line,
                       uint32_t *const work[AM_RANKS_WORK]);

@@ -256,6 +256,22 @@ size_t am_keep_random(float *out, const float *x, size_t n, const uint32_t key[2
     return set()->keep_random(out, x, n, key[0], key[1], first, limit);
 }
 
+uint32_t am_rank_keys(const float *d, uint32_t *key, size_t n)
+{
+    return set()->rank_keys(d, key, n);
+}
+
+size_t am_rank_split(const struct am_rank_split *how, float *d, const uint32_t *word, const uint32_t *key,
+                     uint32_t *bin, size_t n, uint32_t *open, size_t *ret_sure)
+{
+    return set()->rank_split(how, d, word, key, bin, n, open, ret_sure);
+}
+
+size_t am_rank_of(const uint32_t *key, size_t n, size_t i)
+{
+    return set()->rank_of(key, n, i);
+}
+
 size_t am_mark_own(float *own, const float *d, const float *sum, float limit, size_t n)
 {
     return set()->mark_own(own, d, sum, limit, n);

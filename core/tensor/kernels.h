@@ -81,6 +81,24 @@ size_t am_count_equal(const float *x, size_t n, uint32_t key);
 size_t am_keep_range(float *out, const float *x, size_t n, uint32_t low, uint32_t high);
 
 /*
+ * Entries of one vector that stay by chance, the more likely the larger they are (core/merge/_ranks.h).
+ * am_rank_keys: the keys of d; returns the greatest.
+ * am_rank_split: clears d[i] to +0 where word[i] > last, counts the words below `sure`, and lists the places of all
+ * others in order. bin[i] = key[i] >> shift, less `least`, but at least 0. Returns how many
+ * are listed.
+ * am_rank_of: how many keys are smaller than key[i], or equal to it and behind it.
+ */
+struct am_rank_split {
+    uint32_t sure, last;
+    unsigned shift;
+    uint32_t least;
+};
+uint32_t am_rank_keys(const float *d, uint32_t *key, size_t n);
+size_t am_rank_split(const struct am_rank_split *how, float *d, const uint32_t *word, const uint32_t *key,
+                     uint32_t *bin, size_t n, uint32_t *open, size_t *ret_sure);
+size_t am_rank_of(const uint32_t *key, size_t n, size_t i);
+
+/*
  * Sign election (merge.md A14). The entries of an element are e_k = fl(weight[k] * d[k]), k < inputs; they are not
  * written. The elected sign is + when the sum of all e_k (by_count: how many are positive less how many are negative)
  * is >= 0, else -. e_k takes part when it is not 0 and has the elected sign; a NaN always does, so that it is not lost.

@@ -65,6 +65,7 @@ static inline size_t least(size_t a, size_t b)
 #include "core/tensor/kernels_body_kl.h"
 #include "core/tensor/kernels_body_random.h"
 #include "core/tensor/kernels_body_select.h"
+#include "core/tensor/kernels_body_select_ranks.h"
 #include "core/tensor/kernels_body_swap.h"
 #include "core/tensor/kernels_body_tasks.h"
 
@@ -97,6 +98,9 @@ const struct am_kernel_set SET_TABLE = {
     .count_equal = count_equal,
     .keep_range = keep_range,
     .keep_random = keep_random,
+    .rank_keys = rank_keys,
+    .rank_split = rank_split,
+    .rank_of = rank_of,
     .mark_own = mark_own,
     .keep_own = keep_own,
     .unify = unify,
