@@ -10,6 +10,7 @@
 
 #include "core/base/fault.h"
 #include "core/recipe/yaml.h"
+#include "core/table/json_util.h"
 #include "core/table/table.h"
 
 struct am_mergekit {
@@ -30,6 +31,8 @@ struct am_mergekit {
 int am_mergekit_read(struct am_mergekit *ret, const char *text, size_t n, json_t *ask, const struct am_table *t,
                      struct am_faults *f);
 void am_mergekit_done(struct am_mergekit *m);
+/* A pointer into the body as one into the configuration. Returns `out`. */
+const char *am_mergekit_pointer(const struct am_mergekit *m, const char *pointer, char out[AM_POINTER]);
 /* Faults of the body point into the configuration from now on, and know their line. */
 void am_mergekit_place(const struct am_mergekit *m, struct am_faults *f);
 

@@ -22,6 +22,7 @@ struct am_mk { /* a translation at work */
     json_t *row; /* the method; NULL: unknown */
     struct am_faults *f;
     const struct am_mk_names *names; /* NULL: one document */
+    bool uneven;                     /* a slice lacks sources, and a fault says why */
     bool broken;                     /* too much is missing for a body */
     bool lenient, rules;             /* rules: mergekit's ways where they are a matter of choice (compat is not none) */
     json_t *inputs, *params, *options, *publish, *metadata; /* of the body; borrowed */

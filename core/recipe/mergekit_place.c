@@ -50,6 +50,14 @@ static void number(const struct am_mergekit *m, char at[AM_POINTER])
     snprintf(at, AM_POINTER, "#/%zu%.*s", m->number - 1, AM_POINTER - 32, own);
 }
 
+const char *am_mergekit_pointer(const struct am_mergekit *m, const char *pointer, char out[AM_POINTER])
+{
+    if (!am_mk_translate(m, pointer, out))
+        snprintf(out, AM_POINTER, "%s", pointer);
+    number(m, out);
+    return out;
+}
+
 void am_mk_place_warnings(struct am_mergekit *m)
 {
     char at[AM_POINTER];

@@ -192,6 +192,13 @@ int am_submit_job(struct am_submit *s, const struct am_idem *idem)
     return queued;
 }
 
+static int add_warning(struct am_submit *s, json_t *stolen)
+{
+    if (!s->warnings)
+        s->warnings = json_array();
+    return s->warnings && stolen && json_array_append_new(s->warnings, stolen) == 0 ? 0 : -AM_E_OUT_OF_MEMORY;
+}
+
 int am_submit_warn(struct am_submit *s, const char *code, const char *fmt, ...)
 {
     char text[512];
@@ -199,10 +206,35 @@ int am_submit_warn(struct am_submit *s, const char *code, const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
-    if (!s->warnings)
-        s->warnings = json_array();
-    json_t *w = json_pack("{s:s, s:s}", "code", code, "detail", text);
-    return s->warnings && w && json_array_append_new(s->warnings, w) == 0 ? 0 : -AM_E_OUT_OF_MEMORY;
+    return add_warning(s, json_pack("{s:s, s:s}", "code", code, "detail", text));
+}
+
+/* When the job was submitted, which now is planned. */
+static bool was_told(const struct am_submit *s, const char *code, const char *detail)
+{
+    json_t *w;
+    size_t i;
+    json_array_foreach(s->warnings, i, w)
+    {
+        if (am_streq(json_string_value(json_object_get(w, "code")), code) &&
+            am_streq(json_string_value(json_object_get(w, "detail")), detail))
+            return true;
+    }
+    return false;
+}
+
+int am_submit_warn_at(struct am_submit *s, const char *code, const char *pointer, const char *fmt, ...)
+{
+    char text[1024], at[AM_POINTER];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    if (was_told(s, code, text))
+        return 0;
+    if (s->recipe && s->recipe->yaml)
+        pointer = am_mergekit_pointer(&s->recipe->mergekit, pointer, at);
+    return add_warning(s, json_pack("{s:s, s:s, s:s}", "code", code, "detail", text, "pointer", pointer));
 }
 
 int am_api_job_submit(struct am_req *r)

@@ -83,6 +83,11 @@ int am_plan_answer(struct am_submit *s);
 int am_submit_job(struct am_submit *s, const struct am_idem *idem);
 /* What a row says that is not of the body. */
 int am_submit_warn(struct am_submit *s, const char *code, const char *fmt, ...) AM_PRINTF(3, 4);
+/* With the pointer into the body that it is about. */
+int am_submit_warn_at(struct am_submit *s, const char *code, const char *pointer, const char *fmt, ...) AM_PRINTF(4, 5);
+
+/* advice.c: of a merge, as far as its inputs are pinned. Adds warnings. */
+int am_submit_advise(struct am_submit *s);
 
 /* input_job.c: an input that is made by a job. 1: it has not ended, and s->waits is set; 0: `p` names the version, or
    there is a fault. */

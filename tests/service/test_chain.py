@@ -85,7 +85,7 @@ def test_a_chain_is_computed(client, llama):
     # each version has its own document, with every byte of it; what was said of it stays
     kept = [client.download(m + "@main", "mergekit_config.yml").decode() for m in ("c/out", "c/out-right", "c/out-left", "c/out-shared")]
     assert "".join(kept) == CHAIN
-    assert [(w["code"], w["pointer"]) for w in job["warnings"]] == [("int8-mask-ignored", "#/0/parameters/int8_mask")]
+    assert [(w["code"], w["pointer"]) for w in job["warnings"]] == [("int8-mask-ignored", "#/0/parameters/int8_mask"), ("weights-sum-not-one", "#/0/models")]
 
 
 def test_multi_stage_stale(client, llama):
@@ -156,7 +156,8 @@ def test_a_query_is_checked_once(client, llama):
 
 def test_it_is_planned_and_sent_twice(client, llama):
     plan = post(client, CHAIN, "/v1/plans").json()
-    assert plan["ok"] and plan["resolved"] is None and [w["code"] for w in plan["warnings"]] == ["int8-mask-ignored"]
+    assert plan["ok"] and plan["resolved"] is None and [(w["code"], w["pointer"]) for w in plan["warnings"]] == [
+        ("int8-mask-ignored", "#/0/parameters/int8_mask"), ("weights-sum-not-one", "#/0/models"), ("weights-sum-not-one", "#/3/models")]
     jobs = len(client.all("/v1/jobs"))
     keyed = {"Idempotency-Key": "the-chain"}
     first, again = (post(client, CHAIN, headers=keyed, model="c/keyed") for _ in range(2))

@@ -190,7 +190,7 @@ def test_limits_are_found_fast(client):
     [
         (LINEAR + "parameters: {int8_mask: true}\n", {}, "int8-mask-ignored", "#/parameters/int8_mask"),
         (TIES.replace("ties", "task_arithmetic") + "parameters: {density: 0.5, weight: 1}\n", {}, "density-ignored", "#/parameters/density"),
-        (TIES + "- {model: y/base, parameters: {weight: 3}}\nparameters: {weight: 1}\n", {}, "base-listed-as-input", "#/models/2"),
+        (TIES + "- {model: y/base, parameters: {weight: 3}}\nparameters: {weight: 1}\n", {}, "base-listed-as-input", "#/models/2/parameters"),
         (LINEAR + "- {model: y/a@main, parameters: {weight: 3}}\n", {}, "compat-effects", "#/models/2"),
         (LINEAR + "foo: 1\n", {"lenient": "true"}, "unknown-key", "#/foo"),
         (LINEAR + "parameters: {wieght: 1}\n", {"lenient": "true"}, "unknown-parameter", "#/parameters/wieght"),
