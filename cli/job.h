@@ -12,6 +12,9 @@
 int am_job_wait(struct am_cli *c, const char *id, json_t **ret);
 /* Waits and prints the resulting version or reports (-o json: the job). AM_EXIT_GATE: its gate did not say promote. */
 int am_job_follow(struct am_cli *c, const char *id);
+/* stages.c: waits for the jobs whose results `job` takes, each after those that it takes itself, so that what failed
+   first is told. */
+int am_stages_wait(struct am_cli *c, const json_t *job);
 /* POST /v1/jobs, then prints the id, or follows the job. `key` NULL: a fresh Idempotency-Key. */
 int am_job_submit(struct am_cli *c, const json_t *body, bool wait, const char *key);
 /* After a 202: prints the new job's id, or follows it. */

@@ -276,7 +276,11 @@ static int send(struct am_cli *c, const struct asked *a, const char *text)
         return rc;
     if (r.status >= 400)
         return am_problem_say(c, &r);
-    return a->dry_run ? am_job_plan_show(c, r.json) : am_job_accepted(c, &r, a->wait);
+    if (a->dry_run)
+        return am_job_plan_show(c, r.json);
+    if (a->wait && (rc = am_stages_wait(c, r.json)))
+        return rc;
+    return am_job_accepted(c, &r, a->wait);
 }
 
 int am_recipe_run(struct am_cli *c, const char *file, int argc, char **argv)

@@ -19,6 +19,7 @@ struct walk {
     const char *text;
     size_t n;
     bool mapping[DEPTH_MAX], value[DEPTH_MAX], named[DEPTH_MAX]; /* value: a key has been read; named: one of ours */
+    bool name;                                                   /* the key was `name`, of a document */
     int depth;
     size_t chars, bytes; /* libyaml counts characters */
 };
@@ -47,8 +48,13 @@ static void take_scalar(struct walk *w, const yaml_event_t *e)
     int d = w->depth;
     if (w->mapping[d] && !w->value[d]) {
         w->named[d] = is_ours(text);
+        w->name = d == 1 && am_streq(text, "name");
         w->value[d] = true;
         return;
+    }
+    if (d == 1 && w->value[d] && w->name && w->r->names < REFS_MAX) {
+        w->r->name = am_xgrow(w->r->name, (w->r->names + 1) * sizeof *w->r->name);
+        w->r->name[w->r->names++] = am_xdup(text);
     }
     if (w->mapping[d] && w->named[d] && w->r->n < REFS_MAX) {
         w->r->v = am_xgrow(w->r->v, (w->r->n + 1) * sizeof *w->r->v);
@@ -89,6 +95,26 @@ static bool take(struct walk *w, const yaml_event_t *e)
     return true;
 }
 
+static bool is_stage(const struct am_refs *r, const char *value)
+{
+    for (size_t i = 0; i < r->names; i++)
+        if (am_streq(r->name[i], value))
+            return true;
+    return false;
+}
+
+/* They may stand before the document that they name. */
+static void drop_stages(struct am_refs *r)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < r->n; i++)
+        if (is_stage(r, r->v[i].value))
+            free(r->v[i].value);
+        else
+            r->v[kept++] = r->v[i];
+    r->n = kept;
+}
+
 int am_refs_read(const struct am_cli *c, const char *text, size_t n, struct am_refs *ret)
 {
     struct walk w = {.r = ret, .text = text, .n = n};
@@ -105,6 +131,7 @@ int am_refs_read(const struct am_cli *c, const char *text, size_t n, struct am_r
         am_say_error(c, NULL, "line %zu, column %zu: %s", p.problem_mark.line + 1, p.problem_mark.column + 1,
                      p.problem ? p.problem : "this is no YAML that a configuration is written in");
     yaml_parser_delete(&p);
+    drop_stages(ret);
     return good ? 0 : AM_EXIT_USAGE;
 }
 
@@ -132,6 +159,9 @@ void am_refs_done(struct am_refs *r)
         free(r->v[i].value);
         free(r->v[i].with);
     }
+    for (size_t i = 0; i < r->names; i++)
+        free(r->name[i]);
+    free(r->name);
     free(r->v);
     *r = (struct am_refs){0};
 }

@@ -15,9 +15,11 @@ struct am_ref_place {
 struct am_refs {
     struct am_ref_place *v; /* in order */
     size_t n;
+    char **name; /* of the documents: what they make is no model yet */
+    size_t names;
 };
 
-/* Says what is no YAML. */
+/* Says what is no YAML. A reference to a document is left out. */
 int am_refs_read(const struct am_cli *c, const char *text, size_t n, struct am_refs *ret);
 /* The text with `with` in its places. For free(). */
 char *am_refs_apply(const struct am_refs *r, const char *text, size_t n);

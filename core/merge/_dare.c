@@ -116,7 +116,7 @@ static void warn_of_tensor(const struct am_scope_info *s, const double *tally, s
                        "chance kept nothing of a model in this tensor, which is so small that a model may add nothing; "
                        "raise its density or give another seed");
     if (few)
-        am_report_warn(r, "mask-small",
+        am_report_warn(r, "few-survivors",
                        "fewer than 10 entries of this tensor are expected to stay, and rescale gives them the size of "
                        "all; raise the density or set rescale to \"inverse_density\" or \"none\"");
 }

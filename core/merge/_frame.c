@@ -129,11 +129,11 @@ void am_frame_report(const struct am_scope_info *s, const double *tally, struct 
         am_report_put(r, "sign_conflict", elements > 0 ? tally[AM_FRAME_CONFLICTS] / elements : 0);
     if (tally[AM_FRAME_THIN] > 0)
         am_report_warn(
-            r, "divisor-thin",
+            r, "small-divisor",
             "weights of both signs nearly cancel in some elements (sum below 0.001), which makes them large; "
             "change the weights or set normalize to false");
     if (same && !s->tensor.name)
-        am_report_warn(r, "same-as-base",
+        am_report_warn(r, "input-equals-base",
                        "a model is equal to the base in every merged tensor, so it adds nothing; check which version "
                        "was meant");
 }

@@ -145,7 +145,7 @@ static void report(const struct am_scope_info *s, const void *acc, const double 
     am_report_put(r, "straight", tally[STRAIGHT]);
     am_report_put(r, "tensors", tally[TENSORS]);
     if (t < 0 || t > 1)
-        am_report_warn(r, "extrapolates",
+        am_report_warn(r, "t-outside-unit",
                        "t is outside of 0 to 1: the result lies beyond one of the two versions; check that this is "
                        "meant");
 }

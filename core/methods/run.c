@@ -268,7 +268,7 @@ static int work(struct am_run_state *s)
     AM_TRY(am_ring_written(s));
     report_total(s);
     if (s->nonfinite)
-        warn(s, "non-finite-propagated", "values that are NaN or infinite were computed with", s->nonfinite);
+        warn(s, "nonfinite-propagated", "values that are NaN or infinite were computed with", s->nonfinite);
     if (s->clamped)
         warn(s, s->r->overflow == AM_OVERFLOW_CLAMP ? "values-clamped" : "values-infinite",
              "results were too large for their dtype", s->clamped);

@@ -192,13 +192,18 @@ static bool reaches_the_end(const json_t *v)
 
 static void warn_edges(struct am_mk *k, json_t *params, const char *pointer)
 {
-    char at[AM_POINTER];
+    char at[AM_POINTER], yaml[AM_POINTER];
     const char *name;
     json_t *v;
-    json_object_foreach(params, name, v) if (reaches_the_end(v))
-        am_mk_warn(k, "gradient-edge", am_pointer(at, pointer, name),
+    json_object_foreach(params, name, v)
+    {
+        if (!reaches_the_end(v))
+            continue;
+        am_pointer(at, pointer, name);
+        am_mk_warn(k, "gradient-edge", am_mk_translate(k->m, at, yaml) ? yaml : at,
                    "as in mergekit, tensors after the layers (final norm, head) take the first value of the list; "
                    "post_layers_t=1 gives them the last");
+    }
 }
 
 /* The depth of the end as mergekit has it, unless it was asked for. */
@@ -238,6 +243,34 @@ static const char *one_of(struct am_mk *k)
                        "give exactly one of models, slices, modules (found: %s)", n ? list : "none");
 }
 
+static json_t *as_conditions(json_t *v)
+{
+    if (json_is_object(v))
+        return json_pack("[O]", v);
+    return json_is_object(json_array_get(v, 0)) ? json_copy(v) : json_pack("[{s:O}]", "value", v);
+}
+
+/* `own` where it says something, else `next`. */
+static json_t *chain(json_t *own, json_t *next)
+{
+    if (!next || (!json_is_object(own) && !json_is_object(json_array_get(own, 0))))
+        return json_incref(own);
+    json_t *list = as_conditions(own), *rest = as_conditions(next);
+    json_array_extend(list, rest);
+    json_decref(rest);
+    return list;
+}
+
+/* Where a filter of theirs does not match, those of the whole count. */
+static void take_module_params(struct am_mk *k, json_t *from, const char *at)
+{
+    json_t *own = json_object(), *v;
+    const char *name;
+    am_mk_params(k, from, at, own, "#/params", false);
+    json_object_foreach(own, name, v) json_object_set_new(k->params, name, chain(v, json_object_get(k->params, name)));
+    json_decref(own);
+}
+
 /* modules: {default: ...} is the same as without it. Other parts are not taken apart yet. */
 static json_t *take_modules(struct am_mk *k, char at[AM_POINTER], const char **ret_what)
 {
@@ -256,7 +289,7 @@ static json_t *take_modules(struct am_mk *k, char at[AM_POINTER], const char **r
         return NULL;
     }
     am_mk_keys(k, whole, "#/modules/default", known);
-    am_mk_params(k, json_object_get(whole, "parameters"), "#/modules/default/parameters", k->params, "#/params", false);
+    take_module_params(k, json_object_get(whole, "parameters"), "#/modules/default/parameters");
     *ret_what = json_object_get(whole, "slices") ? "slices" : "models";
     am_pointer(at, "#/modules/default", *ret_what);
     return json_object_get(whole, *ret_what);
@@ -280,9 +313,19 @@ static void take_inputs(struct am_mk *k)
 
 static void translate(struct am_mk *k, json_t *body, const char *text, size_t n)
 {
-    static const char *const known[] = {"merge_method", "models",        "slices",     "modules",
-                                        "base_model",   "dtype",         "out_dtype",  "tokenizer_source",
-                                        "tokenizer",    "chat_template", "parameters", NULL};
+    const char *const known[] = {"merge_method",
+                                 "models",
+                                 "slices",
+                                 "modules",
+                                 "base_model",
+                                 "dtype",
+                                 "out_dtype",
+                                 "tokenizer_source",
+                                 "tokenizer",
+                                 "chat_template",
+                                 "parameters",
+                                 k->names ? "name" : NULL,
+                                 NULL};
     am_mk_keys(k, k->doc, "#", known);
     am_mk_place(k, "#/inputs/base", "#/base_model");
     take_method(k, body);
@@ -311,29 +354,34 @@ static json_t *new_body(struct am_mk *k)
     return body;
 }
 
+void am_mk_document(struct am_mergekit *m, json_t *doc, const char *text, size_t n, const struct am_mk_names *names,
+                    json_t *ask, const struct am_table *t, struct am_faults *f)
+{
+    struct am_mk k = {.m = m, .doc = doc, .ask = ask, .table = t, .f = f, .names = names};
+    k.lenient = am_streq(json_string_value(json_object_get(ask, "lenient")), "true");
+    if (!json_is_object(doc)) {
+        am_mk_fault(&k, AM_E_INVALID_REQUEST, "#", NULL,
+                    "expected a configuration with merge_method and models, got %s", am_json_kind(doc));
+    } else {
+        m->body = new_body(&k);
+        if (m->body)
+            translate(&k, m->body, text, n);
+        if (k.broken) {
+            json_decref(m->body);
+            m->body = NULL;
+        }
+    }
+    m->own = f->n;
+    am_mk_place_warnings(m);
+}
+
 int am_mergekit_read(struct am_mergekit *ret, const char *text, size_t n, json_t *ask, const struct am_table *t,
                      struct am_faults *f)
 {
     struct am_mergekit m = {.warnings = json_array(), .place = json_array()};
-    struct am_mk k = {.m = &m, .ask = ask, .table = t, .f = f};
     int rc = m.warnings && m.place ? am_yaml_read(&m.yaml, text, n, f) : -AM_E_OUT_OF_MEMORY;
-    k.lenient = am_streq(json_string_value(json_object_get(ask, "lenient")), "true");
-    if (rc == 0 && m.yaml.n > 1)
-        am_mk_fault(&k, AM_E_INVALID_REQUEST, "#", "one-document", "%zu documents; submit them one by one, in order",
-                    m.yaml.n);
-    else if (rc == 0 && !json_is_object(m.yaml.v[0].json))
-        am_mk_fault(&k, AM_E_INVALID_REQUEST, "#", NULL,
-                    "expected a configuration with merge_method and models, got %s", am_json_kind(m.yaml.v[0].json));
-    else if (rc == 0) {
-        k.doc = m.yaml.v[0].json;
-        m.body = new_body(&k);
-        if (m.body)
-            translate(&k, m.body, text, n);
-        if (k.broken) {
-            json_decref(m.body);
-            m.body = NULL;
-        }
-    }
+    if (rc == 0 && m.yaml.n == 1)
+        am_mk_document(&m, m.yaml.v[0].json, text, n, NULL, ask, t, f);
     m.own = f->n;
     if (rc == -AM_E_OUT_OF_MEMORY) {
         am_mergekit_done(&m);

@@ -95,22 +95,46 @@ static void put_metadata(struct am_mk *k, const char *name, const char *text)
     am_mk_place(k, am_pointer(pointer, "#/metadata", name + strlen("metadata.")), query);
 }
 
+/* A stage goes to a model of its own beside the result's; a branch, tags and gates are the result's. */
+static bool is_of_stages(const struct row *row)
+{
+    static const char *const results[] = {"branch", "message", "on_conflict", "gate", "against", "data"};
+    for (size_t i = 0; i < sizeof results / sizeof *results; i++)
+        if (am_streq(row->name, results[i]))
+            return false;
+    return true;
+}
+
+static void name_stage(struct am_mk *k)
+{
+    char text[400];
+    const char *model = json_string_value(json_object_get(k->publish, "model"));
+    if (!model || am_model_name_fault(model))
+        return;
+    snprintf(text, sizeof text, "%.200s-%.100s", model, k->names->own);
+    json_object_set_new(k->publish, "model", json_string(text));
+    am_mk_place(k, "#/publish/model", "#/name");
+}
+
 void am_mk_ask(struct am_mk *k, json_t *body)
 {
+    bool stage = k->names && k->names->own;
     const char *name;
     json_t *v, *tags = json_object_get(k->ask, "tag");
     json_object_foreach(k->ask, name, v)
     {
         const char *text = json_string_value(v);
         for (size_t i = 0; text && i < sizeof rows / sizeof *rows; i++)
-            if (am_streq(name, rows[i].name))
+            if (am_streq(name, rows[i].name) && (!stage || is_of_stages(&rows[i])))
                 put(k, body, &rows[i], text);
         if (text && am_starts(name, "metadata."))
             put_metadata(k, name, text);
     }
     am_mk_place(k, "#/publish", "?model");
     am_mk_place(k, "#/publish/model", "?model");
-    if (tags) {
+    if (stage)
+        name_stage(k);
+    else if (tags) {
         json_object_set(k->publish, "tags", tags);
         am_mk_place(k, "#/publish/tags", "?tag");
     }

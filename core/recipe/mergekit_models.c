@@ -23,19 +23,22 @@ static const char *need(const struct am_mk *k)
 }
 
 /* The base among the models is the base only. */
-static bool is_base_only(struct am_mk *k, const char *ref, const char *at)
+static bool is_base_only(struct am_mk *k, const char *ref, const char *at, const json_t *params)
 {
     if (!k->base || !am_mk_same_ref(ref, k->base))
         return false;
     if (am_streq(need(k), "optional")) {
         am_mk_fault(k, AM_E_INVALID_PARAMS, "#/base_model", "base-forbidden",
                     "%s: base_model must not be one of the merged models", am_row_text(k->row, "name"));
-        return true;
+        k->base = NULL;
+        json_object_del(k->inputs, "base");
+        return false;
     }
     if (!am_streq(need(k), "required"))
         return false;
-    am_mk_warn(k, "base-listed-as-input", at, "%s is the base and no model beside it; its parameters are left out",
-               ref);
+    if (json_object_size(params))
+        am_mk_warn(k, "base-listed-as-input", at, "%s is the base and no model beside it; its parameters are left out",
+                   ref);
     return true;
 }
 
@@ -54,6 +57,14 @@ static bool is_listed(struct am_mk *k, json_t *models, const char *ref, const ch
     return false;
 }
 
+/* Counts as a model: what is wrong with it has been told. */
+static void add_broken(struct am_mk *k, const char *at, json_t *models)
+{
+    char body[AM_POINTER];
+    am_mk_place(k, am_pointer_at(body, "#/inputs/models", json_array_size(models)), at);
+    json_array_append_new(models, json_pack("{s:s, s:{}}", "version", "", "params"));
+}
+
 static void add_model(struct am_mk *k, json_t *entry, const char *at, json_t *models)
 {
     static const char *const known[] = {"model", "parameters", NULL};
@@ -62,16 +73,19 @@ static void add_model(struct am_mk *k, json_t *entry, const char *at, json_t *mo
     am_pointer(params_at, at, "parameters");
     if (!json_is_object(entry)) {
         am_mk_fault(k, AM_E_INVALID_REQUEST, at, NULL, "expected {model, parameters}, got %s", am_json_kind(entry));
+        add_broken(k, at, models);
         return;
     }
     am_mk_keys(k, entry, at, known);
     if (!json_object_get(entry, "model")) {
         am_mk_fault(k, AM_E_INVALID_REQUEST, at, NULL, "an entry of models needs the key model");
+        add_broken(k, at, models);
         return;
     }
     json_t *ref = am_mk_ref(k, json_object_get(entry, "model"), model_at);
     const char *text = ref ? json_string_value(ref) : "";
-    if (ref && (is_base_only(k, text, at) || is_listed(k, models, text, at))) {
+    if (ref &&
+        (is_base_only(k, text, params_at, json_object_get(entry, "parameters")) || is_listed(k, models, text, at))) {
         json_decref(ref);
         return;
     }

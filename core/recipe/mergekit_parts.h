@@ -9,14 +9,22 @@
 
 #include <stdbool.h>
 
+struct am_mk_names { /* of the documents, when there are several */
+    const char *v[AM_YAML_DOCUMENTS];
+    size_t n;
+    const char *own; /* of the one that is translated, when another takes what it makes; NULL: it is the last */
+};
+
 struct am_mk { /* a translation at work */
     struct am_mergekit *m;
     json_t *doc, *ask;
     const struct am_table *table;
     json_t *row; /* the method; NULL: unknown */
     struct am_faults *f;
-    bool broken;         /* too much is missing for a body */
-    bool lenient, rules; /* rules: mergekit's ways where they are a matter of choice (compat is not none) */
+    const struct am_mk_names *names; /* NULL: one document */
+    bool uneven;                     /* a slice lacks sources, and a fault says why */
+    bool broken;                     /* too much is missing for a body */
+    bool lenient, rules;             /* rules: mergekit's ways where they are a matter of choice (compat is not none) */
     json_t *inputs, *params, *options, *publish, *metadata; /* of the body; borrowed */
     const char *base; /* the text of base_model, or NULL; in the body's own form */
 };
@@ -29,6 +37,17 @@ void am_mk_keys(struct am_mk *k, json_t *obj, const char *pointer, const char *c
 /* A fault; returns NULL. */
 void *am_mk_fault(struct am_mk *k, int code, const char *pointer, const char *reason, const char *fmt, ...)
     AM_PRINTF(5, 6);
+
+/* mergekit.c: one document into *m, of which `number` is set, and `yaml` if it is the caller's to give up. */
+void am_mk_document(struct am_mergekit *m, json_t *doc, const char *text, size_t n, const struct am_mk_names *names,
+                    json_t *ask, const struct am_table *t, struct am_faults *f);
+/* mergekit_place.c: the configuration's pointer for one into the body, as far as it is known yet; false: it is not. */
+bool am_mk_translate(const struct am_mergekit *m, const char *pointer, char out[AM_POINTER]);
+/* Pointers of warnings begin with the document's number, when there are several; at the end. */
+void am_mk_place_warnings(struct am_mergekit *m);
+/* chain.c: what `text` is when there are several documents. True: *ret is a stage as a reference, or NULL after a
+   fault; false: it is none. */
+bool am_mk_stage(struct am_mk *k, const char *text, const char *pointer, json_t **ret);
 
 /* mergekit_refs.c: a model reference as a version's name "ns/name@rev"; NULL after a fault. New reference. */
 json_t *am_mk_ref(struct am_mk *k, json_t *v, const char *pointer);

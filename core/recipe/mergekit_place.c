@@ -35,16 +35,55 @@ static bool translate(const struct am_mergekit *m, const char *pointer, size_t n
     return true;
 }
 
+bool am_mk_translate(const struct am_mergekit *m, const char *pointer, char out[AM_POINTER])
+{
+    return translate(m, pointer, strlen(pointer), out);
+}
+
+/* "#/models" as it is among several documents: "#/1/models". */
+static void number(const struct am_mergekit *m, char at[AM_POINTER])
+{
+    char own[AM_POINTER];
+    if (!m->number || at[0] != '#')
+        return;
+    snprintf(own, sizeof own, "%s", at + 1);
+    snprintf(at, AM_POINTER, "#/%zu%.*s", m->number - 1, AM_POINTER - 32, own);
+}
+
+const char *am_mergekit_pointer(const struct am_mergekit *m, const char *pointer, char out[AM_POINTER])
+{
+    if (!am_mk_translate(m, pointer, out))
+        snprintf(out, AM_POINTER, "%s", pointer);
+    number(m, out);
+    return out;
+}
+
+void am_mk_place_warnings(struct am_mergekit *m)
+{
+    char at[AM_POINTER];
+    json_t *w;
+    size_t i;
+    json_array_foreach(m->warnings, i, w)
+    {
+        snprintf(at, sizeof at, "%s", json_string_value(json_object_get(w, "pointer")));
+        number(m, at);
+        json_object_set_new(w, "pointer", json_string(at));
+    }
+}
+
 /* Pointers in a sentence, too. */
 static char *translate_text(const struct am_mergekit *m, const char *text)
 {
     struct am_buf b;
-    char at[AM_POINTER];
+    char at[AM_POINTER] = "";
     am_buf_init(&b, DETAIL_MAX);
     for (const char *p = text; *p;) {
         size_t n = am_starts(p, "#/") ? strcspn(p, " ;,)\"") : 0;
-        bool known = n && translate(m, p, n, at);
-        int rc = known ? am_buf_puts(&b, at) : am_buf_put(&b, p, n ? n : 1);
+        if (n && !translate(m, p, n, at))
+            snprintf(at, sizeof at, "%.*s", n < sizeof at ? (int)n : (int)sizeof at - 1, p);
+        if (n)
+            number(m, at);
+        int rc = n ? am_buf_puts(&b, at) : am_buf_put(&b, p, 1);
         if (rc < 0)
             break;
         p += n ? n : 1;
@@ -92,11 +131,15 @@ void am_mergekit_place(const struct am_mergekit *m, struct am_faults *f)
     char at[AM_POINTER];
     for (size_t i = 0; i < f->n; i++) {
         struct am_fault *v = &f->v[i];
-        if (v->pointer && translate(m, v->pointer, strlen(v->pointer), at))
+        if (v->pointer) {
+            if (i < m->own || !am_mk_translate(m, v->pointer, at)) /* its own ones point into it already */
+                snprintf(at, sizeof at, "%s", v->pointer);
+            if (m->yaml.n && !v->line)
+                v->line = am_yaml_line(&m->yaml.v[0], at);
+            number(m, at);
             replace(&v->pointer, strdup(at));
+        }
         replace(&v->detail, translate_text(m, v->detail));
-        if (m->yaml.n && v->pointer && !v->line)
-            v->line = am_yaml_line(&m->yaml.v[0], v->pointer);
         if (v->pointer && told(m, f, i))
             drop(f, i--);
     }

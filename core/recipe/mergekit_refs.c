@@ -30,6 +30,9 @@ static bool well_formed(const char *text)
 static json_t *text_ref(struct am_mk *k, const char *text, const char *pointer)
 {
     char shown[AM_SHOWN];
+    json_t *stage;
+    if (am_mk_stage(k, text, pointer, &stage))
+        return stage;
     if (!well_formed(text))
         return am_mk_fault(k, AM_E_INVALID_PARAMS, pointer, "ref-syntax", "%s: at most one '+' and one '@' per part",
                            am_shown(shown, text));

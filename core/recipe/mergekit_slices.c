@@ -103,6 +103,8 @@ static json_t *new_model(json_t *models)
 
 struct sources { /* of one slice */
     size_t models, bases;
+    const char *base; /* which of them is the base; NULL: none */
+    bool broken;      /* one of them is none */
 };
 
 static void take_source(struct am_mk *k, json_t *source, const char *at, size_t slice, json_t *models, json_t *base,
@@ -113,15 +115,19 @@ static void take_source(struct am_mk *k, json_t *source, const char *at, size_t 
     am_pointer(model_at, at, "model");
     if (!json_is_object(source) || !json_object_get(source, "model")) {
         am_mk_fault(k, AM_E_INVALID_REQUEST, at, NULL, "a source has the keys model and layer_range");
+        n->broken = true;
         return;
     }
     am_mk_keys(k, source, at, known);
     json_t *ref = am_mk_ref(k, json_object_get(source, "model"), model_at);
     ref = ref ? ref : json_string("");
     bool required = k->row && am_streq(am_row_need(k->row, "base"), "required");
-    if (required && k->base && am_mk_same_ref(json_string_value(ref), k->base)) {
+    if (required && n->base && am_mk_same_ref(json_string_value(ref), n->base)) {
         append_part(k, base, "#/inputs/base/stack", part_of(k, source, ref, at), at);
         n->bases++;
+        if (json_object_size(json_object_get(source, "parameters")))
+            am_mk_warn(k, "base-listed-as-input", am_pointer(params_at, at, "parameters"),
+                       "%s is the base of this slice and no model beside it; its parameters are left out", n->base);
     } else {
         json_t *m = n->models < json_array_size(models) ? json_array_get(models, n->models) : new_model(models);
         am_pointer(stack_at, am_pointer_at(body, "#/inputs/models", n->models), "stack");
@@ -133,20 +139,29 @@ static void take_source(struct am_mk *k, json_t *source, const char *at, size_t 
     json_decref(ref);
 }
 
-static void check_base(struct am_mk *k, json_t *slice, const char *at, size_t index, const struct sources *n)
+/* Its own base, or that of the configuration. New reference, or NULL. */
+static json_t *base_of(struct am_mk *k, json_t *slice, const char *at)
 {
     char base_at[AM_POINTER];
     json_t *own = json_object_get(slice, "base_model");
-    am_pointer(base_at, at, "base_model");
-    json_t *ref = own && !json_is_null(own) ? am_mk_ref(k, own, base_at) : NULL;
-    if (ref && (!k->base || !am_mk_same_ref(json_string_value(ref), k->base)))
-        am_mk_fault(k, AM_E_INVALID_PARAMS, base_at, "base-forbidden",
-                    "all slices have the one base_model of the configuration here");
-    json_decref(ref);
-    if (k->row && k->base && am_streq(am_row_need(k->row, "base"), "required") && n->bases != 1)
-        am_mk_fault(k, AM_E_INVALID_PARAMS, at, "base-not-in-slice",
-                    "slice %zu uses %s but base_model %.200s is %s its sources; add it with a layer_range", index,
-                    am_row_text(k->row, "name"), k->base, n->bases ? "more than once among" : "not among");
+    if (!own || json_is_null(own))
+        return k->base ? json_string(k->base) : NULL;
+    json_t *ref = am_mk_ref(k, own, am_pointer(base_at, at, "base_model"));
+    bool required = k->row && am_streq(am_row_need(k->row, "base"), "required");
+    if (k->row && !required && ref && (!k->base || !am_mk_same_ref(json_string_value(ref), k->base)))
+        am_mk_warn(k, "base-not-in-slice", base_at, "%s has no base that differs from slice to slice; it is left out",
+                   am_row_text(k->row, "name"));
+    return ref ? ref : json_string(""); /* which has its fault already */
+}
+
+static void check_base(struct am_mk *k, const char *at, size_t index, const struct sources *n)
+{
+    if (!k->row || !n->base || !*n->base || !am_streq(am_row_need(k->row, "base"), "required") || n->bases == 1)
+        return;
+    am_mk_place(k, "#/inputs/base", at); /* what comes of it is told here */
+    am_mk_fault(k, AM_E_INVALID_PARAMS, at, "base-not-in-slice",
+                "slice %zu uses %s but base_model %.200s is %s its sources; add it with a layer_range", index,
+                am_row_text(k->row, "name"), n->base, n->bases ? "more than once among" : "not among");
 }
 
 static void take_slice(struct am_mk *k, json_t *slice, const char *at, size_t index, json_t *models, json_t *base)
@@ -158,19 +173,24 @@ static void take_slice(struct am_mk *k, json_t *slice, const char *at, size_t in
     size_t i, before = json_array_size(models);
     if (!json_is_object(slice) || !json_array_size(list)) {
         am_mk_fault(k, AM_E_INVALID_REQUEST, at, NULL, "a slice has the key sources, a list of {model, layer_range}");
+        k->uneven = true;
         return;
     }
     am_mk_keys(k, slice, at, known);
     if (json_object_get(slice, "residual_weight"))
         am_mk_warn(k, "residual-weight-ignored", am_pointer(source_at, at, "residual_weight"),
                    "residual_weight changes no result; it is left out");
+    json_t *own = base_of(k, slice, at);
+    n.base = json_string_value(own);
     am_pointer(list_at, at, "sources");
     json_array_foreach(list, i, source)
         take_source(k, source, am_pointer_at(source_at, list_at, i), index, models, base, &n);
-    if (index > 0 && n.models != before)
+    k->uneven |= n.broken;
+    if (index > 0 && n.models != before && !k->uneven)
         am_mk_fault(k, AM_E_INVALID_PARAMS, list_at, "slice-lengths",
                     "%zu models here and another number in the slices before; here all slices have as many", n.models);
-    check_base(k, slice, at, index, &n);
+    check_base(k, at, index, &n);
+    json_decref(own);
     am_pointer(source_at, at, "parameters");
     take_settings(k, json_object_get(slice, "parameters"), source_at, index, models, 0, false);
 }
@@ -211,6 +231,10 @@ void am_mk_slices(struct am_mk *k, json_t *list, const char *pointer)
     json_array_foreach(list, i, slice) take_slice(k, slice, am_pointer_at(at, pointer, i), i, models, base);
     end_with_globals(k, globals);
     json_decref(globals);
+    if (!k->base && json_array_size(base) && json_array_size(base) != json_array_size(list))
+        am_mk_fault(k, AM_E_MISSING_INPUT, pointer, "base-required",
+                    "%zu of %zu slices have a base_model; give each of them one, or one for all beside slices",
+                    json_array_size(base), json_array_size(list));
     if (json_array_size(base))
         json_object_set_new(k->inputs, "base", json_pack("{s:O}", "stack", base));
     else if (k->base && k->row && !am_streq(am_row_need(k->row, "base"), "required")) {

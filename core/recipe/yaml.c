@@ -329,17 +329,22 @@ static void forget_anchors(struct reader *r)
 
 static int take_documents(struct reader *r, struct am_yaml *ret)
 {
+    size_t from = 0;
     for (;;) {
         yaml_event_t e;
         AM_TRY(next(r, &e));
         yaml_event_type_t type = e.type;
         int rc = 0;
+        if (type == YAML_DOCUMENT_START_EVENT)
+            from = ret->n ? e.start_mark.index : 0;
         if (type == YAML_DOCUMENT_END_EVENT)
             forget_anchors(r);
         else if (type != YAML_STREAM_START_EVENT && type != YAML_STREAM_END_EVENT &&
                  type != YAML_DOCUMENT_START_EVENT) {
             rc = ret->n == AM_YAML_DOCUMENTS ? too_much(r, &e.start_mark, "32 documents")
                                              : take_value(r, &e, 0, &ret->v[ret->n++]);
+            if (rc == 0)
+                ret->from[ret->n - 1] = from;
         }
         yaml_event_delete(&e);
         if (rc < 0 || type == YAML_STREAM_END_EVENT)

@@ -24,6 +24,7 @@ struct am_yaml_document {
 struct am_yaml {
     struct am_yaml_document v[AM_YAML_DOCUMENTS];
     size_t n;
+    size_t from[AM_YAML_DOCUMENTS]; /* characters before the "---" of each; 0 of the first */
 };
 
 /* -AM_E_INVALID_REQUEST or -AM_E_TOO_LARGE with one fault (reasons yaml-syntax, duplicate-key, yaml-limit). */

@@ -403,7 +403,7 @@ static void check_margin(const struct am_body *b, const char *share, const char 
             continue;
         am_model_pointer(&b->input[i], model);
         const char *pointer = am_pointer(at, am_pointer(params, model, "params"), margin);
-        am_fault_add(f, AM_E_INVALID_PARAMS, (struct am_where){.pointer = pointer, .reason = "margin"},
+        am_fault_add(f, AM_E_INVALID_PARAMS, (struct am_where){.pointer = pointer, .reason = "epsilon-range"},
                      "%s %g with %s %g gives probabilities from %g to %g, which must lie inside 0 and 1; with this %s, "
                      "%s must be below %g",
                      share, s, margin, m, s - m, s + m, share, margin, room);

@@ -33,6 +33,13 @@ static int take(struct am_submit *s, const struct am_body_input *in, struct am_p
 int am_submit_input_job(struct am_submit *s, const struct am_body_input *in, struct am_pinned *p)
 {
     struct am_made m = {0};
+    const char *model = am_chain_model(s, in->job);
+    if (model) {
+        p->model = strdup(model);
+        snprintf(p->label, sizeof p->label, "%s", model);
+        s->waits = true;
+        return p->model ? 1 : -AM_E_OUT_OF_MEMORY;
+    }
     int rc = am_made_get(s->db, in->job, &m);
     if (rc == -AM_E_NOT_FOUND)
         return fault(s, in, AM_E_NOT_FOUND, "is no job here; GET /v1/jobs lists them");

@@ -7,6 +7,7 @@
 #include "core/base/text.h"
 #include "server/reply.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #define TAGS_MAX 64
@@ -50,11 +51,33 @@ static int refuse_beside_json(struct am_req *r, const char *name)
         name);
 }
 
+static bool read_chain(struct am_recipe *c, struct am_req *r, json_t *ask, int *ret_queued)
+{
+    json_t *bodies = json_array();
+    c->chain = calloc(1, sizeof *c->chain);
+    int rc = bodies && c->chain
+                 ? am_chain_read(c->chain, &c->mergekit.yaml, r->body.data, r->body.len, ask, &r->srv->table)
+                 : -AM_E_OUT_OF_MEMORY;
+    for (size_t i = 0; rc != -AM_E_OUT_OF_MEMORY && i < c->chain->n; i++) {
+        json_t *body = c->chain->v[i].mergekit.body;
+        json_array_append_new(bodies, body ? json_deep_copy(body) : json_null());
+    }
+    if (rc == -AM_E_OUT_OF_MEMORY) {
+        json_decref(bodies);
+        *ret_queued = am_reply_error(r, rc, "the configuration could not be read");
+        return false;
+    }
+    r->json = bodies;
+    return true;
+}
+
 static bool read_yaml(struct am_recipe *c, struct am_req *r, json_t *ask, int *ret_queued)
 {
     c->yaml = true;
     int rc =
         am_mergekit_read(&c->mergekit, r->body.data ? r->body.data : "", r->body.len, ask, &r->srv->table, &c->faults);
+    if (c->mergekit.yaml.n > 1)
+        return read_chain(c, r, ask, ret_queued);
     if (c->mergekit.body) {
         r->json = json_incref(c->mergekit.body);
         return true;
@@ -90,6 +113,9 @@ bool am_recipe_take(struct am_recipe *ret, struct am_req *r, int *ret_queued)
 
 void am_recipe_done(struct am_recipe *c)
 {
+    if (c->chain)
+        am_chain_done(c->chain);
+    free(c->chain);
     am_mergekit_done(&c->mergekit);
     am_faults_done(&c->faults);
 }

@@ -6,6 +6,7 @@
 #define AM_SERVER_API_MERGEKIT_H
 
 #include "core/base/fault.h"
+#include "core/recipe/chain.h"
 #include "core/recipe/mergekit.h"
 #include "server/http.h"
 
@@ -13,6 +14,7 @@ struct am_recipe { /* safe on zero; am_recipe_done() */
     struct am_mergekit mergekit;
     struct am_faults faults; /* of the configuration itself */
     bool yaml;
+    struct am_chain *chain; /* several documents, which r->json is a list of; then the rest is of no use. Else NULL */
 };
 
 /* True: go on, with r->json set. False: an answer was queued; also for query parameters that go with YAML beside JSON.

@@ -16,11 +16,16 @@ struct planned {
     char *resolved, *plan, *publish, *warnings;
 };
 
-static int take_spec(void *ctx, const struct am_job_row *j)
+struct stored {
+    json_t *spec, *warnings; /* what was said when it was submitted stays */
+};
+
+static int take_stored(void *ctx, const struct am_job_row *j)
 {
-    json_t *spec = json_loads(j->spec, 0, NULL);
-    *(json_t **)ctx = spec;
-    return spec ? 0 : -AM_E_STORE_DAMAGED;
+    struct stored *s = ctx;
+    s->spec = json_loads(j->spec, 0, NULL);
+    s->warnings = j->warnings ? json_loads(j->warnings, 0, NULL) : json_array();
+    return s->spec && s->warnings ? 0 : -AM_E_STORE_DAMAGED;
 }
 
 static int write_row(struct am_db *db, void *arg)
@@ -72,7 +77,10 @@ int am_plan_waited(void *arg, struct am_claim *job, struct am_faults *faults, ch
 {
     struct am_req r = {.srv = arg}; /* what the checks of a submit read of a request: the server and the body */
     struct am_submit s = {.r = &r, .db = am_store_read(r.srv->store)};
-    int rc = s.db ? am_job_get(s.db, job->uid, take_spec, &r.json) : -AM_E_INTERNAL;
+    struct stored stored = {0};
+    int rc = s.db ? am_job_get(s.db, job->uid, take_stored, &stored) : -AM_E_INTERNAL;
+    r.json = stored.spec;
+    s.warnings = stored.warnings;
     if (rc == 0)
         rc = am_submit_prepare(&s);
     if (rc == 0 && s.waits) { /* cannot be: it is claimed when all of them have succeeded */

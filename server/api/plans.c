@@ -53,6 +53,11 @@ static json_t *plan_json(struct am_submit *s)
     return NULL;
 }
 
+int am_plan_answer(struct am_submit *s)
+{
+    return am_reply_json(s->r, 200, plan_json(s), NULL);
+}
+
 int am_api_plan(struct am_req *r)
 {
     int queued = MHD_NO;
@@ -60,10 +65,12 @@ int am_api_plan(struct am_req *r)
     struct am_submit s = {.r = r, .db = am_reader(r, &queued), .recipe = &recipe};
     if (!s.db || !am_accepts_jobs(r, &queued))
         return queued;
-    if (am_recipe_take(&recipe, r, &queued)) {
+    bool taken = am_recipe_take(&recipe, r, &queued);
+    if (taken && recipe.chain) {
+        queued = am_chain_plan(r, s.db, &recipe);
+    } else if (taken) {
         int rc = am_submit_prepare(&s);
-        queued =
-            rc < 0 ? am_reply_error(r, rc, "the job could not be planned") : am_reply_json(r, 200, plan_json(&s), NULL);
+        queued = rc < 0 ? am_reply_error(r, rc, "the job could not be planned") : am_plan_answer(&s);
         am_submit_done(&s);
     }
     am_recipe_done(&recipe);

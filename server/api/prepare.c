@@ -196,6 +196,15 @@ static bool all_pinned(const struct am_submit *s, size_t i)
     return true;
 }
 
+/* Layers that do not go together are told; what their tensors lack follows from it. */
+static bool has_crooked_stacks(const struct am_submit *s)
+{
+    for (size_t i = 0; i < s->faults.n; i++)
+        if (am_streq(s->faults.v[i].reason, "slice-lengths") || am_streq(s->faults.v[i].reason, "layer-range"))
+            return true;
+    return false;
+}
+
 /* The tensors of all inputs that could be pinned, side by side; each is a cursor over its own table. */
 static int join_tensors(struct am_submit *s)
 {
@@ -211,7 +220,7 @@ static int join_tensors(struct am_submit *s)
         rc = open_input(s, i, &in[n], &stack[n]);
         n++;
     }
-    bool cut = s->faults.total == before; /* else a stack is not what it asks to be */
+    bool cut = s->faults.total == before && !has_crooked_stacks(s); /* else a stack is not what it asks to be */
     if (rc == 0 && cut)
         rc = am_plan_make(&s->plan, &s->body, in, n, donor, s->threads, &s->faults);
     else if (rc == 0)
@@ -308,7 +317,7 @@ static int make_plan(struct am_submit *s)
     if (rc == 0 && has_donor(s))
         rc = lay_out(s);
     s->planned = rc == 0 && has_donor(s);
-    return rc < 0 && s->faults.total == before ? rc : 0;
+    return rc < 0 && s->faults.total == before && !has_crooked_stacks(s) ? rc : 0;
 }
 
 static void check_room(struct am_submit *s)
@@ -409,6 +418,8 @@ static int look_up(struct am_submit *s)
         return am_evaluate_look_up(s);
     if (s->body.inputs && !s->waits)
         AM_TRY(am_submit_tokenizers(s));
+    if (s->body.row)
+        AM_TRY(am_submit_advise(s));
     if (s->body.row && !s->waits && yardstick(s))
         AM_TRY(make_plan(s));
     s->to_model = s->body.publish_model ? s->body.publish_model

@@ -19,19 +19,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct added { /* a row, and the answer that shows it */
-    char uid[64];
-    struct am_job_new job;
-    struct am_submit *s;
-    bool reuse; /* what the same job made before will do, if it is there */
-    const struct am_idem *idem;
-    json_t *answer; /* of a request with a key */
-};
-
-/* On the writer. */
-static int insert(struct am_db *db, void *arg)
+int am_submit_insert(struct am_db *db, void *row)
 {
-    struct added *a = arg;
+    struct am_submit_row *a = row;
     char before[64], report[64], why[512];
     int64_t version;
     AM_TRY(am_job_insert(db, &a->job));
@@ -72,7 +62,7 @@ static json_t *texts(const struct am_submit *s, size_t i)
     }
 }
 
-enum { TEXTS = 6 };
+enum { TEXTS = sizeof((struct am_submit_row){0}).text / sizeof(char *) };
 
 static int64_t pick_inputs(const struct am_submit *s, const char **out)
 {
@@ -83,19 +73,39 @@ static int64_t pick_inputs(const struct am_submit *s, const char **out)
     return n;
 }
 
-static int insert_job(struct am_submit *s, struct added *a)
+static int make_texts(struct am_submit_row *row)
+{
+    row->input = calloc(row->s->body.inputs + 1, sizeof *row->input);
+    int rc = row->input ? 0 : -AM_E_OUT_OF_MEMORY;
+    for (size_t i = 0; i < TEXTS; i++) {
+        row->text[i] = dump(texts(row->s, i));
+        rc = row->text[i] ? rc : -AM_E_OUT_OF_MEMORY;
+    }
+    return rc;
+}
+
+static int same_before(struct am_submit *s)
+{
+    char before[64], report[64];
+    int64_t version;
+    return am_submit_evaluates(s) ? am_evaluate_reuse(s, s->db, before, report)
+                                  : am_reuse_find(s, s->db, before, &version);
+}
+
+int am_submit_row(struct am_submit *s, struct am_submit_row *ret)
 {
     static const char unknown[] = "0000000000000000000000000000000000000000000000000000000000000000";
     const struct am_config *cfg = s->r->srv->cfg;
-    const char **input = calloc(s->body.inputs + 1, sizeof *input);
-    char *text[TEXTS];
-    int rc = input ? 0 : -AM_E_OUT_OF_MEMORY;
-    for (size_t i = 0; i < TEXTS; i++) {
-        text[i] = dump(texts(s, i));
-        rc = text[i] ? rc : -AM_E_OUT_OF_MEMORY;
-    }
+    struct am_submit_row *a = ret;
+    a->s = s;
+    int same = same_before(s);
+    AM_TRY(same);
+    a->reuse = same > 0;
+    AM_TRY(make_texts(a));
+    char *const *text = a->text;
     int64_t now = am_now_ms();
-    am_id_new("job_", now, a->uid);
+    if (!a->uid[0])
+        am_id_new("job_", now, a->uid);
     a->job =
         (struct am_job_new){.uid = a->uid,
                             .type = s->body.type,
@@ -119,63 +129,74 @@ static int insert_job(struct am_submit *s, struct added *a)
                             .queue_limit = (int64_t)cfg->queue_max,
                             .retry_of = s->retry_of,
                             .rerun_of = s->original.uid[0] ? s->original.uid : NULL,
-                            .input = input,
-                            .inputs = s->waits && input ? (size_t)pick_inputs(s, input) : 0};
-    if (rc == 0)
-        rc = am_store_write(s->r->srv->store, insert, a);
-    if (rc < 0 && a->reuse && rc != -AM_E_QUEUE_FULL) { /* it could not be published as it is: compute */
-        a->reuse = false;
-        rc = am_store_write(s->r->srv->store, insert, a);
-    }
-    for (size_t i = 0; i < TEXTS; i++)
-        free(text[i]);
-    free(input);
-    return rc;
+                            .input = a->input,
+                            .inputs = s->waits ? (size_t)pick_inputs(s, a->input) : 0};
+    return 0;
 }
 
-static int refuse(struct am_submit *s, int rc)
+void am_submit_row_done(struct am_submit_row *row)
+{
+    for (size_t i = 0; i < TEXTS; i++)
+        free(row->text[i]);
+    free(row->input);
+    json_decref(row->answer);
+    *row = (struct am_submit_row){0};
+}
+
+int am_submit_refuse(struct am_req *r, int rc)
 {
     switch (-rc) {
     case AM_E_CONFLICT: /* of the triggers on job */
-        return am_reply_problem(s->r, AM_E_CONFLICT,
+        return am_reply_problem(r, AM_E_CONFLICT,
                                 "an input or the model of the result was deleted just now; nothing was submitted");
     case AM_E_DEPENDENCY:
         return am_reply_problem(
-            s->r, AM_E_DEPENDENCY,
+            r, AM_E_DEPENDENCY,
             "a job whose result this one takes has just failed or was cancelled; retry that one and "
             "name the new job");
     case AM_E_TOO_LARGE:
-        return am_reply_problem(s->r, AM_E_CONFLICT,
+        return am_reply_problem(r, AM_E_CONFLICT,
                                 "more than %d jobs would wait for each other in a row; submit this one when the first "
                                 "of them have ended",
                                 AM_JOB_CHAIN_MAX);
     default:
-        return am_reply_error(s->r, rc, "the job could not be stored");
+        return am_reply_error(r, rc, "the job could not be stored");
     }
+}
+
+int am_submit_answer(struct am_submit_row *row)
+{
+    struct am_req *r = row->s->r;
+    am_engine_wake(r->srv->engine);
+    json_t *job = row->answer ? json_incref(row->answer) : am_job_load(r, row->s->db, row->uid, NULL);
+    return job ? am_reply_accepted(r, job)
+               : am_reply_problem(r, AM_E_INTERNAL, "the job %s was stored and cannot be read back", row->uid);
 }
 
 int am_submit_job(struct am_submit *s, const struct am_idem *idem)
 {
-    struct added a = {.idem = idem, .s = s};
-    char before[64], report[64];
-    int64_t version;
+    struct am_submit_row row = {.idem = idem};
     int rc = am_submit_prepare(s);
     if (rc == 0 && s->faults.n)
         return am_reply_faults(s->r, &s->faults);
     if (rc == 0)
-        rc = am_submit_evaluates(s) ? am_evaluate_reuse(s, s->db, before, report)
-                                    : am_reuse_find(s, s->db, before, &version);
-    a.reuse = rc > 0;
-    if (rc >= 0)
-        rc = insert_job(s, &a);
-    if (rc < 0) {
-        json_decref(a.answer);
-        return refuse(s, rc);
+        rc = am_submit_row(s, &row);
+    if (rc == 0)
+        rc = am_store_write(s->r->srv->store, am_submit_insert, &row);
+    if (rc < 0 && row.reuse && rc != -AM_E_QUEUE_FULL) { /* it could not be published as it is: compute */
+        row.reuse = false;
+        rc = am_store_write(s->r->srv->store, am_submit_insert, &row);
     }
-    am_engine_wake(s->r->srv->engine);
-    json_t *job = a.answer ? a.answer : am_job_load(s->r, s->db, a.uid, NULL);
-    return job ? am_reply_accepted(s->r, job)
-               : am_reply_problem(s->r, AM_E_INTERNAL, "the job %s was stored and cannot be read back", a.uid);
+    int queued = rc < 0 ? am_submit_refuse(s->r, rc) : am_submit_answer(&row);
+    am_submit_row_done(&row);
+    return queued;
+}
+
+static int add_warning(struct am_submit *s, json_t *stolen)
+{
+    if (!s->warnings)
+        s->warnings = json_array();
+    return s->warnings && stolen && json_array_append_new(s->warnings, stolen) == 0 ? 0 : -AM_E_OUT_OF_MEMORY;
 }
 
 int am_submit_warn(struct am_submit *s, const char *code, const char *fmt, ...)
@@ -185,10 +206,35 @@ int am_submit_warn(struct am_submit *s, const char *code, const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
-    if (!s->warnings)
-        s->warnings = json_array();
-    json_t *w = json_pack("{s:s, s:s}", "code", code, "detail", text);
-    return s->warnings && w && json_array_append_new(s->warnings, w) == 0 ? 0 : -AM_E_OUT_OF_MEMORY;
+    return add_warning(s, json_pack("{s:s, s:s}", "code", code, "detail", text));
+}
+
+/* When the job was submitted, which now is planned. */
+static bool was_told(const struct am_submit *s, const char *code, const char *detail)
+{
+    json_t *w;
+    size_t i;
+    json_array_foreach(s->warnings, i, w)
+    {
+        if (am_streq(json_string_value(json_object_get(w, "code")), code) &&
+            am_streq(json_string_value(json_object_get(w, "detail")), detail))
+            return true;
+    }
+    return false;
+}
+
+int am_submit_warn_at(struct am_submit *s, const char *code, const char *pointer, const char *fmt, ...)
+{
+    char text[1024], at[AM_POINTER];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    if (was_told(s, code, text))
+        return 0;
+    if (s->recipe && s->recipe->yaml)
+        pointer = am_mergekit_pointer(&s->recipe->mergekit, pointer, at);
+    return add_warning(s, json_pack("{s:s, s:s, s:s}", "code", code, "detail", text, "pointer", pointer));
 }
 
 int am_api_job_submit(struct am_req *r)
@@ -207,7 +253,7 @@ int am_api_job_submit(struct am_req *r)
     } else if (rc == 0) {
         struct am_submit s = {.r = r, .db = am_reader(r, &queued), .recipe = &recipe};
         if (s.db && am_accepts_jobs(r, &queued))
-            queued = am_submit_job(&s, &idem);
+            queued = recipe.chain ? am_chain_submit(r, s.db, &recipe, &idem) : am_submit_job(&s, &idem);
         am_submit_done(&s);
     }
     if (idem.r)

@@ -36,7 +36,8 @@ struct am_submit {
 
     json_t *warnings; /* {"code","detail"} each; NULL: none */
     bool waits;       /* an input is made by a job that has not ended: there is no plan and no recipe yet */
-    const struct am_recipe *recipe; /* what r->json was made of, or NULL */
+    const struct am_recipe *recipe;    /* what r->json was made of, or NULL */
+    const struct am_chain_jobs *chain; /* the jobs of the same request, or NULL */
     /* of a recipe, which makes the same again */
     json_t *from_recipe;     /* the body made of it; NULL: the request is a body itself */
     struct am_made original; /* what its bytes are compared with; uid empty: nothing. Set before: that job's */
@@ -50,11 +51,43 @@ struct am_submit {
 int am_submit_prepare(struct am_submit *s);
 void am_submit_done(struct am_submit *s);
 
-/* POST of the job in r->json. s: with r and db, and what is known of where it comes from. */
+/* submit.c: a job as a row, with the answer that shows it. Ownership: until am_submit_row_done(); safe on zero. */
+struct am_submit_row {
+    char uid[64]; /* empty: am_submit_row() gives it one */
+    struct am_submit *s;
+    const struct am_idem *idem;
+    bool reuse;     /* what the same job made before will do, if it is there */
+    json_t *answer; /* of a request with a key */
+    struct am_job_new job;
+    char *text[6];      /* of the row */
+    const char **input; /* jobs that it waits for */
+};
+/* Of a submit without faults; uid and idem are the caller's to set before. */
+int am_submit_row(struct am_submit *s, struct am_submit_row *ret);
+int am_submit_insert(struct am_db *db, void *row); /* on the writer */
+void am_submit_row_done(struct am_submit_row *row);
+/* The answers to what an insert came to, and to one that went well. */
+int am_submit_refuse(struct am_req *r, int rc);
+int am_submit_answer(struct am_submit_row *row);
+
+/* chain.c: POST of several documents, and of their plan; with the recipe that has them. */
 struct am_idem;
+int am_chain_submit(struct am_req *r, struct am_db *db, const struct am_recipe *recipe, const struct am_idem *idem);
+int am_chain_plan(struct am_req *r, struct am_db *db, const struct am_recipe *recipe);
+/* Of such a submit: the job `uid` is one of the same request, and publishes to the model that is returned; or NULL. */
+const char *am_chain_model(const struct am_submit *s, const char *uid);
+/* plans.c: of a submit that was prepared. */
+int am_plan_answer(struct am_submit *s);
+
+/* POST of the job in r->json. s: with r and db, and what is known of where it comes from. */
 int am_submit_job(struct am_submit *s, const struct am_idem *idem);
 /* What a row says that is not of the body. */
 int am_submit_warn(struct am_submit *s, const char *code, const char *fmt, ...) AM_PRINTF(3, 4);
+/* With the pointer into the body that it is about. */
+int am_submit_warn_at(struct am_submit *s, const char *code, const char *pointer, const char *fmt, ...) AM_PRINTF(4, 5);
+
+/* advice.c: of a merge, as far as its inputs are pinned. Adds warnings. */
+int am_submit_advise(struct am_submit *s);
 
 /* input_job.c: an input that is made by a job. 1: it has not ended, and s->waits is set; 0: `p` names the version, or
    there is a fault. */

@@ -120,7 +120,7 @@ REFUSED = {
     "<<: 3\n": [("invalid-request", "#", None, "yaml-syntax", "<< takes a mapping")],
     "[" * 40 + "]" * 40: [("payload-too-large", "#", None, "yaml-limit", "depth of 32")],
     "just text": [("invalid-request", "#", 1, None, "expected a configuration")],
-    LINEAR + "---\n" + LINEAR: [("invalid-request", "#", 1, "one-document", "2 documents")],
+    LINEAR + "---\n" + LINEAR: [("invalid-params", "#/0/name", 1, "stage-unused", "document 2 has no name either")],
     "models: []\n": [("invalid-request", "#", 1, None, "merge_method is missing")],
     "merge_method: linear\n": [("invalid-request", "#", 1, "one-of", "found: none")],
     LINEAR + "slices: []\nmodules: {}\n": [("invalid-request", "#", 1, "one-of", "models, slices, modules")],
@@ -190,11 +190,11 @@ def test_limits_are_found_fast(client):
     [
         (LINEAR + "parameters: {int8_mask: true}\n", {}, "int8-mask-ignored", "#/parameters/int8_mask"),
         (TIES.replace("ties", "task_arithmetic") + "parameters: {density: 0.5, weight: 1}\n", {}, "density-ignored", "#/parameters/density"),
-        (TIES + "- {model: y/base, parameters: {weight: 3}}\nparameters: {weight: 1}\n", {}, "base-listed-as-input", "#/models/2"),
+        (TIES + "- {model: y/base, parameters: {weight: 3}}\nparameters: {weight: 1}\n", {}, "base-listed-as-input", "#/models/2/parameters"),
         (LINEAR + "- {model: y/a@main, parameters: {weight: 3}}\n", {}, "compat-effects", "#/models/2"),
         (LINEAR + "foo: 1\n", {"lenient": "true"}, "unknown-key", "#/foo"),
         (LINEAR + "parameters: {wieght: 1}\n", {"lenient": "true"}, "unknown-parameter", "#/parameters/wieght"),
-        (LINEAR.replace("weight: 2", "weight: [1, 2]"), {}, "gradient-edge", "#/inputs/models/1/params/weight"),
+        (LINEAR.replace("weight: 2", "weight: [1, 2]"), {}, "gradient-edge", "#/models/1/parameters/weight"),
     ],
 )
 def test_warnings(client, llama, text, query, code, pointer):

@@ -458,7 +458,7 @@ static void test_edges(void **state)
     r = run_set(ties, &s, "{\"density\":0.3}", W, 0, 0, 0, out);
     assert_memory_equal(out, s.base, s.n * sizeof(float));
     check_near(drive_number(&r, "t", "kept", 0), 30, 0);
-    assert_non_null(json_object_get(r.warnings, "same-as-base"));
+    assert_non_null(json_object_get(r.warnings, "input-equals-base"));
     drive_done(&r);
     r = run_set(&am_method_merge_breadcrumbs, &s, "{" PAIR "}", W, 0, 0, 0, out);
     assert_memory_equal(out, s.base, s.n * sizeof(float));
@@ -500,7 +500,7 @@ static void test_thin(void **state)
     struct drive_tensor t = {.name = "w", .n = 8, .base = zero, .x = x, .out = out};
     struct drive d = {.method = &am_method_merge_ties, .beside = beside, .inputs = 3, .tensor = &t, .tensors = 1};
     struct drive_result r = drive_run(&d);
-    assert_non_null(json_object_get(r.warnings, "divisor-thin"));
+    assert_non_null(json_object_get(r.warnings, "small-divisor"));
     check_near(drive_number(&r, "w", "sign_conflict", 0), 0, 0); /* -1 * -0.9999 agrees */
     drive_done(&r);
 }

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -106,6 +107,56 @@ static void refusals(void **state)
     refused("a: 1\n\"a\": 2\n", AM_E_INVALID_REQUEST, "duplicate-key", "line 2, column 1: key a appears twice");
 }
 
+/* Each line is nine aliases of the one before: 9^8 values in some 500 bytes. */
+static size_t write_bomb(char *to, bool mapping)
+{
+    char *at = to + snprintf(to, 64, "a: &a %s\n", mapping ? "{k: 1}" : "[1]");
+    for (char c = 'b'; c <= 'i'; c++) {
+        at += snprintf(at, 64, "%c: &%c %c", c, c, mapping ? '{' : '[');
+        for (int i = 0; i < 9; i++)
+            at += mapping ? snprintf(at, 64, "k%d: *%c, ", i, c - 1) : snprintf(at, 64, "*%c, ", c - 1);
+        at += snprintf(at, 64, "%c\n", mapping ? '}' : ']');
+    }
+    return (size_t)(at - to);
+}
+
+static double cpu_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6;
+}
+
+/* Size, depth, number of values and of aliases: refused in less than 50 ms of processor. */
+static void bombs(void **state)
+{
+    (void)state;
+    enum { ROOM = AM_YAML_BYTES + 8 };
+    char *text = malloc(ROOM);
+    for (int kind = 0; kind < 6; kind++) {
+        struct am_yaml y = {0};
+        struct am_faults f = {0};
+        size_t n = AM_YAML_BYTES;
+        memset(text, '[', ROOM);
+        if (kind == 0)
+            n++;
+        for (size_t i = 0; kind == 2 && i + 2 <= n; i += 2)
+            memcpy(text + i, "- ", 2);
+        for (size_t i = 0; kind == 3 && i + 4 <= n; i += 4)
+            memcpy(text + i, "- 1\n", 4);
+        if (kind >= 4)
+            n = write_bomb(text, kind == 5);
+        double began = cpu_ms();
+        assert_int_equal(am_yaml_read(&y, text, n, &f), -AM_E_TOO_LARGE);
+        double took = cpu_ms() - began;
+        assert_string_equal(f.v[0].reason, "yaml-limit");
+        if (took > 50)
+            fail_msg("bomb %d: %g ms", kind, took);
+        am_faults_done(&f);
+    }
+    free(text);
+}
+
 static void lines(void **state)
 {
     (void)state;
@@ -177,8 +228,8 @@ static void chains(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(scalars), cmocka_unit_test(aliases), cmocka_unit_test(refusals), cmocka_unit_test(lines),
-        cmocka_unit_test(layers),  cmocka_unit_test(cuts),    cmocka_unit_test(chains),
+        cmocka_unit_test(scalars), cmocka_unit_test(aliases), cmocka_unit_test(refusals), cmocka_unit_test(bombs),
+        cmocka_unit_test(lines),   cmocka_unit_test(layers),  cmocka_unit_test(cuts),     cmocka_unit_test(chains),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

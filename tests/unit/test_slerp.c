@@ -204,10 +204,10 @@ static void test_angles(void **state)
     near1(number("cosine"), .5, 1e-7);
     slerp(-1, .9995, v0, v1, 2, out);
     near(out, (double[]){.5, -h}, 2, 2e-7);
-    assert_string_equal(warned, "extrapolates ");
+    assert_string_equal(warned, "t-outside-unit ");
     slerp(2, .9995, v0, v1, 2, out);
     near(out, (double[]){-.5, h}, 2, 2e-7);
-    assert_string_equal(warned, "extrapolates ");
+    assert_string_equal(warned, "t-outside-unit ");
     slerp(.5, .4, v0, v1, 2, out); /* the straight line, by the threshold */
     near(out, (double[]){.75, h / 2}, 2, 1e-7);
     assert_true(number("straight") == 1 && total("straight") == 1);
