@@ -173,7 +173,8 @@ static int open_input(struct am_submit *s, size_t i, struct am_plan_input *in, s
                                  .label = s->in[i].label,
                                  .pointer = s->body.input[i].pointer,
                                  .names_only = am_plan_names_only(&s->body, i),
-                                 .beside = am_plan_beside(&s->body, i)};
+                                 .beside = am_plan_beside(&s->body, i),
+                                 .modules = s->body.input[i].modules};
     for (size_t k = 0; k < parts_of(s, i); k++) {
         uint64_t spans = 0;
         AM_TRY(am_version_spans(s->db, s->in[i + k].version, &spans));
@@ -299,6 +300,24 @@ static int lay_out(struct am_submit *s)
     return rc;
 }
 
+static int tell(struct am_submit *s, const char *code, const struct am_plan_told *t, const char *what)
+{
+    return t->n ? am_submit_warn(s, code, "%s: %llu tensors (%s%s)", what, (unsigned long long)t->n, t->some,
+                                 t->n > AM_PLAN_TOLD ? ", ..." : "")
+                : 0;
+}
+
+/* What the plan did about tensors that not all inputs have. */
+static int tell_missing(struct am_submit *s)
+{
+    AM_TRY(tell(s, "tensor-missing", &s->plan.from_some, "not in all inputs, and merged from those that have them"));
+    AM_TRY(tell(s, "tensor-missing", &s->plan.kept,
+                "in too few inputs to be merged, and passed on as the donor has them"));
+    AM_TRY(tell(s, "tensor-extra", &s->plan.dropped, "in an input but not in the donor, and left out"));
+    return tell(s, "module-outside", &s->plan.outside,
+                "in no module that is merged, and passed on as the donor has them");
+}
+
 /* From the tensor tables alone. Faults of the tensors end it early: there is no plan then. */
 static int make_plan(struct am_submit *s)
 {
@@ -308,6 +327,8 @@ static int make_plan(struct am_submit *s)
     if (rc == 0 && has_donor(s))
         rc = lay_out(s);
     s->planned = rc == 0 && has_donor(s);
+    if (rc == 0)
+        rc = tell_missing(s);
     return rc < 0 && s->faults.total == before ? rc : 0;
 }
 

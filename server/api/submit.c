@@ -185,6 +185,7 @@ int am_submit_warn(struct am_submit *s, const char *code, const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
+    am_utf8_mend(text);
     if (!s->warnings)
         s->warnings = json_array();
     json_t *w = json_pack("{s:s, s:s}", "code", code, "detail", text);
