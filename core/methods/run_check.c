@@ -5,6 +5,7 @@
 #include "core/methods/run_check.h"
 #include "core/base/err.h"
 #include "core/methods/run_parts.h"
+#include "core/table/families.h"
 
 #include <string.h>
 
@@ -60,7 +61,7 @@ static void check_extra(const struct am_model *donor, const struct am_run_input 
 {
     for (size_t i = 0; i < in->model->tensors; i++) {
         const char *name = in->model->tensor[i].name;
-        if (am_run_takes(in, name) && !am_model_find(donor, name))
+        if (am_run_takes(in, name) && !am_family_is_buffer(name) && !am_model_find(donor, name))
             am_fault_add(faults, AM_E_SHAPE_MISMATCH, (struct am_where){.reason = "tensor-extra", .tensor = name},
                          "%.300s is in %.300s and not in the donor", name, in->label);
     }
@@ -72,7 +73,8 @@ static void check_input(const struct am_run *r, const struct am_run_input *in, s
         return;
     for (size_t i = 0; i < r->donor->tensors; i++) {
         const struct am_tensor *t = &r->donor->tensor[i];
-        bool must = !r->missing && (!r->real || am_model_find(r->real, t->name));
+        bool buffer = r->method->type == AM_MERGE && am_family_is_buffer(t->name);
+        bool must = !r->missing && !buffer && (!r->real || am_model_find(r->real, t->name));
         if (am_run_takes(in, t->name))
             check_tensor(t, in, must, faults);
     }

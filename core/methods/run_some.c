@@ -6,6 +6,7 @@
 #include "core/base/err.h"
 #include "core/base/grow.h"
 #include "core/methods/run_parts.h"
+#include "core/table/families.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -99,10 +100,7 @@ static bool merges(const struct am_run *r, const char *name, const struct found 
 int am_run_some(struct am_run_state *s)
 {
     const struct am_run *r = s->r;
-    bool limited = false;
-    for (size_t i = 0; i < r->inputs; i++)
-        limited = limited || r->x[i].modules;
-    if (!r->missing && !r->real && !limited)
+    if (r->method->type != AM_MERGE)
         return 0;
     s->some_at = calloc(r->donor->tensors + 1, sizeof(*s->some_at));
     if (!s->some_at)
@@ -112,7 +110,8 @@ int am_run_some(struct am_run_state *s)
         struct found f = look(r, name);
         if (!am_dtype_computed(r->donor->tensor[i].dtype))
             continue;
-        if (!merges(r, name, &f) || (s->model_scope && f.there < r->inputs)) /* sums over all have one form */
+        bool buffer = am_family_is_buffer(name);
+        if (buffer || !merges(r, name, &f) || (s->model_scope && f.there < r->inputs)) /* sums over all have one form */
             s->some_at[i] = PASSED;
         else if (f.there < r->inputs)
             AM_TRY(put(s, &f, &s->some_at[i]));

@@ -332,7 +332,7 @@ static bool is_added(const struct side *donor)
 static int judge(struct join *j, const char *name)
 {
     struct side *donor = &j->side[j->donor];
-    bool in_donor = here(donor, name);
+    bool in_donor = here(donor, name), buffer = am_plan_is_buffer(j->body, name);
     for (size_t i = 0; i < j->n; i++) {
         struct side *s = &j->side[i];
         bool present = here(s, name);
@@ -342,14 +342,14 @@ static int judge(struct join *j, const char *name)
             fault_quantised(j, s);
         if (s == donor || !compared(j, s))
             continue;
-        if (in_donor && !present && !j->ways.missing && !is_added(donor))
+        if (in_donor && !present && !j->ways.missing && !is_added(donor) && !buffer)
             fault_missing(j, s, name);
-        else if (present && !in_donor && !j->ways.drop)
+        else if (present && !in_donor && !j->ways.drop && !buffer)
             fault_extra(j, s);
         else if (present && in_donor)
             compare(j, s);
     }
-    if (!in_donor && j->ways.drop)
+    if (!in_donor && j->ways.drop && !buffer)
         am_plan_tell(&j->plan.dropped, name);
     return in_donor ? charge(j, name) : 0;
 }

@@ -42,6 +42,8 @@ struct am_plan_have {              /* who has a tensor */
 };
 /* Whether it is passed on as the donor has it; the plan tells of it, and of what is merged from some. */
 bool am_plan_too_few(struct am_plan *p, const struct am_body *b, const struct am_plan_have *h, const char *name);
+/* What a merge takes from the donor, whoever else has it (core/table/families.h). */
+bool am_plan_is_buffer(const struct am_body *b, const char *name);
 bool am_plan_over_model(const struct am_body *b);
 void am_plan_tell(struct am_plan_told *told, const char *name);
 /* Remembers a tensor that is passed on; they come sorted. */

@@ -6,6 +6,7 @@
 
 #include "core/base/grow.h"
 #include "core/base/text.h"
+#include "core/table/families.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -62,9 +63,16 @@ bool am_plan_takes(const struct am_plan_input *in, const char *name)
     return !in->modules;
 }
 
+bool am_plan_is_buffer(const struct am_body *b, const char *name)
+{
+    return am_streq(b->type, "merge") && am_family_is_buffer(name);
+}
+
 bool am_plan_too_few(struct am_plan *p, const struct am_body *b, const struct am_plan_have *h, const char *name)
 {
     bool whole = h->there == h->asked, enough = whole || (am_plan_ways_of(b).some && h->there >= h->least);
+    if (am_plan_is_buffer(b, name))
+        return true;
     if (h->there == h->inputs && h->based)
         return false;
     /* sums over the whole model have one form, so all inputs must be in every tensor */

@@ -139,3 +139,89 @@ def test_extra_tensor_dropped(client, uneven):
     assert numbers(client, version).keys() == {ALL}
     recipe = client.version(version)["recipe"] if "recipe" in client.version(version) else None
     assert recipe is None or recipe["options"]["extra"] == "drop"
+
+
+def test_extra_keep(client, uneven):
+    """What the donor lacks is merged from those that have it, or passed on from the first that does."""
+    _, (a, x), (b, y), (c, z) = uneven
+    models = [(v, {"weight": w}) for v, w in zip((b, a, c), (1.0, 2.0, 0.5))]
+    got = numbers(client, client.run(merge("linear", models, "f/out", extra="keep")))
+    assert got.keys() == {ALL, SOME, ONE}
+    np.testing.assert_array_equal(got[ALL], ref.linear([y[ALL], x[ALL], z[ALL]], [1.0, 2.0, 0.5]))
+    for n in (SOME, ONE):
+        np.testing.assert_array_equal(got[n], x[n])
+    got = numbers(client, client.run(merge("linear", models, "f/out", extra="keep", missing="present")))
+    np.testing.assert_array_equal(got[SOME], ref.linear([x[SOME], z[SOME]], [2.0, 0.5]))
+    np.testing.assert_array_equal(got[ONE], x[ONE])
+
+
+def test_extra_keep_in_shards(client, made):
+    """The result is laid out as it was planned, whoever gave its tensors."""
+    names = [f"layers.{i}.w.weight" for i in range(4)]
+    x, y = draw(11, names[:2], (40, 30)), draw(12, names, (40, 30))
+    body = merge("linear", [(made(x), {"weight": 1}), (made(y, shards=2), {"weight": 1})], "f/out", extra="keep", shard_bytes=10000)
+    answer = client.post("/v1/plans", body).json()
+    version = client.run(body)
+    files = {p: f for p, f in client.files(version).items() if p.endswith(".safetensors")}
+    assert {f["path"]: f["bytes"] for f in answer["output"]["files"]} == {p: f["size"] if "size" in f else f["bytes"] for p, f in files.items()}
+    got = numbers(client, version)
+    assert set(got) == set(names)
+    np.testing.assert_array_equal(got[names[3]], y[names[3]])
+    np.testing.assert_array_equal(got[names[0]], ref.linear([x[names[0]], y[names[0]]], [1, 1]))
+
+
+# ---- tied heads -------------------------------------------------------------------------------------------------------
+
+EMBED, HEAD, LAYER = "model.embed_tokens.weight", "lm_head.weight", "model.layers.0.w.weight"
+TIED = {"model_type": "llama", "architectures": ["LlamaForCausalLM"], "tie_word_embeddings": True, "num_hidden_layers": 1}
+
+
+@pytest.mark.parametrize("first", ["tied", "own"])
+@pytest.mark.parametrize("yaml", [False, True])
+def test_tied_head_flag(client, made, first, yaml):
+    """The embedding of a tied model is merged as its head, and the config of the result says that there is one (E9)."""
+    x, y = draw(21, [EMBED, LAYER]), draw(22, [EMBED, LAYER, HEAD])
+    tied, own = made(x, config=TIED), made(y, config={**TIED, "tie_word_embeddings": False})
+    order = [(tied, x), (own, y)] if first == "tied" else [(own, y), (tied, x)]
+    want = {n: ref.linear([m.get(n, x[EMBED]) for _, m in order], [1, 3]) for n in (EMBED, LAYER, HEAD)}
+    if yaml:
+        text = "merge_method: linear\nmodels:\n" + "".join(f"- {{model: {v}, parameters: {{weight: {w}}}}}\n" for (v, _), w in zip(order, (1, 3)))
+        job, version = run_yaml(client, text, model="f/out")
+    else:
+        body = merge("linear", [(v, {"weight": w}) for (v, _), w in zip(order, (1, 3))], "f/out")
+        assert tied.split("/")[1] in warnings(client, body)["tied-head"]
+        version = client.run(body)
+    got = numbers(client, version)
+    assert got.keys() == want.keys()
+    for n in want:
+        np.testing.assert_array_equal(got[n], want[n], n)
+    assert json.loads(client.download(version, "config.json")) == {**TIED, "tie_word_embeddings": False}
+
+
+def test_tied_everywhere_stays_tied(client, made):
+    x, y = draw(23, [EMBED, LAYER]), draw(24, [EMBED, LAYER])
+    version = client.run(merge("linear", [(made(x, config=TIED), {"weight": 1}), (made(y, config=TIED), {"weight": 1})], "f/out"))
+    assert numbers(client, version).keys() == {EMBED, LAYER}
+    assert json.loads(client.download(version, "config.json")) == TIED
+
+
+def test_the_flag_is_written_where_there_is_none(client, made):
+    """GPT-2's config does not say that its head is tied."""
+    names = ["transformer.wte.weight", "transformer.h.0.ln_1.weight"]
+    x, y = draw(25, names), draw(26, names + [HEAD])
+    config = {"model_type": "gpt2", "architectures": ["GPT2LMHeadModel"], "n_layer": 1}
+    version = client.run(merge("linear", [(made(x, config=config), {"weight": 1}), (made(y, config=config), {"weight": 1})], "f/out"))
+    np.testing.assert_array_equal(numbers(client, version)[HEAD], ref.linear([x[names[0]], y[HEAD]], [1, 1]))
+    assert json.loads(client.download(version, "config.json")) == {**config, "tie_word_embeddings": False}
+
+
+def test_buffers_are_the_donors(client, made):
+    """What is computed anew is copied, and may be missing."""
+    rope = "model.layers.0.self_attn.rotary_emb.inv_freq"
+    x, y = draw(27, [LAYER, rope]), draw(28, [LAYER, rope])
+    z = draw(29, [LAYER])
+    models = [(made(m), {"weight": 1}) for m in (x, y, z)]
+    got = numbers(client, client.run(merge("linear", models, "f/out")))
+    np.testing.assert_array_equal(got[rope], x[rope])
+    got = numbers(client, client.run(merge("linear", models[::-1], "f/out")))
+    assert got.keys() == {LAYER}
