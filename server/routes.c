@@ -12,7 +12,8 @@
 /* What a mergekit configuration cannot say (api/mergekit.h). */
 #define BESIDE_YAML                                                                                                    \
     "model branch message tag on_conflict seed shard_bytes priority metadata.* gate against data lenient compat "      \
-    "nonfinite overflow post_layers_t allow_mixed_architectures"
+    "nonfinite overflow post_layers_t allow_mixed_architectures "                                                      \
+    "missing extra"
 #define M "/v1/models/{ns}/{name}"
 #define V M "/versions/{rev}"
 #define H "/api/models/{ns}/{name}"

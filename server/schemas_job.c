@@ -94,6 +94,8 @@ static const char common[] =
     "\"not_before\":{\"type\":\"string\",\"format\":\"date-time\"},\"reuse\":{\"type\":\"boolean\"},"
     "\"post_layers_t\":{\"type\":\"number\",\"minimum\":0,\"maximum\":1},"
     "\"allow_mixed_architectures\":{\"type\":\"boolean\"},"
+    "\"missing\":{\"enum\":[\"refuse\",\"present\",\"base\"],\"default\":\"refuse\"},"
+    "\"extra\":{\"enum\":[\"refuse\",\"keep\",\"drop\"],\"default\":\"refuse\"},"
     "\"tokenizer\":{\"type\":\"object\",\"additionalProperties\":false,\"properties\":{\"source\":{\"type\":"
     "\"string\",\"default\":\"union\"}}}}},"
     "\"mergekit_config\":{\"type\":\"string\"},"
@@ -113,7 +115,7 @@ static void narrow_evaluate(json_t *props)
 {
     json_t *options = json_object_get(json_object_get(props, "options"), "properties");
     static const char *const of_weights[] = {"out_dtype", "shard_bytes", "post_layers_t", "allow_mixed_architectures",
-                                             "tokenizer"};
+                                             "tokenizer", "missing",     "extra"};
     for (size_t i = 0; i < sizeof of_weights / sizeof *of_weights; i++)
         json_object_del(options, of_weights[i]);
     json_object_set_new(

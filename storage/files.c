@@ -226,6 +226,18 @@ struct am_tensor_cursor *am_tensor_open_by_place(struct am_db *db, int64_t versi
     return open_cursor(db, am_db_bind(db, TENSORS " ORDER BY f.path, t.begin, t.name", "i", version));
 }
 
+int am_tensor_get(struct am_db *db, int64_t version, const char *name, int (*row)(void *, const struct am_tensor_row *),
+                  void *ctx)
+{
+    AM_STMT st = am_db_bind(db, TENSORS " AND t.name = ?2", "it", version, name);
+    struct am_tensor_row t;
+    int rc = am_db_row(st);
+    if (rc <= 0)
+        return rc < 0 ? rc : -AM_E_NOT_FOUND;
+    take_tensor(st, &t);
+    return row(ctx, &t);
+}
+
 int am_tensor_next(struct am_tensor_cursor *c, struct am_tensor_row *ret)
 {
     if (!c->st)

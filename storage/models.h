@@ -117,6 +117,8 @@ int am_blob_origin(struct am_db *db, const char *blob_hex, char *ret, size_t cap
 int am_store_bytes(struct am_db *db, int64_t *ret_logical, int64_t *ret_physical);
 int am_tensor_list(struct am_db *db, int64_t version, int (*row)(void *, const struct am_tensor_row *),
                    void *ctx); /* by name */
+int am_tensor_get(struct am_db *db, int64_t version, const char *name, int (*row)(void *, const struct am_tensor_row *),
+                  void *ctx); /* -AM_E_NOT_FOUND */
 /* A cursor over the same, for plans: next() 1/0/negative; close() always. Uses a statement of its own. */
 struct am_tensor_cursor;
 struct am_tensor_cursor *am_tensor_open(struct am_db *db, int64_t version);

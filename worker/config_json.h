@@ -12,6 +12,14 @@
    1 = something changed, 0 = nothing did (`out` is then empty), -AM_E_BAD_INPUT: not a JSON object. */
 int am_config_set_dtype(const char *text, size_t n, const char *name, struct am_buf *out);
 
+/* The value of that key of the outermost object, written anew into `out`: 1; 0: it stays. */
+struct json_t;
+typedef int am_config_put(void *ctx, const char *key, const struct json_t *v, struct am_buf *out);
+/* 1: `out` is the text with what put() wrote; 0: the same text. -AM_E_BAD_INPUT: it is no object. */
+int am_config_rewrite(const char *text, size_t n, am_config_put *put, void *ctx, struct am_buf *out);
+/* tie_word_embeddings is false. 1: `out` is that text; 0: it says so already. */
+int am_config_untie(const char *text, size_t n, struct am_buf *out);
+
 struct am_config_stack {
     uint32_t had; /* layers of the model that the text is of */
     const uint32_t *from, *to;

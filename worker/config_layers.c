@@ -10,35 +10,6 @@
 #include <jansson.h>
 #include <string.h>
 
-#define BLANKS " \t\r\n"
-
-static size_t skip(const char *text, size_t n, size_t at)
-{
-    while (at < n && strchr(BLANKS, text[at]))
-        at++;
-    return at;
-}
-
-/* The place after the value that begins at `at`, in text that is sound. */
-static size_t value_end(const char *text, size_t n, size_t at)
-{
-    int depth = 0;
-    bool quoted = false;
-    for (; at < n; at++) {
-        char c = text[at];
-        if (quoted) {
-            at += c == '\\';
-            quoted = c != '"';
-            continue;
-        }
-        if (depth == 0 && (c == ',' || c == ':' || c == '}' || strchr(BLANKS, c)))
-            break;
-        quoted = c == '"';
-        depth += (c == '{' || c == '[') - (c == '}' || c == ']');
-    }
-    return at;
-}
-
 static bool is_count(const char *key)
 {
     static const char *const names[] = {"num_hidden_layers", "n_layer", "n_layers", "num_layers"};
@@ -69,9 +40,9 @@ static int put_list(const json_t *list, const struct am_config_stack *s, struct 
     return am_buf_puts(out, "]");
 }
 
-/* 1: the value of that key is written anew. */
-static int put_value(const char *key, const json_t *v, const struct am_config_stack *s, struct am_buf *out)
+static int put_value(void *ctx, const char *key, const json_t *v, struct am_buf *out)
 {
+    const struct am_config_stack *s = ctx;
     if (json_is_integer(v) && is_count(key))
         return am_buf_printf(out, "%u", layers_of(s)) < 0 ? -AM_E_OUT_OF_MEMORY : 1;
     if (json_is_array(v) && s->had > 1 && json_array_size(v) == s->had)
@@ -79,35 +50,9 @@ static int put_value(const char *key, const json_t *v, const struct am_config_st
     return 0;
 }
 
-/* Key by key of the outermost object. */
-static int walk(const char *text, size_t n, json_t *root, const struct am_config_stack *s, struct am_buf *out)
-{
-    size_t at = skip(text, n, 0) + 1, done = 0;
-    for (at = skip(text, n, at); at < n && text[at] == '"'; at = skip(text, n, at)) {
-        size_t end = value_end(text, n, at), value;
-        char key[256] = "";
-        if (end - at - 2 < sizeof key)
-            memcpy(key, text + at + 1, end - at - 2);
-        value = skip(text, n, skip(text, n, end) + 1);
-        end = value_end(text, n, value);
-        size_t before = out->len;
-        AM_TRY(am_buf_put(out, text + done, value - done));
-        int rc = put_value(key, json_object_get(root, key), s, out);
-        AM_TRY(rc);
-        if (rc)
-            done = end;
-        else
-            out->len = before;
-        at = skip(text, n, end);
-        at += at < n && text[at] == ',';
-    }
-    return am_buf_put(out, text + done, n - done);
-}
-
 int am_config_set_layers(const char *text, size_t n, const struct am_config_stack *s, struct am_buf *out)
 {
-    json_t *root = json_loadb(text, n, 0, NULL);
-    int rc = json_is_object(root) ? walk(text, n, root, s, out) : -AM_E_BAD_INPUT;
-    json_decref(root);
+    struct am_config_stack stack = *s;
+    int rc = am_config_rewrite(text, n, put_value, &stack, out);
     return rc < 0 ? rc : 1;
 }

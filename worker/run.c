@@ -10,6 +10,7 @@
 #include "core/methods/args_json.h"
 #include "core/table/card_mark.h"
 #include "core/table/layers.h"
+#include "worker/adding.h"
 #include "worker/card.h"
 #include "worker/compare.h"
 #include "worker/config_json.h"
@@ -34,6 +35,8 @@ struct job {
     struct am_args args;
     struct am_model *model;     /* one for each input */
     struct am_stack_view *view; /* of those that are stacks of layers */
+    struct am_run_input *in;    /* as the method sees them */
+    struct am_adding adding;
     struct am_output out;
     struct am_report report;
     struct am_comparing gate;                 /* of what is made; .s NULL: none */
@@ -155,21 +158,52 @@ static int open_views(struct job *j)
     return 0;
 }
 
+/* Inputs that hold more than their versions do. */
+static int open_inputs(struct job *j)
+{
+    bool merge = j->method->type == AM_MERGE;
+    j->in = calloc(j->spec.inputs + 1, sizeof(*j->in));
+    if (!j->in)
+        return -AM_E_OUT_OF_MEMORY;
+    for (size_t i = 0; i < j->spec.inputs; i++)
+        if (!is_part(&j->spec.input[i]))
+            j->in[i] = input_of(j, i);
+    j->adding = (struct am_adding){
+        .in = j->in, .inputs = j->spec.inputs, .donor = j->spec.donor, .keep = am_streq(j->spec.extra, "keep")};
+    return merge ? am_adding_open(&j->adding) : 0;
+}
+
+/* What gives the result its tensors, and whether that is more than a version holds. */
+static const struct am_model *donor_of(const struct job *j, bool *ret_more)
+{
+    const struct am_model *m = j->in[j->spec.donor].model;
+    if (j->adding.real)
+        m = &j->adding.view[2 * j->spec.donor + 1].model;
+    *ret_more = m != &j->model[j->spec.donor];
+    return m;
+}
+
 static int compute(struct job *j)
 {
+    bool more;
+    const struct am_model *donor = donor_of(j, &more);
     struct am_run_input x[2 * AM_MAX_INPUTS + 1];
     struct am_run r = {
         .method = j->method,
         .args = &j->args,
         .post_layers_t = j->spec.post_layers_t,
         .x = x,
-        .donor = input_of(j, j->spec.donor).model,
+        .donor = donor,
+        .real = j->adding.real,
         .slice = j->view[j->spec.donor].layers,
         .slices = j->view[j->spec.donor].parts,
+        .missing = j->spec.missing != NULL,
+        .some = am_streq(j->spec.missing, "present"),
+        .drop = am_streq(j->spec.extra, "drop"),
         .out_dtype = j->spec.out_dtype,
         .shard_bytes = j->spec.shard_bytes,
         .seed = j->spec.seed,
-        .assemble_fraction = j->spec.assemble_fraction,
+        .assemble_fraction = more ? 0 : j->spec.assemble_fraction,
         .max_blobs = j->spec.max_blobs,
         .threads = j->spec.threads,
         .staging = j->s->staging,
@@ -181,7 +215,7 @@ static int compute(struct job *j)
         .ctx = j,
     };
     for (size_t i = 0; i < j->spec.inputs; i++) {
-        struct am_run_input in = input_of(j, i);
+        struct am_run_input in = j->in[i];
         if (is_part(&j->spec.input[i]))
             continue;
         if (!is_base(&j->spec.input[i]) || is_old_base_of_model(j, i)) {
@@ -357,13 +391,19 @@ static int set_layers(const struct job *j, const char *text, size_t n, struct am
     return v->parts ? am_config_set_layers(text, n, &s, out) : 0;
 }
 
+/* A head of its own is read only when the config says that there is one. */
+static int set_untied(const struct job *j, const char *text, size_t n, struct am_buf *out)
+{
+    return j->adding.tied ? am_config_untie(text, n, out) : 0;
+}
+
 /* Each edit reads what the one before it made. 1: something was changed. */
 static int edit_config(const struct job *j, struct am_buf text[2])
 {
-    static int (*const edits[])(const struct job *j, const char *text, size_t n, struct am_buf *out) = {set_dtype,
-                                                                                                        set_layers};
+    static int (*const edits[])(const struct job *j, const char *text, size_t n,
+                                struct am_buf *out) = {set_dtype, set_layers, set_untied};
     int changed = 0;
-    for (size_t i = 0; i < 2; i++) {
+    for (size_t i = 0; i < sizeof edits / sizeof *edits; i++) {
         const char *from = changed ? text[0].data : j->config;
         int rc = edits[i](j, from, changed ? text[0].len : j->config_n, &text[1]);
         AM_TRY(rc);
@@ -462,6 +502,7 @@ static int work(struct job *j)
     AM_TRY(take_args(j));
     AM_TRY(open_models(j));
     AM_TRY(open_views(j));
+    AM_TRY(open_inputs(j));
     AM_TRY(read_texts(j));
     am_failpoint("worker.compute");
     AM_TRY(compute(j));
@@ -480,6 +521,8 @@ int am_mode_run(struct am_session *s, json_t *root)
     for (size_t i = 0; j.view && i < j.spec.inputs; i++)
         am_stack_view_done(&j.view[i]);
     free(j.view);
+    am_adding_done(&j.adding);
+    free(j.in);
     for (size_t i = 0; j.model && i < j.spec.inputs; i++)
         am_model_done(&j.model[i]);
     free(j.model);

@@ -40,7 +40,8 @@ struct am_spec_run {
     int out_dtype; /* -1 = the donor's */
     uint64_t shard_bytes, seed;
     double post_layers_t;
-    double assemble_fraction; /* 0: every file is written whole */
+    const char *missing, *extra; /* "present" or "base", "keep" or "drop"; NULL: refused */
+    double assemble_fraction;    /* 0: every file is written whole */
     unsigned max_blobs;
     const char **blob; /* SHA-256 of descriptor AM_FD_FIRST + i */
     size_t blobs;

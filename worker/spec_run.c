@@ -131,6 +131,8 @@ static int take_options(struct am_spec_run *s, struct am_faults *f)
         return am_spec_bad(f, "#/options/shard_bytes", "must be a number of bytes");
     if (json_object_get(o, "seed") && am_spec_u64(o, "seed", &s->seed) < 0)
         return am_spec_bad(f, "#/options/seed", "must be a whole number from 0");
+    s->missing = json_string_value(json_object_get(o, "missing"));
+    s->extra = json_string_value(json_object_get(o, "extra"));
     s->threads = (unsigned)threads;
     s->out_dtype = -1;
     if (!dtype || json_is_null(dtype))

@@ -38,4 +38,9 @@ int am_args_at(const struct am_args *a, const struct am_place *place, double *ro
 
 void am_args_done(struct am_args *a);
 
+/* The same for the inputs that `keep` names, which are then all there are: input 2 of three may be input 1 of two. It
+   borrows from `a`; am_args_some_done(). */
+int am_args_some(struct am_args *ret, const struct am_args *a, const bool *keep);
+void am_args_some_done(struct am_args *some);
+
 #endif

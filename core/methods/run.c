@@ -66,11 +66,14 @@ static void choose(struct am_run_state *s)
         s->selected += item->selected;
         if (item->out_dtype == t->dtype && r->method->unchanged && r->method->unchanged(args, &info))
             item->selected = false;
+        item->pass = item->selected && am_run_passes(s, t);
+        if (item->pass && item->out_dtype == t->dtype)
+            item->pass = item->selected = false;
         am_run_matrix_choose(s, item);
         cut(s, item);
         item->first_window = windows;
         windows += item->selected ? item->windows : 0;
-        s->stat_bytes += item->selected ? t->bytes : 0;
+        s->stat_bytes += item->selected && !item->pass ? t->bytes : 0;
         s->tensors_done += item->windows == 0;
     }
 }
@@ -178,14 +181,14 @@ static void report_empty(struct am_run_state *s, const struct am_run_item *item)
 static int write_tensor(struct am_run_state *s, const struct am_out_tensor *target)
 {
     struct am_run_item *item = target->user;
-    if (item->selected && s->r->method->needs.passes && !s->model_scope)
+    if (item->selected && !item->pass && s->r->method->needs.passes && !s->model_scope)
         AM_TRY(am_run_stats(s, &item, 1));
     if (item->whole)
         AM_TRY(am_run_matrix(s, item));
     for (uint64_t w = 0; w < item->windows; w++)
         AM_TRY(am_ring_give(s, item->selected ? AM_SLOT_APPLY : AM_SLOT_COPY, item, target, w));
     s->now->needed = s->given;
-    if (item->selected && item->windows == 0) {
+    if (item->selected && !item->pass && item->windows == 0) {
         AM_TRY(am_ring_settle(s, s->given));
         report_empty(s, item);
     }
@@ -213,9 +216,11 @@ static void report_total(const struct am_run_state *s)
 
 static bool reads_f64(const struct am_run_state *s, const struct am_model *m)
 {
-    for (size_t i = 0; m && i < s->items; i++)
-        if (s->item[i].selected && am_model_find(m, s->item[i].donor->name)->dtype == AM_F64)
+    for (size_t i = 0; m && i < s->items; i++) {
+        const struct am_tensor *t = s->item[i].selected ? am_model_find(m, s->item[i].donor->name) : NULL;
+        if (t && t->dtype == AM_F64)
             return true;
+    }
     return false;
 }
 
@@ -250,6 +255,8 @@ static int finish(struct am_run_state *s)
 
 static int work(struct am_run_state *s)
 {
+    s->model_scope = over_model(s->r);
+    AM_TRY(am_run_some(s));
     AM_TRY(am_run_vary(s));
     s->depth = am_depth_of(s->r->donor);
     choose(s);
@@ -258,7 +265,6 @@ static int work(struct am_run_state *s)
     warn_f64(s);
     qsort(s->item, s->items, sizeof(*s->item), by_place);
     AM_TRY(lay_out(s));
-    s->model_scope = over_model(s->r);
     AM_TRY(am_slots_open(s));
     if (s->model_scope && s->r->method->needs.passes)
         AM_TRY(stats_of_model(s));
@@ -291,6 +297,7 @@ int am_run(const struct am_run *r, struct am_output *ret_out, struct am_faults *
             s.out.t[i].user = NULL;
         *ret_out = s.out;
     }
+    am_run_some_done(&s);
     free(s.item);
     free(s.args);
     free(s.rows);

@@ -16,8 +16,10 @@
 
 struct am_run_input {
     const struct am_model *model;
-    const char *label;      /* "demo/base@v1", for messages */
-    const char *const *own; /* of a stack: what each tensor of `model` is called in its version; NULL: the same */
+    const char *label;         /* "demo/base@v1", for messages */
+    const char *const *own;    /* of a stack: what each tensor of `model` is called in its version; NULL: the same */
+    const char *const *module; /* it takes part in tensors whose names begin with one of these alone; NULL: in all */
+    size_t modules;
 };
 
 struct am_run {
@@ -30,7 +32,13 @@ struct am_run {
     const struct am_run_input *x; /* as am_window.x */
     size_t inputs;
     const struct am_model *donor; /* gives names, order, shapes, dtypes */
-    int out_dtype;                /* of computed tensors; -1 = the donor's */
+    const struct am_model *real;  /* the donor without what others add to it, when they do; NULL: `donor` */
+    /* Inputs may lack tensors of the donor; else it is a fault. Such a tensor is merged from those that have it
+       (`some`, where the method can do with so few), or passed on as the donor has it. So is what others add to the
+       donor. */
+    bool missing, some;
+    bool drop;     /* what the donor lacks is left out; else it is a fault */
+    int out_dtype; /* of computed tensors; -1 = the donor's */
     uint64_t shard_bytes;
     uint64_t seed;            /* of random masks */
     double assemble_fraction; /* a donor's file is not written whole when at most this share of its data is computed; 0:

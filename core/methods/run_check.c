@@ -4,6 +4,8 @@
  */
 #include "core/methods/run_check.h"
 #include "core/base/err.h"
+#include "core/methods/run_parts.h"
+#include "core/table/families.h"
 
 #include <string.h>
 
@@ -14,6 +16,9 @@ static int check_needs(const struct am_run *r, struct am_faults *faults)
     if ((n->base == AM_YES || n->task == AM_YES) && !r->base.model)
         return am_fault_add(faults, AM_E_MISSING_INPUT, none, "%s needs a base", r->method->name);
     size_t most = n->max_inputs ? n->max_inputs : AM_MAX_INPUTS, least = n->min_inputs;
+    for (size_t i = 0; i < r->inputs; i++)
+        if (r->x[i].modules) /* as many for each module: the plan has counted them */
+            most = AM_MAX_INPUTS;
     bool pairs = n->task == AM_YES && r->method->type == AM_MERGE; /* each model with its base */
     least = pairs ? 2 * least : least + (n->task == AM_YES);
     most = pairs ? 2 * most : most + (n->task == AM_YES);
@@ -27,10 +32,13 @@ static int check_needs(const struct am_run *r, struct am_faults *faults)
     return 0;
 }
 
-static void check_tensor(const struct am_tensor *t, const struct am_run_input *in, struct am_faults *faults)
+/* must: the input must have it. */
+static void check_tensor(const struct am_tensor *t, const struct am_run_input *in, bool must, struct am_faults *faults)
 {
     const struct am_tensor *o = am_model_find(in->model, t->name);
     struct am_where where = {.tensor = t->name};
+    if (!o && !must)
+        return;
     if (!o) {
         where.reason = "tensor-missing";
         am_fault_add(faults, AM_E_SHAPE_MISMATCH, where, "%.300s is not in %.300s", t->name, in->label);
@@ -53,7 +61,7 @@ static void check_extra(const struct am_model *donor, const struct am_run_input 
 {
     for (size_t i = 0; i < in->model->tensors; i++) {
         const char *name = in->model->tensor[i].name;
-        if (!am_model_find(donor, name))
+        if (am_run_takes(in, name) && !am_family_is_buffer(name) && !am_model_find(donor, name))
             am_fault_add(faults, AM_E_SHAPE_MISMATCH, (struct am_where){.reason = "tensor-extra", .tensor = name},
                          "%.300s is in %.300s and not in the donor", name, in->label);
     }
@@ -63,9 +71,15 @@ static void check_input(const struct am_run *r, const struct am_run_input *in, s
 {
     if (!in->model || in->model == r->donor)
         return;
-    for (size_t i = 0; i < r->donor->tensors; i++)
-        check_tensor(&r->donor->tensor[i], in, faults);
-    check_extra(r->donor, in, faults);
+    for (size_t i = 0; i < r->donor->tensors; i++) {
+        const struct am_tensor *t = &r->donor->tensor[i];
+        bool buffer = r->method->type == AM_MERGE && am_family_is_buffer(t->name);
+        bool must = !r->missing && !buffer && (!r->real || am_model_find(r->real, t->name));
+        if (am_run_takes(in, t->name))
+            check_tensor(t, in, must, faults);
+    }
+    if (!r->drop)
+        check_extra(r->donor, in, faults);
 }
 
 int am_run_check(const struct am_run *r, struct am_faults *faults)

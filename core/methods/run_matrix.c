@@ -35,7 +35,7 @@ void am_run_matrix_choose(const struct am_run_state *s, struct am_run_item *item
     const struct am_method *m = s->r->method;
     const struct am_tensor *t = item->donor;
     struct am_tensor_info info = {.name = t->name, .rank = t->rank, .shape = t->shape};
-    if (!m->whole || !item->selected || t->elements == 0)
+    if (!m->whole || !item->selected || item->pass || t->elements == 0)
         return;
     item->matrix = m->is_matrix(am_run_args(s, item), &info);
     item->whole = item->matrix || am_amount(m->needs.matrix.row, s->r->inputs) > 0;
@@ -113,6 +113,9 @@ static int read_x(void *ctx, size_t i, const float **ret)
 {
     struct reading *r = ctx;
     const struct am_run *run = r->s->r;
+    const struct am_run_some *some = am_run_some_of(r->s, r->item->donor);
+    for (size_t at = 0; some && at <= i; at++)
+        i += !some->keep[at];
     if (run->progress)
         AM_TRY(run->progress(run->ctx, r->s->bytes_done, r->s->bytes_total, r->s->tensors_done, r->s->items));
     AM_TRY(read_input(r, &run->x[i], r->s->whole.x));
@@ -127,7 +130,7 @@ static int spoil(struct reading *r)
     const float *x;
     r->bad = 0;
     AM_TRY(read_input(r, &s->r->base, s->whole.base));
-    for (size_t i = 0; i < s->r->inputs; i++) {
+    for (size_t i = 0; i < am_run_scope(s, r->item).inputs; i++) {
         int rc = read_x(r, i, &x);
         if (rc < 0)
             return rc;

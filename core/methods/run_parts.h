@@ -23,12 +23,21 @@
 #define AM_SLOTS_BYTES ((uint64_t)64 << 20) /* all slots, unless one alone takes more */
 #define AM_SLOTS_AHEAD 10                   /* slots beside those that threads are at work on */
 
+#define AM_SOMES_MAX 256 /* different sets of inputs that tensors of one run are merged from */
+
+struct am_run_some { /* inputs that have a tensor, when not all of them do */
+    bool keep[2 * AM_MAX_INPUTS + 2];
+    size_t inputs;
+    struct am_args args; /* for them alone */
+};
+
 struct am_run_item { /* one tensor of the output */
     const struct am_tensor *donor;
     bool selected; /* computed; else the donor's bytes */
     bool stored;   /* goes into the output; else the result refers to the donor's bytes */
     bool whole;    /* whole() computes it, at once */
     bool matrix;   /* ... and as a matrix */
+    bool pass;     /* computed, but only to have another dtype: the donor's values */
     bool differs;  /* copied, and another input holds other bytes */
     uint8_t out_dtype;
     bool rows_kept;                 /* am_window.row */
@@ -104,8 +113,12 @@ struct am_run_state {
     struct am_run_item *item; /* in the donor's order */
     struct am_depth depth;
     size_t items, selected; /* selected: before `unchanged` */
-    struct am_args *args;   /* of each of the donor's tensors; NULL: the same for all */
-    double *rows;           /* what they point into */
+    uint16_t
+        *some_at; /* of each of the donor's tensors: 0: all inputs have it; 1: it is passed on; n + 2: some[n] do */
+    struct am_run_some *some;
+    size_t somes, some_cap;
+    struct am_args *args; /* of each of the donor's tensors; NULL: the same for all */
+    double *rows;         /* what they point into */
     const struct am_run_input *
         *source; /* the base if there is one, then the models: what is read of a computed tensor */
     size_t sources;
@@ -132,6 +145,16 @@ bool am_run_compares(const struct am_run_state *s, const struct am_run_item *ite
 /* The parameters of a tensor; item NULL: of the run. */
 const struct am_args *am_run_args(const struct am_run_state *s, const struct am_run_item *item);
 int am_run_vary(struct am_run_state *s); /* makes them */
+/* ---- run_some.c: which inputs take part in which tensor ---- */
+int am_run_some(struct am_run_state *s); /* finds it out */
+void am_run_some_done(struct am_run_state *s);
+/* The tensor of that name is in a module that the input takes part in. */
+bool am_run_takes(const struct am_run_input *in, const char *name);
+bool am_run_passes(const struct am_run_state *s, const struct am_tensor *donor);
+/* NULL: all of them. */
+const struct am_run_some *am_run_some_of(const struct am_run_state *s, const struct am_tensor *donor);
+/* The tensor in source k; NULL: it takes no part. */
+const struct am_tensor *am_run_source(const struct am_run_state *s, size_t k, const struct am_run_item *item);
 /* Decides which files are written and opens the output; errno is the cause of an error. */
 int am_run_files(struct am_run_state *s);
 

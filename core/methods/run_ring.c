@@ -26,19 +26,33 @@ static void warn_differs(struct am_run_state *s, const struct am_slot *slot)
     am_buf_done(&text);
 }
 
+/* Numbers of the inputs, from 0, that the lists of this tensor are of. */
+static void tell_inputs(const struct am_run_state *s, const struct am_run_some *some)
+{
+    double list[2 * AM_MAX_INPUTS + 2];
+    size_t n = 0;
+    for (size_t i = 0; i < s->r->inputs; i++)
+        if (some->keep[i])
+            list[n++] = (double)i;
+    am_report_put_list(s->r->report, "merged_from", list, n);
+}
+
 static void add_tally(struct am_run_state *s, const struct am_slot *slot, bool last)
 {
-    size_t n = am_amount(s->r->method->needs.tally, s->r->inputs);
+    struct am_scope_info scope = am_run_scope(s, slot->item);
+    const struct am_run_some *some = am_run_some_of(s, slot->item->donor);
+    size_t n = am_amount(s->r->method->needs.tally, scope.inputs);
     for (size_t i = 0; i < n; i++)
         s->tally[i] += slot->tally[i];
     if (!last)
         return;
     if (s->r->report && s->r->method->report) {
-        struct am_scope_info scope = am_run_scope(s, slot->item);
         am_report_tensor(s->r->report, slot->item->donor->name);
+        if (some)
+            tell_inputs(s, some);
         s->r->method->report(&scope, s->model_scope ? NULL : slot->turn->acc, s->tally, s->r->report);
     }
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; !some && i < n; i++) /* those of fewer inputs have other places */
         s->total[i] += s->tally[i];
     if (n)
         memset(s->tally, 0, n * sizeof(*s->tally));
@@ -50,7 +64,7 @@ static int settle_written(struct am_run_state *s, const struct am_slot *slot)
     s->bytes_done += slot->bytes;
     bool computed = slot->work == AM_SLOT_APPLY;
     bool last = slot->first + slot->n == (computed ? slot->item->donor->elements : slot->item->donor->bytes);
-    if (computed)
+    if (computed && !slot->item->pass)
         add_tally(s, slot, last);
     s->tensors_done += last;
     return 0;

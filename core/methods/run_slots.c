@@ -23,11 +23,6 @@ static uint64_t line(uint64_t n)
     return (n + 63) / 64 * 64;
 }
 
-static const struct am_tensor *source_of(const struct am_run_state *s, size_t k, const struct am_run_item *item)
-{
-    return am_model_find(s->source[k]->model, item->donor->name);
-}
-
 static uint64_t measure_copy(struct am_run_state *s, const struct am_run_item *item)
 {
     bool compared = am_run_compares(s, item);
@@ -45,8 +40,11 @@ static uint64_t measure_computed(struct am_run_state *s, const struct am_run_ite
     uint64_t window = least(item->donor->elements, item->window), chunk = least(window, item->chunk);
     grow(&z->tile, line(least(item->donor->elements, item->tile) * sizeof(float)));
     grow(&z->out, line(window * (am_dtype_bits(item->out_dtype) / 8)));
-    for (size_t k = 0; k < s->sources; k++)
-        grow(&z->in[k], line(chunk * (am_dtype_bits(source_of(s, k, item)->dtype) / 8)));
+    for (size_t k = 0; k < s->sources; k++) {
+        const struct am_tensor *t = item->pass ? item->donor : am_run_source(s, k, item);
+        if (t && (k == 0 || !item->pass))
+            grow(&z->in[k], line(chunk * (am_dtype_bits(t->dtype) / 8)));
+    }
     return item->windows;
 }
 

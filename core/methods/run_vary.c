@@ -9,7 +9,10 @@
 
 const struct am_args *am_run_args(const struct am_run_state *s, const struct am_run_item *item)
 {
-    return s->args && item ? &s->args[item->donor - s->r->donor->tensor] : s->r->args;
+    const struct am_run_some *some = item ? am_run_some_of(s, item->donor) : NULL;
+    if (s->args && item && !am_run_passes(s, item->donor))
+        return &s->args[item->donor - s->r->donor->tensor];
+    return some ? &some->args : s->r->args;
 }
 
 /* The part of the stack that a tensor is in, and its depth there (merge.md B4). */
@@ -29,25 +32,29 @@ static void set_slice(const struct am_run *r, struct am_place *place)
     place->depth = n > 1 ? (double)(at.index - first) / (double)(n - 1) : 1;
 }
 
-/* What each input calls the tensor. */
-static const char *const *own_names(const struct am_run *r, const char *name, const char **list)
+/* What each input that takes part calls the tensor. */
+static const char *const *own_names(const struct am_run *r, const struct am_run_some *some, const char *name,
+                                    const char **list)
 {
-    for (size_t i = 0; i < r->inputs; i++) {
+    for (size_t i = 0, n = 0; i < r->inputs; i++) {
         const struct am_run_input *in = &r->x[i];
         const struct am_tensor *t = in->own ? am_model_find(in->model, name) : NULL;
-        list[i] = t ? in->own[t - in->model->tensor] : name;
+        if (!some || some->keep[i])
+            list[n++] = t ? in->own[t - in->model->tensor] : name;
     }
     return r->slices ? list : NULL;
 }
 
 static int set_row(struct am_run_state *s, const struct am_layers *layers, size_t i)
 {
-    const struct am_args *all = s->r->args;
+    const struct am_run_some *some = am_run_some_of(s, &s->r->donor->tensor[i]);
+    const struct am_args *all = some ? &some->args : s->r->args;
     const char *name = s->r->donor->tensor[i].name, *what = "";
-    double *row = s->rows + i * all->varied;
+    double *row = s->rows + i * s->r->args->varied;
     const char *own[2 * AM_MAX_INPUTS + 2];
-    struct am_place place = {
-        .tensor = name, .own = own_names(s->r, name, own), .depth = am_layers_depth(layers, name, s->r->post_layers_t)};
+    struct am_place place = {.tensor = name,
+                             .own = own_names(s->r, some, name, own),
+                             .depth = am_layers_depth(layers, name, s->r->post_layers_t)};
     set_slice(s->r, &place);
     s->args[i] = *all;
     s->args[i].row = row;
@@ -71,7 +78,7 @@ int am_run_vary(struct am_run_state *s)
     for (size_t i = 0; i < donor->tensors; i++)
         am_layers_add(&layers, donor->tensor[i].name);
     for (size_t i = 0; i < donor->tensors; i++)
-        if (am_dtype_computed(donor->tensor[i].dtype))
+        if (am_dtype_computed(donor->tensor[i].dtype) && !am_run_passes(s, &donor->tensor[i]))
             AM_TRY(set_row(s, &layers, i));
     return 0;
 }

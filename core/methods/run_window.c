@@ -40,6 +40,8 @@ static int read_sources(struct job *j)
     const struct am_run_state *s = j->s;
     struct am_slot *slot = j->slot;
     for (size_t k = 0; !j->whole && k < s->sources; k++) {
+        if (!j->source[k])
+            continue;
         size_t size = am_dtype_bits(j->source[k]->dtype) / 8;
         int rc =
             am_model_read(s->source[k]->model, j->source[k], slot->in[k], j->n * size, (slot->first + j->at) * size);
@@ -55,18 +57,20 @@ static int read_piece(struct job *j, size_t at)
 {
     const struct am_run_state *s = j->s;
     struct am_slot *slot = j->slot;
+    size_t base = s->r->base.model != NULL, n = 0;
     for (size_t k = 0; k < s->sources; k++) {
         const struct am_tensor *t = j->source[k];
+        if (!t)
+            continue;
         size_t size = am_dtype_bits(t->dtype) / 8;
         int rc = am_model_read(s->source[k]->model, t, slot->in[k], j->w.n * size, (slot->first + j->at + at) * size);
         if (rc < 0)
             return fail(slot, rc, s->source[k]->label);
         am_load_f32(t->dtype, slot->in[k], slot->value[k], j->w.n);
+        if (k >= base)
+            slot->x[n++] = slot->value[k];
     }
-    bool base = s->r->base.model != NULL;
     j->w.base = base ? slot->value[0] : NULL;
-    for (size_t i = 0; i < s->r->inputs; i++)
-        slot->x[i] = slot->value[i + base];
     return 0;
 }
 
@@ -101,8 +105,9 @@ static int load_tiles(struct job *j, size_t at)
     AM_TRY(read_sources(j));
     if (j->s->r->base.model)
         AM_TRY(load_tile(j, k++, at, &j->w.base));
-    for (size_t i = 0; k < j->s->sources; i++, k++)
-        AM_TRY(load_tile(j, k, at, &j->slot->x[i]));
+    for (size_t i = 0; k < j->s->sources; k++)
+        if (j->source[k])
+            AM_TRY(load_tile(j, k, at, &j->slot->x[i++]));
     return 0;
 }
 
@@ -166,7 +171,9 @@ static int tile(struct job *j, size_t at)
 struct am_scope_info am_run_scope(const struct am_run_state *s, const struct am_run_item *item)
 {
     const struct am_run *r = s->r;
-    struct am_scope_info scope = {.args = am_run_args(s, item), .inputs = r->inputs, .seed = r->seed};
+    const struct am_run_some *some = item ? am_run_some_of(s, item->donor) : NULL;
+    struct am_scope_info scope = {
+        .args = am_run_args(s, item), .inputs = some ? some->inputs : r->inputs, .seed = r->seed};
     scope.layer = item ? am_depth_layer(&s->depth, item->donor->name) : AM_NO_LAYER;
     scope.layers = s->depth.count;
     if (item) {
@@ -193,7 +200,7 @@ static void prepare(struct job *j)
     j->looks = all_first ? first_stat : !stat;
     j->w = (struct am_window){.index = slot->index,
                               .x = slot->x,
-                              .inputs = s->r->inputs,
+                              .inputs = scope.inputs,
                               .out = stat ? NULL : slot->value[s->sources],
                               .scratch = slot->value + s->sources + 1,
                               .tally = stat ? NULL : slot->tally,
@@ -218,16 +225,36 @@ static int chunk(struct job *j)
     return 0;
 }
 
+/* A tensor that is passed on in another dtype. */
+static int convert(struct job *j)
+{
+    const struct am_run_state *s = j->s;
+    struct am_slot *slot = j->slot;
+    const struct am_tensor *t = slot->item->donor;
+    size_t size = am_dtype_bits(t->dtype) / 8, span = (size_t)slot->item->tile;
+    int rc = am_model_read(s->r->donor, t, slot->in[0], j->n * size, (slot->first + j->at) * size);
+    if (rc < 0)
+        return fail(slot, rc, "the donor");
+    for (size_t at = 0; at < j->n; at += span) {
+        j->w.n = j->n - at < span ? j->n - at : span;
+        j->w.first = slot->first + j->at + at;
+        j->w.out = slot->value[0];
+        am_load_f32(t->dtype, slot->in[0] + at * size, slot->value[0], j->w.n);
+        AM_TRY(store_tile(j, at));
+    }
+    return 0;
+}
+
 static int compute(const struct am_run_state *s, struct am_slot *slot)
 {
     struct job j = {.s = s, .slot = slot};
     size_t span = (size_t)slot->item->chunk;
     prepare(&j);
     for (size_t k = 0; k < s->sources; k++)
-        j.source[k] = am_model_find(s->source[k]->model, slot->item->donor->name);
+        j.source[k] = am_run_source(s, k, slot->item);
     for (j.at = 0; j.at < slot->n; j.at += span) {
         j.n = slot->n - j.at < span ? slot->n - j.at : span;
-        AM_TRY(chunk(&j));
+        AM_TRY(slot->item->pass ? convert(&j) : chunk(&j));
     }
     slot->bytes = slot->work == AM_SLOT_APPLY ? slot->n * (am_dtype_bits(slot->item->out_dtype) / 8) : 0;
     return 0;
@@ -238,7 +265,10 @@ static int compare(const struct am_run_state *s, struct am_slot *slot, const str
     const struct am_tensor *t = slot->item->donor;
     if (!in->model || in->model == s->r->donor || am_dtype_computed(t->dtype))
         return 0;
-    int rc = am_model_read(in->model, am_model_find(in->model, t->name), slot->other, slot->n, slot->first);
+    const struct am_tensor *own = am_run_takes(in, t->name) ? am_model_find(in->model, t->name) : NULL;
+    if (!own)
+        return 0;
+    int rc = am_model_read(in->model, own, slot->other, slot->n, slot->first);
     if (rc < 0)
         return fail(slot, rc, in->label);
     slot->differs |= memcmp(slot->other, slot->out, slot->n) != 0;

@@ -220,6 +220,15 @@ static void take_depth(struct am_mk *k)
         k, json_object_get(m, "params"), am_pointer(params, am_pointer_at(at, "#/inputs/models", i), "params"));
 }
 
+/* As mergekit: what some models lack is merged from the others, what the base lacks is left out. */
+static void take_ways(struct am_mk *k)
+{
+    if (k->rules && !json_object_get(k->options, "missing"))
+        json_object_set_new(k->options, "missing", json_string("present"));
+    if (k->rules && !json_object_get(k->options, "extra"))
+        json_object_set_new(k->options, "extra", json_string("drop"));
+}
+
 /* ---- the whole ---- */
 
 static const char *one_of(struct am_mk *k)
@@ -339,6 +348,7 @@ static void translate(struct am_mk *k, json_t *body, const char *text, size_t n)
     take_tokenizer(k);
     am_mk_ask(k, body);
     take_depth(k);
+    take_ways(k);
     json_object_set_new(body, "mergekit_config", json_stringn(text, n));
 }
 

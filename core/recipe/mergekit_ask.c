@@ -55,6 +55,8 @@ static const struct row {
     {"shard_bytes", "options", "shard_bytes", BYTES},
     {"post_layers_t", "options", "post_layers_t", NUMBER},
     {"allow_mixed_architectures", "options", "allow_mixed_architectures", TRUTH},
+    {"missing", "options", "missing", TEXT},
+    {"extra", "options", "extra", TEXT},
     {"nonfinite", "params", "nonfinite", TEXT},
     {"overflow", "params", "overflow", TEXT},
     {"gate", "gate", "policy", TEXT},

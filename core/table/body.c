@@ -209,14 +209,34 @@ static int check_tokenizer(struct am_body *b, json_t *options, struct am_faults 
                                                                                                   : 0;
 }
 
+/* What is done about tensors that not all inputs have. Only what is not the default is kept. */
+static void check_ways(struct am_body *b, json_t *options, struct am_faults *f)
+{
+    static const char *const names[] = {"missing", "extra"}, *const values[][3] = {{"refuse", "present", "base"},
+                                                                                   {"refuse", "keep", "drop"}};
+    for (size_t i = 0; i < 2; i++) {
+        char at[AM_POINTER], shown[AM_SHOWN];
+        const char *const *v = values[i], *text = am_member_text(options, "#/options", names[i], false, NULL, f);
+        struct am_where w = {.pointer = am_pointer(at, "#/options", names[i])};
+        if (!text)
+            continue;
+        if (b->type && !am_streq(b->type, "merge"))
+            am_fault_add(f, AM_E_INVALID_PARAMS, w, "goes with merges; leave it out");
+        else if (!am_streq(text, v[0]) && !am_streq(text, v[1]) && !am_streq(text, v[2]))
+            am_fault_add(f, AM_E_INVALID_PARAMS, w, "%s is none of %s, %s, %s", am_shown(shown, text), v[0], v[1],
+                         v[2]);
+        else if (!am_streq(text, v[0]))
+            json_object_set_new(b->options, names[i], json_string(text));
+    }
+}
+
 static int check_options(struct am_body *b, json_t *options, struct am_faults *f)
 {
     static const char *const known[] = {
-        "out_dtype",          "shard_bytes", "post_layers_t", "allow_mixed_architectures",
-        "tokenizer",          "seed",        "threads",       "max_attempts",
-        "time_limit_seconds", "not_before",  "reuse",         NULL};
-    bool reports = am_streq(b->type, "evaluate"); /* and writes no weights: the first five say nothing there */
-    am_members_known(options, "#/options", reports ? known + 5 : known, f);
+        "out_dtype", "shard_bytes", "post_layers_t", "allow_mixed_architectures", "tokenizer",  "missing", "extra",
+        "seed",      "threads",     "max_attempts",  "time_limit_seconds",        "not_before", "reuse",   NULL};
+    bool reports = am_streq(b->type, "evaluate"); /* and writes no weights: the first seven say nothing there */
+    am_members_known(options, "#/options", reports ? known + 7 : known, f);
     const char *data = b->row ? am_row_need(b->row, "data") : "";
     bool data_free = am_streq(data, "none") || am_streq(data, "predictions"); /* both are pinned by their bytes */
     b->reuse = am_member_bool(options, "#/options", "reuse", data_free, f);
@@ -234,6 +254,8 @@ static int check_options(struct am_body *b, json_t *options, struct am_faults *f
     if (b->mixed_architectures && b->options)
         json_object_set_new(b->options, "allow_mixed_architectures", json_true());
     AM_TRY(check_tokenizer(b, options, f));
+    if (b->options)
+        check_ways(b, options, f);
     return b->options ? check_post_layers(b, options, f) : -AM_E_OUT_OF_MEMORY;
 }
 
@@ -328,6 +350,7 @@ void am_body_done(struct am_body *b)
         free(b->input[i].set);
         free(b->input[i].pointer);
         json_decref(b->input[i].params);
+        json_decref(b->input[i].modules);
     }
     free(b->input);
     json_decref(b->params);

@@ -30,6 +30,7 @@ struct am_body_input {
                          stack */
     uint32_t from, to; /* the layers of a part */
     json_t *params;    /* merge models: their per-input values, complete; else NULL */
+    json_t *modules;   /* merge models: prefixes of the names of the tensors that they take part in; NULL: all */
 };
 
 struct am_body {
@@ -40,7 +41,8 @@ struct am_body {
     size_t donor;    /* index: gives config, other files, dtypes: base, else the first model / the model */
     json_t *params;  /* global parameters, complete */
     json_t *options; /* complete: seed, threads (0 = the slot's), out_dtype (null or text), shard_bytes;
-                        post_layers_t when a value is read over the depth */
+                        post_layers_t when a value is read over the depth; missing ("present", "base") and extra
+                        ("keep", "drop") when they are not "refuse" */
     json_t *metadata;
     const char *mergekit_config; /* the text that the body was made of, or NULL; borrowed from the body */
     int priority;

@@ -3,22 +3,10 @@
  */
 #include "core/table/layers.h"
 
+#include "core/table/families.h"
+
 #include <stdio.h>
 #include <string.h>
-
-static bool is(const char *part, size_t n, const char *word)
-{
-    return strlen(word) == n && strncmp(part, word, n) == 0;
-}
-
-static bool is_stack(const char *part, size_t n)
-{
-    static const char *const words[] = {"layers", "layer", "h", "blocks", "block"};
-    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
-        if (is(part, n, words[i]))
-            return true;
-    return false;
-}
 
 /* Up to six digits, then the end of the component. */
 static bool number(const char *s, uint32_t *ret, size_t *ret_n)
@@ -44,7 +32,7 @@ bool am_layer_of(const char *name, struct am_layer *ret)
             *ret = (struct am_layer){.prefix = (size_t)(p - name), .rest = (size_t)(p - name) + digits, .index = index};
             return true;
         }
-        stack = stack || is_stack(p, n);
+        stack = stack || am_family_is_stack(p, n);
         p += n + (p[n] == '.');
     }
     return false;
@@ -59,8 +47,7 @@ bool am_layer_before(const char *name)
 {
     for (const char *p = name; *p;) {
         size_t n = strcspn(p, ".");
-        if (is(p, n, "wte") || is(p, n, "wpe") || is(p, n, "shared") ||
-            (contains(p, n, "embed") && !contains(p, n, "embed_out")))
+        if (am_family_is_before(p, n) || (contains(p, n, "embed") && !contains(p, n, "embed_out")))
             return true;
         p += n + (p[n] == '.');
     }

@@ -1,7 +1,7 @@
 /*
  * layers.h - which layer of a network a tensor belongs to, by its name alone: the first number after a component
- * "layers", "layer", "h", "blocks" or "block" ("model.layers.12.mlp.up_proj.weight" is in layer 12 of "model.layers.").
- * Networks of several parts have a stack of layers each. Knows no architectures.
+ * "layers", "layer", "h", "blocks" or "block" (words of families.def; "model.layers.12.mlp.up_proj.weight" is in layer
+ * 12 of "model.layers."). Networks of several parts have a stack of layers each. Knows no architectures.
  */
 #ifndef AM_TABLE_LAYERS_H
 #define AM_TABLE_LAYERS_H

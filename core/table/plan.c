@@ -58,8 +58,10 @@ struct join {
     size_t named, uncovered; /* uncovered: tensors without a value of some parameter */
     bool incomplete;         /* there is such a parameter */
     uint64_t inputs;         /* as the method counts them */
-    uint64_t reads;          /* times that each computed tensor of each input is read */
-    uint64_t out_bytes;      /* of an element of out_dtype; 0 = the donor's */
+    struct am_plan_ways ways;
+    uint64_t least;     /* inputs that a tensor is merged from, when others lack it */
+    uint64_t reads;     /* times that each computed tensor of each input is read */
+    uint64_t out_bytes; /* of an element of out_dtype; 0 = the donor's */
     struct am_plan plan;
     struct am_buf last; /* name of the step before: tables must be sorted */
     struct am_faults *faults;
@@ -85,33 +87,6 @@ uint64_t am_plan_windows(uint64_t n, uint64_t span)
 uint64_t am_plan_line(uint64_t bytes)
 {
     return am_plan_plus(bytes, 63) / 64 * 64;
-}
-
-static const char *const dtypes[AM_PLAN_DTYPES] = {
-    "BOOL", "F4",  "F6_E2M3", "F6_E3M2", "U8",  "I8",  "F8_E5M2", "F8_E4M3", "F8_E8M0", "F8_E4M3FNUZ", "F8_E5M2FNUZ",
-    "I16",  "U16", "F16",     "BF16",    "I32", "U32", "F32",     "C64",     "F64",     "I64",         "U64",
-};
-
-int am_plan_dtype(const char *name)
-{
-    for (int i = 0; i < AM_PLAN_DTYPES; i++)
-        if (dtypes[i][0] == name[0] && am_streq(dtypes[i], name))
-            return i;
-    return -AM_E_DTYPE_UNSUPPORTED;
-}
-
-const char *am_plan_name(int dtype)
-{
-    return dtypes[dtype];
-}
-
-uint64_t am_plan_computed(const char *dtype)
-{
-    if (am_streq(dtype, "F16") || am_streq(dtype, "BF16"))
-        return 2;
-    if (am_streq(dtype, "F32"))
-        return 4;
-    return am_streq(dtype, "F64") ? 8 : 0;
 }
 
 bool am_plan_names_only(const struct am_body *b, size_t i)
@@ -163,7 +138,7 @@ static void fault_missing(struct join *j, struct side *s, const char *name)
     char shown[AM_SHOWN];
     if (listed(j, s))
         am_fault_add(j->faults, AM_E_SHAPE_MISMATCH, where(s, "tensor-missing", name),
-                     "tensor %s is in %s but not in %s; all inputs need the same tensors", am_shown(shown, name),
+                     "tensor %s is in %s but not in %s; choose options.missing: present or base", am_shown(shown, name),
                      j->side[j->donor].in->label, s->in->label);
 }
 
@@ -172,7 +147,7 @@ static void fault_extra(struct join *j, struct side *s)
     char shown[AM_SHOWN];
     if (listed(j, s))
         am_fault_add(j->faults, AM_E_SHAPE_MISMATCH, where(s, "tensor-extra", s->head.name),
-                     "tensor %s is in %s but not in %s; all inputs need the same tensors",
+                     "tensor %s is in %s but not in %s; choose options.extra: keep or drop",
                      am_shown(shown, s->head.name), s->in->label, j->side[j->donor].in->label);
 }
 
@@ -216,6 +191,12 @@ static bool here(const struct side *s, const char *name)
     return s->live && strcmp(s->head.name, name) == 0;
 }
 
+/* ... and it takes part in it. */
+static bool gives(const struct side *s, const char *name)
+{
+    return here(s, name) && am_plan_takes(s->in, name);
+}
+
 static uint64_t least(uint64_t a, uint64_t b)
 {
     return a < b ? a : b;
@@ -231,7 +212,7 @@ static void charge_sources(struct join *j, const char *name, uint64_t chunk)
 {
     for (size_t i = 0; i < j->n; i++) {
         struct side *s = &j->side[i];
-        if (!here(s, name) || s->in->names_only)
+        if (!gives(s, name) || s->in->names_only)
             continue;
         j->plan.read_bytes = am_plan_plus(j->plan.read_bytes, am_plan_times(s->head.bytes, j->reads));
         grow(&s->window, am_plan_line(chunk * am_plan_computed(s->head.dtype)));
@@ -259,7 +240,7 @@ static void charge_computed(struct join *j, const char *name, uint64_t size)
 static void charge_compared(struct join *j, const char *name)
 {
     for (size_t i = 0; i < j->n; i++)
-        if (j->plan.need.others && here(&j->side[i], name))
+        if (j->plan.need.others && gives(&j->side[i], name))
             j->plan.read_bytes = am_plan_plus(j->plan.read_bytes, j->side[i].head.bytes);
 }
 
@@ -280,10 +261,40 @@ static void check_settings(struct join *j, const char *name)
                  j->body->method, param, am_shown(shown, name));
 }
 
-static void charge(struct join *j, const char *name)
+/* A tensor that is passed on, and has another dtype in the result. */
+static void charge_converted(struct join *j, uint64_t size)
+{
+    struct side *d = &j->side[j->donor];
+    struct am_plan_need *need = &j->plan.need;
+    uint64_t elements = d->head.bytes / size;
+    j->plan.read_bytes = am_plan_plus(j->plan.read_bytes, d->head.bytes);
+    grow(&d->window, am_plan_line(least(elements, AM_PLAN_CHUNK) * size));
+    grow(&need->tile, am_plan_line(least(elements, AM_PLAN_TILE) * sizeof(float)));
+    grow(&need->out, am_plan_line(least(elements, AM_PLAN_WINDOW) * j->out_bytes));
+    need->windows = am_plan_plus(need->windows, am_plan_windows(elements, AM_PLAN_WINDOW));
+}
+
+/* Whether the inputs that have it are too few to merge it, or lack their base. */
+static bool passes(struct join *j, const char *name)
+{
+    struct am_plan_have have = {.inputs = j->inputs, .least = j->least, .based = true};
+    for (size_t i = 0; i < j->n; i++) {
+        const struct side *s = &j->side[i];
+        if (s->in->beside && !s->in->names_only)
+            have.based = have.based && here(s, name);
+        else if (!s->in->names_only && am_plan_takes(s->in, name)) {
+            have.asked++;
+            have.there += here(s, name);
+        }
+    }
+    return am_plan_too_few(&j->plan, j->body, &have, name);
+}
+
+static int charge(struct join *j, const char *name)
 {
     struct am_plan_need *need = &j->plan.need;
-    uint64_t size = am_plan_computed(j->side[j->donor].head.dtype);
+    const char *own = j->side[j->donor].head.dtype, *out = am_plan_out_dtype(j->body);
+    uint64_t size = am_plan_computed(own);
     for (size_t i = 0; i < j->n; i++) {
         const struct side *s = &j->side[i];
         if (!here(s, name))
@@ -296,38 +307,51 @@ static void charge(struct join *j, const char *name)
         am_list_put(j->some, am_shown(shown, name));
         j->named++;
     }
-    bool selected = size && am_plan_selects(j->body, name);
+    bool selected = size && am_plan_selects(j->body, name), pass = size && passes(j, name);
     j->computed += selected;
-    if (size && j->incomplete)
+    if (size && j->incomplete && !pass)
         check_settings(j, name);
-    if (selected && !am_plan_keeps(j->body, name, j->side[j->donor].head.dtype))
+    if (selected && pass) {
+        AM_TRY(am_plan_pass(&j->plan, name));
+        if (out && !am_streq(out, own))
+            charge_converted(j, size);
+    } else if (selected && !am_plan_keeps(j->body, name, j->side[j->donor].head.dtype))
         charge_computed(j, name, size);
     else if (!size)
         charge_compared(j, name);
     j->plan.tensors++;
     need->tensors++;
+    return 0;
 }
 
-static void judge(struct join *j, const char *name)
+static bool is_added(const struct side *donor)
+{
+    return donor->in->added && donor->in->added(donor->in->cursor);
+}
+
+static int judge(struct join *j, const char *name)
 {
     struct side *donor = &j->side[j->donor];
-    bool in_donor = here(donor, name);
+    bool in_donor = here(donor, name), buffer = am_plan_is_buffer(j->body, name);
     for (size_t i = 0; i < j->n; i++) {
         struct side *s = &j->side[i];
         bool present = here(s, name);
+        if (!am_plan_takes(s->in, name) && s != donor)
+            continue;
         if (present && quantised(&s->head))
             fault_quantised(j, s);
         if (s == donor || !compared(j, s))
             continue;
-        if (in_donor && !present)
+        if (in_donor && !present && !j->ways.missing && !is_added(donor) && !buffer)
             fault_missing(j, s, name);
-        else if (present && !in_donor)
+        else if (present && !in_donor && !j->ways.drop && !buffer)
             fault_extra(j, s);
-        else if (present)
+        else if (present && in_donor)
             compare(j, s);
     }
-    if (in_donor)
-        charge(j, name);
+    if (!in_donor && j->ways.drop && !buffer)
+        am_plan_tell(&j->plan.dropped, name);
+    return in_donor ? charge(j, name) : 0;
 }
 
 /* The smallest name of all heads, or NULL at the end. */
@@ -359,7 +383,7 @@ static int walk(struct join *j)
     }
     for (const char *min; (min = smallest(j));) {
         AM_TRY(remember(j, min));
-        judge(j, j->last.data);
+        AM_TRY(judge(j, j->last.data));
         for (size_t i = 0; i < j->n; i++) {
             if (here(&j->side[i], j->last.data))
                 AM_TRY(advance(&j->side[i]));
@@ -462,14 +486,6 @@ static uint64_t out_dtype_bytes(const struct am_body *b, struct am_faults *f)
     return size;
 }
 
-static bool over_model(const struct am_body *b)
-{
-    const char *scope = am_row_need(b->row, "scope");
-    if (am_streq(scope, "param"))
-        scope = json_string_value(json_object_get(b->params, "scope"));
-    return am_streq(scope, "model");
-}
-
 /* As nothing_selected() of core/methods/run.c, which has the last word. */
 static void fault_nothing(struct join *j)
 {
@@ -490,15 +506,19 @@ static void take_needs(struct join *j, const struct am_body *b)
     json_int_t passes = am_row_need_int(b->row, "passes", 0), local = am_row_need_int(b->row, "local_bytes", 0);
     const json_t *needs = json_object_get(b->row, "needs");
     uint64_t sources = 0, inputs = 0;
+    bool beside = false;
     for (size_t i = 0; i < j->n; i++) {
         const struct am_plan_input *in = j->side[i].in;
         sources += !in->names_only;
         inputs += !in->names_only && !in->beside;
+        beside = beside || (in->beside && !in->names_only);
         need->spans += in->spans;
     }
     j->inputs = inputs;
+    j->ways = am_plan_ways_of(b);
+    j->least = am_plan_least(b, beside);
     j->reads = am_plan_plus(1, passes > 0 ? (uint64_t)passes : 0);
-    need->by_tensor = passes > 0 && !over_model(b);
+    need->by_tensor = passes > 0 && !am_plan_over_model(b);
     am_plan_vectors_need(need, b);
     need->blas = json_is_object(json_object_get(needs, "matrix"));
     uint64_t numbers = am_plan_amount(needs, "report", inputs);
@@ -552,6 +572,8 @@ int am_plan_make(struct am_plan *ret, const struct am_body *b, struct am_plan_in
     if (rc == 0) {
         *ret = j.plan;
         ret->peak_memory_bytes = am_plan_memory(&j.plan.need, threads);
+    } else {
+        am_plan_done(&j.plan);
     }
     return rc;
 }

@@ -8,6 +8,7 @@
 
 #include "core/base/fault.h"
 #include "core/table/body.h"
+#include "core/table/json_util.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -24,11 +25,22 @@ struct am_plan_input {
     /* 1 = a tensor, 0 = end, negative = error. Tensors come sorted by name (bytes). */
     int (*next)(void *cursor, struct am_plan_tensor *ret);
     void *cursor;
+    /* Of a donor, or NULL: whether the last tensor was added to it by options.extra "keep", so that inputs may lack it.
+     */
+    bool (*added)(const void *cursor);
     const char *label;   /* "demo/rot90@v1" */
     const char *pointer; /* "#/inputs/models/1" */
     uint64_t spans;      /* that its weight files are read from */
     bool names_only;     /* am_plan_names_only() */
     bool beside;         /* am_plan_beside() */
+    json_t *modules;     /* prefixes of the names of the tensors that it takes part in; NULL: all. Borrowed */
+};
+
+#define AM_PLAN_TOLD 5 /* names in a am_plan_told */
+
+struct am_plan_told { /* tensors that a warning is about */
+    uint64_t n;
+    char some[AM_LIST_TEXT]; /* names of the first ones */
 };
 
 struct am_plan_file {
@@ -74,6 +86,10 @@ struct am_plan {
     struct am_plan_file *file; /* the weight files of the result, by path */
     size_t files;
     const char *dtype; /* of all computed tensors of the result; NULL: several, or none */
+    char **passed;     /* tensors of the donor that are passed on, for others lack them; by name */
+    size_t passed_n, passed_cap;
+    /* merged from some, passed on, left out, in no module of any input */
+    struct am_plan_told from_some, kept, dropped, outside;
 };
 
 /* Whether input i of the body gives names and dtypes and its numbers are never read (needs.base "donor"). */

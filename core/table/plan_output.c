@@ -80,7 +80,8 @@ static struct look look_at(const struct layout *l, const struct am_plan_tensor *
     struct look k = {.own = am_plan_dtype(t->dtype), .bytes = t->bytes};
     uint64_t size = am_plan_computed(t->dtype);
     k.selected = size && am_plan_selects(l->b, t->name);
-    k.computed = k.selected && !am_plan_keeps(l->b, t->name, t->dtype);
+    bool passed = k.selected && am_plan_passes(l->p, t->name) && (l->out < 0 || l->out == k.own);
+    k.computed = k.selected && !passed && !am_plan_keeps(l->b, t->name, t->dtype);
     k.out = k.computed && l->out >= 0 ? l->out : k.own;
     if (k.out != k.own)
         k.bytes = am_plan_times(t->bytes / size, am_plan_computed(am_plan_name(l->out)));
@@ -415,6 +416,10 @@ void am_plan_done(struct am_plan *p)
     for (size_t i = 0; i < p->files; i++)
         free(p->file[i].path);
     free(p->file);
+    for (size_t i = 0; i < p->passed_n; i++)
+        free(p->passed[i]);
+    free(p->passed);
     p->file = NULL;
-    p->files = 0;
+    p->passed = NULL;
+    p->files = p->passed_n = p->passed_cap = 0;
 }

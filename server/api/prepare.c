@@ -5,9 +5,9 @@
 #include "core/base/grow.h"
 #include "core/base/text.h"
 #include "core/table/recipe.h"
+#include "server/api/adding.h"
 #include "server/api/api.h"
 #include "server/api/evaluate.h"
-#include "server/api/stack.h"
 #include "server/api/submit.h"
 #include "server/space.h"
 #include "storage/damage.h"
@@ -173,16 +173,18 @@ static int open_input(struct am_submit *s, size_t i, struct am_plan_input *in, s
                                  .label = s->in[i].label,
                                  .pointer = s->body.input[i].pointer,
                                  .names_only = am_plan_names_only(&s->body, i),
-                                 .beside = am_plan_beside(&s->body, i)};
+                                 .beside = am_plan_beside(&s->body, i),
+                                 .modules = s->body.input[i].modules};
     for (size_t k = 0; k < parts_of(s, i); k++) {
         uint64_t spans = 0;
         AM_TRY(am_version_spans(s->db, s->in[i + k].version, &spans));
         in->spans += spans;
     }
-    if (s->body.input[i].parts) {
+    if (am_adding_makes(s, i)) {
         in->next = am_stack_next;
+        in->added = am_stack_added;
         in->cursor = stack;
-        return am_stack_make(stack, s->db, &s->body, s->in, i, &s->faults);
+        return am_adding_make(s, i, stack);
     }
     in->cursor = am_tensor_open(s->db, s->in[i].version);
     return in->cursor ? 0 : -AM_E_INTERNAL;
@@ -239,7 +241,8 @@ struct donor { /* its weight files by path, as the worker sees them */
     struct am_submit *s;
     struct am_plan_file *v;
     size_t n, cap, part;
-    struct am_stack stack; /* when it is one */
+    bool made; /* its table is: */
+    struct am_stack stack;
 };
 
 static int add_file(void *ctx, const struct am_file_row *row)
@@ -250,7 +253,7 @@ static int add_file(void *ctx, const struct am_file_row *row)
     AM_TRY(am_grow(&d->v, d->n, &d->cap, sizeof *d->v));
     char name[1200];
     snprintf(name, sizeof name, "%s", row->path);
-    if (d->s->body.input[d->s->body.donor].parts)
+    if (d->made)
         AM_TRY(am_stack_file(name, sizeof name, d->part, row->path));
     char *path = strdup(name);
     if (!path)
@@ -272,7 +275,7 @@ static int walk_stack(struct donor *d, bool by_place, int (*each)(void *arg, con
 static int walk_donor(void *ctx, bool by_place, int (*each)(void *arg, const struct am_plan_tensor *t), void *arg)
 {
     struct donor *d = ctx;
-    if (d->s->body.input[d->s->body.donor].parts)
+    if (d->made)
         return walk_stack(d, by_place, each, arg);
     int64_t version = d->s->in[d->s->body.donor].version;
     struct am_tensor_cursor *c =
@@ -285,20 +288,25 @@ static int walk_donor(void *ctx, bool by_place, int (*each)(void *arg, const str
     return rc;
 }
 
+static int add_files(void *ctx, size_t number, int64_t version)
+{
+    struct donor *d = ctx;
+    d->part = number;
+    return am_file_list(d->s->db, version, add_file, d);
+}
+
 /* The files of the result. */
 static int lay_out(struct am_submit *s)
 {
-    struct donor d = {.s = s};
-    size_t head = s->body.donor;
-    bool stacked = s->body.input[head].parts;
-    int rc = stacked ? am_stack_make(&d.stack, s->db, &s->body, s->in, head, &s->faults) : 0;
-    for (d.part = 0; rc == 0 && d.part < parts_of(s, head); d.part++)
-        rc = am_file_list(s->db, s->in[head + d.part].version, add_file, &d);
+    struct donor d = {.s = s, .made = am_adding_makes(s, s->body.donor)};
+    int rc = d.made ? am_adding_make(s, s->body.donor, &d.stack) : 0;
+    if (rc == 0)
+        rc = am_adding_files(s, add_files, &d);
     struct am_plan_donor donor = {.file = d.v,
                                   .files = d.n,
                                   .walk = walk_donor,
                                   .ctx = &d,
-                                  .assemble_fraction = stacked ? 0 : s->r->srv->cfg->assemble_fraction};
+                                  .assemble_fraction = d.made ? 0 : s->r->srv->cfg->assemble_fraction};
     if (rc == 0)
         rc = am_plan_output(&s->plan, &s->body, &donor, s->threads, &s->faults);
     for (size_t i = 0; i < d.n; i++)
@@ -308,15 +316,36 @@ static int lay_out(struct am_submit *s)
     return rc;
 }
 
+static int tell(struct am_submit *s, const char *code, const struct am_plan_told *t, const char *what)
+{
+    return t->n ? am_submit_warn(s, code, "%s: %llu tensors (%s%s)", what, (unsigned long long)t->n, t->some,
+                                 t->n > AM_PLAN_TOLD ? ", ..." : "")
+                : 0;
+}
+
+/* What the plan did about tensors that not all inputs have. */
+static int tell_missing(struct am_submit *s)
+{
+    AM_TRY(tell(s, "tensor-missing", &s->plan.from_some, "not in all inputs, and merged from those that have them"));
+    AM_TRY(tell(s, "tensor-missing", &s->plan.kept,
+                "in too few inputs to be merged, and passed on as the donor has them"));
+    AM_TRY(tell(s, "tensor-extra", &s->plan.dropped, "in an input but not in the donor, and left out"));
+    return tell(s, "module-outside", &s->plan.outside,
+                "in no module that is merged, and passed on as the donor has them");
+}
+
 /* From the tensor tables alone. Faults of the tensors end it early: there is no plan then. */
 static int make_plan(struct am_submit *s)
 {
     size_t before = s->faults.total;
     check_architectures(s);
+    AM_TRY(am_adding_find(s));
     int rc = join_tensors(s);
     if (rc == 0 && has_donor(s))
         rc = lay_out(s);
     s->planned = rc == 0 && has_donor(s);
+    if (rc == 0)
+        rc = tell_missing(s);
     return rc < 0 && s->faults.total == before && !has_crooked_stacks(s) ? rc : 0;
 }
 
@@ -489,6 +518,7 @@ void am_submit_done(struct am_submit *s)
         free(s->in[i].rev);
     }
     free(s->in);
+    free(s->tied);
     am_evaluate_done(s);
     json_decref(s->warnings);
     json_decref(s->from_recipe);

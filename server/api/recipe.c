@@ -54,6 +54,8 @@ int am_submit_digest(struct am_submit *s)
         json_object_set_new(o, "mergekit_config", json_string(s->body.mergekit_config));
     if (o && after)
         json_object_set(o, "post_layers_t", after);
+    json_object_update_new(o, json_pack("{s:O*, s:O*}", "missing", json_object_get(s->body.options, "missing"), "extra",
+                                        json_object_get(s->body.options, "extra")));
     if (json_is_true(random))
         json_object_set(o, "seed", json_object_get(s->body.options, "seed"));
     if (o && over_blas(s)) {

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #define NAME_BYTES 1024
+#define FILE_PREFIX 4 /* bytes of "002/" */
 
 int am_stack_file(char *out, size_t cap, size_t part, const char *path)
 {
@@ -36,7 +37,8 @@ static int add(struct am_stack *s, const char *name, const struct am_tensor_row 
                                .file = strdup(file),
                                .dtype = am_plan_name(dtype),
                                .begin = (uint64_t)t->begin,
-                               .bytes = (uint64_t)t->bytes};
+                               .bytes = (uint64_t)t->bytes,
+                               .order = s->n};
     return r->name && r->shape && r->file ? 0 : -AM_E_OUT_OF_MEMORY;
 }
 
@@ -77,20 +79,37 @@ static bool fits(const struct am_stack *s, const struct am_body_input *in, const
     return in->to <= there;
 }
 
+int am_stack_whole(struct am_stack *ret, struct am_db *db, int64_t version)
+{
+    struct am_stack s = {0};
+    int rc = take_version(&s, db, version);
+    am_stack_sort(&s, false);
+    if (rc < 0)
+        am_stack_done(&s);
+    else
+        *ret = s;
+    return rc;
+}
+
+int am_stack_put(struct am_stack *s, const char *name, const struct am_stack_row *as, size_t part, bool added)
+{
+    struct am_tensor_row t = {.name = name,
+                              .dtype = as->dtype,
+                              .shape = as->shape,
+                              .file = as->file + FILE_PREFIX,
+                              .begin = (int64_t)as->begin,
+                              .bytes = (int64_t)as->bytes};
+    AM_TRY(add(s, name, &t, part));
+    s->row[s->n - 1].added = added;
+    return 0;
+}
+
 static int cut(struct am_stack *into, const struct am_stack *whole, const struct am_cut *c, size_t part)
 {
     char name[NAME_BYTES];
     for (size_t i = 0; i < whole->n; i++) {
-        const struct am_stack_row *r = &whole->row[i];
-        if (!am_cut_name(c, r->name, name, sizeof name))
-            continue;
-        struct am_tensor_row t = {.name = name,
-                                  .dtype = r->dtype,
-                                  .shape = r->shape,
-                                  .file = r->file + 4,
-                                  .begin = (int64_t)r->begin,
-                                  .bytes = (int64_t)r->bytes};
-        AM_TRY(add(into, name, &t, part));
+        if (am_cut_name(c, whole->row[i].name, name, sizeof name))
+            AM_TRY(am_stack_put(into, name, &whole->row[i], part, false));
     }
     return 0;
 }
@@ -134,7 +153,45 @@ int am_stack_make(struct am_stack *ret, struct am_db *db, const struct am_body *
 
 static int by_name(const void *a, const void *b)
 {
-    return strcmp(((const struct am_stack_row *)a)->name, ((const struct am_stack_row *)b)->name);
+    const struct am_stack_row *x = a, *y = b;
+    int order = strcmp(x->name, y->name);
+    return order ? order : x->order < y->order ? -1 : x->order > y->order;
+}
+
+static int to_name(const void *key, const void *row)
+{
+    return strcmp(key, ((const struct am_stack_row *)row)->name);
+}
+
+bool am_stack_has(const struct am_stack *s, size_t n, const char *name)
+{
+    return n && bsearch(name, s->row, n, sizeof *s->row, to_name);
+}
+
+static void free_row(struct am_stack_row *r)
+{
+    free(r->name);
+    free(r->shape);
+    free(r->file);
+}
+
+void am_stack_unique(struct am_stack *s)
+{
+    size_t n = 0;
+    am_stack_sort(s, false);
+    for (size_t i = 0; i < s->n; i++) {
+        if (n && strcmp(s->row[n - 1].name, s->row[i].name) == 0)
+            free_row(&s->row[i]);
+        else
+            s->row[n++] = s->row[i];
+    }
+    s->n = n;
+}
+
+bool am_stack_added(const void *stack)
+{
+    const struct am_stack *s = stack;
+    return s->at > 0 && s->row[s->at - 1].added;
 }
 
 /* As core/methods/run.c has them: files in order, places in them, names. */
@@ -169,11 +226,8 @@ int am_stack_next(void *stack, struct am_plan_tensor *ret)
 
 void am_stack_done(struct am_stack *s)
 {
-    for (size_t i = 0; i < s->n; i++) {
-        free(s->row[i].name);
-        free(s->row[i].shape);
-        free(s->row[i].file);
-    }
+    for (size_t i = 0; i < s->n; i++)
+        free_row(&s->row[i]);
     free(s->row);
     *s = (struct am_stack){0};
 }

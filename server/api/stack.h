@@ -17,6 +17,8 @@ struct am_stack_row {
     char *name, *shape, *file; /* the file's name begins with the number of its part */
     const char *dtype;
     uint64_t begin, bytes;
+    size_t order; /* of two with one name the earlier counts */
+    bool added;   /* by another input than the one whose table it is */
 };
 
 struct am_stack {
@@ -28,6 +30,14 @@ struct am_stack {
  */
 int am_stack_make(struct am_stack *ret, struct am_db *db, const struct am_body *b, const struct am_pinned *in,
                   size_t head, struct am_faults *f);
+/* All of a version, by name. */
+int am_stack_whole(struct am_stack *ret, struct am_db *db, int64_t version);
+/* One more tensor: what `as` is, under that name, in a file of that part. -AM_E_TOO_LARGE */
+int am_stack_put(struct am_stack *s, const char *name, const struct am_stack_row *as, size_t part, bool added);
+/* Among the first `n`, which are sorted by name. */
+bool am_stack_has(const struct am_stack *s, size_t n, const char *name);
+void am_stack_unique(struct am_stack *s);                   /* sorts by name and keeps the first of each */
+bool am_stack_added(const void *stack);                     /* the tensor that the cursor gave last */
 void am_stack_sort(struct am_stack *s, bool by_place);      /* and back to the beginning */
 int am_stack_next(void *stack, struct am_plan_tensor *ret); /* a cursor of am_plan_input */
 void am_stack_done(struct am_stack *s);

@@ -17,11 +17,18 @@ struct am_pinned { /* an input, from its name to a commit */
     int64_t version; /* 0: it names nothing */
 };
 
+struct am_tied { /* an input without head, and what stands for it (adding.h) */
+    size_t input;
+    const char *head, *embedding;
+};
+
 struct am_submit {
     struct am_req *r;
     struct am_db *db;
     struct am_body body;
-    struct am_pinned *in;      /* one for each input of the body */
+    struct am_pinned *in; /* one for each input of the body */
+    struct am_tied *tied; /* of the inputs that have their embedding for a head beside others that have one */
+    size_t tied_n;
     struct am_side *side;      /* evaluate.c, made_gate.c: the two prediction sets; NULL: none, or not named well */
     struct am_line_sets *line; /* continual.c: versions and their sets; NULL: of another method, or not named well */
     json_t *gate;              /* evaluate_gate.c: {"gate","policy","critical"}, or NULL */

@@ -1,0 +1,227 @@
+"""Merges of models that are not alike: tensors that some lack, tied heads, modules, layers of known families. Expected
+values are NumPy's, from the definitions (reference.py)."""
+
+import json
+
+import numpy as np
+import pytest
+
+import reference as ref
+from harness import merge, problem
+from test_mergekit_yaml import post, run as run_yaml
+
+COUNT = iter(range(1000))
+
+
+@pytest.fixture(scope="module")
+def made(client, roots):
+    """made({name: numbers}, config=...) registers a model of F32 tensors and gives its name and the tensors."""
+
+    def make(tensors, dtype="F32", config=None, **kw):
+        name = f"f/m{next(COUNT)}"
+        packed = {n: v if hasattr(v, "dtype") and isinstance(getattr(v, "data", None), bytes) else ref.tensor(dtype, v) for n, v in tensors.items()}
+        client.register(ref.write(roots / name.replace("/", "-"), packed, config=config, **kw), name)
+        return name
+
+    return make
+
+
+def draw(seed, names, shape=(6, 5)):
+    rng = np.random.default_rng(seed)
+    return {n: rng.standard_normal(shape).astype(np.float32) for n in names}
+
+
+def numbers(client, version):
+    return {n: ref.load(t) for n, t in client.weights(version).items()}
+
+
+def warnings(client, body):
+    answer = client.post("/v1/plans", body)
+    assert answer.status_code == 200, answer.text
+    return {w["code"]: w["detail"] for w in answer.json()["warnings"]}
+
+
+# ---- tensors that not all have ----------------------------------------------------------------------------------------
+
+ALL, SOME, ONE = "layers.0.w.weight", "layers.0.bias.weight", "layers.1.extra.weight"
+
+
+@pytest.fixture(scope="module")
+def uneven(made):
+    """Three models and a base: the second model lacks SOME and ONE, the third lacks ONE."""
+    base, a, b, c = (draw(i, [ALL, SOME, ONE]) for i in range(4))
+    b = {ALL: b[ALL]}
+    c = {n: c[n] for n in (ALL, SOME)}
+    return [(made(m), m) for m in (base, a, b, c)]
+
+
+def test_missing_is_refused_by_default(client, uneven):
+    (_, _), (a, _), (b, _), (c, _) = uneven
+    answer = client.post("/v1/jobs", merge("linear", [(a, {"weight": 1}), (b, {"weight": 1}), (c, {"weight": 1})], "f/no"))
+    errors = problem(answer, 422, "shape-mismatch")["errors"]
+    assert [(e["pointer"], e["reason"], e["tensor"]) for e in errors] == [
+        ("#/inputs/models/1/version", "tensor-missing", SOME),
+        ("#/inputs/models/1/version", "tensor-missing", ONE),
+        ("#/inputs/models/2/version", "tensor-missing", ONE),
+    ]
+    assert all(e["detail"].endswith("choose options.missing: present or base") for e in errors)
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_present_merges_what_is_there(client, uneven, threads):
+    """Each with its own weight, also when that comes from a filter."""
+    _, (a, x), (b, y), (c, z) = uneven
+    weights = [0.5, 2.0, {"filter": "bias", "value": 3.0}]
+    body = merge("linear", [(v, {"weight": [w, {"value": 1.5}] if isinstance(w, dict) else w}) for v, w in zip((a, b, c), weights)], "f/out", missing="present", threads=threads)
+    told = warnings(client, body)
+    assert SOME in told["tensor-missing"] or ONE in told["tensor-missing"]
+    got = numbers(client, client.run(body))
+    want = {
+        ALL: ref.linear([x[ALL], y[ALL], z[ALL]], [0.5, 2.0, 1.5]),
+        SOME: ref.linear([x[SOME], z[SOME]], [0.5, 3.0]),
+        ONE: x[ONE],
+    }
+    assert got.keys() == want.keys()
+    for n, v in want.items():
+        np.testing.assert_array_equal(got[n], v, n)
+
+
+def test_present_beside_a_base(client, uneven):
+    """One model is enough where a base is beside it, and the report says which."""
+    (base, p), (a, x), (b, y), (c, z) = uneven
+    body = merge("task_arithmetic", [(v, {"weight": w}) for v, w in zip((a, b, c), (0.5, 2.0, 0.25))], "f/out", base, {"lambda": 0.5}, missing="present")
+    version = client.run(body)
+    got = numbers(client, version)
+    np.testing.assert_array_equal(got[ALL], ref.task_arithmetic(p[ALL], [x[ALL], y[ALL], z[ALL]], [0.5, 2.0, 0.25], 0.5))
+    np.testing.assert_array_equal(got[SOME], ref.task_arithmetic(p[SOME], [x[SOME], z[SOME]], [0.5, 0.25], 0.5))
+    np.testing.assert_array_equal(got[ONE], ref.task_arithmetic(p[ONE], [x[ONE]], [0.5], 0.5))
+    assert client.wait(client.submit({**body, "method": "ties", "params": {}}))["status"] == "succeeded"
+
+
+def test_missing_base_passes_on(client, uneven):
+    (base, p), (a, x), (b, y), (c, z) = uneven
+    got = numbers(client, client.run(merge("task_arithmetic", [(v, {"weight": 0.5}) for v in (a, b, c)], "f/out", base, missing="base")))
+    np.testing.assert_array_equal(got[ALL], ref.task_arithmetic(p[ALL], [x[ALL], y[ALL], z[ALL]], [0.5] * 3))
+    for n in (SOME, ONE):
+        np.testing.assert_array_equal(got[n], p[n], n)
+
+
+def test_passed_on_in_the_dtype_of_the_result(client, uneven):
+    _, (a, x), (b, y), _ = uneven
+    got = client.weights(client.run(merge("slerp", [(b, None)], "f/out", a, {"t": 0.5}, missing="present", out_dtype="BF16")))
+    assert {t.dtype for t in got.values()} == {"BF16"}
+    for n in (SOME, ONE):
+        assert got[n] == ref.store("BF16", x[n]), n
+
+
+def test_what_a_method_cannot_do_with_few_is_passed_on(client, uneven):
+    """trimmed_mean with f = 1 takes three; consensus speaks of tasks by their number."""
+    (base, p), (a, x), (b, y), (c, z) = uneven
+    models = [(v, None) for v in (a, b, c)]
+    got = numbers(client, client.run(merge("trimmed_mean", models, "f/out", base, {"f": 1}, missing="present")))
+    np.testing.assert_allclose(got[ALL], np.median([x[ALL], y[ALL], z[ALL]], axis=0), rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(got[SOME], p[SOME])
+    got = numbers(client, client.run(merge("emr", models, "f/out", base, {"task": 2}, missing="present")))
+    np.testing.assert_array_equal(got[SOME], p[SOME])
+
+
+def test_extra_tensor_dropped(client, uneven):
+    """What the donor lacks: refused, or left out and told (E9)."""
+    _, (a, x), (b, y), _ = uneven
+    body = merge("linear", [(b, {"weight": 1}), (a, {"weight": 3})], "f/out")
+    errors = problem(client.post("/v1/jobs", body), 422, "shape-mismatch")["errors"]
+    assert [(e["reason"], e["tensor"]) for e in errors] == [("tensor-extra", SOME), ("tensor-extra", ONE)]
+    assert errors[0]["detail"].endswith("choose options.extra: keep or drop")
+    body["options"]["extra"] = "drop"
+    told = warnings(client, body)
+    assert SOME in told["tensor-extra"] and ONE in told["tensor-extra"]
+    version = client.run(body)
+    assert numbers(client, version).keys() == {ALL}
+    recipe = client.version(version)["recipe"] if "recipe" in client.version(version) else None
+    assert recipe is None or recipe["options"]["extra"] == "drop"
+
+
+def test_extra_keep(client, uneven):
+    """What the donor lacks is merged from those that have it, or passed on from the first that does."""
+    _, (a, x), (b, y), (c, z) = uneven
+    models = [(v, {"weight": w}) for v, w in zip((b, a, c), (1.0, 2.0, 0.5))]
+    got = numbers(client, client.run(merge("linear", models, "f/out", extra="keep")))
+    assert got.keys() == {ALL, SOME, ONE}
+    np.testing.assert_array_equal(got[ALL], ref.linear([y[ALL], x[ALL], z[ALL]], [1.0, 2.0, 0.5]))
+    for n in (SOME, ONE):
+        np.testing.assert_array_equal(got[n], x[n])
+    got = numbers(client, client.run(merge("linear", models, "f/out", extra="keep", missing="present")))
+    np.testing.assert_array_equal(got[SOME], ref.linear([x[SOME], z[SOME]], [2.0, 0.5]))
+    np.testing.assert_array_equal(got[ONE], x[ONE])
+
+
+def test_extra_keep_in_shards(client, made):
+    """The result is laid out as it was planned, whoever gave its tensors."""
+    names = [f"layers.{i}.w.weight" for i in range(4)]
+    x, y = draw(11, names[:2], (40, 30)), draw(12, names, (40, 30))
+    body = merge("linear", [(made(x), {"weight": 1}), (made(y, shards=2), {"weight": 1})], "f/out", extra="keep", shard_bytes=10000)
+    answer = client.post("/v1/plans", body).json()
+    version = client.run(body)
+    files = {p: f for p, f in client.files(version).items() if p.endswith(".safetensors")}
+    assert {f["path"]: f["bytes"] for f in answer["output"]["files"]} == {p: f["size"] if "size" in f else f["bytes"] for p, f in files.items()}
+    got = numbers(client, version)
+    assert set(got) == set(names)
+    np.testing.assert_array_equal(got[names[3]], y[names[3]])
+    np.testing.assert_array_equal(got[names[0]], ref.linear([x[names[0]], y[names[0]]], [1, 1]))
+
+
+# ---- tied heads -------------------------------------------------------------------------------------------------------
+
+EMBED, HEAD, LAYER = "model.embed_tokens.weight", "lm_head.weight", "model.layers.0.w.weight"
+TIED = {"model_type": "llama", "architectures": ["LlamaForCausalLM"], "tie_word_embeddings": True, "num_hidden_layers": 1}
+
+
+@pytest.mark.parametrize("first", ["tied", "own"])
+@pytest.mark.parametrize("yaml", [False, True])
+def test_tied_head_flag(client, made, first, yaml):
+    """The embedding of a tied model is merged as its head, and the config of the result says that there is one (E9)."""
+    x, y = draw(21, [EMBED, LAYER]), draw(22, [EMBED, LAYER, HEAD])
+    tied, own = made(x, config=TIED), made(y, config={**TIED, "tie_word_embeddings": False})
+    order = [(tied, x), (own, y)] if first == "tied" else [(own, y), (tied, x)]
+    want = {n: ref.linear([m.get(n, x[EMBED]) for _, m in order], [1, 3]) for n in (EMBED, LAYER, HEAD)}
+    if yaml:
+        text = "merge_method: linear\nmodels:\n" + "".join(f"- {{model: {v}, parameters: {{weight: {w}}}}}\n" for (v, _), w in zip(order, (1, 3)))
+        job, version = run_yaml(client, text, model="f/out")
+    else:
+        body = merge("linear", [(v, {"weight": w}) for (v, _), w in zip(order, (1, 3))], "f/out")
+        assert tied.split("/")[1] in warnings(client, body)["tied-head"]
+        version = client.run(body)
+    got = numbers(client, version)
+    assert got.keys() == want.keys()
+    for n in want:
+        np.testing.assert_array_equal(got[n], want[n], n)
+    assert json.loads(client.download(version, "config.json")) == {**TIED, "tie_word_embeddings": False}
+
+
+def test_tied_everywhere_stays_tied(client, made):
+    x, y = draw(23, [EMBED, LAYER]), draw(24, [EMBED, LAYER])
+    version = client.run(merge("linear", [(made(x, config=TIED), {"weight": 1}), (made(y, config=TIED), {"weight": 1})], "f/out"))
+    assert numbers(client, version).keys() == {EMBED, LAYER}
+    assert json.loads(client.download(version, "config.json")) == TIED
+
+
+def test_the_flag_is_written_where_there_is_none(client, made):
+    """GPT-2's config does not say that its head is tied."""
+    names = ["transformer.wte.weight", "transformer.h.0.ln_1.weight"]
+    x, y = draw(25, names), draw(26, names + [HEAD])
+    config = {"model_type": "gpt2", "architectures": ["GPT2LMHeadModel"], "n_layer": 1}
+    version = client.run(merge("linear", [(made(x, config=config), {"weight": 1}), (made(y, config=config), {"weight": 1})], "f/out"))
+    np.testing.assert_array_equal(numbers(client, version)[HEAD], ref.linear([x[names[0]], y[HEAD]], [1, 1]))
+    assert json.loads(client.download(version, "config.json")) == {**config, "tie_word_embeddings": False}
+
+
+def test_buffers_are_the_donors(client, made):
+    """What is computed anew is copied, and may be missing."""
+    rope = "model.layers.0.self_attn.rotary_emb.inv_freq"
+    x, y = draw(27, [LAYER, rope]), draw(28, [LAYER, rope])
+    z = draw(29, [LAYER])
+    models = [(made(m), {"weight": 1}) for m in (x, y, z)]
+    got = numbers(client, client.run(merge("linear", models, "f/out")))
+    np.testing.assert_array_equal(got[rope], x[rope])
+    got = numbers(client, client.run(merge("linear", models[::-1], "f/out")))
+    assert got.keys() == {LAYER}
