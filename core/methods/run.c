@@ -50,6 +50,36 @@ static void cut(const struct am_run_state *s, struct am_run_item *item)
     item->windows = item->selected ? spans(t->elements, item->window) : spans(t->bytes, AM_COPY_BYTES);
 }
 
+const struct am_delta *am_run_delta(const struct am_run_input *in, const char *tensor)
+{
+    const struct am_tensor *t = in->delta ? am_model_find(in->model, tensor) : NULL;
+    return t ? in->delta[t - in->model->tensor] : NULL;
+}
+
+bool am_run_is_donor(const struct am_run_state *s, const struct am_run_input *in)
+{
+    return in->model && (in->model == s->r->donor || in->plain == s->r->donor);
+}
+
+/* The donor's value is not what its file holds. */
+static bool is_adapted(const struct am_run_state *s, const char *tensor)
+{
+    const struct am_run *r = s->r;
+    if (am_run_is_donor(s, &r->base))
+        return am_run_delta(&r->base, tensor);
+    for (size_t i = 0; i < r->inputs; i++)
+        if (am_run_is_donor(s, &r->x[i]))
+            return am_run_delta(&r->x[i], tensor);
+    return false;
+}
+
+/* By construction the donor's value: the method says so, or the change that is carried leaves the tensor alone. */
+static bool stays(const struct am_run *r, const struct am_args *args, const struct am_tensor_info *info)
+{
+    return (r->change_only && !am_run_delta(&r->x[0], info->name)) ||
+           (r->method->unchanged && r->method->unchanged(args, info));
+}
+
 /* Fills the items in the order of names, which is the order of windows in a scope over the whole model. */
 static void choose(struct am_run_state *s)
 {
@@ -64,13 +94,15 @@ static void choose(struct am_run_state *s)
         item->selected = am_dtype_computed(t->dtype) && (!r->method->selects || r->method->selects(args, &info));
         item->out_dtype = item->selected && r->out_dtype >= 0 ? (uint8_t)r->out_dtype : t->dtype;
         s->selected += item->selected;
-        if (item->out_dtype == t->dtype && r->method->unchanged && r->method->unchanged(args, &info))
+        if (item->out_dtype == t->dtype && stays(r, args, &info))
             item->selected = false;
+        item->plain = !item->selected && is_adapted(s, t->name);
         am_run_matrix_choose(s, item);
+        item->selected |= item->plain;
         cut(s, item);
         item->first_window = windows;
-        windows += item->selected ? item->windows : 0;
-        s->stat_bytes += item->selected ? t->bytes : 0;
+        windows += item->selected && !item->plain ? item->windows : 0;
+        s->stat_bytes += item->selected && !item->plain ? t->bytes : 0;
         s->tensors_done += item->windows == 0;
     }
 }
@@ -114,9 +146,9 @@ static int tell_lay_out(const struct am_run_state *s, int rc, int errno_value)
 bool am_run_compares(const struct am_run_state *s, const struct am_run_item *item)
 {
     const struct am_run *r = s->r;
-    bool others = r->base.model && r->base.model != r->donor;
+    bool others = r->base.model && !am_run_is_donor(s, &r->base);
     for (size_t i = 0; !others && i < r->inputs; i++)
-        others = r->x[i].model != r->donor;
+        others = !am_run_is_donor(s, &r->x[i]);
     return others && !am_dtype_computed(item->donor->dtype);
 }
 
@@ -178,14 +210,14 @@ static void report_empty(struct am_run_state *s, const struct am_run_item *item)
 static int write_tensor(struct am_run_state *s, const struct am_out_tensor *target)
 {
     struct am_run_item *item = target->user;
-    if (item->selected && s->r->method->needs.passes && !s->model_scope)
+    if (item->selected && !item->plain && s->r->method->needs.passes && !s->model_scope)
         AM_TRY(am_run_stats(s, &item, 1));
     if (item->whole)
         AM_TRY(am_run_matrix(s, item));
     for (uint64_t w = 0; w < item->windows; w++)
         AM_TRY(am_ring_give(s, item->selected ? AM_SLOT_APPLY : AM_SLOT_COPY, item, target, w));
     s->now->needed = s->given;
-    if (item->selected && item->windows == 0) {
+    if (item->selected && !item->plain && item->windows == 0) {
         AM_TRY(am_ring_settle(s, s->given));
         report_empty(s, item);
     }
@@ -204,7 +236,7 @@ static void report_total(const struct am_run_state *s)
 {
     struct am_scope_info scope = am_run_scope(s, NULL);
     for (size_t i = 0; i < s->items; i++)
-        scope.elements += s->item[i].selected ? s->item[i].donor->elements : 0;
+        scope.elements += s->item[i].selected && !s->item[i].plain ? s->item[i].donor->elements : 0;
     if (!s->r->report || !s->r->method->report)
         return;
     am_report_tensor(s->r->report, NULL);

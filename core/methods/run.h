@@ -10,6 +10,7 @@
 #include "core/base/fault.h"
 #include "core/methods/method.h"
 #include "core/methods/report.h"
+#include "core/tensor/delta.h"
 #include "core/tensor/kernels.h"
 #include "core/tensor/model.h"
 #include "core/tensor/output.h"
@@ -18,6 +19,10 @@ struct am_run_input {
     const struct am_model *model;
     const char *label;      /* "demo/base@v1", for messages */
     const char *const *own; /* of a stack: what each tensor of `model` is called in its version; NULL: the same */
+    /* With adapters: what is added to each tensor of `model`, NULL for those that have none; and the model without
+       them. Both NULL: there are none. */
+    const struct am_delta *const *delta;
+    const struct am_model *plain;
 };
 
 struct am_run {
@@ -29,7 +34,9 @@ struct am_run {
     struct am_run_input base;     /* .model NULL: none */
     const struct am_run_input *x; /* as am_window.x */
     size_t inputs;
-    const struct am_model *donor; /* gives names, order, shapes, dtypes */
+    bool change_only; /* x[0] is x[1] with an adapter (needs.task): tensors that it leaves alone have no change, and of
+                         the others x[0] is the change itself (am_window.change) */
+    const struct am_model *donor; /* without adapters. Gives names, order, shapes, dtypes */
     int out_dtype;                /* of computed tensors; -1 = the donor's */
     uint64_t shard_bytes;
     uint64_t seed;            /* of random masks */

@@ -28,6 +28,7 @@ struct am_run_item { /* one tensor of the output */
     bool selected; /* computed; else the donor's bytes */
     bool stored;   /* goes into the output; else the result refers to the donor's bytes */
     bool whole;    /* whole() computes it, at once */
+    bool plain;    /* selected only because the donor's adapter changes it: its value there, without the method */
     bool matrix;   /* ... and as a matrix */
     bool differs;  /* copied, and another input holds other bytes */
     uint8_t out_dtype;
@@ -129,6 +130,10 @@ struct am_run_state {
 
 /* Not computed with and in several inputs, of which others may hold other bytes. */
 bool am_run_compares(const struct am_run_state *s, const struct am_run_item *item);
+/* What an input's adapter does to its tensor of that name; NULL: nothing. */
+const struct am_delta *am_run_delta(const struct am_run_input *in, const char *tensor);
+/* The input whose tensors are the donor's. */
+bool am_run_is_donor(const struct am_run_state *s, const struct am_run_input *in);
 /* The parameters of a tensor; item NULL: of the run. */
 const struct am_args *am_run_args(const struct am_run_state *s, const struct am_run_item *item);
 int am_run_vary(struct am_run_state *s); /* makes them */

@@ -31,7 +31,7 @@ static void add_tally(struct am_run_state *s, const struct am_slot *slot, bool l
     size_t n = am_amount(s->r->method->needs.tally, s->r->inputs);
     for (size_t i = 0; i < n; i++)
         s->tally[i] += slot->tally[i];
-    if (!last)
+    if (!last || slot->item->plain)
         return;
     if (s->r->report && s->r->method->report) {
         struct am_scope_info scope = am_run_scope(s, slot->item);

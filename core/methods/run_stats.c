@@ -13,7 +13,7 @@
 static int one_round(struct am_run_state *s, struct am_run_item *const *item, size_t items)
 {
     for (size_t i = 0; i < items; i++)
-        for (uint64_t w = 0; item[i]->selected && w < item[i]->windows; w++)
+        for (uint64_t w = 0; item[i]->selected && !item[i]->plain && w < item[i]->windows; w++)
             AM_TRY(am_ring_give(s, AM_SLOT_STAT, item[i], NULL, w));
     return am_ring_settle(s, s->given);
 }
@@ -50,7 +50,7 @@ int am_run_stats(struct am_run_state *s, struct am_run_item *const *item, size_t
     struct am_scope_info scope = am_run_scope(s, s->model_scope ? NULL : item[0]);
     scope.elements = 0;
     for (size_t i = 0; i < items; i++)
-        scope.elements += item[i]->selected ? item[i]->donor->elements : 0;
+        scope.elements += item[i]->selected && !item[i]->plain ? item[i]->donor->elements : 0;
     AM_TRY(begin(s));
     void *local = calloc(1, m->needs.local_bytes + 1);
     if (!local)

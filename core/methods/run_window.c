@@ -14,6 +14,8 @@ struct job {
     struct am_slot *slot;
     struct am_window w;
     const struct am_tensor *source[AM_MAX_INPUTS * 2 + 2]; /* the tensor in each source */
+    const struct am_delta *delta[AM_MAX_INPUTS * 2 + 2];   /* what an adapter adds to it, or NULL */
+    size_t change;                                         /* the source of which only that counts; or none */
     size_t at, n;                                          /* the chunk at work: elements of the window */
     bool whole;                                            /* it is in slot->in */
     bool looks;                                            /* for values that are no numbers: once for each element */
@@ -50,6 +52,18 @@ static int read_sources(struct job *j)
     return 0;
 }
 
+/* A tile that was converted, as its adapter makes it. */
+static void adapt(struct job *j, size_t k)
+{
+    float *x = j->slot->value[k];
+    if (!j->delta[k])
+        return;
+    if (k == j->change)
+        am_delta_fill(j->delta[k], x, j->w.first, j->w.n);
+    else
+        am_delta_add(j->delta[k], x, j->w.first, j->w.n);
+}
+
 /* A few elements of every source, without the rest of the chunk. */
 static int read_piece(struct job *j, size_t at)
 {
@@ -62,6 +76,7 @@ static int read_piece(struct job *j, size_t at)
         if (rc < 0)
             return fail(slot, rc, s->source[k]->label);
         am_load_f32(t->dtype, slot->in[k], slot->value[k], j->w.n);
+        adapt(j, k);
     }
     bool base = s->r->base.model != NULL;
     j->w.base = base ? slot->value[0] : NULL;
@@ -79,10 +94,11 @@ static int load_tile(struct job *j, size_t k, size_t at, const float **ret)
     size_t count = 0;
     bool finite = false; /* as far as is known yet */
     *ret = slot->value[k];
-    if (dtype == AM_F32)
+    if (dtype == AM_F32 && !j->delta[k])
         *ret = (const float *)(const void *)raw;
     else
-        finite = am_load_f32(dtype, raw, slot->value[k], j->w.n);
+        finite = am_load_f32(dtype, raw, slot->value[k], j->w.n) && !j->delta[k];
+    adapt(j, k);
     if (finite || !j->looks)
         return 0;
     size_t first = am_nonfinite_f32(*ret, j->w.n, &count);
@@ -137,6 +153,19 @@ static int store_tile(struct job *j, size_t at)
     return 0;
 }
 
+/* The donor's value, which is of the first source that is the donor. */
+static int plain_tile(struct job *j, size_t at)
+{
+    size_t k = 0;
+    while (k + 1 < j->s->sources && !am_run_is_donor(j->s, j->s->source[k]))
+        k++;
+    const float *x = NULL;
+    AM_TRY(read_sources(j));
+    AM_TRY(load_tile(j, k, at, &x));
+    am_copy_f32(j->w.out, x, j->w.n);
+    return store_tile(j, at);
+}
+
 static int tile(struct job *j, size_t at)
 {
     const struct am_method *m = j->s->r->method;
@@ -155,6 +184,8 @@ static int tile(struct job *j, size_t at)
         j->w.out = j->s->whole.x + j->w.first;
         return store_tile(j, at);
     }
+    if (slot->item->plain)
+        return plain_tile(j, at);
     AM_TRY(piece ? read_piece(j, at) : load_tiles(j, at));
     int rc = slot->work == AM_SLOT_STAT ? m->stat(&j->w, j->s->sofar, slot->acc, j->s->pass)
                                         : m->apply(&j->w, slot->turn->acc);
@@ -190,10 +221,12 @@ static void prepare(struct job *j)
         m->prepare(&scope, slot->local);
     bool first_stat = stat && s->pass == 0 && s->round == 0;
     bool all_first = m->needs.passes > 0 && !m->look; /* the first statistics see every element */
-    j->looks = all_first ? first_stat : !stat;
+    j->looks = slot->item->plain || (all_first ? first_stat : !stat);
+    const struct am_delta *change = s->r->change_only ? am_run_delta(&s->r->x[0], slot->item->donor->name) : NULL;
     j->w = (struct am_window){.index = slot->index,
                               .x = slot->x,
                               .inputs = s->r->inputs,
+                              .change = change && change->left,
                               .out = stat ? NULL : slot->value[s->sources],
                               .scratch = slot->value + s->sources + 1,
                               .tally = stat ? NULL : slot->tally,
@@ -201,6 +234,7 @@ static void prepare(struct job *j)
                               .list_bytes = stat ? (size_t)s->size.out : 0,
                               .scope_list = stat ? s->lists : NULL,
                               .local = slot->local};
+    j->change = j->w.change ? (s->r->base.model != NULL) : SIZE_MAX;
 }
 
 static int chunk(struct job *j)
@@ -223,8 +257,10 @@ static int compute(const struct am_run_state *s, struct am_slot *slot)
     struct job j = {.s = s, .slot = slot};
     size_t span = (size_t)slot->item->chunk;
     prepare(&j);
-    for (size_t k = 0; k < s->sources; k++)
+    for (size_t k = 0; k < s->sources; k++) {
         j.source[k] = am_model_find(s->source[k]->model, slot->item->donor->name);
+        j.delta[k] = am_run_delta(s->source[k], slot->item->donor->name);
+    }
     for (j.at = 0; j.at < slot->n; j.at += span) {
         j.n = slot->n - j.at < span ? slot->n - j.at : span;
         AM_TRY(chunk(&j));
@@ -236,7 +272,7 @@ static int compute(const struct am_run_state *s, struct am_slot *slot)
 static int compare(const struct am_run_state *s, struct am_slot *slot, const struct am_run_input *in)
 {
     const struct am_tensor *t = slot->item->donor;
-    if (!in->model || in->model == s->r->donor || am_dtype_computed(t->dtype))
+    if (!in->model || am_run_is_donor(s, in) || am_dtype_computed(t->dtype))
         return 0;
     int rc = am_model_read(in->model, am_model_find(in->model, t->name), slot->other, slot->n, slot->first);
     if (rc < 0)

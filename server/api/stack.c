@@ -7,7 +7,7 @@
 #include "core/base/text.h"
 #include "core/table/layers.h"
 #include "core/table/plan_parts.h"
-#include "server/api/submit.h"
+#include "server/api/adapter.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -77,7 +77,8 @@ static bool fits(const struct am_stack *s, const struct am_body_input *in, const
     return in->to <= there;
 }
 
-static int cut(struct am_stack *into, const struct am_stack *whole, const struct am_cut *c, size_t part)
+static int cut(struct am_stack *into, const struct am_stack *whole, const struct am_cut *c, size_t part,
+               const struct am_adapter *adapter)
 {
     char name[NAME_BYTES];
     for (size_t i = 0; i < whole->n; i++) {
@@ -91,24 +92,26 @@ static int cut(struct am_stack *into, const struct am_stack *whole, const struct
                                   .begin = (int64_t)r->begin,
                                   .bytes = (int64_t)r->bytes};
         AM_TRY(add(into, name, &t, part));
+        into->row[into->n - 1].adapted = adapter && am_adapter_find(adapter, r->name);
     }
     return 0;
 }
 
-static int take_part(struct am_stack *into, struct am_db *db, const struct am_body_input *in, const struct am_pinned *p,
-                     const struct am_cut *c, size_t part, struct am_faults *f)
+static int take_part(struct am_stack *into, struct am_submit *s, size_t i, const struct am_cut *c, size_t part)
 {
+    const struct am_pinned *p = &s->in[i];
     struct am_stack whole = {0};
-    int rc = take_version(&whole, db, p->version);
-    if (rc == 0 && fits(&whole, in, p, f))
-        rc = cut(into, &whole, c, part);
+    int rc = take_version(&whole, s->db, p->version);
+    if (rc == 0 && fits(&whole, &s->body.input[i], p, &s->faults))
+        rc = cut(into, &whole, c, part, am_submit_adapter(s, i));
     am_stack_done(&whole);
     return rc;
 }
 
-int am_stack_make(struct am_stack *ret, struct am_db *db, const struct am_body *b, const struct am_pinned *in,
-                  size_t head, struct am_faults *f)
+int am_stack_make(struct am_stack *ret, struct am_submit *submit, size_t head)
 {
+    const struct am_body *b = &submit->body;
+    struct am_faults *f = &submit->faults;
     struct am_stack s = {0};
     size_t parts = b->input[head].parts, faults = f->total;
     uint32_t offset = 0;
@@ -116,7 +119,7 @@ int am_stack_make(struct am_stack *ret, struct am_db *db, const struct am_body *
     for (size_t i = 0; i < parts && rc == 0; i++) {
         const struct am_body_input *part = &b->input[head + i];
         struct am_cut c = {part->from, part->to, offset, i == 0, i + 1 == parts};
-        rc = take_part(&s, db, part, &in[head + i], &c, i, f);
+        rc = take_part(&s, submit, head + i, &c, i);
         offset += part->to - part->from;
     }
     if (rc == -AM_E_TOO_LARGE)
@@ -162,8 +165,13 @@ int am_stack_next(void *stack, struct am_plan_tensor *ret)
     if (s->at == s->n)
         return 0;
     const struct am_stack_row *r = &s->row[s->at++];
-    *ret = (struct am_plan_tensor){
-        .name = r->name, .dtype = r->dtype, .shape = r->shape, .file = r->file, .begin = r->begin, .bytes = r->bytes};
+    *ret = (struct am_plan_tensor){.name = r->name,
+                                   .dtype = r->dtype,
+                                   .shape = r->shape,
+                                   .file = r->file,
+                                   .begin = r->begin,
+                                   .bytes = r->bytes,
+                                   .adapted = r->adapted};
     return 1;
 }
 

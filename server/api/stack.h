@@ -11,12 +11,13 @@
 
 #define AM_STACK_TENSORS 50000 /* of one stack and of one version in it */
 
-struct am_pinned;
+struct am_submit;
 
 struct am_stack_row {
     char *name, *shape, *file; /* the file's name begins with the number of its part */
     const char *dtype;
     uint64_t begin, bytes;
+    bool adapted; /* the part's adapter changes it */
 };
 
 struct am_stack {
@@ -26,8 +27,7 @@ struct am_stack {
 
 /* The entry `head` of the body and its parts, all pinned. 0 also with faults (`ret` is empty then), or a storage error.
  */
-int am_stack_make(struct am_stack *ret, struct am_db *db, const struct am_body *b, const struct am_pinned *in,
-                  size_t head, struct am_faults *f);
+int am_stack_make(struct am_stack *ret, struct am_submit *submit, size_t head);
 void am_stack_sort(struct am_stack *s, bool by_place);      /* and back to the beginning */
 int am_stack_next(void *stack, struct am_plan_tensor *ret); /* a cursor of am_plan_input */
 void am_stack_done(struct am_stack *s);
