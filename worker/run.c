@@ -223,6 +223,7 @@ static int compute(struct job *j)
             r.base = in;
     }
     r.change_only = is_change_only(j, &r);
+    r.round_adapted = am_arg_has(&j->args, "compat") && am_streq(am_arg_text(&j->args, "compat"), "exact");
     snprintf(j->id, sizeof(j->id), "%s/%s", j->spec.type, j->method->name);
     am_report_open(&j->report, j->id, j->label, r.inputs);
     AM_TRY(am_run(&r, &j->out, &j->s->faults));

@@ -56,6 +56,17 @@ const struct am_delta *am_run_delta(const struct am_run_input *in, const char *t
     return t ? in->delta[t - in->model->tensor] : NULL;
 }
 
+void am_run_round(const struct am_run_state *s, const struct am_run_input *in, const char *tensor, void *raw, float *x,
+                  size_t n)
+{
+    const struct am_tensor *t = s->r->round_adapted ? am_model_find(in->plain, tensor) : NULL;
+    size_t first;
+    if (!t || (t->dtype != AM_F16 && t->dtype != AM_BF16))
+        return;
+    am_store_f32(t->dtype, x, raw, n, AM_OVERFLOW_INF, &first, NULL);
+    am_load_f32(t->dtype, raw, x, n);
+}
+
 bool am_run_is_donor(const struct am_run_state *s, const struct am_run_input *in)
 {
     return in->model && (in->model == s->r->donor || in->plain == s->r->donor);

@@ -36,6 +36,7 @@ struct am_run {
     size_t inputs;
     bool change_only; /* x[0] is x[1] with an adapter (needs.task): tensors that it leaves alone have no change, and of
                          the others x[0] is the change itself (am_window.change) */
+    bool round_adapted; /* values with an adapter are rounded to the dtype that they have without (compat "exact") */
     const struct am_model *donor; /* without adapters. Gives names, order, shapes, dtypes */
     int out_dtype;                /* of computed tensors; -1 = the donor's */
     uint64_t shard_bytes;

@@ -88,8 +88,10 @@ static int read_all(struct reading *r, const struct am_run_input *in, const stru
         if (rc < 0)
             return tell(r, (struct am_slot_fault){.rc = rc, .errno_value = errno, .label = in->label});
         am_load_f32(t->dtype, r->s->whole.raw, into + at, n);
-        if (delta)
-            am_delta_add(delta, into + at, at, n);
+        if (!delta)
+            continue;
+        am_delta_add(delta, into + at, at, n);
+        am_run_round(r->s, in, t->name, r->s->whole.raw, into + at, n);
     }
     return 0;
 }

@@ -132,6 +132,9 @@ struct am_run_state {
 bool am_run_compares(const struct am_run_state *s, const struct am_run_item *item);
 /* What an input's adapter does to its tensor of that name; NULL: nothing. */
 const struct am_delta *am_run_delta(const struct am_run_input *in, const char *tensor);
+/* x with an adapter to the dtype without it, if that is wanted; raw: room for its bytes. */
+void am_run_round(const struct am_run_state *s, const struct am_run_input *in, const char *tensor, void *raw, float *x,
+                  size_t n);
 /* The input whose tensors are the donor's. */
 bool am_run_is_donor(const struct am_run_state *s, const struct am_run_input *in);
 /* The parameters of a tensor; item NULL: of the run. */

@@ -52,8 +52,8 @@ static int read_sources(struct job *j)
     return 0;
 }
 
-/* A tile that was converted, as its adapter makes it. */
-static void adapt(struct job *j, size_t k)
+/* A tile that was converted, as its adapter makes it. `raw`: its bytes as stored, which are not needed any more. */
+static void adapt(struct job *j, size_t k, unsigned char *raw)
 {
     float *x = j->slot->value[k];
     if (!j->delta[k])
@@ -62,6 +62,7 @@ static void adapt(struct job *j, size_t k)
         am_delta_fill(j->delta[k], x, j->w.first, j->w.n);
     else
         am_delta_add(j->delta[k], x, j->w.first, j->w.n);
+    am_run_round(j->s, j->s->source[k], j->slot->item->donor->name, raw, x, j->w.n);
 }
 
 /* A few elements of every source, without the rest of the chunk. */
@@ -76,7 +77,7 @@ static int read_piece(struct job *j, size_t at)
         if (rc < 0)
             return fail(slot, rc, s->source[k]->label);
         am_load_f32(t->dtype, slot->in[k], slot->value[k], j->w.n);
-        adapt(j, k);
+        adapt(j, k, slot->in[k]);
     }
     bool base = s->r->base.model != NULL;
     j->w.base = base ? slot->value[0] : NULL;
@@ -98,7 +99,7 @@ static int load_tile(struct job *j, size_t k, size_t at, const float **ret)
         *ret = (const float *)(const void *)raw;
     else
         finite = am_load_f32(dtype, raw, slot->value[k], j->w.n) && !j->delta[k];
-    adapt(j, k);
+    adapt(j, k, slot->in[k] + at * (am_dtype_bits(dtype) / 8));
     if (finite || !j->looks)
         return 0;
     size_t first = am_nonfinite_f32(*ret, j->w.n, &count);

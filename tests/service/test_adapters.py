@@ -233,6 +233,15 @@ def test_as_if_it_had_been_stored(client, base, stored, name):
     assert set(got) == set(want) and [n for n in got if got[n] != want[n]] == []
 
 
+def test_exact_rounds_the_sum(client, base):
+    """compat "exact" computes with W' as mergekit stores it: in the dtype of the base."""
+    stored = client.run(merge("passthrough", [("p/base+p/bundle", None)], "p/rounded"))
+    models = lambda v: [(v, {"weight": 0.3}), ("p/base", {"weight": 0.5})]
+    got, want = (client.weights(client.run(merge("linear", models(v), "p/exact", params={"compat": "exact"}))) for v in ("p/base+p/bundle", stored))
+    assert got == want
+    assert client.weights(client.run(merge("linear", models("p/base+p/bundle"), "p/exact"))) != want
+
+
 def test_the_base_may_have_one(client, base, stored):
     """And what a method leaves to the base is the base with its adapter."""
     jobs = []
