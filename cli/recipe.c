@@ -166,22 +166,41 @@ static bool is_known(struct am_cli *c, const char *ref)
     return am_http_send(c, &q, &r) == 0 && r.status == 200;
 }
 
-/* A name that is none of the daemon's models, of the cache's none either, is the daemon's to refuse. */
+/* A name that is none of the daemon's models, of the cache's none either, is the daemon's to refuse. Beside a `path`
+   there may be a `revision`, so only a directory is named anew there. */
+static int bind_one(struct am_cli *c, const char *file, const char *value, bool is_path, char **ret)
+{
+    AM_CLEANUP(am_xfreep) char *dir = directory_of(file, value);
+    if (dir)
+        return register_dir(c, dir, ret);
+    if (is_path || !strchr(value, '/') || is_known(c, value))
+        return 0;
+    return am_import_cached(c, value, ret);
+}
+
+/* A model, or a model and its adapter. */
 static int bind(struct am_cli *c, const char *file, struct am_ref_place *p)
 {
-    AM_CLEANUP(am_xfreep) char *dir = directory_of(file, p->value);
-    if (dir)
-        return register_dir(c, dir, &p->with);
-    if (!strchr(p->value, '/') || strchr(p->value, '+') || is_known(c, p->value))
-        return 0;
-    return am_import_cached(c, p->value, &p->with);
+    const char *plus = strchr(p->value, '+');
+    AM_CLEANUP(am_xfreep) char *dir = plus ? directory_of(file, p->value) : NULL;
+    if (!plus || dir)
+        return bind_one(c, file, p->value, p->is_path, &p->with);
+    AM_CLEANUP(am_xfreep) char *model = am_xprintf("%.*s", (int)(plus - p->value), p->value);
+    AM_CLEANUP(am_xfreep) char *model_with = NULL;
+    AM_CLEANUP(am_xfreep) char *lora_with = NULL;
+    int rc = bind_one(c, file, model, p->is_path, &model_with);
+    if (rc == 0)
+        rc = bind_one(c, file, plus + 1, p->is_path, &lora_with);
+    if (rc == 0 && (model_with || lora_with))
+        p->with = am_xprintf("%s+%s", model_with ? model_with : model, lora_with ? lora_with : plus + 1);
+    return rc;
 }
 
 static int bind_all(struct am_cli *c, const char *file, struct am_refs *r)
 {
     for (size_t i = 0; i < r->n; i++) {
         size_t same = 0;
-        while (same < i && !am_streq(r->v[same].value, r->v[i].value))
+        while (same < i && (!am_streq(r->v[same].value, r->v[i].value) || r->v[same].is_path != r->v[i].is_path))
             same++;
         if (same < i) {
             r->v[i].with = r->v[same].with ? am_xdup(r->v[same].with) : NULL;

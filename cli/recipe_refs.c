@@ -1,6 +1,6 @@
 /*
- * recipe_refs.c - see recipe_refs.h. A reference is a plain value of the keys model, base_model, tokenizer_source and
- * source; the daemon reads the rest.
+ * recipe_refs.c - see recipe_refs.h. A reference is a plain value of the keys model, base_model, path, tokenizer_source
+ * and source; the daemon reads the rest.
  */
 #include "cli/recipe_refs.h"
 
@@ -20,13 +20,14 @@ struct walk {
     size_t n;
     bool mapping[DEPTH_MAX], value[DEPTH_MAX], named[DEPTH_MAX]; /* value: a key has been read; named: one of ours */
     bool name;                                                   /* the key was `name`, of a document */
+    bool path[DEPTH_MAX];                                        /* namely `path` */
     int depth;
     size_t chars, bytes; /* libyaml counts characters */
 };
 
 static bool is_ours(const char *key)
 {
-    static const char *const keys[] = {"model", "base_model", "tokenizer_source", "source"};
+    static const char *const keys[] = {"model", "base_model", "path", "tokenizer_source", "source"};
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
         if (am_streq(key, keys[i]))
             return true;
@@ -49,6 +50,7 @@ static void take_scalar(struct walk *w, const yaml_event_t *e)
     if (w->mapping[d] && !w->value[d]) {
         w->named[d] = is_ours(text);
         w->name = d == 1 && am_streq(text, "name");
+        w->path[d] = am_streq(text, "path");
         w->value[d] = true;
         return;
     }
@@ -59,7 +61,7 @@ static void take_scalar(struct walk *w, const yaml_event_t *e)
     if (w->mapping[d] && w->named[d] && w->r->n < REFS_MAX) {
         w->r->v = am_xgrow(w->r->v, (w->r->n + 1) * sizeof *w->r->v);
         struct am_ref_place *p = &w->r->v[w->r->n++];
-        *p = (struct am_ref_place){.value = am_xdup(text)};
+        *p = (struct am_ref_place){.value = am_xdup(text), .is_path = w->path[d]};
         p->from = byte_at(w, e->start_mark.index);
         p->to = byte_at(w, e->end_mark.index);
     }

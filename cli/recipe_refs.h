@@ -11,6 +11,7 @@ struct am_ref_place {
     char *value;     /* as YAML means it */
     char *with;      /* what stands in its place; NULL: it stays */
     size_t from, to; /* bytes of the text */
+    bool is_path;    /* of a key `path`, which may have a `revision` beside it */
 };
 struct am_refs {
     struct am_ref_place *v; /* in order */

@@ -7,6 +7,7 @@
 #include "core/base/grow.h"
 #include "core/base/sys.h"
 #include "core/base/text.h"
+#include "core/table/adapter.h"
 #include "core/table/body.h"
 #include "server/import.h"
 #include "server/move.h"
@@ -170,6 +171,17 @@ static int take_label(void *ctx, const struct am_version_row *v)
     return 0;
 }
 
+/* The configuration of an adapter, which the worker reads. */
+static int put_config(struct builder *b, const struct files *f, json_t **ret)
+{
+    json_auto_t *list = json_array();
+    for (size_t i = 0; i < f->n; i++)
+        if (am_streq(f->v[i].path, AM_ADAPTER_CONFIG))
+            AM_TRY(put_file(b, list, &f->v[i], true));
+    *ret = json_incref(json_array_get(list, 0));
+    return *ret ? 0 : -AM_E_STORE_DAMAGED; /* it was read when the job was planned */
+}
+
 static int put_input(struct builder *b, json_t *in, json_t *inputs, json_t *donor_files)
 {
     const char *model = json_string_value(json_object_get(in, "model")),
@@ -194,10 +206,14 @@ static int put_input(struct builder *b, json_t *in, json_t *inputs, json_t *dono
         rc = put_weights(b, list, &files);
     if (rc == 0 && donor_files)
         rc = put_others(b, donor_files, &files);
+    json_auto_t *config = NULL;
+    if (rc == 0 && am_streq(role, "adapter"))
+        rc = put_config(b, &files, &config);
     files_done(&files);
     AM_TRY(rc);
-    json_t *o = json_pack("{s:s,s:s,s:O,s:O,s:O*}", "role", role, "label", label, "params",
-                          params ? params : json_null(), "files", list, "layers", json_object_get(in, "layers"));
+    json_t *o = json_pack("{s:s,s:s,s:O,s:O,s:O*,s:O*,s:O*}", "role", role, "label", label, "params",
+                          params ? params : json_null(), "files", list, "layers", json_object_get(in, "layers"), "of",
+                          json_object_get(in, "of"), "config", config);
     return o && json_array_append_new(inputs, o) == 0 ? 0 : -AM_E_OUT_OF_MEMORY;
 }
 

@@ -184,8 +184,10 @@ static void narrow_inputs(json_t *body, json_t *row)
     const char *base = json_string_value(json_object_get(needs, "base"));
     if (!models)
         return;
-    json_t *item = json_array_get(json_object_get(json_object_get(models, "items"), "oneOf"), 1);
-    json_object_set_new(json_object_get(item, "properties"), "params", params_of(row, true));
+    json_t *item, *forms = json_object_get(json_object_get(models, "items"), "oneOf");
+    size_t i;
+    json_array_foreach(forms, i, item) if (json_object_get(json_object_get(item, "properties"), "params"))
+        json_object_set_new(json_object_get(item, "properties"), "params", params_of(row, true));
     json_object_set(models, "minItems", json_object_get(needs, "min_inputs"));
     if (json_is_integer(json_object_get(needs, "max_inputs")))
         json_object_set(models, "maxItems", json_object_get(needs, "max_inputs"));

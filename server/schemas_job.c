@@ -21,7 +21,8 @@
 #define SET "{\"type\":\"string\",\"pattern\":\"^prd_[0-9a-f]{32}$\"}"
 #define STACK                                                                                                          \
     "{\"type\":\"array\",\"minItems\":1,\"items\":{\"type\":\"object\",\"additionalProperties\":false,\"required\":["  \
-    "\"version\",\"layers\"],\"properties\":{\"version\":" VERSION ",\"layers\":{\"type\":\"array\",\"minItems\":2,"   \
+    "\"version\",\"layers\"],\"properties\":{\"version\":" VERSION ",\"adapter\":" VERSION                             \
+    ",\"layers\":{\"type\":\"array\",\"minItems\":2,"                                                                  \
     "\"maxItems\":2,\"items\":{\"type\":\"integer\",\"minimum\":0}}}},\"description\":\"layers [first, end) of "       \
     "versions, one "                                                                                                   \
     "after the other\"}"
@@ -45,14 +46,18 @@ static const char *inputs_of(const char *type)
 {
     if (am_streq(type, "merge"))
         return "{\"type\":\"object\",\"additionalProperties\":false,\"required\":[\"models\"],\"properties\":{"
-               "\"base\":{\"oneOf\":[{\"type\":\"string\",\"description\":\"namespace/name@rev\"},"
+               "\"base\":{\"oneOf\":[{\"type\":\"string\",\"description\":\"namespace/name@rev, with or without "
+               "+namespace/adapter@rev\"},{\"type\":\"object\",\"additionalProperties\":false,\"required\":["
+               "\"version\"],\"properties\":{\"version\":" VERSION ",\"adapter\":" VERSION "}},"
                "{\"type\":\"object\",\"additionalProperties\":false,\"required\":[\"stack\"],\"properties\":{"
                "\"stack\":" STACK "}}," MADE "]},\"models\":{\"type\":\"array\",\"minItems\":1,\"items\":{\"oneOf\":["
-               "{\"type\":\"string\",\"description\":\"namespace/name@rev\"}," MADE
+               "{\"type\":\"string\",\"description\":\"namespace/name@rev, with or without "
+               "+namespace/adapter@rev\"}," MADE
                ",{\"type\":\"object\",\"additionalProperties\":false,\"required\":[\"stack\"],\"properties\":{"
                "\"stack\":" STACK ",\"params\":{\"type\":\"object\"}}}"
-               ",{\"type\":\"object\",\"additionalProperties\":false,\"required\":[\"version\"],\"properties\":{"
-               "\"version\":" VERSION ",\"base\":" OLD_BASE ",\"params\":{\"type\":\"object\"}}}]}}}}";
+               ",{\"type\":\"object\",\"additionalProperties\":false,\"anyOf\":[{\"required\":[\"version\"]},{"
+               "\"required\":[\"adapter\"]}],\"properties\":{\"version\":" VERSION ",\"adapter\":" VERSION
+               ",\"base\":" OLD_BASE ",\"params\":{\"type\":\"object\"}}}]}}}}";
     if (am_streq(type, "unlearn"))
         return "{\"type\":\"object\",\"additionalProperties\":false,\"required\":[\"model\"],\"properties\":{"
                "\"model\":" VERSION ",\"task\":{\"type\":\"object\",\"additionalProperties\":false,\"required\":["

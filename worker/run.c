@@ -34,7 +34,8 @@ struct job {
     const struct am_method *method;
     struct am_args args;
     struct am_model *model;     /* one for each input */
-    struct am_stack_view *view; /* of those that are stacks of layers */
+    struct am_lora *lora;       /* of those that have an adapter */
+    struct am_stack_view *view; /* of those that are stacks of layers, or have an adapter */
     struct am_run_input *in;    /* as the method sees them */
     struct am_adding adding;
     struct am_output out;
@@ -52,6 +53,11 @@ struct job {
 static bool is_part(const struct am_spec_input *in)
 {
     return am_streq(in->role, "part");
+}
+
+static bool is_adapter(const struct am_spec_input *in)
+{
+    return am_streq(in->role, "adapter");
 }
 
 static bool is_base(const struct am_spec_input *in)
@@ -81,7 +87,7 @@ static int take_args(struct job *j)
     const char *what = "";
     size_t n = 0;
     for (size_t i = 0; i < j->spec.inputs; i++)
-        if (!is_base(&j->spec.input[i]) && !is_part(&j->spec.input[i]))
+        if (!is_base(&j->spec.input[i]) && !is_part(&j->spec.input[i]) && !is_adapter(&j->spec.input[i]))
             params[n++] = j->spec.input[i].params;
     int rc = am_args_from_json(&j->args, j->method, j->spec.params, params, n, &what);
     if (rc != -AM_E_BAD_SPEC)
@@ -142,19 +148,44 @@ static enum am_overflow overflow_policy(const struct am_args *args)
 static struct am_run_input input_of(const struct job *j, size_t i)
 {
     const struct am_stack_view *v = &j->view[i];
-    if (!v->parts)
+    if (!v->model.tensor)
         return (struct am_run_input){.model = &j->model[i], .label = j->spec.input[i].label};
-    return (struct am_run_input){.model = &v->model, .label = v->label, .own = v->own};
+    struct am_run_input in = {.model = &v->model, .label = v->label, .own = v->parts ? v->own : NULL};
+    in.delta = (const struct am_delta *const *)v->delta;
+    if (v->delta)
+        in.plain = v->parts ? &v->plain : &j->model[i];
+    return in;
+}
+
+static bool same_files(const struct am_spec_input *a, const struct am_spec_input *b)
+{
+    for (size_t i = 0; i < a->files && a->files == b->files; i++)
+        if (!am_streq(a->file[i].sha256, b->file[i].sha256))
+            return false;
+    return a->files == b->files;
+}
+
+/* What is carried over is nothing but an adapter: the model is its old base with it. */
+static bool is_change_only(const struct job *j, const struct am_run *r)
+{
+    if (j->method->type != AM_MERGE || j->method->needs.task != AM_YES || r->inputs != 2 || !r->x[0].delta)
+        return false;
+    return !r->x[1].delta && same_files(&j->spec.input[j->number[0]], &j->spec.input[j->number[1]]);
 }
 
 static int open_views(struct job *j)
 {
     j->view = calloc(j->spec.inputs, sizeof(*j->view));
-    if (!j->view)
+    j->lora = calloc(j->spec.inputs, sizeof(*j->lora));
+    if (!j->view || !j->lora)
         return -AM_E_OUT_OF_MEMORY;
+    for (size_t i = 0; i < j->spec.inputs; i++) {
+        AM_TRY(am_lora_open(&j->lora[i], &j->spec, j->model, i, &j->s->faults));
+        AM_TRY(am_session_alive(j->s));
+    }
     for (size_t i = 0; i < j->spec.inputs; i++)
-        if (j->spec.input[i].to && !is_part(&j->spec.input[i]))
-            AM_TRY(am_stack_view(&j->view[i], &j->spec, j->model, i, &j->s->faults));
+        if ((j->spec.input[i].to || j->lora[i].a.parts) && !is_part(&j->spec.input[i]))
+            AM_TRY(am_stack_view(&j->view[i], &j->spec, j->model, j->lora, i, &j->s->faults));
     return 0;
 }
 
@@ -166,7 +197,7 @@ static int open_inputs(struct job *j)
     if (!j->in)
         return -AM_E_OUT_OF_MEMORY;
     for (size_t i = 0; i < j->spec.inputs; i++)
-        if (!is_part(&j->spec.input[i]))
+        if (!is_part(&j->spec.input[i]) && !is_adapter(&j->spec.input[i]))
             j->in[i] = input_of(j, i);
     j->adding = (struct am_adding){
         .in = j->in, .inputs = j->spec.inputs, .donor = j->spec.donor, .keep = am_streq(j->spec.extra, "keep")};
@@ -176,7 +207,8 @@ static int open_inputs(struct job *j)
 /* What gives the result its tensors, and whether that is more than a version holds. */
 static const struct am_model *donor_of(const struct job *j, bool *ret_more)
 {
-    const struct am_model *m = j->in[j->spec.donor].model;
+    const struct am_run_input *in = &j->in[j->spec.donor];
+    const struct am_model *m = in->plain ? in->plain : in->model;
     if (j->adding.real)
         m = &j->adding.view[2 * j->spec.donor + 1].model;
     *ret_more = m != &j->model[j->spec.donor];
@@ -216,7 +248,7 @@ static int compute(struct job *j)
     };
     for (size_t i = 0; i < j->spec.inputs; i++) {
         struct am_run_input in = j->in[i];
-        if (is_part(&j->spec.input[i]))
+        if (is_part(&j->spec.input[i]) || is_adapter(&j->spec.input[i]))
             continue;
         if (!is_base(&j->spec.input[i]) || is_old_base_of_model(j, i)) {
             j->label[r.inputs] = in.label;
@@ -225,6 +257,8 @@ static int compute(struct job *j)
         } else if (j->method->needs.base != AM_DONOR)
             r.base = in;
     }
+    r.change_only = is_change_only(j, &r);
+    r.round_adapted = am_arg_has(&j->args, "compat") && am_streq(am_arg_text(&j->args, "compat"), "exact");
     snprintf(j->id, sizeof(j->id), "%s/%s", j->spec.type, j->method->name);
     am_report_open(&j->report, j->id, j->label, r.inputs);
     AM_TRY(am_run(&r, &j->out, &j->s->faults));
@@ -520,6 +554,9 @@ int am_mode_run(struct am_session *s, json_t *root)
     am_report_done(&j.report);
     for (size_t i = 0; j.view && i < j.spec.inputs; i++)
         am_stack_view_done(&j.view[i]);
+    for (size_t i = 0; j.lora && i < j.spec.inputs; i++)
+        am_lora_done(&j.lora[i]);
+    free(j.lora);
     free(j.view);
     am_adding_done(&j.adding);
     free(j.in);

@@ -22,8 +22,10 @@ struct am_spec_fds { /* every descriptor the spec names, once each */
 
 struct am_spec_input {
     const char *role, *label;
-    uint32_t from, to; /* of a part of a stack: its layers; else 0 */
-    json_t *params;    /* object or NULL */
+    uint32_t from, to;     /* of a part of a stack: its layers; else 0 */
+    size_t of;             /* role "adapter": the input that it is added to, */
+    struct am_file config; /* and its adapter_config.json */
+    json_t *params;        /* object or NULL */
     struct am_file *file;
     size_t files;
 };

@@ -56,6 +56,12 @@ static int take_input(struct am_spec_input *in, struct am_spec_fds *fds, json_t 
         return -AM_E_BAD_SPEC;
     in->from = (uint32_t)from;
     in->to = (uint32_t)to;
+    bool adapter = am_streq(in->role, "adapter"), readable = true;
+    uint64_t of = 0;
+    if (adapter && (am_spec_u64(o, "of", &of) < 0 ||
+                    take_file(&in->config, fds, json_object_get(o, "config"), &readable) < 0 || !readable))
+        return -AM_E_BAD_SPEC;
+    in->of = (size_t)of;
     size_t n = json_array_size(files);
     if (!in->role || !in->label || n == 0)
         return -AM_E_BAD_SPEC;
@@ -63,7 +69,6 @@ static int take_input(struct am_spec_input *in, struct am_spec_fds *fds, json_t 
     if (!in->file)
         return -AM_E_OUT_OF_MEMORY;
     for (; in->files < n; in->files++) {
-        bool readable;
         struct am_file *file = &in->file[in->files];
         int rc = take_file(file, fds, json_array_get(files, in->files), &readable);
         if (rc < 0 || !readable) {
@@ -79,8 +84,8 @@ static int take_inputs(struct am_spec_run *s, struct am_faults *f)
     json_t *list = json_object_get(s->root, "inputs");
     size_t n = json_array_size(list);
     uint64_t donor = 0;
-    if (n == 0 || n > 2 * AM_MAX_INPUTS + 1) /* a base, and models each with an old base */
-        return am_spec_bad(f, "#/inputs", "must be a list of 1 to 201 inputs");
+    if (n == 0 || n > 3 * AM_MAX_INPUTS + 1) /* a base, models each with an old base, and adapters */
+        return am_spec_bad(f, "#/inputs", "must be a list of 1 to 301 inputs");
     s->input = calloc(n, sizeof(*s->input));
     if (!s->input)
         return -AM_E_OUT_OF_MEMORY;
@@ -92,6 +97,9 @@ static int take_inputs(struct am_spec_run *s, struct am_faults *f)
                                "has an entry without role, label or readable files whose spans tile them");
         AM_TRY(rc);
     }
+    for (size_t i = 0; i < n; i++)
+        if (s->input[i].of >= n || am_streq(s->input[s->input[i].of].role, "adapter"))
+            return am_spec_bad(f, "#/inputs", "has an adapter of no model");
     if (am_spec_u64(s->root, "donor", &donor) < 0 || donor >= n)
         return am_spec_bad(f, "#/donor", "must be the number of an input");
     s->donor = (size_t)donor;
@@ -210,6 +218,7 @@ void am_spec_run_done(struct am_spec_run *s)
         for (size_t j = 0; j < s->input[i].files; j++)
             free(s->input[i].file[j].span);
         free(s->input[i].file);
+        free(s->input[i].config.span);
     }
     for (size_t i = 0; i < s->others; i++)
         free(s->other[i].file.span);

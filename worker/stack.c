@@ -13,8 +13,9 @@
 #define NAME_BYTES 1024
 
 struct row { /* a tensor and its own name, sorted together */
-    struct am_tensor tensor;
+    struct am_tensor tensor, plain;
     const char *own;
+    const struct am_delta *delta;
 };
 
 static size_t parts_of(const struct am_spec_run *spec, size_t head)
@@ -25,13 +26,26 @@ static size_t parts_of(const struct am_spec_run *spec, size_t head)
     return n;
 }
 
-/* What the parts have together at most, and all their files. */
-static int open_tables(struct am_stack_view *v, const struct am_model *model, struct row **ret)
+static size_t adapter_files(const struct am_lora *lora)
 {
-    size_t tensors = 0, files = 0;
+    return lora->a.parts ? lora->m->files : 0;
+}
+
+/* What the parts have together at most, and all their files. */
+static int open_tables(struct am_stack_view *v, const struct am_model *model, const struct am_lora *lora,
+                       struct row **ret)
+{
+    size_t tensors = 0, files = 0, adapters = 0;
     for (size_t i = 0; i < v->parts; i++) {
         tensors += model[i].tensors;
-        files += model[i].files;
+        files += model[i].files + adapter_files(&lora[i]);
+        adapters += lora[i].a.parts;
+    }
+    if (adapters) {
+        v->delta = calloc(tensors + 1, sizeof *v->delta);
+        v->plain.tensor = calloc(tensors + 1, sizeof *v->plain.tensor);
+        if (!v->delta || !v->plain.tensor)
+            return -AM_E_OUT_OF_MEMORY;
     }
     v->file = calloc(files + 1, sizeof *v->file);
     v->name = calloc(tensors + 1, sizeof *v->name);
@@ -43,21 +57,41 @@ static int open_tables(struct am_stack_view *v, const struct am_model *model, st
     return v->file && v->name && v->own && v->layers && v->model.tensor && *ret ? 0 : -AM_E_OUT_OF_MEMORY;
 }
 
-static int take_part(struct am_stack_view *v, const struct am_model *m, const struct am_cut *c, struct row *row)
+/* What the adapter makes of it: added to, or another tensor in its place. */
+static void adapt(struct row *r, const struct am_lora *lora, size_t first)
+{
+    const struct am_tensor *whole = NULL;
+    r->delta = am_lora_find(lora, r->own, &whole);
+    if (!whole)
+        return;
+    const char *name = r->tensor.name;
+    r->tensor = *whole;
+    r->tensor.name = name;
+    r->tensor.file += (uint32_t)first;
+}
+
+/* c NULL: all of it, under its own names. */
+static int take_part(struct am_stack_view *v, const struct am_model *m, const struct am_lora *lora,
+                     const struct am_cut *c, struct row *row)
 {
     char name[NAME_BYTES];
     size_t first = v->model.files;
     for (size_t i = 0; i < m->files; i++)
         v->file[v->model.files++] = m->file[i];
+    size_t second = v->model.files;
+    for (size_t i = 0; i < adapter_files(lora); i++)
+        v->file[v->model.files++] = lora->m->file[i];
     for (size_t i = 0; i < m->tensors; i++) {
-        if (!am_cut_name(c, m->tensor[i].name, name, sizeof name))
+        if (c && !am_cut_name(c, m->tensor[i].name, name, sizeof name))
             continue;
         struct row *r = &row[v->model.tensors++];
-        *r = (struct row){m->tensor[i], m->tensor[i].name};
+        *r = (struct row){.tensor = m->tensor[i], .own = m->tensor[i].name};
         r->tensor.file += (uint32_t)first;
-        r->tensor.name = v->name[v->names] = strdup(name);
-        if (!v->name[v->names++])
+        r->tensor.name = c ? v->name[v->names] = strdup(name) : r->own;
+        if (c && !v->name[v->names++])
             return -AM_E_OUT_OF_MEMORY;
+        r->plain = r->tensor;
+        adapt(r, lora, second);
     }
     return 0;
 }
@@ -79,35 +113,48 @@ static int check_layers(const struct am_model *m, const struct am_spec_input *in
 }
 
 static int take_parts(struct am_stack_view *v, const struct am_spec_run *spec, const struct am_model *model,
-                      size_t head, struct row *row, struct am_faults *faults)
+                      const struct am_lora *lora, size_t head, struct row *row, struct am_faults *faults)
 {
+    if (!spec->input[head].to)
+        return take_part(v, model, lora, NULL, row);
     for (size_t i = 0; i < v->parts; i++) {
         const struct am_spec_input *in = &spec->input[head + i];
         struct am_cut c = {in->from, in->to, (uint32_t)v->all, i == 0, i + 1 == v->parts};
         AM_TRY(check_layers(&model[i], in, faults));
-        AM_TRY(take_part(v, &model[i], &c, row));
+        AM_TRY(take_part(v, &model[i], &lora[i], &c, row));
         v->layers[i] = in->to - in->from;
         v->all += v->layers[i];
     }
     return 0;
 }
 
-int am_stack_view(struct am_stack_view *ret, const struct am_spec_run *spec, const struct am_model *model, size_t head,
-                  struct am_faults *faults)
+int am_stack_view(struct am_stack_view *ret, const struct am_spec_run *spec, const struct am_model *model,
+                  const struct am_lora *lora, size_t head, struct am_faults *faults)
 {
     struct am_stack_view v = {.parts = parts_of(spec, head)};
     struct row *row = NULL;
-    int rc = open_tables(&v, model + head, &row);
+    int rc = open_tables(&v, model + head, lora + head, &row);
+    v.plain.file = v.file;
     if (rc == 0)
-        rc = take_parts(&v, spec, model + head, head, row, faults);
+        rc = take_parts(&v, spec, model + head, lora + head, head, row, faults);
     if (rc == 0)
         qsort(row, v.model.tensors, sizeof *row, by_name);
     for (size_t i = 0; rc == 0 && i < v.model.tensors; i++) {
         v.model.tensor[i] = row[i].tensor;
         v.own[i] = row[i].own;
+        if (!v.delta)
+            continue;
+        v.delta[i] = row[i].delta;
+        v.plain.tensor[i] = row[i].plain;
     }
     free(row);
-    snprintf(v.label, sizeof v.label, "the stack of %.150s", spec->input[head].label);
+    v.plain.files = v.model.files;
+    v.plain.tensors = v.model.tensors;
+    if (spec->input[head].to)
+        snprintf(v.label, sizeof v.label, "the stack of %.150s", spec->input[head].label);
+    else
+        snprintf(v.label, sizeof v.label, "%.200s+%.200s", spec->input[head].label, lora[head].label);
+    v.parts = spec->input[head].to ? v.parts : 0;
     if (rc < 0)
         am_stack_view_done(&v);
     else
@@ -124,5 +171,7 @@ void am_stack_view_done(struct am_stack_view *v)
     free((void *)v->own);
     free(v->layers);
     free(v->model.tensor);
+    free(v->plain.tensor);
+    free(v->delta);
     *v = (struct am_stack_view){0};
 }

@@ -5,6 +5,8 @@
  * base. f32, one rounding per operation. With b = old it gives the fine-tune, bit for bit where ft - old is exact (but
  * that -0 becomes +0); scale 0 gives the new base. Tensors that the patterns do not select are those of the new base.
  *
+ * An adapter is a change already: then out = b + scale * s * B * A, and tensors that it leaves alone are those of b.
+ *
  * The report tells how well the change fits: its size and that of the drift b - old, both relative to old, and the
  * cosine between them. No SVD here: the full change is carried, whatever its rank.
  */
@@ -57,7 +59,10 @@ static int apply(const struct am_window *w, const void *acc)
     const float *tuned = w->x[0], *old = w->x[1];
     float scale = ((const struct wish *)w->local)->scale, *change = w->out, *drift = w->scratch[0];
     (void)acc;
-    am_sub_f32(change, tuned, old, w->n);
+    if (w->change)
+        am_copy_f32(change, tuned, w->n);
+    else
+        am_sub_f32(change, tuned, old, w->n);
     am_sub_f32(drift, w->base, old, w->n);
     w->tally[OLD_OLD] += am_block_dot(old, old, w->n);
     w->tally[CHANGE_CHANGE] += am_block_dot(change, change, w->n);

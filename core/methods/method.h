@@ -175,6 +175,7 @@ struct am_window {
     const float *const
         *x; /* merge: the models in the order of the request; unlearn: model, then the task's fine-tune; edit: model */
     size_t inputs;
+    bool change;           /* with needs.task: x[0] is not the fine-tune, but what it is more than x[1] */
     float *out;            /* apply only */
     float *const *scratch; /* needs.scratch arrays, their contents undefined */
     double *tally;         /* apply only: what apply() counts for the report; see below */

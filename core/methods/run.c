@@ -50,6 +50,53 @@ static void cut(const struct am_run_state *s, struct am_run_item *item)
     item->windows = item->selected ? spans(t->elements, item->window) : spans(t->bytes, AM_COPY_BYTES);
 }
 
+const struct am_delta *am_run_delta(const struct am_run_input *in, const char *tensor)
+{
+    const struct am_tensor *t = in->delta ? am_model_find(in->model, tensor) : NULL;
+    return t ? in->delta[t - in->model->tensor] : NULL;
+}
+
+void am_run_round(const struct am_run_state *s, const struct am_run_input *in, const char *tensor, void *raw, float *x,
+                  size_t n)
+{
+    const struct am_tensor *t = s->r->round_adapted ? am_model_find(in->plain, tensor) : NULL;
+    size_t first;
+    if (!t || (t->dtype != AM_F16 && t->dtype != AM_BF16))
+        return;
+    am_store_f32(t->dtype, x, raw, n, AM_OVERFLOW_INF, &first, NULL);
+    am_load_f32(t->dtype, raw, x, n);
+}
+
+bool am_run_is_donor(const struct am_run_state *s, const struct am_run_input *in)
+{
+    return in->model && (in->model == s->r->donor || in->plain == s->r->donor);
+}
+
+const struct am_run_input *am_run_donor(const struct am_run_state *s)
+{
+    const struct am_run *r = s->r;
+    if (am_run_is_donor(s, &r->base))
+        return &r->base;
+    for (size_t i = 0; i < r->inputs; i++)
+        if (am_run_is_donor(s, &r->x[i]))
+            return &r->x[i];
+    return NULL;
+}
+
+/* The donor's value is not what its file holds. */
+static bool is_adapted(const struct am_run_state *s, const char *tensor)
+{
+    const struct am_run_input *donor = am_run_donor(s);
+    return donor && am_run_delta(donor, tensor);
+}
+
+/* By construction the donor's value: the method says so, or the change that is carried leaves the tensor alone. */
+static bool stays(const struct am_run *r, const struct am_args *args, const struct am_tensor_info *info)
+{
+    return (r->change_only && !am_run_delta(&r->x[0], info->name)) ||
+           (r->method->unchanged && r->method->unchanged(args, info));
+}
+
 /* Fills the items in the order of names, which is the order of windows in a scope over the whole model. */
 static void choose(struct am_run_state *s)
 {
@@ -64,15 +111,17 @@ static void choose(struct am_run_state *s)
         item->selected = am_dtype_computed(t->dtype) && (!r->method->selects || r->method->selects(args, &info));
         item->out_dtype = item->selected && r->out_dtype >= 0 ? (uint8_t)r->out_dtype : t->dtype;
         s->selected += item->selected;
-        if (item->out_dtype == t->dtype && r->method->unchanged && r->method->unchanged(args, &info))
+        if (item->out_dtype == t->dtype && stays(r, args, &info))
             item->selected = false;
-        item->pass = item->selected && am_run_passes(s, t);
-        if (item->pass && item->out_dtype == t->dtype)
+        bool adapted = is_adapted(s, t->name);
+        item->pass = item->selected ? am_run_passes(s, t) : adapted;
+        if (item->pass && item->out_dtype == t->dtype && !adapted)
             item->pass = item->selected = false;
         am_run_matrix_choose(s, item);
+        item->selected |= item->pass;
         cut(s, item);
         item->first_window = windows;
-        windows += item->selected ? item->windows : 0;
+        windows += item->selected && !item->pass ? item->windows : 0;
         s->stat_bytes += item->selected && !item->pass ? t->bytes : 0;
         s->tensors_done += item->windows == 0;
     }
@@ -117,9 +166,9 @@ static int tell_lay_out(const struct am_run_state *s, int rc, int errno_value)
 bool am_run_compares(const struct am_run_state *s, const struct am_run_item *item)
 {
     const struct am_run *r = s->r;
-    bool others = r->base.model && r->base.model != r->donor;
+    bool others = r->base.model && !am_run_is_donor(s, &r->base);
     for (size_t i = 0; !others && i < r->inputs; i++)
-        others = r->x[i].model != r->donor;
+        others = !am_run_is_donor(s, &r->x[i]);
     return others && !am_dtype_computed(item->donor->dtype);
 }
 
@@ -207,7 +256,7 @@ static void report_total(const struct am_run_state *s)
 {
     struct am_scope_info scope = am_run_scope(s, NULL);
     for (size_t i = 0; i < s->items; i++)
-        scope.elements += s->item[i].selected ? s->item[i].donor->elements : 0;
+        scope.elements += s->item[i].selected && !s->item[i].pass ? s->item[i].donor->elements : 0;
     if (!s->r->report || !s->r->method->report)
         return;
     am_report_tensor(s->r->report, NULL);

@@ -10,6 +10,7 @@
 #include "core/base/fault.h"
 #include "core/methods/method.h"
 #include "core/methods/report.h"
+#include "core/tensor/delta.h"
 #include "core/tensor/kernels.h"
 #include "core/tensor/model.h"
 #include "core/tensor/output.h"
@@ -20,6 +21,10 @@ struct am_run_input {
     const char *const *own;    /* of a stack: what each tensor of `model` is called in its version; NULL: the same */
     const char *const *module; /* it takes part in tensors whose names begin with one of these alone; NULL: in all */
     size_t modules;
+    /* With adapters: what is added to each tensor of `model`, NULL for those that have none; and the model without
+       them. Both NULL: there are none. */
+    const struct am_delta *const *delta;
+    const struct am_model *plain;
 };
 
 struct am_run {
@@ -31,7 +36,10 @@ struct am_run {
     struct am_run_input base;     /* .model NULL: none */
     const struct am_run_input *x; /* as am_window.x */
     size_t inputs;
-    const struct am_model *donor; /* gives names, order, shapes, dtypes */
+    bool change_only; /* x[0] is x[1] with an adapter (needs.task): tensors that it leaves alone have no change, and of
+                         the others x[0] is the change itself (am_window.change) */
+    bool round_adapted; /* values with an adapter are rounded to the dtype that they have without (compat "exact") */
+    const struct am_model *donor; /* without adapters. Gives names, order, shapes, dtypes */
     const struct am_model *real;  /* the donor without what others add to it, when they do; NULL: `donor` */
     /* Inputs may lack tensors of the donor; else it is a fault. Such a tensor is merged from those that have it
        (`some`, where the method can do with so few), or passed on as the donor has it. So is what others add to the

@@ -81,12 +81,17 @@ static int tell(const struct reading *r, struct am_slot_fault fault)
 static int read_all(struct reading *r, const struct am_run_input *in, const struct am_tensor *t, float *into)
 {
     size_t size = am_dtype_bits(t->dtype) / 8;
+    const struct am_delta *delta = am_run_delta(in, t->name);
     for (size_t at = 0; at < t->elements; at += AM_CHUNK) {
         size_t n = t->elements - at < AM_CHUNK ? (size_t)t->elements - at : AM_CHUNK;
         int rc = am_model_read(in->model, t, r->s->whole.raw, n * size, at * size);
         if (rc < 0)
             return tell(r, (struct am_slot_fault){.rc = rc, .errno_value = errno, .label = in->label});
         am_load_f32(t->dtype, r->s->whole.raw, into + at, n);
+        if (!delta)
+            continue;
+        am_delta_add(delta, into + at, at, n);
+        am_run_round(r->s, in, t->name, r->s->whole.raw, into + at, n);
     }
     return 0;
 }

@@ -37,7 +37,7 @@ struct am_run_item { /* one tensor of the output */
     bool stored;   /* goes into the output; else the result refers to the donor's bytes */
     bool whole;    /* whole() computes it, at once */
     bool matrix;   /* ... and as a matrix */
-    bool pass;     /* computed, but only to have another dtype: the donor's values */
+    bool pass;     /* selected, but without the method: the donor's value in another dtype, or with its adapter */
     bool differs;  /* copied, and another input holds other bytes */
     uint8_t out_dtype;
     bool rows_kept;                 /* am_window.row */
@@ -142,6 +142,14 @@ struct am_run_state {
 
 /* Not computed with and in several inputs, of which others may hold other bytes. */
 bool am_run_compares(const struct am_run_state *s, const struct am_run_item *item);
+/* What an input's adapter does to its tensor of that name; NULL: nothing. */
+const struct am_delta *am_run_delta(const struct am_run_input *in, const char *tensor);
+/* x with an adapter to the dtype without it, if that is wanted; raw: room for its bytes. */
+void am_run_round(const struct am_run_state *s, const struct am_run_input *in, const char *tensor, void *raw, float *x,
+                  size_t n);
+/* The input whose tensors are the donor's. */
+bool am_run_is_donor(const struct am_run_state *s, const struct am_run_input *in);
+const struct am_run_input *am_run_donor(const struct am_run_state *s); /* NULL: none of them */
 /* The parameters of a tensor; item NULL: of the run. */
 const struct am_args *am_run_args(const struct am_run_state *s, const struct am_run_item *item);
 int am_run_vary(struct am_run_state *s); /* makes them */

@@ -14,6 +14,8 @@ struct job {
     struct am_slot *slot;
     struct am_window w;
     const struct am_tensor *source[AM_MAX_INPUTS * 2 + 2]; /* the tensor in each source */
+    const struct am_delta *delta[AM_MAX_INPUTS * 2 + 2];   /* what an adapter adds to it, or NULL */
+    size_t change;                                         /* the source of which only that counts; or none */
     size_t at, n;                                          /* the chunk at work: elements of the window */
     bool whole;                                            /* it is in slot->in */
     bool looks;                                            /* for values that are no numbers: once for each element */
@@ -52,6 +54,19 @@ static int read_sources(struct job *j)
     return 0;
 }
 
+/* A tile that was converted, as its adapter makes it. `raw`: its bytes as stored, which are not needed any more. */
+static void adapt(struct job *j, size_t k, unsigned char *raw)
+{
+    float *x = j->slot->value[k];
+    if (!j->delta[k])
+        return;
+    if (k == j->change)
+        am_delta_fill(j->delta[k], x, j->w.first, j->w.n);
+    else
+        am_delta_add(j->delta[k], x, j->w.first, j->w.n);
+    am_run_round(j->s, j->s->source[k], j->slot->item->donor->name, raw, x, j->w.n);
+}
+
 /* A few elements of every source, without the rest of the chunk. */
 static int read_piece(struct job *j, size_t at)
 {
@@ -67,6 +82,7 @@ static int read_piece(struct job *j, size_t at)
         if (rc < 0)
             return fail(slot, rc, s->source[k]->label);
         am_load_f32(t->dtype, slot->in[k], slot->value[k], j->w.n);
+        adapt(j, k, slot->in[k]);
         if (k >= base)
             slot->x[n++] = slot->value[k];
     }
@@ -83,10 +99,11 @@ static int load_tile(struct job *j, size_t k, size_t at, const float **ret)
     size_t count = 0;
     bool finite = false; /* as far as is known yet */
     *ret = slot->value[k];
-    if (dtype == AM_F32)
+    if (dtype == AM_F32 && !j->delta[k])
         *ret = (const float *)(const void *)raw;
     else
-        finite = am_load_f32(dtype, raw, slot->value[k], j->w.n);
+        finite = am_load_f32(dtype, raw, slot->value[k], j->w.n) && !j->delta[k];
+    adapt(j, k, slot->in[k] + at * (am_dtype_bits(dtype) / 8));
     if (finite || !j->looks)
         return 0;
     size_t first = am_nonfinite_f32(*ret, j->w.n, &count);
@@ -198,9 +215,11 @@ static void prepare(struct job *j)
     bool first_stat = stat && s->pass == 0 && s->round == 0;
     bool all_first = m->needs.passes > 0 && !m->look; /* the first statistics see every element */
     j->looks = all_first ? first_stat : !stat;
+    const struct am_delta *change = s->r->change_only ? am_run_delta(&s->r->x[0], slot->item->donor->name) : NULL;
     j->w = (struct am_window){.index = slot->index,
                               .x = slot->x,
                               .inputs = scope.inputs,
+                              .change = change && change->left,
                               .out = stat ? NULL : slot->value[s->sources],
                               .scratch = slot->value + s->sources + 1,
                               .tally = stat ? NULL : slot->tally,
@@ -208,6 +227,7 @@ static void prepare(struct job *j)
                               .list_bytes = stat ? (size_t)s->size.out : 0,
                               .scope_list = stat ? s->lists : NULL,
                               .local = slot->local};
+    j->change = j->w.change ? (s->r->base.model != NULL) : SIZE_MAX;
 }
 
 static int chunk(struct job *j)
@@ -225,12 +245,14 @@ static int chunk(struct job *j)
     return 0;
 }
 
-/* A tensor that is passed on in another dtype. */
+/* The donor's value: a tensor that is passed on in another dtype, or as the donor's adapter makes it. */
 static int convert(struct job *j)
 {
     const struct am_run_state *s = j->s;
     struct am_slot *slot = j->slot;
+    const struct am_run_input *donor = am_run_donor(s);
     const struct am_tensor *t = slot->item->donor;
+    const struct am_delta *delta = donor ? am_run_delta(donor, t->name) : NULL;
     size_t size = am_dtype_bits(t->dtype) / 8, span = (size_t)slot->item->tile;
     int rc = am_model_read(s->r->donor, t, slot->in[0], j->n * size, (slot->first + j->at) * size);
     if (rc < 0)
@@ -240,6 +262,10 @@ static int convert(struct job *j)
         j->w.first = slot->first + j->at + at;
         j->w.out = slot->value[0];
         am_load_f32(t->dtype, slot->in[0] + at * size, slot->value[0], j->w.n);
+        if (delta) {
+            am_delta_add(delta, slot->value[0], j->w.first, j->w.n);
+            am_run_round(s, donor, t->name, slot->in[0] + at * size, slot->value[0], j->w.n);
+        }
         AM_TRY(store_tile(j, at));
     }
     return 0;
@@ -250,8 +276,10 @@ static int compute(const struct am_run_state *s, struct am_slot *slot)
     struct job j = {.s = s, .slot = slot};
     size_t span = (size_t)slot->item->chunk;
     prepare(&j);
-    for (size_t k = 0; k < s->sources; k++)
+    for (size_t k = 0; k < s->sources; k++) {
         j.source[k] = am_run_source(s, k, slot->item);
+        j.delta[k] = am_run_delta(s->source[k], slot->item->donor->name);
+    }
     for (j.at = 0; j.at < slot->n; j.at += span) {
         j.n = slot->n - j.at < span ? slot->n - j.at : span;
         AM_TRY(slot->item->pass ? convert(&j) : chunk(&j));
@@ -263,7 +291,7 @@ static int compute(const struct am_run_state *s, struct am_slot *slot)
 static int compare(const struct am_run_state *s, struct am_slot *slot, const struct am_run_input *in)
 {
     const struct am_tensor *t = slot->item->donor;
-    if (!in->model || in->model == s->r->donor || am_dtype_computed(t->dtype))
+    if (!in->model || am_run_is_donor(s, in) || am_dtype_computed(t->dtype))
         return 0;
     const struct am_tensor *own = am_run_takes(in, t->name) ? am_model_find(in->model, t->name) : NULL;
     if (!own)

@@ -1,8 +1,10 @@
 /*
- * mergekit_refs.c - references to models (merge.md B6): path[@revision], or {model: {path, revision}}.
+ * mergekit_refs.c - references to models (merge.md B6): path[@revision][+adapter[@revision]], or {model: {path,
+ * revision}, lora: {path, revision}}.
  */
 #include "core/base/text.h"
 #include "core/recipe/mergekit_parts.h"
+#include "core/table/body.h"
 
 #include <string.h>
 
@@ -27,6 +29,15 @@ static bool well_formed(const char *text)
     return !plus || (plus[1] && plus[1] != '@' && count(plus + 1, '@') <= 1 && !am_ends(plus, "@"));
 }
 
+/* Up to the '+': anything but namespace/name. */
+static bool is_path(const char *text)
+{
+    size_t n = strcspn(text, "+");
+    const char *slash = memchr(text, '/', n);
+    return text[0] == '/' || text[0] == '~' || text[0] == '.' || !slash ||
+           memchr(slash + 1, '/', n - (size_t)(slash + 1 - text));
+}
+
 static json_t *text_ref(struct am_mk *k, const char *text, const char *pointer)
 {
     char shown[AM_SHOWN];
@@ -36,13 +47,8 @@ static json_t *text_ref(struct am_mk *k, const char *text, const char *pointer)
     if (!well_formed(text))
         return am_mk_fault(k, AM_E_INVALID_PARAMS, pointer, "ref-syntax", "%s: at most one '+' and one '@' per part",
                            am_shown(shown, text));
-    if (strchr(text, '+'))
-        return am_mk_fault(
-            k, AM_E_UNSUPPORTED_FORMAT, pointer, "adapter-kind",
-            "%s names an adapter; merge the adapter into its base first, this version takes whole models",
-            am_shown(shown, text));
-    const char *slash = strchr(text, '/');
-    if (text[0] == '/' || text[0] == '~' || text[0] == '.' || !slash || strchr(slash + 1, '/'))
+    const char *plus = strchr(text, '+');
+    if (is_path(text) || (plus && is_path(plus + 1)))
         return am_mk_fault(
             k, AM_E_INVALID_PARAMS, pointer, "ref-not-a-model",
             "%s is a path, not a model of this service; upload it as namespace/name first, or use `amend "
@@ -51,31 +57,36 @@ static json_t *text_ref(struct am_mk *k, const char *text, const char *pointer)
     return json_string(text);
 }
 
+/* {path, revision} as text after `glue`: how long that is; 0: it is none. */
+static size_t path_of(struct am_mk *k, json_t *v, const char *at, const char *glue, char *out, size_t cap)
+{
+    static const char *const parts[] = {"path", "revision", NULL};
+    if (!json_is_object(v))
+        return 0;
+    am_mk_keys(k, v, at, parts);
+    const char *path = json_string_value(json_object_get(v, "path")),
+               *rev = json_string_value(json_object_get(v, "revision"));
+    int n = path ? snprintf(out, cap, "%s%.1000s%s%.250s", glue, path, rev ? "@" : "", rev ? rev : "") : 0;
+    return n > 0 && (size_t)n < cap ? (size_t)n : 0;
+}
+
 static json_t *mapping_ref(struct am_mk *k, json_t *v, const char *pointer)
 {
-    static const char *const known[] = {"model", "lora", "override_architecture", NULL}, *const parts[] = {
-                                                                                             "path", "revision", NULL};
-    char at[AM_POINTER], text[1100]; /* longer than a reference may be */
+    static const char *const known[] = {"model", "lora", "override_architecture", NULL};
+    char at[AM_POINTER], text[2200]; /* longer than a reference may be */
     json_t *model = json_object_get(v, "model"), *lora = json_object_get(v, "lora");
     am_mk_keys(k, v, pointer, known);
     if (json_object_get(v, "override_architecture"))
         am_mk_warn(k, "override-architecture-ignored", am_pointer(at, pointer, "override_architecture"),
                    "tensors are merged by their names; the architecture is not looked at");
-    am_pointer(at, pointer, "model");
-    if (lora && !json_is_null(lora))
-        return am_mk_fault(k, AM_E_UNSUPPORTED_FORMAT, pointer, "adapter-kind",
-                           "this names an adapter; merge it into its base first, this version takes whole models");
-    if (json_is_object(model)) {
-        am_mk_keys(k, model, at, parts);
-        const char *path = json_string_value(json_object_get(model, "path")),
-                   *rev = json_string_value(json_object_get(model, "revision"));
-        if (path) {
-            snprintf(text, sizeof text, "%s%s%s", path, rev ? "@" : "", rev ? rev : "");
-            return text_ref(k, text, pointer);
-        }
-    }
+    bool with = lora && !json_is_null(lora);
+    size_t n = path_of(k, model, am_pointer(at, pointer, "model"), "", text, sizeof text);
+    size_t more = n && with ? path_of(k, lora, am_pointer(at, pointer, "lora"), "+", text + n, sizeof text - n) : 0;
+    if (n && (more || !with))
+        return text_ref(k, text, pointer);
     return am_mk_fault(k, AM_E_INVALID_REQUEST, pointer, "ref-syntax",
-                       "expected a model as namespace/name@revision, or {model: {path, revision}}");
+                       "expected a model as namespace/name@revision, or {model: {path, revision}, lora: {path, "
+                       "revision}}");
 }
 
 json_t *am_mk_ref(struct am_mk *k, json_t *v, const char *pointer)
@@ -90,6 +101,5 @@ json_t *am_mk_ref(struct am_mk *k, json_t *v, const char *pointer)
 
 bool am_mk_same_ref(const char *a, const char *b)
 {
-    size_t na = strcspn(a, "@"), nb = strcspn(b, "@");
-    return na == nb && strncmp(a, b, na) == 0 && am_streq(a[na] ? a + na + 1 : "main", b[nb] ? b + nb + 1 : "main");
+    return am_ref_same(a, b);
 }

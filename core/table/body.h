@@ -19,9 +19,10 @@
    beside it (role "old_base"; exactly with needs.task); a base or model that is a stack is followed by its further
    parts (role "part"); unlearn: model, task.version (role "patch"), task.base (role "old_base"; when the body leaves
    it out, the entry repeats `model`); edit: model; evaluate: old, new (none when it does not say which form it
-   has), or the versions of a line. */
+   has), or the versions of a line. A merge's adapters (role "adapter") come last, each with the entry that it is added
+   to. */
 struct am_body_input {
-    const char *role; /* "base" "model" "input" "patch" "old_base" (api.md 12.1), "old" "new" "version" */
+    const char *role; /* "base" "model" "input" "patch" "old_base" "adapter" (api.md 12.1), "old" "new" "version" */
     char *ref;        /* "ns/name@rev" as submitted; NULL: */
     char *job;        /* "job_...": what that job makes; NULL too when there was a fault */
     char *set;        /* evaluate, named by a prediction set: "prd_..."; then ref and job are NULL */
@@ -31,6 +32,8 @@ struct am_body_input {
     uint32_t from, to; /* the layers of a part */
     json_t *params;    /* merge models: their per-input values, complete; else NULL */
     json_t *modules;   /* merge models: prefixes of the names of the tensors that they take part in; NULL: all */
+    size_t adapter;    /* of what has one: the entry of it; 0: none */
+    size_t of;         /* of an adapter: the entry that it is added to */
 };
 
 struct am_body {
@@ -38,6 +41,7 @@ struct am_body {
     json_t *row;               /* the method in the table, borrowed */
     struct am_body_input *input;
     size_t inputs;
+    size_t adapters; /* of them: the last ones */
     size_t donor;    /* index: gives config, other files, dtypes: base, else the first model / the model */
     json_t *params;  /* global parameters, complete */
     json_t *options; /* complete: seed, threads (0 = the slot's), out_dtype (null or text), shard_bytes;
@@ -86,6 +90,8 @@ size_t am_body_slice(const struct am_body *b, const char *tensor);
 /* Adds the faults of a `metadata` (NULL: none). */
 void am_metadata_check(json_t *metadata, struct am_faults *faults);
 
+/* Whether two texts name the same: "@main" may be left out, and with adapters ("a+b") each is compared. */
+bool am_ref_same(const char *a, const char *b);
 /* "ns/name@rev" into model and rev ("main" when absent). Both for free(). -AM_E_INVALID_REQUEST with *ret_why when it
  * is none. */
 int am_ref_split(const char *text, char **ret_model, char **ret_rev, const char **ret_why);

@@ -29,7 +29,7 @@ static const char *ref_fault(const char *text, size_t n)
     if (is_path(text))
         return "it is a path; register the folder as namespace/name first";
     if (strchr(text, '+'))
-        return "adapters written with '+' are not supported";
+        return "only a version of a merge may be written as base+adapter, and with one '+'";
     if (at && strchr(at + 1, '@'))
         return "at most one '@'";
     if (at && !at[1])
@@ -67,9 +67,21 @@ int am_ref_split(const char *text, char **ret_model, char **ret_rev, const char 
     return 0;
 }
 
+bool am_ref_same(const char *a, const char *b)
+{
+    size_t na = strcspn(a, "@+"), nb = strcspn(b, "@+");
+    const char *pa = strchr(a, '+'), *pb = strchr(b, '+');
+    const char *ra = a[na] == '@' ? a + na + 1 : "main", *rb = b[nb] == '@' ? b + nb + 1 : "main";
+    size_t ka = strcspn(ra, "+"), kb = strcspn(rb, "+");
+    if (na != nb || strncmp(a, b, na) != 0 || ka != kb || strncmp(ra, rb, ka) != 0 || !pa != !pb)
+        return false;
+    return !pa || am_ref_same(pa + 1, pb + 1);
+}
+
 /* A version as it is named: by its text, or as the result of a job. Neither: there is a fault. */
 struct named {
     const char *ref, *job;
+    const char *lora, *lora_job, *lora_at; /* the adapter beside it, and where that stands */
 };
 
 static bool is_job_id(const char *text)
@@ -100,19 +112,11 @@ static struct named name_version(json_t *obj, const char *pointer, const char *n
     return (struct named){.ref = am_member_text(obj, pointer, name, required, NULL, f)};
 }
 
-/* Adds an entry. A text must be a version's; when it is none there is a fault and the entry has no ref. */
-static int add(struct am_body *b, const char *role, struct named named, const char *pointer, json_t *params,
-               struct am_faults *f)
+/* Keeps a text that must be a version's; when it is none there is a fault and no text. */
+static int keep_ref(const char *ref, const char *pointer, char **ret, struct am_faults *f)
 {
-    struct am_body_input *in = &b->input[b->inputs];
     char *model = NULL, *rev = NULL, shown[AM_SHOWN];
-    const char *why = "", *ref = named.ref;
-    *in = (struct am_body_input){.role = role, .pointer = strdup(pointer), .params = json_incref(params)};
-    b->inputs++;
-    if (!in->pointer || (named.job && !(in->job = strdup(named.job))))
-        return -AM_E_OUT_OF_MEMORY;
-    if (!ref) /* a job; or missing or no text: told by the caller */
-        return 0;
+    const char *why = "";
     int rc = am_ref_split(ref, &model, &rev, &why);
     free(model);
     free(rev);
@@ -125,22 +129,89 @@ static int add(struct am_body *b, const char *role, struct named named, const ch
     }
     if (rc < 0)
         return rc;
-    in->ref = strdup(ref);
-    return in->ref ? 0 : -AM_E_OUT_OF_MEMORY;
+    *ret = strdup(ref);
+    return *ret ? 0 : -AM_E_OUT_OF_MEMORY;
 }
 
-/* Both name the same model at the same revision; "@main" may be left out. */
-static bool same_text(const char *a, const char *b)
+/* Until all inputs are known, adapters are kept behind the room of the others. */
+static int add_adapter(struct am_body *b, size_t of, struct named n, const char *pointer, struct am_faults *f)
 {
-    size_t na = strcspn(a, "@"), nb = strcspn(b, "@");
-    return na == nb && strncmp(a, b, na) == 0 && am_streq(a[na] ? a + na + 1 : "main", b[nb] ? b + nb + 1 : "main");
+    size_t at = AM_ENTRIES_MAX + b->adapters;
+    if (b->adapters == AM_ADAPTERS_MAX) {
+        am_fault_add(f, AM_E_INVALID_PARAMS, (struct am_where){.pointer = pointer, .reason = "input-count"},
+                     "a merge takes at most %d adapters", AM_ADAPTERS_MAX);
+        return 0;
+    }
+    struct am_body_input *in = &b->input[at];
+    *in = (struct am_body_input){.role = "adapter", .pointer = strdup(pointer), .of = of};
+    b->adapters++;
+    b->input[of].adapter = at;
+    if (!in->pointer || (n.lora_job && !(in->job = strdup(n.lora_job))))
+        return -AM_E_OUT_OF_MEMORY;
+    return n.lora ? keep_ref(n.lora, pointer, &in->ref, f) : 0;
 }
 
-static bool same_version(const struct am_body_input *a, const struct am_body_input *b)
+/* "base+adapter", where that may be. */
+static bool has_adapter(const struct am_body *b, const char *ref)
+{
+    const char *plus = strchr(ref, '+');
+    return plus && plus > ref && plus[1] && !strchr(plus + 1, '+') && !is_path(ref) &&
+           (!b->type || am_streq(b->type, "merge"));
+}
+
+/* A version with the member `adapter` beside it; `at` has room for that one's place. */
+static struct named name_pair(json_t *obj, const char *pointer, char at[AM_POINTER], struct am_faults *f)
+{
+    struct named n = name_version(obj, pointer, "version", true, f);
+    if (!json_object_get(obj, "adapter"))
+        return n;
+    struct named adapter = name_version(obj, pointer, "adapter", true, f);
+    n.lora = adapter.ref;
+    n.lora_job = adapter.job;
+    n.lora_at = am_pointer(at, pointer, "adapter");
+    return n;
+}
+
+/* Adds an entry, and keeps its adapter. A text must be a version's; when it is none there is a fault and the entry has
+   no ref. */
+static int add(struct am_body *b, const char *role, struct named named, const char *pointer, json_t *params,
+               struct am_faults *f)
+{
+    struct am_body_input *in = &b->input[b->inputs];
+    *in = (struct am_body_input){.role = role, .pointer = strdup(pointer), .params = json_incref(params)};
+    b->inputs++;
+    if (!in->pointer || (named.job && !(in->job = strdup(named.job))))
+        return -AM_E_OUT_OF_MEMORY;
+    const char *lora_at = named.lora_at ? named.lora_at : pointer;
+    if (named.ref && has_adapter(b, named.ref)) {
+        char *ref = strndup(named.ref, strcspn(named.ref, "+"));
+        bool twice = named.lora_at;
+        if (twice)
+            am_fault_add(f, AM_E_INVALID_PARAMS, (struct am_where){.pointer = lora_at, .reason = "ref-syntax"},
+                         "one adapter at a time: %s has one already", named.ref);
+        named.lora = strchr(named.ref, '+') + 1;
+        int rc = ref ? keep_ref(ref, pointer, &in->ref, f) : -AM_E_OUT_OF_MEMORY;
+        free(ref);
+        return rc < 0 || twice ? rc : add_adapter(b, b->inputs - 1, named, pointer, f);
+    }
+    if (named.ref) /* else a job; or missing or no text: told by the caller */
+        AM_TRY(keep_ref(named.ref, pointer, &in->ref, f));
+    return named.lora_at ? add_adapter(b, b->inputs - 1, named, lora_at, f) : 0;
+}
+
+/* By their texts; "@main" may be left out. */
+static bool same_entry(const struct am_body_input *a, const struct am_body_input *b)
 {
     if (a->job || b->job)
         return a->job && b->job && am_streq(a->job, b->job);
-    return a->ref && b->ref && same_text(a->ref, b->ref);
+    return a->ref && b->ref && am_ref_same(a->ref, b->ref);
+}
+
+static bool same_version(const struct am_body *body, const struct am_body_input *a, const struct am_body_input *b)
+{
+    if (!same_entry(a, b) || !a->adapter != !b->adapter)
+        return false;
+    return !a->adapter || same_entry(&body->input[a->adapter], &body->input[b->adapter]);
 }
 
 /* The model at `index` against those from `first` on. Several may have one old base. */
@@ -150,7 +221,7 @@ static void check_twice(const struct am_body *b, size_t first, size_t index, str
     char shown[AM_SHOWN];
     for (size_t i = first; i < index; i++) {
         const struct am_body_input *in = &b->input[i];
-        if (!am_streq(in->role, "model") || !same_version(in, last))
+        if (!am_streq(in->role, "model") || !same_version(b, in, last))
             continue;
         am_fault_add(f, AM_E_INVALID_PARAMS, (struct am_where){.pointer = last->pointer, .reason = "duplicate-input"},
                      "%s is listed twice (also at %s); list it once and combine the weights",
@@ -168,10 +239,12 @@ static bool wants_old_base(const struct am_body *b)
 static void fault_no_old_base(const struct am_body *b, const char *ref, const char *at, struct am_faults *f)
 {
     char shown[AM_SHOWN];
-    am_fault_add(f, AM_E_MISSING_INPUT, (struct am_where){.pointer = at, .reason = "base-required"},
-                 "%s needs the base that this model was tuned from, beside it: {\"version\": \"%s\", \"base\": "
-                 "\"namespace/name@revision\"}; the base that it is carried to is #/inputs/base",
-                 am_row_text(b->row, "name"), ref ? am_shown(shown, ref) : "namespace/name@revision");
+    am_fault_add(
+        f, AM_E_MISSING_INPUT, (struct am_where){.pointer = at, .reason = "base-required"},
+        "%s needs the base that this model was tuned from, beside it: {\"version\": \"%s\", \"base\": "
+        "\"namespace/name@revision\"}; the base that it is carried to is #/inputs/base. An adapter is a change "
+        "already: {\"adapter\": \"namespace/name@revision\"}",
+        am_row_text(b->row, "name"), ref ? am_shown(shown, ref) : "namespace/name@revision");
 }
 
 static void fault_own_base(const struct am_body *b, const char *at, struct am_faults *f)
@@ -201,8 +274,8 @@ static int add_old_base(struct am_body *b, json_t *entry, const char *ref, const
 static int add_stack(struct am_body *b, const char *role, json_t *entry, const char *at, json_t *params,
                      struct am_faults *f)
 {
-    static const char *const known[] = {"version", "layers", NULL};
-    char list_at[AM_POINTER], part_at[AM_POINTER], version[AM_POINTER];
+    static const char *const known[] = {"version", "adapter", "layers", NULL};
+    char list_at[AM_POINTER], part_at[AM_POINTER], version[AM_POINTER], lora[AM_POINTER];
     json_t *list = am_member_array(entry, at, "stack", true, f), *part;
     size_t head = b->inputs, n = json_array_size(list), i;
     am_pointer(list_at, at, "stack");
@@ -222,7 +295,7 @@ static int add_stack(struct am_body *b, const char *role, json_t *entry, const c
             am_fault_add(f, AM_E_INVALID_REQUEST, (struct am_where){.pointer = part_at},
                          "expected {\"version\", \"layers\"}, got %s", am_json_kind(part));
         am_members_known(good ? part : NULL, part_at, known, f);
-        struct named named = good ? name_version(part, part_at, "version", true, f) : (struct named){0};
+        struct named named = good ? name_pair(part, part_at, lora, f) : (struct named){0};
         AM_TRY(add(b, i ? "part" : role, named, version, i ? NULL : params, f));
         if (good)
             AM_TRY(am_stack_layers(&b->input[b->inputs - 1], part, part_at, f));
@@ -238,10 +311,42 @@ static int add_model_stack(struct am_body *b, json_t *entry, const char *at, str
     return add_stack(b, "model", entry, at, am_member_object(entry, at, "params", false, f), f);
 }
 
+static int change_of_nothing(const char *at, struct am_faults *f)
+{
+    am_fault_add(f, AM_E_MISSING_INPUT, (struct am_where){.pointer = at, .reason = "adapter-without-base"},
+                 "an adapter alone is a change of #/inputs/base, which must then be one version without an adapter of "
+                 "its own; else write {\"version\": the base, \"adapter\": the adapter}");
+    return 0;
+}
+
+/* {"adapter"} alone: the job's base with it. Of a change that is carried over, what it changes may stand beside it. */
+static int add_change(struct am_body *b, json_t *entry, const char *at, json_t *params, struct am_faults *f)
+{
+    char lora[AM_POINTER], base_at[AM_POINTER];
+    const struct am_body_input *base = &b->input[0];
+    struct named n = {0}, adapter = name_version(entry, at, "adapter", true, f);
+    bool own = wants_old_base(b) && json_object_get(entry, "base");
+    if (own)
+        n = name_version(entry, at, "base", true, f);
+    else if (b->inputs && am_streq(base->role, "base") && !base->parts && !base->adapter)
+        n = (struct named){.ref = base->ref, .job = base->job};
+    else
+        return change_of_nothing(at, f);
+    am_pointer(base_at, at, "base");
+    n.lora = adapter.ref;
+    n.lora_job = adapter.job;
+    n.lora_at = am_pointer(lora, at, "adapter");
+    AM_TRY(add(b, "model", n, own ? base_at : at, params, f));
+    if (json_object_get(entry, "base") && !own)
+        fault_own_base(b, base_at, f);
+    n.lora_at = NULL;
+    return wants_old_base(b) ? add(b, "old_base", n, own ? base_at : at, NULL, f) : 0;
+}
+
 static int add_model(struct am_body *b, json_t *entry, size_t index, struct am_faults *f)
 {
-    static const char *const known[] = {"version", "base", "params", NULL};
-    char at[AM_POINTER], version[AM_POINTER];
+    static const char *const known[] = {"version", "adapter", "base", "params", NULL};
+    char at[AM_POINTER], version[AM_POINTER], lora[AM_POINTER];
     am_pointer_at(at, "#/inputs/models", index);
     if (json_is_string(entry)) {
         AM_TRY(add(b, "model", (struct named){.ref = json_string_value(entry)}, at, NULL, f));
@@ -261,8 +366,10 @@ static int add_model(struct am_body *b, json_t *entry, size_t index, struct am_f
     if (json_object_get(entry, "stack"))
         return add_model_stack(b, entry, at, f);
     am_members_known(entry, at, known, f);
-    struct named named = name_version(entry, at, "version", true, f);
     json_t *params = am_member_object(entry, at, "params", false, f);
+    if (json_object_get(entry, "adapter") && !json_object_get(entry, "version"))
+        return add_change(b, entry, at, params, f);
+    struct named named = name_pair(entry, at, lora, f);
     AM_TRY(add(b, "model", named, am_pointer(version, at, "version"), params, f));
     return add_old_base(b, entry, named.ref, at, f);
 }
@@ -303,7 +410,7 @@ static void check_apart(const struct am_body *b, size_t first, struct am_faults 
     if (first == 0 || !base_is_apart(b))
         return;
     for (size_t i = first; i < b->inputs; i++)
-        if (am_streq(b->input[i].role, "model") && same_version(&b->input[i], &b->input[first - 1]))
+        if (am_streq(b->input[i].role, "model") && same_version(b, &b->input[i], &b->input[first - 1]))
             am_fault_add(f, AM_E_INVALID_PARAMS,
                          (struct am_where){.pointer = b->input[i].pointer, .reason = "base-among-models"},
                          "%s is the base; the models of %s are other versions, so give one of them, or no base",
@@ -349,10 +456,13 @@ static int merge_inputs(struct am_body *b, json_t *inputs, struct am_faults *f)
                          (struct am_where){.pointer = "#/inputs/base", .reason = "base-forbidden"},
                          "%s takes no base; leave it out or list it among the models", am_row_text(b->row, "name"));
         json_t *base = json_object_get(inputs, "base");
-        static const char *const parts[] = {"stack", NULL};
-        bool stack = json_object_get(base, "stack") != NULL;
-        am_members_known(stack ? base : NULL, "#/inputs/base", parts, f);
-        if (stack)
+        static const char *const parts[] = {"stack", NULL}, *const pair[] = {"version", "adapter", NULL};
+        char lora[AM_POINTER];
+        bool stack = json_object_get(base, "stack") != NULL, with = json_object_get(base, "version") != NULL;
+        am_members_known(stack || with ? base : NULL, "#/inputs/base", stack ? parts : pair, f);
+        if (with && !stack)
+            AM_TRY(add(b, "base", name_pair(base, "#/inputs/base", lora, f), "#/inputs/base/version", NULL, f));
+        else if (stack)
             AM_TRY(add_stack(b, "base", base, "#/inputs/base", NULL, f));
         else
             AM_TRY(add(b, "base", name_version(inputs, "#/inputs", "base", false, f), "#/inputs/base", NULL, f));
@@ -363,6 +473,28 @@ static int merge_inputs(struct am_body *b, json_t *inputs, struct am_faults *f)
     AM_TRY(merge_models(b, inputs, f));
     am_stacks_check(b, f);
     return 0;
+}
+
+/* A base that gives names only has no use for an adapter. */
+static void check_names_only(const struct am_body *b, struct am_faults *f)
+{
+    const char *need = b->row ? am_row_need(b->row, "base") : "";
+    if (b->inputs && b->input[0].adapter && am_streq(b->input[0].role, "base") && am_streq(need, "donor"))
+        am_fault_add(f, AM_E_INVALID_PARAMS,
+                     (struct am_where){.pointer = b->input[b->input[0].adapter].pointer, .reason = "base-forbidden"},
+                     "%s takes only names and other files from base, no numbers; leave its adapter out",
+                     am_row_text(b->row, "name"));
+}
+
+/* To their place after the others. */
+static void end_with_adapters(struct am_body *b)
+{
+    for (size_t i = 0; i < b->adapters; i++) {
+        struct am_body_input *in = &b->input[AM_ENTRIES_MAX + i];
+        b->input[in->of].adapter = b->inputs + i;
+        b->input[b->inputs + i] = *in;
+    }
+    b->inputs += b->adapters;
 }
 
 static int task_inputs(struct am_body *b, json_t *task, struct named model, struct am_faults *f)
@@ -421,13 +553,17 @@ int am_input_listed(struct am_body *b, const char *role, const char *ref, const 
 
 int am_inputs_check(struct am_body *b, json_t *inputs, const char *type, struct am_faults *f)
 {
-    b->input = calloc(AM_ENTRIES_MAX, sizeof(*b->input));
+    b->input = calloc(AM_ENTRIES_MAX + AM_ADAPTERS_MAX, sizeof(*b->input));
     if (!b->input)
         return -AM_E_OUT_OF_MEMORY;
     b->inputs = 0;
     b->donor = 0; /* base, else the first model; the model of unlearn and edit: always the first entry */
-    if (am_streq(type, "merge"))
-        return merge_inputs(b, inputs, f);
+    if (am_streq(type, "merge")) {
+        int rc = merge_inputs(b, inputs, f);
+        check_names_only(b, f);
+        end_with_adapters(b);
+        return rc;
+    }
     if (am_streq(type, "unlearn"))
         return unlearn_inputs(b, inputs, f);
     return am_streq(type, "evaluate") ? am_inputs_evaluate(b, inputs, f) : edit_inputs(b, inputs, f);

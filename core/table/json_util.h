@@ -15,6 +15,7 @@
 #define AM_LIST_TEXT 512
 #define AM_MODELS_MAX 100                      /* models of one merge */
 #define AM_ENTRIES_MAX (2 * AM_MODELS_MAX + 1) /* am_body.inputs: a base, and models each with an old base */
+#define AM_ADAPTERS_MAX 100                    /* of one merge: further entries */
 
 /* `parent` "#/params" and member `name`, escaped by RFC 6901 (sections 3 and 6). Returns `out`. */
 const char *am_pointer(char out[AM_POINTER], const char *parent, const char *name);

@@ -474,8 +474,8 @@ static int check_all(struct am_body *b, json_t *given, json_t **full, struct am_
 
 int am_params_check(struct am_body *b, json_t *given, struct am_faults *f)
 {
-    json_t *full[AM_ENTRIES_MAX] = {0};
-    if (b->inputs > AM_ENTRIES_MAX)
+    json_t *full[AM_ENTRIES_MAX + AM_ADAPTERS_MAX] = {0};
+    if (b->inputs > AM_ENTRIES_MAX + AM_ADAPTERS_MAX)
         return -AM_E_INTERNAL;
     int rc = 0;
     b->params = json_object();

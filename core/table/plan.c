@@ -202,6 +202,11 @@ static uint64_t least(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
+static uint64_t larger(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
 static void grow(uint64_t *at, uint64_t value)
 {
     *at = value > *at ? value : *at;
@@ -215,7 +220,8 @@ static void charge_sources(struct join *j, const char *name, uint64_t chunk)
         if (!gives(s, name) || s->in->names_only)
             continue;
         j->plan.read_bytes = am_plan_plus(j->plan.read_bytes, am_plan_times(s->head.bytes, j->reads));
-        grow(&s->window, am_plan_line(chunk * am_plan_computed(s->head.dtype)));
+        uint64_t size = am_plan_computed(s->head.dtype); /* what an adapter puts in its place is mostly F32 */
+        grow(&s->window, am_plan_line(chunk * (s->head.adapted ? larger(size, sizeof(float)) : size)));
     }
 }
 
@@ -299,7 +305,7 @@ static int charge(struct join *j, const char *name)
         const struct side *s = &j->side[i];
         if (!here(s, name))
             continue;
-        need->entries++;
+        need->entries += s->in->held ? 2 : 1;
         need->text = am_plan_plus(need->text, strlen(s->head.name) + strlen(s->head.shape));
     }
     if (size && j->named < NAMED) {
@@ -311,11 +317,12 @@ static int charge(struct join *j, const char *name)
     j->computed += selected;
     if (size && j->incomplete && !pass)
         check_settings(j, name);
-    if (selected && pass) {
+    const struct am_plan_tensor *d = &j->side[j->donor].head;
+    if (pass && (selected || d->adapted)) {
         AM_TRY(am_plan_pass(&j->plan, name));
-        if (out && !am_streq(out, own))
+        if (d->adapted || (out && !am_streq(out, own)))
             charge_converted(j, size);
-    } else if (selected && !am_plan_keeps(j->body, name, j->side[j->donor].head.dtype))
+    } else if (size && (d->adapted || (selected && !am_plan_stays(j->body, d))))
         charge_computed(j, name, size);
     else if (!size)
         charge_compared(j, name);
@@ -406,11 +413,6 @@ static void sum_up(struct join *j)
     }
 }
 
-static uint64_t larger(uint64_t a, uint64_t b)
-{
-    return a > b ? a : b;
-}
-
 /* What stays to the end: every input's table, and the layout of the result. */
 static uint64_t tables(const struct am_plan_need *need)
 {
@@ -418,7 +420,7 @@ static uint64_t tables(const struct am_plan_need *need)
     uint64_t output =
         am_plan_plus(am_plan_times(need->tensors, ITEM_BYTES), am_plan_times(need->out_entries, OUT_BYTES));
     output = am_plan_plus(output, am_plan_times(need->tensors, need->varied));
-    return am_plan_plus(am_plan_plus(inputs, output), am_plan_times(need->spans, SPAN_BYTES));
+    return am_plan_plus(am_plan_plus(am_plan_plus(inputs, need->held), output), am_plan_times(need->spans, SPAN_BYTES));
 }
 
 /* While the result is laid out: its tensors in order, and the header as text. */
@@ -513,6 +515,7 @@ static void take_needs(struct join *j, const struct am_body *b)
         inputs += !in->names_only && !in->beside;
         beside = beside || (in->beside && !in->names_only);
         need->spans += in->spans;
+        need->held = am_plan_plus(need->held, in->held);
     }
     j->inputs = inputs;
     j->ways = am_plan_ways_of(b);

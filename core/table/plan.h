@@ -19,6 +19,8 @@ struct am_plan_tensor { /* valid until the next call of the same cursor */
     const char *shape;     /* JSON text "[10,128]" */
     const char *file;      /* path; only the layout of the result looks at it and at `begin` */
     uint64_t begin, bytes; /* begin: byte in the file */
+    bool adapted;          /* an adapter changes it: its value is not what is stored */
+    bool still;            /* the change that is carried over leaves it as it is */
 };
 
 struct am_plan_input {
@@ -34,6 +36,7 @@ struct am_plan_input {
     bool names_only;     /* am_plan_names_only() */
     bool beside;         /* am_plan_beside() */
     json_t *modules;     /* prefixes of the names of the tensors that it takes part in; NULL: all. Borrowed */
+    uint64_t held;       /* bytes for its adapters; 0: none */
 };
 
 #define AM_PLAN_TOLD 5 /* names in a am_plan_told */
@@ -75,6 +78,7 @@ struct am_plan_need {
     bool by_slab;               /* tiles are all elements with the same first index */
     uint64_t report;            /* bytes of the numbers of a computed tensor */
     uint64_t varied;            /* bytes of what differs from tensor to tensor, of each of the donor's */
+    uint64_t held;              /* bytes of adapters */
 };
 
 struct am_plan {

@@ -81,8 +81,9 @@ static struct look look_at(const struct layout *l, const struct am_plan_tensor *
     uint64_t size = am_plan_computed(t->dtype);
     k.selected = size && am_plan_selects(l->b, t->name);
     bool passed = k.selected && am_plan_passes(l->p, t->name) && (l->out < 0 || l->out == k.own);
-    k.computed = k.selected && !passed && !am_plan_keeps(l->b, t->name, t->dtype);
-    k.out = k.computed && l->out >= 0 ? l->out : k.own;
+    bool changes = k.selected && !passed && !am_plan_stays(l->b, t);
+    k.computed = changes || (size && t->adapted);
+    k.out = changes && l->out >= 0 ? l->out : k.own;
     if (k.out != k.own)
         k.bytes = am_plan_times(t->bytes / size, am_plan_computed(am_plan_name(l->out)));
     return k;

@@ -54,6 +54,8 @@ bool am_plan_passes(const struct am_plan *p, const char *name);
 /* Whether a selected tensor of that dtype keeps the donor's bytes by construction: a parameter has the value that the
  * method declares for it, and out_dtype changes nothing. */
 bool am_plan_keeps(const struct am_body *b, const char *tensor, const char *dtype);
+/* Whether a selected tensor of the donor keeps its bytes: am_plan_keeps(), or the change that is carried spares it. */
+bool am_plan_stays(const struct am_body *b, const struct am_plan_tensor *t);
 struct am_plan_spans { /* elements: a window is whole chunks of whole tiles */
     uint64_t tile, chunk, window;
 };

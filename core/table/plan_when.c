@@ -76,6 +76,12 @@ bool am_plan_keeps(const struct am_body *b, const char *tensor, const char *dtyp
     return any;
 }
 
+bool am_plan_stays(const struct am_body *b, const struct am_plan_tensor *t)
+{
+    const char *out = am_plan_out_dtype(b);
+    return (t->still && (!out || am_streq(out, t->dtype))) || am_plan_keeps(b, t->name, t->dtype);
+}
+
 void am_plan_vectors_need(struct am_plan_need *need, const struct am_body *b)
 {
     json_int_t row = am_row_need_int(b->row, "row_doubles", 0), column = am_row_need_int(b->row, "column_bytes", 0);

@@ -28,7 +28,8 @@ static json_t *without_nulls(json_t *params)
 /* "ns/name@commit" */
 static json_t *version_of(json_t *in, const char *at, struct am_faults *f)
 {
-    static const char *const known[] = {"role", "commit", "model", "rev", "manifest_sha256", "params", "layers", NULL};
+    static const char *const known[] = {"role",   "commit", "model", "rev", "manifest_sha256",
+                                        "params", "layers", "of",    NULL};
     char text[1024];
     am_members_known(in, at, known, f);
     const char *model = am_member_text(in, at, "model", true, NULL, f),
@@ -76,8 +77,15 @@ static bool put_of_line(json_t *out, json_t *in, const char *role, const char *a
     return true;
 }
 
+struct place { /* of a version in the body: member `name` of `object` */
+    json_t *object;
+    const char *name;
+};
+
 struct inputs {
-    json_t *out;   /* the member `inputs` of the body */
+    json_t *out;         /* the member `inputs` of the body */
+    struct place *place; /* of each input so far; what is none has no object */
+    size_t places;
     json_t *stack; /* the last one, whose parts go on; borrowed */
     bool merge, evaluate;
 };
@@ -89,12 +97,36 @@ static json_t *stack_of(struct inputs *i, json_t *in, json_t *version)
     return json_pack("{s:o}", "stack", i->stack);
 }
 
+static void remember(struct inputs *i, json_t *object, const char *name)
+{
+    i->place[i->places - 1] = (struct place){object, name};
+}
+
+/* Beside the version that it is added to, as text: "a@commit+b@commit". */
+static bool put_adapter(struct inputs *i, json_t *in, json_t *version)
+{
+    json_t *number = json_object_get(in, "of");
+    json_int_t of = json_integer_value(number);
+    char text[2100];
+    if (!json_is_integer(number) || of < 0 || (size_t)of >= i->places || !i->place[of].object)
+        return false;
+    struct place *p = &i->place[of];
+    const char *base = json_string_value(json_object_get(p->object, p->name));
+    if (!base)
+        return false;
+    snprintf(text, sizeof text, "%s+%s", base, json_string_value(version));
+    json_object_set_new(p->object, p->name, json_string(text));
+    p->object = NULL; /* one adapter each */
+    return true;
+}
+
 static bool put_part(struct inputs *i, json_t *in, json_t *version)
 {
     if (!i->stack)
         return false;
     json_array_append_new(i->stack,
                           json_pack("{s:O,s:O*}", "version", version, "layers", json_object_get(in, "layers")));
+    remember(i, json_array_get(i->stack, json_array_size(i->stack) - 1), "version");
     return true;
 }
 
@@ -106,10 +138,13 @@ static void put_model(struct inputs *i, json_t *in, json_t *version)
         models = json_array();
         json_object_set_new(i->out, "models", models);
     }
-    if (json_object_get(in, "layers"))
+    if (json_object_get(in, "layers")) {
         json_object_update_new(entry, stack_of(i, in, version));
-    else
+        remember(i, json_array_get(i->stack, 0), "version");
+    } else {
         json_object_set(entry, "version", version);
+        remember(i, entry, "version");
+    }
     if (json_is_object(params))
         json_object_set_new(entry, "params", without_nulls(params));
     json_array_append_new(models, entry);
@@ -128,16 +163,21 @@ static bool put_input(struct inputs *i, json_t *in, const char *role, json_t *ve
     }
     if (i->merge && am_streq(role, "part"))
         return put_part(i, in, version);
+    if (i->merge && am_streq(role, "adapter"))
+        return put_adapter(i, in, version);
     i->stack = NULL;
     if (i->merge && am_streq(role, "model"))
         put_model(i, in, version);
-    else if (i->merge && am_streq(role, "base") && json_object_get(in, "layers"))
+    else if (i->merge && am_streq(role, "base") && json_object_get(in, "layers")) {
         json_object_set_new(i->out, "base", stack_of(i, in, version));
-    else if (i->merge && am_streq(role, "base"))
+        remember(i, json_array_get(i->stack, 0), "version");
+    } else if (i->merge && am_streq(role, "base")) {
         json_object_set(i->out, "base", version);
-    else if (i->merge && am_streq(role, "old_base") && last)
+        remember(i, i->out, "base");
+    } else if (i->merge && am_streq(role, "old_base") && last) {
         json_object_set(last, "base", version);
-    else if (!i->merge && am_streq(role, "input"))
+        remember(i, last, "base");
+    } else if (!i->merge && am_streq(role, "input"))
         json_object_set(i->out, "model", version);
     else if (!i->merge && am_streq(role, "patch"))
         json_object_set_new(i->out, "task", json_pack("{s:O}", "version", version));
@@ -152,6 +192,7 @@ static void take_input(struct inputs *i, json_t *in, size_t index, struct am_fau
 {
     char at[AM_POINTER], role_at[AM_POINTER], shown[AM_SHOWN];
     am_pointer_at(at, "#/inputs", index);
+    i->places = index + 1;
     if (!json_is_object(in)) {
         am_fault_add(f, AM_E_INVALID_REQUEST, (struct am_where){.pointer = at}, "expected an object, got %s",
                      am_json_kind(in));
@@ -190,7 +231,11 @@ json_t *am_recipe_body(json_t *recipe, struct am_faults *f)
     json_t *body = json_object(), *in, *params = json_object_get(recipe, "params");
     size_t k;
     am_members_known(recipe, "#", known, f);
+    i.place = calloc(json_array_size(json_object_get(recipe, "inputs")) + 1, sizeof *i.place);
+    if (!i.place)
+        return json_decref(i.out), json_decref(body), NULL;
     json_array_foreach(json_object_get(recipe, "inputs"), k, in) take_input(&i, in, k, f);
+    free(i.place);
     for (k = 0; k < sizeof same / sizeof *same; k++)
         if (json_object_get(recipe, same[k]))
             json_object_set(body, same[k], json_object_get(recipe, same[k]));

@@ -6,6 +6,7 @@
 #include "core/base/text.h"
 #include "core/table/families.h"
 #include "core/table/layers.h"
+#include "server/api/adapter.h"
 #include "storage/models.h"
 
 #include <stdlib.h>
@@ -24,7 +25,8 @@ static bool keeps(const struct am_submit *s)
 /* Everything that has tensors for the result, or for its shapes. */
 static bool is_input(const struct am_submit *s, size_t i)
 {
-    return !am_streq(s->body.input[i].role, "part") && s->in[i].version > 0;
+    const char *role = s->body.input[i].role;
+    return !am_streq(role, "part") && !am_streq(role, "adapter") && s->in[i].version > 0;
 }
 
 /* ---- tied heads ---- */
@@ -62,10 +64,28 @@ static int tied(void *ctx, size_t i, const char *head, const char *embedding)
                           s->in[i].label, head, embedding);
 }
 
+/* The table that is made for such an input is not its version's, which the adapter is for. */
+static void check_adapted(struct am_submit *s, size_t input, const char *why)
+{
+    if (!s->body.input[input].parts && am_submit_adapter(s, input))
+        am_fault_add(&s->faults, AM_E_INVALID_PARAMS,
+                     (struct am_where){.pointer = s->body.input[input].pointer, .reason = "adapter-not-here"},
+                     "%s has an adapter, and %s; merge it with its adapter alone first (merge/passthrough), and take "
+                     "the result",
+                     s->in[input].label, why);
+}
+
 int am_adding_find(struct am_submit *s)
 {
     struct am_ties t = {same, tied, s};
-    return am_streq(s->body.type, "merge") ? am_family_ties(s->body.inputs, &t) : 0;
+    if (!am_streq(s->body.type, "merge"))
+        return 0;
+    AM_TRY(am_family_ties(s->body.inputs, &t));
+    for (size_t i = 0; i < s->tied_n; i++)
+        check_adapted(s, s->tied[i].input, "its embedding stands for a head that other inputs have");
+    for (size_t i = 0; keeps(s) && i < s->body.inputs; i++)
+        check_adapted(s, i, "options.extra is \"keep\"");
+    return 0;
 }
 
 bool am_adding_makes(const struct am_submit *s, size_t input)
@@ -93,8 +113,8 @@ static int add_lacking(struct am_stack *into, size_t known, const struct am_stac
 static int own_table(struct am_submit *s, size_t i, struct am_stack *ret)
 {
     if (s->body.input[i].parts)
-        return am_stack_make(ret, s->db, &s->body, s->in, i, &s->faults);
-    return am_stack_whole(ret, s->db, s->in[i].version);
+        return am_stack_make(ret, s, i);
+    return am_stack_whole(ret, s, i);
 }
 
 static int add_tied(const struct am_submit *s, size_t input, struct am_stack *into)
@@ -161,7 +181,7 @@ int am_adding_files(struct am_submit *s, int (*each)(void *ctx, size_t number, i
     size_t donor = s->body.donor, parts = parts_of(s, donor);
     for (size_t i = 0; i < parts; i++)
         AM_TRY(each(ctx, i, s->in[donor + i].version));
-    for (size_t i = donor + parts; keeps(s) && i < s->body.inputs; i++)
+    for (size_t i = donor + parts; keeps(s) && i < s->body.inputs - s->body.adapters; i++)
         if (!am_plan_names_only(&s->body, i))
             AM_TRY(each(ctx, i, s->in[i].version));
     return 0;

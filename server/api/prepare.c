@@ -5,6 +5,7 @@
 #include "core/base/grow.h"
 #include "core/base/text.h"
 #include "core/table/recipe.h"
+#include "server/api/adapter.h"
 #include "server/api/adding.h"
 #include "server/api/api.h"
 #include "server/api/evaluate.h"
@@ -117,7 +118,7 @@ static const struct am_pinned *yardstick(const struct am_submit *s)
     const struct am_pinned *first = NULL;
     if (has_donor(s))
         return &s->in[s->body.donor];
-    for (size_t i = 0; i < s->body.inputs; i++) {
+    for (size_t i = 0; i < s->body.inputs - s->body.adapters; i++) {
         if (!am_streq(s->body.input[i].role, "base") && !am_streq(s->body.input[i].role, "model") &&
             !am_streq(s->body.input[i].role, "part"))
             return NULL;
@@ -132,7 +133,7 @@ static void check_architectures(struct am_submit *s)
     const struct am_pinned *donor = yardstick(s);
     if (s->body.mixed_architectures)
         return;
-    for (size_t i = 0; i < s->body.inputs; i++)
+    for (size_t i = 0; i < s->body.inputs - s->body.adapters; i++)
         if (donor->architecture[0] && s->in[i].architecture[0] &&
             strcmp(donor->architecture, s->in[i].architecture) != 0)
             am_fault_add(&s->faults, AM_E_ARCHITECTURE,
@@ -167,7 +168,8 @@ static size_t parts_of(const struct am_submit *s, size_t i)
 }
 
 /* The cursor over an input's own table, or over that of a stack. */
-static int open_input(struct am_submit *s, size_t i, struct am_plan_input *in, struct am_stack *stack)
+static int open_input(struct am_submit *s, size_t i, struct am_plan_input *in, struct am_stack *stack,
+                      struct am_adapted *adapted)
 {
     *in = (struct am_plan_input){.next = next_tensor,
                                  .label = s->in[i].label,
@@ -179,6 +181,8 @@ static int open_input(struct am_submit *s, size_t i, struct am_plan_input *in, s
         uint64_t spans = 0;
         AM_TRY(am_version_spans(s->db, s->in[i + k].version, &spans));
         in->spans += spans;
+        const struct am_adapter *a = am_submit_adapter(s, i + k);
+        in->held += a ? am_adapter_held(a) : 0;
     }
     if (am_adding_makes(s, i)) {
         in->next = am_stack_next;
@@ -186,8 +190,13 @@ static int open_input(struct am_submit *s, size_t i, struct am_plan_input *in, s
         in->cursor = stack;
         return am_adding_make(s, i, stack);
     }
-    in->cursor = am_tensor_open(s->db, s->in[i].version);
-    return in->cursor ? 0 : -AM_E_INTERNAL;
+    *adapted = (struct am_adapted){.next = next_tensor,
+                                   .cursor = am_tensor_open(s->db, s->in[i].version),
+                                   .own = am_submit_adapter(s, i),
+                                   .carried = am_submit_carried(s)};
+    in->next = am_adapted_next;
+    in->cursor = adapted;
+    return adapted->cursor ? 0 : -AM_E_INTERNAL;
 }
 
 static bool all_pinned(const struct am_submit *s, size_t i)
@@ -212,14 +221,15 @@ static int join_tensors(struct am_submit *s)
 {
     struct am_plan_input *in = calloc(s->body.inputs, sizeof *in);
     struct am_stack *stack = calloc(s->body.inputs, sizeof *stack);
+    struct am_adapted *adapted = calloc(s->body.inputs, sizeof *adapted);
     size_t n = 0, donor = 0, before = s->faults.total;
-    int rc = in && stack ? 0 : -AM_E_OUT_OF_MEMORY;
-    for (size_t i = 0; i < s->body.inputs && rc == 0; i += parts_of(s, i)) {
+    int rc = in && stack && adapted ? 0 : -AM_E_OUT_OF_MEMORY;
+    for (size_t i = 0; i < s->body.inputs - s->body.adapters && rc == 0; i += parts_of(s, i)) {
         if (!all_pinned(s, i))
             continue;
         if (&s->in[i] == yardstick(s))
             donor = n;
-        rc = open_input(s, i, &in[n], &stack[n]);
+        rc = open_input(s, i, &in[n], &stack[n], &adapted[n]);
         n++;
     }
     bool cut = s->faults.total == before && !has_crooked_stacks(s); /* else a stack is not what it asks to be */
@@ -228,10 +238,10 @@ static int join_tensors(struct am_submit *s)
     else if (rc == 0)
         rc = am_faults_worst(&s->faults);
     for (size_t i = 0; i < n; i++) {
-        if (in[i].next == next_tensor)
-            am_tensor_close(in[i].cursor);
+        am_tensor_close(adapted[i].cursor);
         am_stack_done(&stack[i]);
     }
+    free(adapted);
     free(stack);
     free(in);
     return rc;
@@ -280,9 +290,13 @@ static int walk_donor(void *ctx, bool by_place, int (*each)(void *arg, const str
     int64_t version = d->s->in[d->s->body.donor].version;
     struct am_tensor_cursor *c =
         by_place ? am_tensor_open_by_place(d->s->db, version) : am_tensor_open(d->s->db, version);
+    struct am_adapted a = {.next = next_tensor,
+                           .cursor = c,
+                           .own = am_submit_adapter(d->s, d->s->body.donor),
+                           .carried = am_submit_carried(d->s)};
     struct am_plan_tensor t;
     int rc = c ? 0 : -AM_E_INTERNAL;
-    while (rc == 0 && (rc = next_tensor(c, &t)) == 1)
+    while (rc == 0 && (rc = am_adapted_next(&a, &t)) == 1)
         rc = each(arg, &t);
     am_tensor_close(c);
     return rc;
@@ -445,6 +459,7 @@ static int look_up(struct am_submit *s)
     AM_TRY(pin_inputs(s));
     if (am_submit_evaluates(s))
         return am_evaluate_look_up(s);
+    AM_TRY(am_submit_adapters(s));
     if (s->body.inputs && !s->waits)
         AM_TRY(am_submit_tokenizers(s));
     if (s->body.row)
@@ -519,6 +534,7 @@ void am_submit_done(struct am_submit *s)
     }
     free(s->in);
     free(s->tied);
+    am_submit_adapters_done(s);
     am_evaluate_done(s);
     json_decref(s->warnings);
     json_decref(s->from_recipe);

@@ -25,6 +25,8 @@ static json_t *inputs_json(const struct am_submit *s, bool for_digest)
         }
         if (b->params)
             json_object_set(o, "params", b->params);
+        if (am_streq(b->role, "adapter"))
+            json_object_set_new(o, "of", json_integer((json_int_t)b->of));
         if (b->to)
             json_object_set_new(o, "layers", json_pack("[I,I]", (json_int_t)b->from, (json_int_t)b->to));
         json_array_append_new(list, o);
@@ -93,10 +95,12 @@ static void default_message(const struct am_submit *s, char *out, size_t cap)
             continue;
         }
         bool old_base = am_streq(s->body.input[i].role, "old_base");
-        if (am_streq(s->body.input[i].role, "part"))
+        if (am_streq(s->body.input[i].role, "part") || am_streq(s->body.input[i].role, "adapter"))
             continue;
         if (n < cap)
             n += (size_t)snprintf(out + n, cap - n, "%s%s", old_base ? " since " : glue, s->in[i].label);
+        if (n < cap && s->body.input[i].adapter)
+            n += (size_t)snprintf(out + n, cap - n, "+%s", s->in[s->body.input[i].adapter].label);
         glue = ", ";
     }
     if (base && n < cap)

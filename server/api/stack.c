@@ -7,7 +7,7 @@
 #include "core/base/text.h"
 #include "core/table/layers.h"
 #include "core/table/plan_parts.h"
-#include "server/api/submit.h"
+#include "server/api/adapter.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -43,13 +43,17 @@ static int add(struct am_stack *s, const char *name, const struct am_tensor_row 
 }
 
 /* All of one version, whose tensors are tensors of a stack if their layer is. */
-static int take_version(struct am_stack *s, struct am_db *db, int64_t version)
+static int take_version(struct am_stack *s, struct am_submit *submit, size_t input)
 {
+    const struct am_adapter *adapter = am_submit_adapter(submit, input);
     struct am_tensor_row t;
-    struct am_tensor_cursor *c = am_tensor_open(db, version);
+    struct am_tensor_cursor *c = am_tensor_open(submit->db, submit->in[input].version);
     int rc = c ? 0 : -AM_E_INTERNAL;
-    while (rc == 0 && (rc = am_tensor_next(c, &t)) == 1)
+    while (rc == 0 && (rc = am_tensor_next(c, &t)) == 1) {
         rc = add(s, t.name, &t, 0);
+        if (rc == 0)
+            s->row[s->n - 1].adapted = adapter && am_adapter_find(adapter, t.name);
+    }
     am_tensor_close(c);
     return rc;
 }
@@ -79,10 +83,10 @@ static bool fits(const struct am_stack *s, const struct am_body_input *in, const
     return in->to <= there;
 }
 
-int am_stack_whole(struct am_stack *ret, struct am_db *db, int64_t version)
+int am_stack_whole(struct am_stack *ret, struct am_submit *submit, size_t input)
 {
     struct am_stack s = {0};
-    int rc = take_version(&s, db, version);
+    int rc = take_version(&s, submit, input);
     am_stack_sort(&s, false);
     if (rc < 0)
         am_stack_done(&s);
@@ -101,6 +105,7 @@ int am_stack_put(struct am_stack *s, const char *name, const struct am_stack_row
                               .bytes = (int64_t)as->bytes};
     AM_TRY(add(s, name, &t, part));
     s->row[s->n - 1].added = added;
+    s->row[s->n - 1].adapted = as->adapted;
     return 0;
 }
 
@@ -114,20 +119,21 @@ static int cut(struct am_stack *into, const struct am_stack *whole, const struct
     return 0;
 }
 
-static int take_part(struct am_stack *into, struct am_db *db, const struct am_body_input *in, const struct am_pinned *p,
-                     const struct am_cut *c, size_t part, struct am_faults *f)
+static int take_part(struct am_stack *into, struct am_submit *s, size_t i, const struct am_cut *c, size_t part)
 {
+    const struct am_pinned *p = &s->in[i];
     struct am_stack whole = {0};
-    int rc = take_version(&whole, db, p->version);
-    if (rc == 0 && fits(&whole, in, p, f))
+    int rc = take_version(&whole, s, i);
+    if (rc == 0 && fits(&whole, &s->body.input[i], p, &s->faults))
         rc = cut(into, &whole, c, part);
     am_stack_done(&whole);
     return rc;
 }
 
-int am_stack_make(struct am_stack *ret, struct am_db *db, const struct am_body *b, const struct am_pinned *in,
-                  size_t head, struct am_faults *f)
+int am_stack_make(struct am_stack *ret, struct am_submit *submit, size_t head)
 {
+    const struct am_body *b = &submit->body;
+    struct am_faults *f = &submit->faults;
     struct am_stack s = {0};
     size_t parts = b->input[head].parts, faults = f->total;
     uint32_t offset = 0;
@@ -135,7 +141,7 @@ int am_stack_make(struct am_stack *ret, struct am_db *db, const struct am_body *
     for (size_t i = 0; i < parts && rc == 0; i++) {
         const struct am_body_input *part = &b->input[head + i];
         struct am_cut c = {part->from, part->to, offset, i == 0, i + 1 == parts};
-        rc = take_part(&s, db, part, &in[head + i], &c, i, f);
+        rc = take_part(&s, submit, head + i, &c, i);
         offset += part->to - part->from;
     }
     if (rc == -AM_E_TOO_LARGE)
@@ -219,8 +225,13 @@ int am_stack_next(void *stack, struct am_plan_tensor *ret)
     if (s->at == s->n)
         return 0;
     const struct am_stack_row *r = &s->row[s->at++];
-    *ret = (struct am_plan_tensor){
-        .name = r->name, .dtype = r->dtype, .shape = r->shape, .file = r->file, .begin = r->begin, .bytes = r->bytes};
+    *ret = (struct am_plan_tensor){.name = r->name,
+                                   .dtype = r->dtype,
+                                   .shape = r->shape,
+                                   .file = r->file,
+                                   .begin = r->begin,
+                                   .bytes = r->bytes,
+                                   .adapted = r->adapted};
     return 1;
 }
 

@@ -11,7 +11,7 @@
 
 #define AM_STACK_TENSORS 50000 /* of one stack and of one version in it */
 
-struct am_pinned;
+struct am_submit;
 
 struct am_stack_row {
     char *name, *shape, *file; /* the file's name begins with the number of its part */
@@ -19,6 +19,7 @@ struct am_stack_row {
     uint64_t begin, bytes;
     size_t order; /* of two with one name the earlier counts */
     bool added;   /* by another input than the one whose table it is */
+    bool adapted; /* the adapter of its input changes it */
 };
 
 struct am_stack {
@@ -28,10 +29,9 @@ struct am_stack {
 
 /* The entry `head` of the body and its parts, all pinned. 0 also with faults (`ret` is empty then), or a storage error.
  */
-int am_stack_make(struct am_stack *ret, struct am_db *db, const struct am_body *b, const struct am_pinned *in,
-                  size_t head, struct am_faults *f);
-/* All of a version, by name. */
-int am_stack_whole(struct am_stack *ret, struct am_db *db, int64_t version);
+int am_stack_make(struct am_stack *ret, struct am_submit *submit, size_t head);
+/* All of an input that is no stack, by name. */
+int am_stack_whole(struct am_stack *ret, struct am_submit *submit, size_t input);
 /* One more tensor: what `as` is, under that name, in a file of that part. -AM_E_TOO_LARGE */
 int am_stack_put(struct am_stack *s, const char *name, const struct am_stack_row *as, size_t part, bool added);
 /* Among the first `n`, which are sorted by name. */

@@ -5,6 +5,7 @@
 #ifndef AM_SERVER_API_SUBMIT_H
 #define AM_SERVER_API_SUBMIT_H
 
+#include "core/table/adapter.h"
 #include "core/table/body.h"
 #include "core/table/plan.h"
 #include "server/api/made.h"
@@ -26,8 +27,9 @@ struct am_submit {
     struct am_req *r;
     struct am_db *db;
     struct am_body body;
-    struct am_pinned *in; /* one for each input of the body */
-    struct am_tied *tied; /* of the inputs that have their embedding for a head beside others that have one */
+    struct am_pinned *in;    /* one for each input of the body */
+    struct am_adapter *lora; /* the same; of role "adapter" only, and those without a fault */
+    struct am_tied *tied;    /* of the inputs that have their embedding for a head beside others that have one */
     size_t tied_n;
     struct am_side *side;      /* evaluate.c, made_gate.c: the two prediction sets; NULL: none, or not named well */
     struct am_line_sets *line; /* continual.c: versions and their sets; NULL: of another method, or not named well */

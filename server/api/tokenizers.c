@@ -29,7 +29,7 @@ int am_submit_tokenizers(struct am_submit *s)
     if (!json_object_get(s->body.options, "tokenizer") || s->in[d].version == 0)
         return 0;
     AM_TRY(sha_of(s, d, donor));
-    for (size_t i = 0; i < s->body.inputs; i++) {
+    for (size_t i = 0; i < s->body.inputs - s->body.adapters; i++) {
         if (i == d || s->in[i].version == 0)
             continue;
         AM_TRY(sha_of(s, i, other));

@@ -13,7 +13,6 @@ from test_merge_mergekit import ABSENT, CASES, GOLDENS, compare, name_of, read
 
 # What cannot be submitted yet, though its method is there.
 WAITING = {
-    "lora-passthrough": "unsupported-format",  # adapters (base+adapter)
     "tokenizer-union": "tokenizer-mismatch",  # inputs of different vocabulary, joined through their tokenizers
 }
 
@@ -145,7 +144,12 @@ REFUSED = {
         ("not-found", "#/models/0/model", 3, "ref-unknown", "no model y/aa"),
         ("revision-not-found", "#/models/1/model", 4, "ref-unknown", "no revision v9"),
     ],
-    LINEAR.replace("y/a", "y/a+y/lora"): [("unsupported-format", "#/models/0/model", 3, "adapter-kind", "adapter")],
+    LINEAR.replace("y/a", "y/a+y/lora"): [("not-found", "#/models/0/model", 3, "ref-unknown", "no model y/lora")],
+    LINEAR.replace("y/a", "y/a+y/b"): [("unsupported-format", "#/models/0/model", 3, "adapter-config", "has no adapter_config.json")],
+    LINEAR.replace("y/a", "y/a+./lora").replace("y/b", "y/b+y/a+y/a"): [
+        ("invalid-params", "#/models/0/model", 3, "ref-not-a-model", "amend merge FILE.yml"),
+        ("invalid-params", "#/models/1/model", 4, "ref-syntax", "at most one '+'"),
+    ],
     LINEAR + "dtype: int64\n": [("dtype-unsupported", "#/dtype", 5, "dtype", "int64")],
     LINEAR.replace("1}", "-2}"): [("invalid-params", "#/models", 3, "weights-sum-zero", "sum to zero")],
     LINEAR.replace("weight: 1}", "weight: [{filter: mlp, value: 1}]}"): [

@@ -85,12 +85,12 @@ static int plan_of(const char *method, const char *out_dtype, struct list *l, si
     return rc;
 }
 
-static const struct am_plan_tensor plain[] = {{"bias", "F32", "[10]", NULL, 0, 40},
-                                              {"count", "I64", "[]", NULL, 0, 8},
-                                              {"weight", "F32", "[10,4]", NULL, 0, 160}};
-static const struct am_plan_tensor half[] = {{"bias", "F16", "[10]", NULL, 0, 20},
-                                             {"count", "I64", "[]", NULL, 0, 8},
-                                             {"weight", "BF16", "[10,4]", NULL, 0, 80}};
+static const struct am_plan_tensor plain[] = {{.name = "bias", .dtype = "F32", .shape = "[10]", .bytes = 40},
+                                              {.name = "count", .dtype = "I64", .shape = "[]", .bytes = 8},
+                                              {.name = "weight", .dtype = "F32", .shape = "[10,4]", .bytes = 160}};
+static const struct am_plan_tensor half[] = {{.name = "bias", .dtype = "F16", .shape = "[10]", .bytes = 20},
+                                             {.name = "count", .dtype = "I64", .shape = "[]", .bytes = 8},
+                                             {.name = "weight", .dtype = "BF16", .shape = "[10,4]", .bytes = 80}};
 
 #define LIST(a)                                                                                                        \
     {                                                                                                                  \
@@ -204,13 +204,19 @@ static void expect(size_t i, const char *code, const char *pointer, const char *
 static void test_every_fault(void **state)
 {
     (void)state;
-    static const struct am_plan_tensor donor[] = {{"a", "F32", "[2]", NULL, 0, 8},  {"b", "F32", "[2]", NULL, 0, 8},
-                                                  {"c", "I64", "[2]", NULL, 0, 16}, {"d", "F32", "[2]", NULL, 0, 8},
-                                                  {"e", "F32", "[2]", NULL, 0, 8},  {"f", "I32", "[2]", NULL, 0, 8}};
-    static const struct am_plan_tensor other[] = {
-        {"b", "F32", "[3]", NULL, 0, 12},       {"bb", "F32", "[2]", NULL, 0, 8}, {"c", "I32", "[2]", NULL, 0, 8},
-        {"d", "F8_E4M3", "[2]", NULL, 0, 2},    {"e", "I32", "[2]", NULL, 0, 8},  {"f", "F32", "[2]", NULL, 0, 8},
-        {"g.qweight", "I32", "[1]", NULL, 0, 4}};
+    static const struct am_plan_tensor donor[] = {{.name = "a", .dtype = "F32", .shape = "[2]", .bytes = 8},
+                                                  {.name = "b", .dtype = "F32", .shape = "[2]", .bytes = 8},
+                                                  {.name = "c", .dtype = "I64", .shape = "[2]", .bytes = 16},
+                                                  {.name = "d", .dtype = "F32", .shape = "[2]", .bytes = 8},
+                                                  {.name = "e", .dtype = "F32", .shape = "[2]", .bytes = 8},
+                                                  {.name = "f", .dtype = "I32", .shape = "[2]", .bytes = 8}};
+    static const struct am_plan_tensor other[] = {{.name = "b", .dtype = "F32", .shape = "[3]", .bytes = 12},
+                                                  {.name = "bb", .dtype = "F32", .shape = "[2]", .bytes = 8},
+                                                  {.name = "c", .dtype = "I32", .shape = "[2]", .bytes = 8},
+                                                  {.name = "d", .dtype = "F8_E4M3", .shape = "[2]", .bytes = 2},
+                                                  {.name = "e", .dtype = "I32", .shape = "[2]", .bytes = 8},
+                                                  {.name = "f", .dtype = "F32", .shape = "[2]", .bytes = 8},
+                                                  {.name = "g.qweight", .dtype = "I32", .shape = "[1]", .bytes = 4}};
     struct am_plan p = {.tensors = 77};
     struct list l[] = {LIST(donor), LIST(other), LIST(donor)};
     assert_int_equal(plan_of("linear", NULL, l, 3, 0, &p), -AM_E_SHAPE_MISMATCH);
@@ -251,9 +257,9 @@ static void test_many_tensors(void **state)
     struct am_plan p;
     for (int i = 0; i < N; i++) {
         snprintf(names[i], sizeof(names[i]), "t%04d", i);
-        many[i] = (struct am_plan_tensor){names[i], "F32", "[1]", NULL, 0, 4};
+        many[i] = (struct am_plan_tensor){.name = names[i], .dtype = "F32", .shape = "[1]", .bytes = 4};
     }
-    static const struct am_plan_tensor one[] = {{"zz", "F32", "[1]", NULL, 0, 4}};
+    static const struct am_plan_tensor one[] = {{.name = "zz", .dtype = "F32", .shape = "[1]", .bytes = 4}};
     struct list l[] = {LIST(many), LIST(one)};
     assert_int_equal(plan_of("linear", NULL, l, 2, 0, &p), -AM_E_SHAPE_MISMATCH);
     assert_int_equal(faults.n, 21);
@@ -264,8 +270,10 @@ static void test_many_tensors(void **state)
 static void test_damaged_tables(void **state)
 {
     (void)state;
-    static const struct am_plan_tensor unsorted[] = {{"b", "F32", "[1]", NULL, 0, 4}, {"a", "F32", "[1]", NULL, 0, 4}};
-    static const struct am_plan_tensor twice[] = {{"a", "F32", "[1]", NULL, 0, 4}, {"a", "F32", "[1]", NULL, 0, 4}};
+    static const struct am_plan_tensor unsorted[] = {{.name = "b", .dtype = "F32", .shape = "[1]", .bytes = 4},
+                                                     {.name = "a", .dtype = "F32", .shape = "[1]", .bytes = 4}};
+    static const struct am_plan_tensor twice[] = {{.name = "a", .dtype = "F32", .shape = "[1]", .bytes = 4},
+                                                  {.name = "a", .dtype = "F32", .shape = "[1]", .bytes = 4}};
     struct am_plan p;
     struct list l[] = {LIST(unsorted)}, k[] = {LIST(twice)};
     assert_int_equal(plan_of("linear", NULL, l, 1, 0, &p), -AM_E_STORE_DAMAGED);
@@ -340,7 +348,8 @@ static void make_donor(struct made *m, unsigned seed)
         m->shape[i][1] = (uint64_t)(rand() % 12);
         snprintf(m->shapes[i], sizeof m->shapes[i], "[%d,%d]", (int)m->shape[i][0], (int)m->shape[i][1]);
         assert_int_equal(am_dtype_bytes(t, m->shape[i], 2, &elements, &bytes), 0);
-        m->place[i] = (struct am_plan_tensor){m->names[i], am_dtype_name(t), m->shapes[i], "f", at, bytes};
+        m->place[i] =
+            (struct am_plan_tensor){m->names[i], am_dtype_name(t), m->shapes[i], "f", at, bytes, false, false};
         at += bytes;
     }
     qsort(m->place, TENSORS, sizeof *m->place, by_place); /* empty tensors share a place */
@@ -416,7 +425,7 @@ static int walk_again(void *ctx, bool by_place, int (*each)(void *arg, const str
 static void test_too_many_shards(void **state)
 {
     (void)state;
-    static const struct am_plan_tensor one = {"a", "F32", "[1]", "f", 0, 4};
+    static const struct am_plan_tensor one = {"a", "F32", "[1]", "f", 0, 4, false, false};
     static struct made m;
     am_faults_done(&faults);
     for (size_t i = 0; i < TENSORS; i++)
@@ -455,7 +464,7 @@ static void test_dtypes_agree_with_core_tensor(void **state)
     for (int t = 0; t < AM_DTYPE_COUNT; t++) {
         const char *name = am_dtype_name((enum am_dtype)t);
         const struct am_plan_tensor x[] = {
-            {"x", name, "[8]", NULL, 0, am_dtype_bits((enum am_dtype)t)}}; /* 8 elements: `bits` bytes */
+            {"x", name, "[8]", NULL, 0, am_dtype_bits((enum am_dtype)t), false, false}}; /* 8 elements: `bits` bytes */
         struct am_plan p;
         struct list l[] = {LIST(x)};
         int rc = plan_of("linear", "F32", l, 1, 0, &p);

@@ -1,0 +1,472 @@
+"""LoRA adapters as inputs of merges (PEFT's directories): W + s * B * A against float64 NumPy, base+adapter against the
+same merge of versions that were computed before, every kind of adapter that is refused, and port with an adapter."""
+
+import json
+
+import numpy as np
+import pytest
+
+import reference as ref
+from harness import amend, merge, problem
+from merge_feed import feeds
+
+SHAPES = {
+    "model.embed_tokens.weight": (40, 24),
+    "model.layers.0.q.weight": (24, 24),
+    "model.layers.0.q.bias": (24,),
+    "model.layers.0.up.weight": (70, 24),
+    "model.layers.1.q.weight": (24, 24),
+    "model.layers.1.q.bias": (24,),
+    "model.layers.1.up.weight": (70, 24),
+    "model.layers.1.c.weight": (24, 36),
+    "model.layers.1.conv.weight": (6, 3, 2, 2),
+    "model.norm.weight": (24,),
+    "score.weight": (5, 24),
+}
+DTYPES = {"model.embed_tokens.weight": "BF16", "model.layers.0.up.weight": "F16"}
+HALF = {"F32": 2.0**-24, "F16": 2.0**-11, "BF16": 2.0**-8}
+CONFIG = {"peft_type": "LORA", "r": 8, "lora_alpha": 16, "base_model_name_or_path": "p/base", "bias": "none", "fan_in_fan_out": False}
+
+
+def draw(rng, shape, scale=1.0):
+    return (rng.standard_normal(shape) * scale).astype(np.float32)
+
+
+class Adapter:
+    """What PEFT would have saved, and what it means in float64."""
+
+    def __init__(self, seed, **config):
+        self.rng = np.random.default_rng(seed)
+        self.config = {**CONFIG, **config}
+        self.tensors, self.change, self.size, self.whole = {}, {}, {}, {}
+
+    def name(self, module, tail):
+        return f"base_model.model.{module}.{tail}"
+
+    def scale(self, module, r):
+        own = [v for k, v in self.config.get("alpha_pattern", {}).items() if module == k or module.endswith("." + k)]
+        alpha = (own or [self.config["lora_alpha"]])[0]
+        return alpha / (np.sqrt(r) if self.config.get("use_rslora") else r)
+
+    def low_rank(self, module, o, i, r, kind="linear", dtype="F32", zero=False, adapter=""):
+        a, b = draw(self.rng, (r, i), 0.1), draw(self.rng, (o, r), 0.1)
+        b *= 0 if zero else 1
+        tails = ("lora_embedding_A", "lora_embedding_B") if kind == "embedding" else (f"lora_A{adapter}.weight", f"lora_B{adapter}.weight")
+        ta, tb = ref.store(dtype, a), ref.store(dtype, b)
+        a, b = (ref.load(t).astype(np.float64) for t in (ta, tb))
+        if kind == "conv":
+            ta, tb = ref.tensor(dtype, a.reshape(r, 3, 2, 2)), ref.tensor(dtype, b.reshape(o, r, 1, 1))
+        self.tensors[self.name(module, tails[0])], self.tensors[self.name(module, tails[1])] = ta, tb
+        s, turn = self.scale(module, r), kind in ("embedding", "swapped")
+        change, size = s * (b @ a), abs(s) * (np.abs(b) @ np.abs(a)) * r
+        self.change[module + ".weight"] = change.T if turn else change
+        self.size[module + ".weight"] = size.T if turn else size
+        return self
+
+    def bias(self, module, n, r):
+        v = draw(self.rng, (n,), 0.1)
+        self.tensors[self.name(module, "lora_B.bias")] = ref.tensor("F32", v)
+        self.change[module + ".bias"] = self.scale(module, r) * v.astype(np.float64)
+        self.size[module + ".bias"] = np.abs(self.change[module + ".bias"])
+        return self
+
+    def saved(self, name, shape, as_name=None):
+        v = draw(self.rng, shape)
+        self.tensors["base_model.model." + (as_name or name)] = ref.tensor("F32", v)
+        self.whole[name] = v
+        return self
+
+    def write(self, folder, **more):
+        folder.mkdir()
+        (folder / "adapter_model.safetensors").write_bytes(ref.pack(self.tensors, {"format": "pt"}))
+        (folder / "adapter_config.json").write_text(json.dumps({**self.config, **more}))
+        return folder
+
+    def apply(self, base):
+        """{tensor: (float64, bound of the error of f32)}"""
+        out = {}
+        for name, t in base.items():
+            if t.dtype not in ref.COMPUTED:
+                continue
+            w = (self.whole[name] if name in self.whole else ref.load(t)).astype(np.float64)
+            d, size = (np.asarray(x.get(name, 0)).reshape(w.shape if name in self.change else ()) for x in (self.change, self.size))
+            out[name] = (w + d, (size + np.abs(w) + np.abs(w + d)) * 2.0**-23)
+        return out
+
+
+def q_and_up(a, r, **more):
+    for i in range(2):
+        a.low_rank(f"model.layers.{i}.q", 24, 24, r, **more).low_rank(f"model.layers.{i}.up", 70, 24, r, **more)
+    return a
+
+
+def bundle():
+    a = Adapter(9, r=4, modules_to_save=["score"], bias="lora_only", alpha_pattern={"layers.1.q": 6, "q": 2, "0.q": 9}, rank_pattern={"up": 3})
+    a.low_rank("model.embed_tokens", 24, 40, 4, kind="embedding", dtype="BF16")
+    a.low_rank("model.layers.0.q", 24, 24, 4, adapter=".default").low_rank("model.layers.1.q", 24, 24, 4)
+    a.low_rank("model.layers.1.up", 70, 24, 3).low_rank("model.layers.1.conv", 6, 12, 4, kind="conv")
+    a.bias("model.layers.1.q", 24, 4)
+    a.saved("score.weight", (5, 24), "score.modules_to_save.default.weight")
+    return a.saved("model.layers.0.q.bias", (24,), "model.layers.0.q.base_layer.bias").saved("model.norm.weight", (24,))
+
+
+ADAPTERS = {
+    "r1": q_and_up(Adapter(1, r=1), 1),
+    "r8": q_and_up(Adapter(2), 8, dtype="F16"),
+    "r64": q_and_up(Adapter(3, r=64, lora_alpha=64), 64),
+    "rslora": q_and_up(Adapter(4, use_rslora=True), 8),
+    "fan": Adapter(5, r=4, fan_in_fan_out=True).low_rank("model.layers.1.c", 36, 24, 4, kind="swapped"),
+    "zero": Adapter(6).low_rank("model.layers.0.q", 24, 24, 8, zero=True),
+    "some": Adapter(7, r=2).low_rank("model.layers.1.q", 24, 24, 2),
+    "bundle": bundle(),
+}
+
+
+@pytest.fixture(scope="module")
+def base(client, roots):
+    rng = np.random.default_rng(0)
+    values = {n: draw(rng, s) for n, s in SHAPES.items()}
+    values["model.layers.0.q.weight"][0, :3] = -0.0
+    tensors = {n: ref.store(DTYPES.get(n, "F32"), v) for n, v in values.items()}
+    tensors["ids"] = ref.tensor("I64", [3, 1, 2])
+    client.register(ref.write(roots / "p-base", tensors), "p/base")
+    # the same in F32: of it, what was computed before is what a merge computes with
+    plain = {n: t if n == "ids" else ref.store("F32", ref.load(t)) for n, t in tensors.items()}
+    client.register(ref.write(roots / "p-f32", plain), "p/f32")
+    client.register(ref.write(roots / "p-next", {n: t if n == "ids" else ref.store("F32", draw(rng, t.shape)) for n, t in plain.items()}), "p/next")
+    for name, a in ADAPTERS.items():
+        doc = client.register(a.write(roots / f"p-{name}"), f"p/{name}")
+        assert doc["tensors"]["count"] == len(a.tensors)
+    return tensors
+
+
+def near(got, want, bounds):
+    for name, (value, bound) in want.items():
+        x = ref.load(got[name]).astype(np.float64)
+        off = np.abs(x - value)
+        limit = bound + np.abs(value) * HALF[got[name].dtype] * 1.01 + bounds
+        assert (off <= limit).all(), (name, float((off - limit).max()))
+
+
+@pytest.mark.parametrize("name", [n for n in ADAPTERS if n != "zero"])
+def test_the_sum(client, base, name):
+    """base+adapter alone: touched tensors are W + s B A, all others keep their bytes."""
+    a = ADAPTERS[name]
+    got = client.weights(client.run(merge("passthrough", [(f"p/base+p/{name}", None)], "p/sum")))
+    assert {n: (t.dtype, t.shape) for n, t in got.items()} == {n: (t.dtype, t.shape) for n, t in base.items()}
+    near(got, a.apply(base), 0)
+    touched = set(a.change) | set(a.whole)
+    assert all(t == base[n] for n, t in got.items() if n not in touched)
+    assert all(got[n] != base[n] for n in touched)
+
+
+def test_b_of_zeros_gives_the_base(client, base):
+    version = client.run(merge("passthrough", [("p/base+p/zero", None)], "p/zeros"))
+    assert client.weights(version) == base
+    assert client.etags(version) == client.etags("p/base")
+
+
+def test_untouched_tensors_stay_spans(client, base):
+    body = merge("passthrough", [("p/base+p/some", None)], "p/little")
+    plan = client.post("/v1/plans", body).json()
+    touched = 24 * 24 * 4
+    assert plan["refusals"] == [] and touched < plan["write_bytes"] < touched + 8192, plan
+    assert plan["shared_bytes"] == sum(len(t.data) for t in base.values()) - touched, plan
+    version = client.run(body)
+    assert client.version(version)["new_bytes"] < client.version(version)["bytes"]
+    near(client.weights(version), ADAPTERS["some"].apply(base), 0)
+
+
+def test_forms_lineage_and_recipe(client, base):
+    """Text and members mean the same; both versions are pinned; the recipe makes the same bytes again."""
+    text = merge("linear", [("p/base+p/r8@v1", {"weight": 1}), ("p/base@v1", {"weight": 3})], "p/formed")
+    members = json.loads(json.dumps(text))
+    members["inputs"]["models"][0] = {"version": "p/base", "adapter": "p/r8", "params": {"weight": 1}}
+    jobs = [client.wait(client.submit(b)) for b in (text, members)]
+    assert all(j["status"] == "succeeded" for j in jobs), jobs
+    one, two = (client.ok(f"/v1/jobs/{j['id']}")["resolved"] for j in jobs)
+    assert one["spec_sha256"] == two["spec_sha256"]
+    assert [(i["role"], i["model"], i.get("of")) for i in one["inputs"]] == [("model", "p/base", None), ("model", "p/base", None), ("adapter", "p/r8", 0)]
+    edges = client.ok("/v1/models/p/formed/lineage?depth=1")["edges"]
+    assert {"model", "adapter"} <= {e["role"] for e in edges}
+    again = client.wait(client.post(f"/v1/jobs/{jobs[0]['id']}/rerun").json()["id"])
+    assert again["result"]["reproduced"] is True, again
+    doc = client.version("{model}@{commit}".format(**jobs[0]["result"]["version"]))
+    assert "adapter" in {i["role"] for i in doc["inputs"]}
+    w = ADAPTERS["r8"].apply(base)
+    mean = {n: (0.25 * v + 0.75 * ref.load(base[n]).astype(np.float64), 4 * e) for n, (v, e) in w.items()}
+    near(client.weights("{model}@{commit}".format(**jobs[0]["result"]["version"])), mean, 1e-7)
+
+
+# ---- the hook lies below the methods ---------------------------------------------------------------------------------
+
+QUICK = {"ties", "tsv_m", "slerp", "geometric_median"}
+
+
+@pytest.fixture(scope="module")
+def stored(client, base):
+    """What base+adapter is, computed before and stored in F32."""
+    made = {}
+    for name in ("r1", "r8", "r64", "rslora", "fan", "some", "bundle"):
+        made[name] = client.run(merge("passthrough", [(f"p/f32+p/{name}", None)], f"p/stored-{name}"))
+    return made
+
+
+METHODS = (
+    "arcee_fusion breadcrumbs breadcrumbs_ties bulyan consensus dare_linear dare_ties della della_linear emr flag "
+    "geometric_median iso_c iso_cts karcher knots krum linear lines meamed median model_stock multi_krum multislerp "
+    "nearswap nuslerp phocas ram ramplus_tl sce slerp tall_masks task_arithmetic ties trimmed_mean tsv_m"
+).split()
+
+
+@pytest.mark.parametrize("name", [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in METHODS])
+def test_as_if_it_had_been_stored(client, base, stored, name):
+    """Every method gives with base+adapter the bytes that it gives with the versions these stand for."""
+    method = client.ok(f"/v1/methods/merge/{name}")
+    feed = feeds(method)[0]
+    names = (list(stored) * 2)[: feed.count]
+    names = names[: len(set(names))]
+    if feed.count > len(names):
+        pytest.skip(f"{name} wants {feed.count} models")
+    bodies = [feed.job([f(n) for n in names], "p/method", "p/f32", "p/f32", seed=3) for f in (lambda n: f"p/f32+p/{n}", stored.get)]
+    got, want = (client.weights(client.run(b)) for b in bodies)
+    assert set(got) == set(want) and [n for n in got if got[n] != want[n]] == []
+
+
+def test_exact_rounds_the_sum(client, base):
+    """compat "exact" computes with W' as mergekit stores it: in the dtype of the base."""
+    stored = client.run(merge("passthrough", [("p/base+p/bundle", None)], "p/rounded"))
+    models = lambda v: [(v, {"weight": 0.3}), ("p/base", {"weight": 0.5})]
+    got, want = (client.weights(client.run(merge("linear", models(v), "p/exact", params={"compat": "exact"}))) for v in ("p/base+p/bundle", stored))
+    assert got == want
+    assert client.weights(client.run(merge("linear", models("p/base+p/bundle"), "p/exact"))) != want
+
+
+def test_the_base_may_have_one(client, base, stored):
+    """And what a method leaves to the base is the base with its adapter."""
+    jobs = []
+    for b in ("p/f32+p/r8", stored["r8"]):
+        body = merge("port", [], "p/ported", base=b, params={"exclude": ["*.q.*"]})
+        body["inputs"]["models"] = [{"version": "p/next", "base": "p/f32"}]
+        jobs.append(client.weights(client.run(body)))
+    assert jobs[0] == jobs[1]
+
+
+def test_threads(client, roots):
+    """A matrix of several windows, whose bytes depend on no thread and no set of instructions."""
+    rng = np.random.default_rng(12)
+    big = {"w.weight": ref.tensor("BF16", draw(rng, (611, 1031))), "w.bias": ref.tensor("F32", draw(rng, (611,)))}
+    a = Adapter(13, r=5).low_rank("w", 611, 1031, 5)
+    client.register(ref.write(roots / "t-base", big), "t/base")
+    client.register(a.write(roots / "t-lora"), "t/lora")
+    got = [client.weights(client.run(merge("passthrough", [("t/base+t/lora", None)], "t/out", threads=n))) for n in (1, 3)]
+    assert got[0] == got[1]
+    near(got[0], a.apply(big), 0)
+
+
+@pytest.mark.slow
+def test_kernels(tmp_path, launch):
+    rng = np.random.default_rng(12)
+    base = {"w.weight": ref.tensor("F32", draw(rng, (61, 1031)))}
+    a = Adapter(13, r=9, lora_alpha=7).low_rank("w", 61, 1031, 9)
+    folders = [ref.write(tmp_path / "roots" / "base", base), a.write(tmp_path / "roots" / "lora")]
+    got = []
+    for kernels in ("generic", "avx2"):
+        client = launch(name=kernels, root=tmp_path / "roots", env={"AMEND_KERNELS": kernels}).client
+        client.register(folders[0], "t/base")
+        client.register(folders[1], "t/lora")
+        got.append(client.weights(client.run(merge("passthrough", [("t/base+t/lora", None)], "t/out"))))
+    assert got[0] == got[1]
+
+
+def test_in_a_stack(client, base):
+    """Parts of a stack have adapters of their own; a layer that is used twice has its twice."""
+    part = lambda layers, lora=None: {"version": "p/base", "layers": layers, **({"adapter": lora} if lora else {})}
+    body = merge("passthrough", [], "p/stack")
+    body["inputs"]["models"] = [{"stack": [part([0, 1], "p/r1"), part([0, 1]), part([1, 2], "p/bundle"), part([1, 2], "p/r8")]}]
+    answer = client.post("/v1/jobs", body)
+    # layer 0 and layer 1 are not alike here, but a stack asks for names alone
+    job = client.wait(answer.json()["id"])
+    assert job["status"] == "succeeded", job["error"]
+    version = "{model}@{commit}".format(**job["result"]["version"])
+    got = client.weights(version)
+    sums = {n: ADAPTERS[n].apply(base) for n in ("r1", "r8", "bundle")}
+    plain = {n: (ref.load(t).astype(np.float64), 0) for n, t in base.items() if n != "ids"}
+    want = {}
+    for i, (of, layer) in enumerate(((sums["r1"], 0), (plain, 0), (sums["bundle"], 1), (sums["r8"], 1))):
+        want.update({n.replace(f"layers.{layer}.", f"layers.{i}."): v for n, v in of.items() if f"layers.{layer}." in n})
+    want["model.embed_tokens.weight"] = sums["r1"]["model.embed_tokens.weight"]
+    want.update({n: sums["r8"][n] for n in ("model.norm.weight", "score.weight")})
+    assert set(want) == set(got) - {"ids"}
+    near(got, want, 0)
+    files = {p: f["bytes"] for p, f in client.files(version).items() if f["weights"]}
+    assert files == {f["path"]: f["bytes"] for f in job["plan"]["output"]["files"]}
+
+
+# ---- port ------------------------------------------------------------------------------------------------------------
+
+
+def test_port_of_an_adapter(client, base):
+    """b + scale * s B A: no fine-tune and no old base are needed, and what the adapter leaves alone is not written."""
+    body = merge("port", [], "p/ported", base="p/next", params={"scale": -2.5})
+    body["inputs"]["models"] = [{"adapter": "p/bundle"}]
+    plan = client.post("/v1/plans", body).json()
+    new, a = client.weights("p/next"), ADAPTERS["bundle"]
+    version = client.run(body)
+    got = client.weights(version)
+    want = {}
+    for name, (_, bound) in a.apply(new).items():
+        w = ref.load(new[name]).astype(np.float64)
+        d = a.whole[name].astype(np.float64) - w if name in a.whole else np.asarray(a.change.get(name, 0)).reshape(w.shape if name in a.change else ())
+        want[name] = (w - 2.5 * d, 8 * bound + np.abs(d) * 2.0**-22)
+    near(got, want, 0)
+    touched = set(a.change) | set(a.whole)
+    assert all(got[n] == new[n] for n in new if n not in touched)
+    assert plan["shared_bytes"] == sum(len(new[n].data) for n in set(new) - touched) or plan["shared_bytes"] == 0, plan
+    told = json.loads(client.download(version, "amend/report.json"))["tensors"]
+    assert set(told) == touched
+    row = told["model.layers.1.q.weight"]
+    size = np.linalg.norm(a.change["model.layers.1.q.weight"]) / np.linalg.norm(ref.load(new["model.layers.1.q.weight"]).astype(np.float64))
+    assert abs(row["relative"] / size - 1) < 1e-6 and row["drift"] == 0, row
+
+
+def test_port_with_what_the_adapter_was_trained_on(client, base):
+    """Then the report tells how far the base has moved since."""
+    body = merge("port", [], "p/ported", base="p/next")
+    body["inputs"]["models"] = [{"adapter": "p/some", "base": "p/f32"}]
+    version = client.run(body)
+    name = "model.layers.1.q.weight"
+    old, new = (ref.load(client.weights(v)[name]).astype(np.float64) for v in ("p/f32", "p/next"))
+    row = json.loads(client.download(version, "amend/report.json"))["tensors"][name]
+    assert abs(row["drift"] / (np.linalg.norm(new - old) / np.linalg.norm(old)) - 1) < 1e-6, row
+    got = client.weights(version)
+    near({name: got[name]}, {name: (new + ADAPTERS["some"].change[name], np.abs(new) * 2.0**-22)}, 1e-7)
+
+
+# ---- refusals --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def odd(client, roots, base):
+    def put(name, adapter, **config):
+        client.register(adapter.write(roots / f"odd-{name}", **config), f"odd/{name}")
+
+    some = lambda: Adapter(20, r=2).low_rank("model.layers.1.q", 24, 24, 2)
+    put("dora", some(), use_dora=True)
+    put("vera", some(), peft_type="VERA")
+    put("pissa", some(), init_lora_weights="pissa_niter_16")
+    put("regex", some(), alpha_pattern={r"layers\.[01]\.q": 3})
+    put("other", some(), base_model_name_or_path="meta-llama/Llama-2-7b")
+    put("path", some(), base_model_name_or_path="/home/me/p/base")
+    wrong = some().low_rank("model.layers.7.q", 24, 24, 2).low_rank("model.layers.0.up", 24, 70, 2)
+    put("wrong", wrong.saved("score.weight", (6, 24)))
+    lonely = some().low_rank("model.layers.0.q", 24, 24, 3)
+    del lonely.tensors["base_model.model.model.layers.1.q.lora_B.weight"]
+    put("lonely", lonely)
+    magnitude = some()
+    magnitude.tensors["base_model.model.model.layers.1.q.lora_magnitude_vector"] = ref.tensor("F32", np.ones(24))
+    put("magnitude", magnitude)
+    (roots / "odd-many").mkdir()
+    many = Adapter(21, r=1)
+    for i in range(30):
+        many.low_rank(f"gone.{i}", 4, 4, 1)
+    put("lots", many)
+    folder = roots / "odd-bare"
+    folder.mkdir()
+    (folder / "adapter_model.safetensors").write_bytes(ref.pack(some().tensors))
+    client.register(folder, "odd/bare")
+
+
+def refusals(client, models, method="linear", **more):
+    body = merge(method, models, "p/refused", **more)
+    return [(e["code"], e.get("reason"), e["pointer"], e["detail"]) for e in problem_of(client, body)]
+
+
+def problem_of(client, body):
+    answer = client.post("/v1/jobs", body)
+    assert answer.status_code in (404, 422), (answer.status_code, answer.text[:500])
+    return answer.json()["errors"]
+
+
+def test_refusals_all_at_once(client, odd):
+    names = ("dora", "vera", "pissa", "regex", "wrong", "lonely", "magnitude", "bare")
+    got = refusals(client, [(f"p/base+odd/{n}", {"weight": 1}) for n in names])
+    kinds = [(c, r, p) for c, r, p, _ in got]
+    want = [("unsupported-format", "adapter-kind", f"#/inputs/models/{i}/version") for i in (0, 1, 2, 6)]
+    want += [("unsupported-format", "adapter-config", f"#/inputs/models/{i}/version") for i in (3, 7)]
+    want += [("shape-mismatch", "adapter-mismatch", "#/inputs/models/4/version")] * 3
+    want += [("shape-mismatch", "adapter-mismatch", "#/inputs/models/5/version")] * 2
+    assert sorted(kinds) == sorted(want), got
+    text = " | ".join(d for *_, d in got)
+    for part in (
+        "DoRA adapters are not supported",
+        "VERA adapters are not supported",
+        "pissa_niter_16-initialised adapters are not supported",
+        "is a regular expression",
+        "model.layers.7.q.weight is not in p/base@v1",
+        "model.layers.0.up.weight has [24,70] for [70,24] of p/base@v1",
+        "score.weight has [6,24] for [5,24] of p/base@v1",
+        "model.layers.1.q has lora_A and no lora_B",
+        "has rank 3, adapter_config.json says 2",
+        "has no adapter_config.json",
+    ):
+        assert part in text, (part, text)
+
+
+def test_many_faults_of_one_adapter(client, odd):
+    got = refusals(client, [("p/base+odd/lots", {"weight": 1}), ("p/base", {"weight": 1})])
+    assert len(got) == 21 and got[-1][3].endswith("and 10 more modules"), got
+
+
+def test_an_adapter_is_no_model(client, base):
+    got = refusals(client, [("p/some", {"weight": 1}), ("p/f32", {"weight": 1})])
+    assert [(c, r, p) for c, r, p, _ in got] == [("missing-input", "adapter-without-base", "#/inputs/models/0/version")], got
+    assert "write base+p/some" in got[0][3]
+    body = merge("linear", [], "p/refused")
+    body["inputs"]["models"] = [{"adapter": "p/some", "params": {"weight": 1}}]
+    assert [(e["code"], e["reason"]) for e in problem_of(client, body)] == [("missing-input", "adapter-without-base")]
+    body = merge("port", [("p/some", None)], "p/refused", base="p/f32")
+    assert [e["reason"] for e in problem_of(client, body)] == ["base-required", "adapter-without-base"]
+
+
+def test_forms_that_are_refused(client, base):
+    got = refusals(client, [("p/base+p/r1+p/r8", {"weight": 1}), ("p/base+", {"weight": 1}), ("p/base+p/r1", {"weight": 1}), ("p/base@main+p/r1", {"weight": 1})])
+    assert [(r, p) for _, r, p, _ in got] == [("ref-syntax", "#/inputs/models/0/version"), ("ref-syntax", "#/inputs/models/1/version"), ("duplicate-input", "#/inputs/models/3/version")], got
+    body = merge("linear", [], "p/refused", base="p/base+p/r1")
+    body["inputs"]["models"] = [{"version": "p/base+p/r1", "adapter": "p/r8", "params": {"weight": 1}}]
+    assert {(e["reason"], e["pointer"]) for e in problem_of(client, body)} >= {("ref-syntax", "#/inputs/models/0/adapter"), ("base-forbidden", "#/inputs/base")}
+    body = {"type": "edit", "method": "sparsify", "inputs": {"model": "p/base+p/r1"}, "params": {"sparsity": 0.5}}
+    assert [e["reason"] for e in client.post("/v1/jobs", body).json()["errors"]] == ["ref-syntax"]
+
+
+def test_trained_on_another_base(client, odd):
+    def warnings(name):
+        plan = client.post("/v1/plans", merge("passthrough", [(f"p/base+odd/{name}", None)], "p/warned")).json()
+        assert plan["refusals"] == []
+        return [w["detail"] for w in plan["warnings"] if w["code"] == "adapter-base-differs"]
+
+    assert warnings("path") == [] and "meta-llama/Llama-2-7b" in warnings("other")[0]
+
+
+def test_a_new_version_of_an_adapter_is_a_new_sum(client, roots, base):
+    """Nothing of an earlier sum is used again (mergekit's cache knows folders by their path alone)."""
+    got = []
+    for i in range(2):
+        a = Adapter(30 + i, r=2).low_rank("model.layers.1.q", 24, 24, 2)
+        client.register(a.write(roots / f"stale-{i}"), "p/stale")
+        body = merge("passthrough", [("p/base+p/stale", None)], "p/fresh", reuse=True)
+        got.append(client.weights(client.run(body)))
+        near(got[-1], a.apply(base), 0)
+    assert got[0] != got[1]
+
+
+@pytest.mark.slow
+def test_the_client_registers_both(client, roots, base, tmp_path):
+    folder = roots / "yaml"
+    ref.write(folder / "model", base)
+    ADAPTERS["some"].write(folder / "lora")
+    (folder / "a.yml").write_text("merge_method: passthrough\nmodels:\n- {model: model+lora}\n")
+    (folder / "b.yml").write_text("merge_method: passthrough\nmodels:\n- model: {model: {path: model}, lora: {path: lora}}\n")
+    for name in ("a", "b"):
+        amend(client, "merge", folder / f"{name}.yml", "--into", f"p/from-{name}", "--wait")
+        near(client.weights(f"p/from-{name}"), ADAPTERS["some"].apply(base), 0)
