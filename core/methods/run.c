@@ -72,22 +72,19 @@ bool am_run_is_donor(const struct am_run_state *s, const struct am_run_input *in
     return in->model && (in->model == s->r->donor || in->plain == s->r->donor);
 }
 
-const struct am_run_input *am_run_donor(const struct am_run_state *s)
+const struct am_run_input *am_run_adapted(const struct am_run_state *s, const char *tensor)
 {
     const struct am_run *r = s->r;
-    if (am_run_is_donor(s, &r->base))
-        return &r->base;
-    for (size_t i = 0; i < r->inputs; i++)
-        if (am_run_is_donor(s, &r->x[i]))
-            return &r->x[i];
-    return NULL;
+    const struct am_run_input *donor = am_run_is_donor(s, &r->base) ? &r->base : NULL;
+    for (size_t i = 0; !donor && i < r->inputs; i++)
+        donor = am_run_is_donor(s, &r->x[i]) ? &r->x[i] : NULL;
+    return donor && am_run_delta(donor, tensor) ? donor : NULL;
 }
 
-/* The donor's value is not what its file holds. */
-static bool is_adapted(const struct am_run_state *s, const char *tensor)
+const struct am_tensor *am_run_passed(const struct am_run_state *s, const struct am_run_item *item)
 {
-    const struct am_run_input *donor = am_run_donor(s);
-    return donor && am_run_delta(donor, tensor);
+    const struct am_run_input *donor = am_run_adapted(s, item->donor->name);
+    return donor ? am_model_find(donor->model, item->donor->name) : item->donor;
 }
 
 /* By construction the donor's value: the method says so, or the change that is carried leaves the tensor alone. */
@@ -113,7 +110,7 @@ static void choose(struct am_run_state *s)
         s->selected += item->selected;
         if (item->out_dtype == t->dtype && stays(r, args, &info))
             item->selected = false;
-        bool adapted = is_adapted(s, t->name);
+        bool adapted = am_run_adapted(s, t->name);
         item->pass = item->selected ? am_run_passes(s, t) : adapted;
         if (item->pass && item->out_dtype == t->dtype && !adapted)
             item->pass = item->selected = false;

@@ -149,7 +149,10 @@ void am_run_round(const struct am_run_state *s, const struct am_run_input *in, c
                   size_t n);
 /* The input whose tensors are the donor's. */
 bool am_run_is_donor(const struct am_run_state *s, const struct am_run_input *in);
-const struct am_run_input *am_run_donor(const struct am_run_state *s); /* NULL: none of them */
+/* The same, when its adapter makes the tensor another one than its file holds; else NULL. */
+const struct am_run_input *am_run_adapted(const struct am_run_state *s, const char *tensor);
+/* What a tensor that is passed on is read from. */
+const struct am_tensor *am_run_passed(const struct am_run_state *s, const struct am_run_item *item);
 /* The parameters of a tensor; item NULL: of the run. */
 const struct am_args *am_run_args(const struct am_run_state *s, const struct am_run_item *item);
 int am_run_vary(struct am_run_state *s); /* makes them */

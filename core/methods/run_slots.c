@@ -41,7 +41,7 @@ static uint64_t measure_computed(struct am_run_state *s, const struct am_run_ite
     grow(&z->tile, line(least(item->donor->elements, item->tile) * sizeof(float)));
     grow(&z->out, line(window * (am_dtype_bits(item->out_dtype) / 8)));
     for (size_t k = 0; k < s->sources; k++) {
-        const struct am_tensor *t = item->pass ? item->donor : am_run_source(s, k, item);
+        const struct am_tensor *t = item->pass ? am_run_passed(s, item) : am_run_source(s, k, item);
         if (t && (k == 0 || !item->pass))
             grow(&z->in[k], line(chunk * (am_dtype_bits(t->dtype) / 8)));
     }

@@ -250,11 +250,12 @@ static int convert(struct job *j)
 {
     const struct am_run_state *s = j->s;
     struct am_slot *slot = j->slot;
-    const struct am_run_input *donor = am_run_donor(s);
-    const struct am_tensor *t = slot->item->donor;
-    const struct am_delta *delta = donor ? am_run_delta(donor, t->name) : NULL;
+    const struct am_run_input *donor = am_run_adapted(s, slot->item->donor->name);
+    const struct am_delta *delta = donor ? am_run_delta(donor, slot->item->donor->name) : NULL;
+    const struct am_model *m = donor ? donor->model : s->r->donor;
+    const struct am_tensor *t = am_run_passed(s, slot->item);
     size_t size = am_dtype_bits(t->dtype) / 8, span = (size_t)slot->item->tile;
-    int rc = am_model_read(s->r->donor, t, slot->in[0], j->n * size, (slot->first + j->at) * size);
+    int rc = am_model_read(m, t, slot->in[0], j->n * size, (slot->first + j->at) * size);
     if (rc < 0)
         return fail(slot, rc, "the donor");
     for (size_t at = 0; at < j->n; at += span) {
