@@ -116,9 +116,10 @@ def train(model, x, labels, rate, epochs, seed, frozen=()):
     return model
 
 
-def models(folder, data):
-    """{"base" and each task: model}; trained when the folder lacks them. The folder of each holds model.safetensors."""
-    found = {}
+def models(folder, data, seed=0):
+    """{"base" and each task: model}; trained when the folder lacks them. The folder of each holds model.safetensors.
+    The seed is that of the first weights and of the order of the images; the tasks stay the same."""
+    found, first = {}, 100 * seed
 
     def have(name, make):
         at = Path(folder) / name / "model.safetensors"
@@ -128,7 +129,7 @@ def models(folder, data):
             save_file(make(*load(data, "train", "mnist" if name == "base" else name)), at)
         found[name] = load_file(at)
 
-    have("base", lambda x, y: train(fresh(1), x, y, 1e-3, 2, 2))
+    have("base", lambda x, y: train(fresh(1 + first), x, y, 1e-3, 2, 2 + first))
     for number, name in enumerate(TASKS):
-        have(name, lambda x, y, n=number: train(found["base"], x, y, 3e-4, 1, 10 + n, FROZEN))
+        have(name, lambda x, y, n=number: train(found["base"], x, y, 3e-4, 1, 10 + first + n, FROZEN))
     return found

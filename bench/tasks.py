@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""bench/run tasks - how merges of 2 to 8 fine-tunes hold up: breadcrumbs, task arithmetic, TIES and the plain average.
+"""bench/run tasks - how merges of 2 to 8 fine-tunes hold up, by method.
 
-Eight tasks made from MNIST (digits.py) and one MLP fine-tuned on each. Every merge is a job of the service, over
-HTTP. The tasks are taken in several orders. For each order the hyper-parameters are chosen on its first two tasks,
-on training images, and then fixed for 3 to 8 tasks. Measured is the normalised accuracy on test images: accuracy of
-the merge on a task / accuracy of that task's own fine-tune, mean over the tasks. --save keeps tables and plot in
+Eight tasks made from MNIST (digits.py) and one MLP fine-tuned on each, once for each seed. Every merge is a job of the
+service, over HTTP. The tasks are taken in several orders. For each order the hyper-parameters are chosen on its first
+two tasks, on training images, and then fixed for 3 to 8 tasks. Measured is the normalised accuracy on test images:
+accuracy of the merge on a task / accuracy of that task's own fine-tune, mean over the tasks. Methods that make a model
+for each task (emr, tall_masks) are told the task; all others make one model. --save keeps tables and plot in
 bench/results/.
 """
 
@@ -13,6 +14,7 @@ import os
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before NumPy: small products, and the machine is shared
 
 import argparse  # noqa: E402
+import collections  # noqa: E402
 import itertools  # noqa: E402
 import json  # noqa: E402
 import shutil  # noqa: E402
@@ -28,6 +30,7 @@ import digits  # noqa: E402
 from service import ROOT, Tools  # noqa: E402
 from harness import Daemon, merge  # noqa: E402
 
+WEIGHED = ("linear", "task_arithmetic", "ties", "breadcrumbs")  # the others take no weights
 CHOOSE = 2000  # training images of each task on which hyper-parameters are chosen
 
 
@@ -35,20 +38,38 @@ def grid(**axes):
     return [dict(zip(axes, values)) for values in itertools.product(*axes.values())]
 
 
-METHODS = {  # name: (method, with base, grid)
-    "average": ("linear", False, [{}]),
-    "task_arithmetic": (
+Method = collections.namedtuple("Method", "name base grid own", defaults=(False,))  # own: one model for each task
+
+METHODS = {
+    "average": Method("linear", False, [{}]),
+    "task_arithmetic": Method(
         "task_arithmetic",
         True,
         grid(**{"lambda": [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0]}),
     ),
-    "ties": ("ties", True, grid(density=[0.1, 0.2, 0.5, 0.8], **{"lambda": [0.3, 0.5, 0.7, 1.0, 1.3, 1.6]})),
-    "breadcrumbs": (
+    "ties": Method("ties", True, grid(density=[0.1, 0.2, 0.5, 0.8], **{"lambda": [0.3, 0.5, 0.7, 1.0, 1.3, 1.6]})),
+    "breadcrumbs": Method(
         "breadcrumbs",
         True,
         grid(drop_low=[0.2, 0.5, 0.7, 0.85], drop_high=[0.002, 0.01], **{"lambda": [0.3, 0.5, 0.7, 1.0, 1.4]}),
     ),
+    "consensus": Method("consensus", True, grid(lambda_mask=[0.2, 0.4, 0.6], alpha=[0.3, 0.5, 0.7, 1.0, 1.4])),
+    "knots": Method("knots", True, grid(density=[0.2, 0.5, 1.0], alpha=[0.3, 0.6, 1.0, 1.4])),
+    "iso_c": Method("iso_c", True, grid(alpha=[0.7, 1.0, 1.4, 2.0, 2.8, 4.0, 5.6])),
+    "tsv_m": Method("tsv_m", True, grid(alpha=[0.3, 0.5, 0.7, 1.0, 1.4])),
+    "tall_masks": Method("tall_masks", True, grid(lambda_mask=[0.2, 0.3, 0.4, 0.5, 0.6]), own=True),
+    "emr": Method("emr", True, [{}], own=True),
 }
+CLAIMS = [  # the first is ahead of the second at all tasks, as published or as its authors' design has it
+    ("tsv_m", "ties"),
+    ("ties", "average"),
+    ("tsv_m", "average"),
+    ("breadcrumbs", "task_arithmetic"),
+    ("iso_c", "task_arithmetic"),
+    ("emr", "tsv_m"),
+    ("emr", "tall_masks"),
+]
+STUDENT = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)  # 97.5 % of t, 1 to 9 degrees of freedom
 
 
 class Bench:
@@ -63,23 +84,29 @@ class Bench:
         tasks = sorted(tasks)  # the methods do not depend on the order beyond rounding
         key = (name, *tasks, json.dumps(params, sort_keys=True))
         if key not in self.versions:
-            method, with_base, _ = METHODS[name]
-            models = [(f"tasks/{t}", {"weight": 1.0}) for t in tasks]
-            request = merge(method, models, "tasks/merged", "tasks/base" if with_base else None, params)
+            how = METHODS[name]
+            models = [(f"tasks/{t}", {"weight": 1.0} if how.name in WEIGHED else None) for t in tasks]
+            request = merge(how.name, models, "tasks/merged", "tasks/base" if how.base else None, params)
             self.versions[key] = self.client.run(request)
             self.merges += 1
         found = self.client.weights(self.versions[key])
         return {n: np.frombuffer(t.data, np.float32).reshape(t.shape) for n, t in found.items()}
 
-    def normalised(self, model, tasks, part):
-        return [digits.accuracy(model, *self.data[part][t]) / self.own[part][t] for t in tasks]
+    def normalised(self, model, task, part):
+        return digits.accuracy(model, *self.data[part][task]) / self.own[part][task]
 
     def score(self, name, tasks, params, part):
-        return statistics.fmean(self.normalised(self.weights(name, tasks, params), tasks, part))
+        if not METHODS[name].own:
+            model = self.weights(name, tasks, params)
+            return statistics.fmean(self.normalised(model, t, part) for t in tasks)
+        place = {t: i + 1 for i, t in enumerate(sorted(tasks))}
+        return statistics.fmean(
+            self.normalised(self.weights(name, tasks, params | {"task": place[t]}), t, part) for t in tasks
+        )
 
     def choose(self, name, tasks):
         """The point of the grid that is best on training images of the tasks; of equals the first."""
-        return max(METHODS[name][2], key=lambda params: self.score(name, tasks, params, "choose"))
+        return max(METHODS[name].grid, key=lambda params: self.score(name, tasks, params, "choose"))
 
 
 def orders(count, tasks):
@@ -93,10 +120,10 @@ def orders(count, tasks):
     return found
 
 
-def measure(bench, names, options):
+def measure(bench, names, found):
     """{"curves": {method: {T: [score in each order]}}, "chosen": {method: [of each order]}, "tuned": at all tasks}"""
     curves, chosen, tasks = {}, {}, list(digits.TASKS)
-    for order in orders(options.orders, tasks):
+    for order in found:
         for name in names:
             params = bench.choose(name, order[:2])
             chosen.setdefault(name, []).append(params)
@@ -111,6 +138,23 @@ def measure(bench, names, options):
     return {"curves": curves, "chosen": chosen, "tuned": tuned}
 
 
+def joined(results):
+    """What measure() found for each seed, in one: every list goes on, seed after seed."""
+    first = results[0]
+    together = {"seeds": len(results), "orders": len(first["tasks"]), "merges": sum(r["merges"] for r in results)}
+    together["tasks"] = [order for r in results for order in r["tasks"]]
+    together["curves"] = {
+        name: {c: [v for r in results for v in r["curves"][name][c]] for c in curve}
+        for name, curve in first["curves"].items()
+    }
+    together["base"] = {c: [v for r in results for v in r["base"][c]] for c in first["base"]}
+    together["chosen"] = {name: [p for r in results for p in r["chosen"][name]] for name in first["chosen"]}
+    together["tuned"] = {name: [r["tuned"][name] for r in results] for name in first["tuned"]}
+    for kind in ("own", "base_accuracy"):
+        together[kind] = {t: [r[kind][t] for r in results] for t in first[kind]}
+    return together
+
+
 def deviation(values):
     return statistics.stdev(values) if len(values) > 1 else 0.0
 
@@ -123,40 +167,66 @@ def say(params):
     return " ".join(f"{k} {v}" for k, v in params.items()) or "-"
 
 
+def mean_and_spread(values):
+    return f"{statistics.fmean(values):.3f} ± {deviation(values):.3f}"
+
+
+def commonest(found):
+    """Each set of parameters once, with how often it was chosen."""
+    return "; ".join(f"{p} ({n})" if p != "-" else p for p, n in collections.Counter(map(say, found)).most_common())
+
+
 def text(result):
-    counts = sorted(next(iter(result["curves"].values())))
+    counts, seeds = sorted(next(iter(result["curves"].values()))), result["seeds"]
     last = counts[-1]
     lines = [
-        "Normalised accuracy on test images, mean ± standard deviation over "
-        f"{result['orders']} orders of the tasks; hyper-parameters chosen on the first two tasks of each, then fixed.",
+        f"Normalised accuracy on test images, mean ± standard deviation over {seeds} seeds of base and fine-tunes and "
+        f"{result['orders']} orders of the tasks each; hyper-parameters chosen on the first two tasks of each order, "
+        "then fixed. With * the method is told the task and makes a model for it.",
         "",
         row(["tasks", *counts, f"{last}, tuned on all {last}"]),
         row(["---"] * (len(counts) + 2)),
     ]
     for name, curve in result["curves"].items():
-        cells = [f"{statistics.fmean(curve[c]):.3f} ± {deviation(curve[c]):.3f}" for c in counts]
-        lines.append(row([name, *cells, f"{result['tuned'][name]['score']:.3f}"]))
-    cells = [f"{statistics.fmean(v):.3f} ± {deviation(v):.3f}" for v in result["base"].values()]
-    lines += [row(["base, not merged", *cells, ""]), ""]
-    lines += [row(["method", "chosen on two tasks, one for each order", f"tuned on all {last}"]), row(["---"] * 3)]
+        tuned = statistics.fmean(t["score"] for t in result["tuned"][name])
+        star = " *" if METHODS[name].own else ""
+        lines.append(row([name + star, *[mean_and_spread(curve[c]) for c in counts], f"{tuned:.3f}"]))
+    lines += [row(["base, not merged", *map(mean_and_spread, result["base"].values()), ""]), ""]
+    lines += claims(result, counts)
+    lines += [row(["method", "chosen on two tasks (how often)", f"tuned on all {last}"]), row(["---"] * 3)]
     for name, found in result["chosen"].items():
-        lines.append(row([name, "; ".join(map(say, found)), say(result["tuned"][name]["params"])]))
+        lines.append(row([name, commonest(found), commonest(t["params"] for t in result["tuned"][name])]))
     lines += ["", row(["task", "own fine-tune", "base"]), row(["---"] * 3)]
-    lines += [row([t, f"{own:.3f}", f"{result['base_accuracy'][t]:.3f}"]) for t, own in result["own"].items()]
-    if "breadcrumbs" in result["curves"] and "task_arithmetic" in result["curves"]:
-        ours, theirs = result["curves"]["breadcrumbs"], result["curves"]["task_arithmetic"]
-        lines += [
-            "",
-            "Breadcrumbs minus task arithmetic, order by order: " + "; ".join(paired(c, ours, theirs) for c in counts),
-        ]
+    for task, own in result["own"].items():
+        lines.append(row([task, mean_and_spread(own), mean_and_spread(result["base_accuracy"][task])]))
     return "\n".join(lines) + "\n"
 
 
-def paired(count, ours, theirs):
-    d = [a - b for a, b in zip(ours[count], theirs[count])]
-    return (
-        f"{count} tasks {statistics.fmean(d):+.3f} ± {deviation(d):.3f} (ahead in {sum(x > 0 for x in d)} of {len(d)})"
-    )
+def paired(result, ours, theirs, count):
+    """Mean and half width (95 %, Student's t over the seeds) of the difference; a seed's is the mean over its orders."""
+    d = [a - b for a, b in zip(result["curves"][ours][count], result["curves"][theirs][count])]
+    n, per = result["seeds"], result["orders"]
+    seeds = [statistics.fmean(d[i * per : (i + 1) * per]) for i in range(n)]
+    return statistics.fmean(seeds), STUDENT[n - 2] * deviation(seeds) / n**0.5 if n > 1 else float("nan")
+
+
+def claims(result, counts):
+    known = [c for c in CLAIMS if set(c) <= result["curves"].keys()]
+    if not known or result["seeds"] < 2:
+        return []
+    lines = [
+        "Differences seed by seed, mean ± half of the 95 % interval (Student's t over the seeds); the last column reads the "
+        f"interval at {counts[-1]} tasks.",
+        "",
+        row(["difference", *counts, "so"]),
+        row(["---"] * (len(counts) + 2)),
+    ]
+    for ours, theirs in known:
+        found = [paired(result, ours, theirs, c) for c in counts]
+        mean, half = found[-1]
+        so = "ahead" if mean - half > 0 else "behind" if mean + half < 0 else "not decided"
+        lines.append(row([f"{ours} - {theirs}", *[f"{m:+.3f} ± {h:.3f}" for m, h in found], so]))
+    return lines + [""]
 
 
 def plot(result, folder, target):
@@ -193,7 +263,8 @@ def arguments():
     p.add_argument(
         "--dir", type=Path, default=ROOT / "build/bench", help="fine-tunes are made and kept here (build/bench)"
     )
-    p.add_argument("--orders", type=int, default=6, choices=range(1, 29), metavar="N", help="orders of the tasks (6)")
+    p.add_argument("--seeds", type=int, default=5, choices=range(1, 11), metavar="N", help="bases and fine-tunes (5)")
+    p.add_argument("--orders", type=int, default=2, choices=range(1, 3), metavar="N", help="of the tasks, a seed (2)")
     p.add_argument("--save", action="store_true", help="write bench/results/tasks.json, tasks.md and tasks.svg")
     p.add_argument("--no-plot", action="store_true")
     options = p.parse_args()
@@ -204,7 +275,8 @@ def arguments():
     return options
 
 
-def run(client, models, options):
+def run(client, models, folder, found, options):
+    """One seed: its models are below the folder, `found` are its orders of the tasks."""
     choose = {t: digits.load(options.data, "train", t, CHOOSE) for t in digits.TASKS}
     test = {t: digits.load(options.data, "t10k", t) for t in digits.TASKS}
 
@@ -213,34 +285,43 @@ def run(client, models, options):
 
     own = {"choose": accuracies(choose), "test": accuracies(test)}
     for name in models:
-        client.register(options.dir / "digits" / name, f"tasks/{name}")
+        client.register(folder / name, f"tasks/{name}")
     bench = Bench(client, choose, test, own)
     known = {m["id"] for m in client.ok("/v1/methods?type=merge")["data"]}
-    names = [n for n, (method, *_) in METHODS.items() if f"merge/{method}" in known]
+    names = [n for n, method in METHODS.items() if f"merge/{method.name}" in known]
     for n in METHODS.keys() - set(names):
         print(f"not in this build, left out: {n}", file=sys.stderr)
-    result = measure(bench, names, options)
-    alone = {t: bench.normalised(models["base"], [t], "test")[0] for t in digits.TASKS}
-    found = orders(options.orders, list(digits.TASKS))
+    result = measure(bench, names, found)
+    alone = {t: bench.normalised(models["base"], t, "test") for t in digits.TASKS}
     result["base"] = {c: [statistics.fmean(alone[t] for t in o[:c]) for o in found] for c in range(2, len(alone) + 1)}
     result["base_accuracy"] = {t: digits.accuracy(models["base"], *test[t]) for t in digits.TASKS}
-    return result | {"own": own["test"], "orders": options.orders, "tasks": found, "merges": bench.merges}
+    return result | {"own": own["test"], "tasks": found, "merges": bench.merges}
+
+
+def run_seed(seed, found, tools, options):
+    folder = options.dir / ("digits" if seed == 0 else f"digits-{seed}")
+    models = digits.models(folder, options.data, seed)
+    state = options.dir / "tasks-state"
+    shutil.rmtree(state, ignore_errors=True)
+    daemon = Daemon(state, [folder], args=tools.args("nosync"), env=tools.env()).start()
+    try:
+        return run(daemon.client, models, folder, found, options)
+    finally:
+        daemon.stop()
+        shutil.rmtree(state, ignore_errors=True)
 
 
 def main():
     options = arguments()
     began = time.monotonic()
     options.dir.mkdir(parents=True, exist_ok=True)
-    models = digits.models(options.dir / "digits", options.data)
-    state = options.dir / "tasks-state"
-    shutil.rmtree(state, ignore_errors=True)
-    tools = Tools(options.dir / "tools")
-    daemon = Daemon(state, [options.dir / "digits"], args=tools.args("nosync"), env=tools.env()).start()
-    try:
-        result = run(daemon.client, models, options)
-    finally:
-        daemon.stop()
-        shutil.rmtree(state, ignore_errors=True)
+    tools, per = Tools(options.dir / "tools"), options.orders
+    found = orders(options.seeds * per, list(digits.TASKS))
+    results = []
+    for seed in range(options.seeds):
+        results.append(run_seed(seed, found[seed * per : (seed + 1) * per], tools, options))
+        print(f"seed {seed}: {time.monotonic() - began:.0f} s so far", file=sys.stderr)
+    result = joined(results)
     print(text(result))
     print(f"{result['merges']} merges by the service, {time.monotonic() - began:.0f} s in all", file=sys.stderr)
     target = options.dir / "tasks.svg"

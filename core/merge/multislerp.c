@@ -140,7 +140,9 @@ static int between(void *acc, const struct am_scope_info *s, const void *local, 
     if (!w->exact.on || s->elements == 0)
         return coefficients(&sums->g, s, w);
     int rc = am_multislerp_between_exact(sums, s, w);
-    return rc == 0 ? coefficients(&sums->g, s, w) : rc; /* for the report */
+    if (rc == 0)
+        (void)coefficients(&sums->g, s, w); /* for the report */
+    return rc;
 }
 
 static int apply(const struct am_window *w, const void *acc)
