@@ -21,10 +21,11 @@ void am_dare_prepare_for(const struct am_scope_info *s, struct am_dare_local *l,
     }
 }
 
-static size_t thin(const struct am_window *w, size_t input, const float *d, float *y)
+static void thin(const struct am_window *w, size_t input, const float *d, uint32_t *mask)
 {
     const struct am_dare_local *l = w->local;
-    return am_keep_random(y, d, w->n, l->key[input], w->first, l->limit[input]);
+    (void)d;
+    am_random_mask(mask, w->n, l->key[input], w->first, l->limit[input]);
 }
 
 void am_dare_prepare(const struct am_scope_info *s, void *local)
@@ -55,6 +56,12 @@ size_t am_dare_look(const struct am_window *w, const void *sofar, unsigned pass,
     return 0;
 }
 
+/* Where the mask of an input is kept, or made. */
+static uint32_t *mask_of(const struct am_window *w, size_t input)
+{
+    return w->mask ? w->mask + input * w->mask_words : (uint32_t *)(void *)w->scratch[w->inputs + 1];
+}
+
 int am_dare_stat(const struct am_window *w, const void *sofar, void *acc, unsigned pass)
 {
     (void)sofar, (void)pass;
@@ -65,9 +72,10 @@ int am_dare_stat(const struct am_window *w, const void *sofar, void *acc, unsign
     for (size_t i = 0; i < w->inputs; i++) {
         if (!counted(l, i))
             continue;
+        uint32_t *mask = mask_of(w, i);
         am_frame_delta(&l->frame, d, w->x[i], w->base, w->n);
-        l->thin(w, i, d, y);
-        am_rescale_count(acc, l->rescale, w->inputs, i, d, y, w->n);
+        l->thin(w, i, d, mask);
+        am_rescale_count(acc, l->rescale, w->inputs, i, d, mask, y, w->n);
     }
     return 0;
 }
@@ -88,7 +96,10 @@ static size_t drop(const struct am_window *w, const void *acc, size_t input, flo
         memset(d, 0, w->n * sizeof(*d));
         return 0;
     }
-    size_t kept = l->thin(w, input, d, d);
+    uint32_t *mask = mask_of(w, input);
+    if (!w->mask || !counted(l, input)) /* it is not there from the statistics */
+        l->thin(w, input, d, mask);
+    size_t kept = am_keep_mask(d, d, w->n, mask);
     am_rescale_apply(acc, l->rescale, input, l->density[input], d, w->n);
     return kept;
 }

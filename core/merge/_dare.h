@@ -13,9 +13,9 @@
 #include "core/merge/_policies.h"
 #include "core/merge/_rescale.h"
 
-/* What stays of d, input `input`'s difference in this tile, goes to y, which may be d: its density is between 0 and 1.
-   Returns how many entries that are. */
-typedef size_t am_dare_thin(const struct am_window *w, size_t input, const float *d, float *y);
+/* Bit i % 32 of mask[i / 32]: entry i of d, input `input`'s difference in this tile, stays. Its density is between 0
+   and 1. */
+typedef void am_dare_thin(const struct am_window *w, size_t input, const float *d, uint32_t *mask);
 
 struct am_dare_local {
     struct am_frame frame; /* first: am_frame_apply() reads it */
@@ -32,10 +32,12 @@ struct am_dare_local {
         .name = "density", .kind = AM_REAL, .min = 0, .max = 1, .def = "1.0", .unit = "fraction",                      \
         .flags = AM_PER_INPUT, .doc = "probability that an entry of the difference is kept (paper: 0.1 and less)"      \
     }
+/* Behind the differences of all inputs: what is left of one, and a mask. */
+#define AM_DARE_SCRATCH 2
 #define AM_DARE_NEEDS                                                                                                  \
     {                                                                                                                  \
         .min_inputs = 1, .base = AM_YES, .passes = 1, .acc = AM_RESCALE_ACC, .tally = AM_FRAME_TALLY,                  \
-        .report = {.fixed = 2, .per_input = 3}, .scratch = {.fixed = 1, .per_input = 1},                               \
+        .report = {.fixed = 2, .per_input = 3}, .masks = true, .scratch = {.fixed = AM_DARE_SCRATCH, .per_input = 1},  \
         .local_bytes = sizeof(struct am_dare_local), .random = true                                                    \
     }
 #define AM_DARE_HOOKS AM_DARE_COMMON, .paper = "arXiv:2311.03099", .rules = am_frame_rules, .prepare = am_dare_prepare

@@ -5,27 +5,47 @@
 
 #include "core/tensor/kernels.h"
 
+#include <string.h>
+
+#define WORK AM_DELLA_WORK
+
 const struct am_rule am_della_rules[] = {
     {AM_RULE_SUM_NOT_ZERO, "weight", "normalize"}, {AM_RULE_MARGIN, "density", "epsilon"}, {AM_RULE_END, NULL, NULL}};
 
-static size_t thin(const struct am_window *w, size_t input, const float *d, float *y)
+/* The entries of a vector that are not neighbours are worked on in a copy. */
+static void thin_apart(const struct am_della_local *l, const float *d, const uint32_t *word,
+                       const struct am_rank_line *line, uint32_t *const *work, uint32_t *mask)
+{
+    float *close = (float *)(void *)work[AM_RANKS_WORK];
+    uint32_t *close_word = work[AM_RANKS_WORK + 1], *bits = work[AM_RANKS_WORK + 2];
+    memset(mask, 0, (l->axis * l->inner + 31) / 32 * sizeof(*mask));
+    for (size_t k = 0; k < l->inner; k++) {
+        for (size_t i = 0; i < l->axis; i++) {
+            close[i] = d[k + i * l->inner];
+            close_word[i] = word[k + i * l->inner];
+        }
+        am_rank_mask(bits, close, close_word, l->axis, line, work);
+        for (size_t i = 0; i < l->axis; i++)
+            mask[(k + i * l->inner) / 32] |= (bits[i / 32] >> i % 32 & 1) << (k + i * l->inner) % 32;
+    }
+}
+
+static void thin(const struct am_window *w, size_t input, const float *d, uint32_t *mask)
 {
     const struct am_della_local *l = w->local;
     double density = l->dare.density[input];
-    float *const *extra = w->scratch + w->inputs + 1;
-    uint32_t *word = (uint32_t *)(void *)extra[0], *work[AM_RANKS_WORK];
+    float *const *extra = w->scratch + w->inputs + AM_DARE_SCRATCH;
+    uint32_t *word = (uint32_t *)(void *)extra[0], *work[WORK];
     const struct am_rank_line line = {.low = l->axis > 1 ? density - l->epsilon[input] : density,
                                       .rise = 2 * l->epsilon[input],
                                       .last = l->axis > 0 ? l->axis - 1 : 0};
-    size_t kept = 0;
-    for (size_t k = 0; k < AM_RANKS_WORK; k++)
+    for (size_t k = 0; k < WORK; k++)
         work[k] = (uint32_t *)(void *)extra[1 + k];
-    if (y != d)
-        am_copy_f32(y, d, w->n);
     am_random_words(word, w->n, l->dare.key[input], w->first);
-    for (size_t k = 0; k < l->inner; k++)
-        kept += am_keep_ranked(y + k, word + k, l->axis, l->inner, &line, work);
-    return kept;
+    if (l->inner == 1)
+        am_rank_mask(mask, d, word, l->axis, &line, work);
+    else
+        thin_apart(l, d, word, &line, work, mask);
 }
 
 void am_della_prepare(const struct am_scope_info *s, void *local)

@@ -21,9 +21,9 @@ struct list {
 };
 
 struct vector {
-    float *d;
     const uint32_t *word;
     size_t n;
+    uint32_t *mask;
     uint32_t *key;
     struct am_rank_split split;
     const struct am_rank_line *line;
@@ -36,12 +36,9 @@ static uint64_t limit_of(const struct am_rank_line *l, size_t rank)
     return (uint64_t)(p * 0x1p32 + 0.5);
 }
 
-static void clear_unless(float *x, bool keep)
+static void clear_unless(uint32_t *mask, size_t i, bool keep)
 {
-    uint32_t u;
-    memcpy(&u, x, sizeof(u));
-    u &= 0 - (uint32_t)keep;
-    memcpy(x, &u, sizeof(u));
+    mask[i / 32] &= ~((uint32_t)!keep << i % 32);
 }
 
 static size_t bin_of(const struct vector *v, uint32_t key)
@@ -119,7 +116,7 @@ static void gather(const struct vector *v, const bool *sort, struct list *to)
 static size_t decide(const struct vector *v, size_t i, size_t rank)
 {
     bool keep = v->word[i] < limit_of(v->line, rank);
-    clear_unless(&v->d[i], keep);
+    clear_unless(v->mask, i, keep);
     return keep;
 }
 
@@ -177,7 +174,7 @@ static size_t by_bins(const struct vector *v, const uint32_t *bin, uint32_t *ope
         float t = (float)v->word[i] * factor - less;
         const uint32_t *first = &v->first[bin[i]];
         bool sure = (float)first[0] >= t + margin, never = (float)(first[1] - 1) <= t - margin;
-        clear_unless(&v->d[i], !never);
+        clear_unless(v->mask, i, !never);
         *kept += sure;
         open[left] = i;
         left += !sure & !never;
@@ -207,23 +204,33 @@ static size_t by_sorting(struct vector *v, const uint32_t *open, size_t n, uint3
     return kept;
 }
 
-static size_t keep(float *d, const uint32_t *word, size_t n, const struct am_rank_line *line, uint32_t *const *work)
+/* Sets the bits of the first n. */
+static void fill(uint32_t *mask, size_t n)
 {
-    struct vector v = {.d = d, .word = word, .n = n, .key = work[0], .line = line};
+    memset(mask, 0xff, n / 32 * sizeof(*mask));
+    if (n % 32)
+        mask[n / 32] = (1u << n % 32) - 1;
+}
+
+size_t am_rank_mask(uint32_t *mask, const float *d, const uint32_t *word, size_t n, const struct am_rank_line *line,
+                    uint32_t *const work[AM_RANKS_WORK])
+{
+    struct vector v = {.word = word, .n = n, .mask = mask, .key = work[0], .line = line};
+    const uint64_t sure = limit_of(line, 0), most_words = limit_of(line, line->last);
     uint32_t *open = work[1], *bin = work[2], most = am_rank_keys(d, v.key, n);
+    fill(mask, n);
     if (n <= SHORT)
         return keep_short(&v, (struct list){work[1], work[2], 0});
-    const uint64_t sure = limit_of(line, 0), most_words = limit_of(line, line->last);
     if (sure > UINT32_MAX)
         return n;
     if (most_words == 0) {
-        memset(d, 0, n * sizeof(*d));
+        memset(mask, 0, (n + 31) / 32 * sizeof(*mask));
         return 0;
     }
     v.split.sure = (uint32_t)sure;
     v.split.last = (uint32_t)(most_words - 1);
     choose_bins(&v, most);
-    size_t kept, left = am_rank_split(&v.split, d, word, v.key, bin, n, open, &kept);
+    size_t kept, left = am_rank_split(&v.split, word, v.key, n, bin, open, mask, &kept);
     if (left == 0)
         return kept;
     fill_bins(&v, bin);
@@ -232,21 +239,5 @@ static size_t keep(float *d, const uint32_t *word, size_t n, const struct am_ran
         return kept + by_sorting(&v, open, left, work + 1);
     for (size_t k = 0; k < left; k++)
         kept += decide(&v, open[k], am_rank_of(v.key, n, open[k]));
-    return kept;
-}
-
-size_t am_keep_ranked(float *d, const uint32_t *word, size_t n, size_t stride, const struct am_rank_line *line,
-                      uint32_t *const work[AM_RANKS_WORK])
-{
-    if (stride == 1)
-        return keep(d, word, n, line, work);
-    float *close = (float *)(void *)work[5];
-    for (size_t i = 0; i < n; i++) {
-        close[i] = d[i * stride];
-        work[6][i] = word[i * stride];
-    }
-    size_t kept = keep(close, work[6], n, line, work);
-    for (size_t i = 0; i < n; i++)
-        d[i * stride] = close[i];
     return kept;
 }

@@ -18,11 +18,12 @@ struct am_rank_line { /* p = low + rise * rank / last; an entry stays when its w
     size_t last; /* the largest rank: n - 1; with 0, p = low */
 };
 
-#define AM_RANKS_WORK 7 /* arrays of n words */
+#define AM_RANKS_WORK 5 /* arrays of n words */
 
-/* d[0], d[stride], ..., n of them, n < 2^31, and their words in the same places: what does not stay becomes +0. Returns
-   how many stay. */
-size_t am_keep_ranked(float *d, const uint32_t *word, size_t n, size_t stride, const struct am_rank_line *line,
-                      uint32_t *const work[AM_RANKS_WORK]);
+/* Bit i % 32 of mask[i / 32]: entry i of d stays, by its word; n < 2^31. No bits behind the n-th. Returns how many
+ * stay.
+ */
+size_t am_rank_mask(uint32_t *mask, const float *d, const uint32_t *word, size_t n, const struct am_rank_line *line,
+                    uint32_t *const work[AM_RANKS_WORK]);
 
 #endif

@@ -31,8 +31,6 @@ static double most(const float *x, size_t n)
 
 static double size_of(enum am_rescale_by by, const float *x, size_t n)
 {
-    if (by == AM_RESCALE_L1)
-        return am_block_sum_abs(x, n);
     return by == AM_RESCALE_L2 ? am_block_dot(x, x, n) : most(x, n);
 }
 
@@ -42,15 +40,22 @@ static double joined(enum am_rescale_by by, double a, double b)
 }
 
 void am_rescale_count(struct am_rescale *acc, enum am_rescale_by by, size_t inputs, size_t i, const float *d,
-                      const float *y, size_t n)
+                      const uint32_t *mask, float *y, size_t n)
 {
     struct am_rescale_one *one = &acc->of[i];
     acc->inputs = inputs;
     acc->by = by;
     for (size_t at = 0; at < n; at += AM_TILE) {
         size_t m = n - at < AM_TILE ? n - at : AM_TILE;
-        one->before = joined(by, one->before, size_of(by, d + at, m));
-        one->after = joined(by, one->after, size_of(by, y + at, m));
+        struct am_sizes s;
+        if (by == AM_RESCALE_L1) {
+            s = am_block_sum_abs_mask(d + at, m, mask + at / 32);
+        } else {
+            am_keep_mask(y, d + at, m, mask + at / 32);
+            s = (struct am_sizes){.all = size_of(by, d + at, m), .kept = size_of(by, y, m)};
+        }
+        one->before = joined(by, one->before, s.all);
+        one->after = joined(by, one->after, s.kept);
     }
 }
 

@@ -115,6 +115,7 @@ static json_t *describe_needs(const struct am_method *m)
     json_object_set_new(o, "acc_bytes", amount(n->acc));
     json_object_set_new(o, "lists", amount(n->lists));
     json_object_set_new(o, "tally", amount(n->tally));
+    put_bool(o, "masks", n->masks);
     json_object_set_new(o, "scratch", amount(n->scratch));
     json_object_set_new(o, "local_bytes", json_integer((json_int_t)n->local_bytes));
     json_object_set_new(o, "rows",

@@ -202,8 +202,8 @@ static void check_vectors(struct lines *l)
     check_when(l, n->columns_when, "columns_when");
     if ((n->row_doubles && !n->rows_when[0].param) || !n->column_bytes != !n->columns_when[0].param)
         say(l, "row_doubles need rows_when, and column_bytes columns_when");
-    if ((n->row_doubles || n->column_bytes) && (n->scope != AM_SCOPE_TENSOR || n->passes == 0))
-        say(l, "row_doubles and column_bytes are for statistics of a tensor's scope");
+    if ((n->row_doubles || n->column_bytes || n->masks) && (n->scope != AM_SCOPE_TENSOR || n->passes == 0))
+        say(l, "row_doubles, column_bytes and masks are for statistics of a tensor's scope");
 }
 
 static void check_whole(struct lines *l)

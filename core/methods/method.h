@@ -145,6 +145,7 @@ struct am_needs {
     struct am_amount lists;
     struct am_amount tally;       /* doubles of am_window.tally */
     struct am_amount report;      /* numbers that report() tells of a tensor: their memory is planned */
+    bool masks;                   /* am_window.mask, from the statistics of a tensor to its apply() */
     struct am_amount scratch;     /* arrays of am_window.scratch, each as long as a tile */
     size_t local_bytes;           /* of am_window.local; 0: none. At most 64 KiB */
     struct am_matrix_need matrix; /* of whole() */
@@ -180,7 +181,11 @@ struct am_window {
     float *const *scratch; /* needs.scratch arrays, their contents undefined */
     double *tally;         /* apply only: what apply() counts for the report; see below */
     double *row;           /* needs.row_doubles of this tile's row; apply may read them */
-    const void *local;     /* what prepare() made of the parameters */
+    /* needs.masks: one bit for each element, of input i from mask[i * mask_words] on; what stat() writes there apply()
+       reads. NULL where those of the tensor would take more than AM_MASKS_BYTES (am_masks_bytes()). */
+    uint32_t *mask;
+    size_t mask_words;
+    const void *local; /* what prepare() made of the parameters */
     /* stat only, contents undefined at first: memory of the window for its lists, all together (borrowed from the
        result, so there may be less than wished for), and of the scope for needs.lists of them. merge() may read the one
        and write the other; between() may read it. */
@@ -301,6 +306,14 @@ static inline size_t am_list_entries(uint64_t elements)
 static inline size_t am_list_scope(uint64_t elements)
 {
     return 8 * am_list_entries(elements) + 4 * (size_t)(elements / AM_TILE / 16 * 16 + 64);
+}
+
+/* What am_window.mask takes of a tensor in tiles of so many elements; core/table/plan_when.c counts the same. */
+#define AM_MASKS_BYTES ((uint64_t)16 << 20)
+static inline uint64_t am_masks_bytes(uint64_t elements, uint64_t tile, size_t inputs)
+{
+    uint64_t bytes = (elements + tile - 1) / tile * ((tile + 31) / 32 * sizeof(uint32_t) * inputs);
+    return elements / 8 <= AM_MASKS_BYTES && bytes <= AM_MASKS_BYTES ? bytes : 0;
 }
 
 static inline size_t am_amount(struct am_amount a, size_t inputs)

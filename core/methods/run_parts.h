@@ -41,6 +41,7 @@ struct am_run_item { /* one tensor of the output */
     bool differs;  /* copied, and another input holds other bytes */
     uint8_t out_dtype;
     bool rows_kept;                 /* am_window.row */
+    size_t mask_words;              /* am_window.mask_words; 0: no mask */
     uint64_t tile, chunk, window;   /* elements: whole tiles, whole chunks */
     uint64_t windows, first_window; /* number of its first window in a scope over the whole model */
 };
@@ -90,6 +91,7 @@ struct am_run_sizes {    /* of one slot, in bytes, each a multiple of 64 */
     uint64_t acc, tally, local;
     uint64_t lists; /* of the scope */
     uint64_t rows;  /* what am_window.row points into */
+    uint64_t masks; /* what am_window.mask points into */
 };
 
 /* What one scope has. Scopes take turns at two of them, so that one may still be computed and reported while the next
@@ -97,6 +99,7 @@ struct am_run_sizes {    /* of one slot, in bytes, each a multiple of 64 */
 struct am_run_turn {
     void *acc;
     double *row;     /* of all rows of the tensor */
+    uint32_t *mask;  /* of all its tiles */
     uint64_t needed; /* until that many windows are settled */
 };
 

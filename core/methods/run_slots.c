@@ -82,6 +82,16 @@ static void measure_vectors(struct am_run_state *s)
     s->size.acc += line(most_columns * m->needs.column_bytes);
 }
 
+static void measure_masks(struct am_run_state *s)
+{
+    for (size_t i = 0; s->r->method->needs.masks && i < s->items; i++) {
+        struct am_run_item *item = &s->item[i];
+        uint64_t bytes = item->selected ? am_masks_bytes(item->donor->elements, item->tile, s->r->inputs) : 0;
+        item->mask_words = bytes ? (size_t)(item->tile + 31) / 32 : 0;
+        grow(&s->size.masks, line(bytes));
+    }
+}
+
 /* The largest windows that there are: a model of small tensors needs little. */
 static void measure(struct am_run_state *s)
 {
@@ -95,6 +105,7 @@ static void measure(struct am_run_state *s)
     measure_vectors(s);
     z->lists = am_amount(needs->lists, s->r->inputs) * am_list_scope(most_elements(s));
     z->tally = line(am_amount(needs->tally, s->r->inputs) * sizeof(double));
+    measure_masks(s);
     z->local = line(needs->local_bytes);
     uint64_t one = slot_bytes(s), fit = one ? AM_SLOTS_BYTES / one : 1;
     s->slots = (size_t)least(least((uint64_t)s->r->threads + AM_SLOTS_AHEAD, fit), windows);
@@ -149,8 +160,11 @@ static int make_shared(struct am_run_state *s)
     s->now = &s->turn[0];
     for (size_t i = 0; i < turns; i++)
         if (!(s->turn[i].acc = aligned_alloc(64, z->acc)) ||
-            (z->rows && !(s->turn[i].row = aligned_alloc(64, z->rows))))
+            (z->rows && !(s->turn[i].row = aligned_alloc(64, z->rows))) ||
+            (z->masks && !(s->turn[i].mask = aligned_alloc(64, z->masks))))
             return -AM_E_OUT_OF_MEMORY;
+    for (size_t i = 0; z->masks && i < turns; i++)
+        memset(s->turn[i].mask, 0, z->masks); /* the plan counts on it: not only when the largest tensor comes */
     s->lists = z->lists ? aligned_alloc(64, z->lists) : NULL;
     if (z->lists && !s->lists)
         return -AM_E_OUT_OF_MEMORY;
@@ -203,6 +217,8 @@ void am_slots_done(struct am_run_state *s)
     free(s->turn[1].acc);
     free(s->turn[0].row);
     free(s->turn[1].row);
+    free(s->turn[0].mask);
+    free(s->turn[1].mask);
     am_run_matrix_done(s);
     free(s->lists);
     free(s->tally);

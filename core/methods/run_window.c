@@ -226,6 +226,7 @@ static void prepare(struct job *j)
                               .list = stat ? slot->out : NULL,
                               .list_bytes = stat ? (size_t)s->size.out : 0,
                               .scope_list = stat ? s->lists : NULL,
+                              .mask_words = slot->item->mask_words,
                               .local = slot->local};
     j->change = j->w.change ? (s->r->base.model != NULL) : SIZE_MAX;
 }
@@ -240,6 +241,8 @@ static int chunk(struct job *j)
         j->w.first = slot->first + j->at + at;
         if (slot->item->rows_kept)
             j->w.row = slot->turn->row + j->w.first / span * j->s->r->method->needs.row_doubles;
+        if (slot->item->mask_words)
+            j->w.mask = slot->turn->mask + j->w.first / span * j->w.inputs * j->w.mask_words;
         AM_TRY(tile(j, at));
     }
     return 0;

@@ -231,7 +231,7 @@ static void charge_computed(struct join *j, const char *name, uint64_t size)
     const struct am_plan_tensor *d = &j->side[j->donor].head;
     struct am_plan_need *need = &j->plan.need;
     uint64_t elements = d->bytes / size;
-    struct am_plan_spans span = am_plan_cut(need, j->body, name, d->shape, elements);
+    struct am_plan_spans span = am_plan_cut(need, j->body, name, d->shape, elements, j->inputs);
     charge_sources(j, name, least(elements, span.chunk));
     grow(&need->tile, am_plan_line(least(elements, span.tile) * sizeof(float)));
     grow(&need->out, am_plan_line(least(elements, span.window) * (j->out_bytes ? j->out_bytes : size)));

@@ -73,6 +73,8 @@ struct am_plan_need {
     bool by_row;                    /* tiles are rows */
     uint64_t row_bytes, rows;       /* kept for each row by a scope, and the most rows of a tensor */
     uint64_t column_bytes, columns; /* of an accumulator for each column, and the most columns of a tensor */
+    bool masked;                    /* bits are kept for the elements of a tensor: */
+    uint64_t masks;                 /* ... of the largest that they are kept for */
     bool blas;                      /* the worker loads OpenBLAS */
     uint64_t whole, whole_read; /* bytes for the largest tensors that are computed whole: to work with, and as f32 */
     bool by_slab;               /* tiles are all elements with the same first index */

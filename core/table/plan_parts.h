@@ -59,9 +59,10 @@ bool am_plan_stays(const struct am_body *b, const struct am_plan_tensor *t);
 struct am_plan_spans { /* elements: a window is whole chunks of whole tiles */
     uint64_t tile, chunk, window;
 };
-/* How a computed tensor is cut, as cut() of run.c; counts its rows and columns where something is kept for them. */
+/* How a computed tensor is cut, as cut() of run.c; counts its rows, columns and masks where something is kept for them.
+ */
 struct am_plan_spans am_plan_cut(struct am_plan_need *need, const struct am_body *b, const char *tensor,
-                                 const char *shape, uint64_t elements);
+                                 const char *shape, uint64_t elements, uint64_t inputs);
 /* What the method asks for, before the first tensor; and what that makes of acc and fixed, after the last. */
 void am_plan_vectors_need(struct am_plan_need *need, const struct am_body *b);
 void am_plan_vectors_add(struct am_plan_need *need);

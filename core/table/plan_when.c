@@ -1,6 +1,6 @@
 /*
  * plan_when.c - what of a plan depends on the values of parameters, which may differ from tensor to tensor: tensors
- * that stay as they are, tiles, and what a method keeps for the rows and columns of a tensor (plan_parts.h).
+ * that stay as they are, tiles, and what a method keeps for the rows, columns and elements of a tensor (plan_parts.h).
  */
 #include "core/table/plan_parts.h"
 
@@ -10,6 +10,8 @@
 
 #include <stdlib.h>
 #include <string.h>
+
+#define MASKS ((uint64_t)16 << 20) /* AM_MASKS_BYTES of core/methods/method.h */
 
 /* Whether that condition of the described needs (am_when of core/methods/method.h) holds for a tensor. */
 static bool holds(const struct am_body *b, const char *condition, const char *tensor)
@@ -88,6 +90,7 @@ void am_plan_vectors_need(struct am_plan_need *need, const struct am_body *b)
     const char *rows = am_row_need(b->row, "rows");
     need->row_bytes = row > 0 ? am_plan_times(sizeof(double), (uint64_t)row) : 0;
     need->column_bytes = column > 0 ? (uint64_t)column : 0;
+    need->masked = json_is_true(json_object_get(json_object_get(b->row, "needs"), "masks"));
     need->by_slab = am_streq(rows, "slabs");
     need->by_row =
         am_streq(rows, "granularity") && am_streq(json_string_value(json_object_get(b->params, "granularity")), "row");
@@ -119,17 +122,26 @@ static void count_vectors(struct am_plan_need *need, const char *shape, uint64_t
         need->columns = columns;
 }
 
+/* am_masks_bytes() of core/methods/method.h. */
+static void count_masks(struct am_plan_need *need, uint64_t elements, uint64_t tile, uint64_t inputs)
+{
+    uint64_t bytes = am_plan_times(am_plan_windows(elements, tile), (tile + 31) / 32 * sizeof(uint32_t) * inputs);
+    if (need->masked && elements / 8 <= MASKS && bytes <= MASKS && bytes > need->masks)
+        need->masks = bytes;
+}
+
 struct am_plan_spans am_plan_cut(struct am_plan_need *need, const struct am_body *b, const char *tensor,
-                                 const char *shape, uint64_t elements)
+                                 const char *shape, uint64_t elements, uint64_t inputs)
 {
     struct am_plan_spans s = {AM_PLAN_TILE, AM_PLAN_CHUNK, AM_PLAN_WINDOW};
     bool by_row = holds(b, "rows_when", tensor), by_column = holds(b, "columns_when", tensor);
     count_vectors(need, shape, elements, by_row, by_column);
-    if (!need->by_slab && !need->by_row && !by_row)
-        return s;
-    s.tile = need->by_slab ? slab_of(shape, elements) : row_of(shape);
-    s.chunk = s.tile < AM_PLAN_CHUNK ? AM_PLAN_CHUNK / s.tile * s.tile : s.tile;
-    s.window = s.chunk < AM_PLAN_WINDOW ? AM_PLAN_WINDOW / s.chunk * s.chunk : s.chunk;
+    if (need->by_slab || need->by_row || by_row) {
+        s.tile = need->by_slab ? slab_of(shape, elements) : row_of(shape);
+        s.chunk = s.tile < AM_PLAN_CHUNK ? AM_PLAN_CHUNK / s.tile * s.tile : s.tile;
+        s.window = s.chunk < AM_PLAN_WINDOW ? AM_PLAN_WINDOW / s.chunk * s.chunk : s.chunk;
+    }
+    count_masks(need, elements, s.tile, inputs);
     return s;
 }
 
@@ -139,4 +151,5 @@ void am_plan_vectors_add(struct am_plan_need *need)
     need->acc = am_plan_plus(need->acc, columns);
     need->fixed = am_plan_plus(need->fixed, columns);
     need->acc = am_plan_plus(need->acc, am_plan_line(am_plan_times(need->row_bytes, need->rows)));
+    need->acc = am_plan_plus(need->acc, am_plan_line(need->masks));
 }

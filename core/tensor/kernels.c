@@ -251,9 +251,19 @@ size_t am_keep_range(float *out, const float *x, size_t n, uint32_t low, uint32_
     return set()->keep_range(out, x, n, low, high);
 }
 
-size_t am_keep_random(float *out, const float *x, size_t n, const uint32_t key[2], uint64_t first, uint32_t limit)
+void am_random_mask(uint32_t *mask, size_t n, const uint32_t key[2], uint64_t first, uint32_t limit)
 {
-    return set()->keep_random(out, x, n, key[0], key[1], first, limit);
+    set()->random_mask(mask, n, key[0], key[1], first, limit);
+}
+
+size_t am_keep_mask(float *out, const float *x, size_t n, const uint32_t *mask)
+{
+    return set()->keep_mask(out, x, n, mask);
+}
+
+struct am_sizes am_block_sum_abs_mask(const float *x, size_t n, const uint32_t *mask)
+{
+    return set()->sum_abs_mask(x, n, mask);
 }
 
 uint32_t am_rank_keys(const float *d, uint32_t *key, size_t n)
@@ -261,10 +271,10 @@ uint32_t am_rank_keys(const float *d, uint32_t *key, size_t n)
     return set()->rank_keys(d, key, n);
 }
 
-size_t am_rank_split(const struct am_rank_split *how, float *d, const uint32_t *word, const uint32_t *key,
-                     uint32_t *bin, size_t n, uint32_t *open, size_t *ret_sure)
+size_t am_rank_split(const struct am_rank_split *how, const uint32_t *word, const uint32_t *key, size_t n,
+                     uint32_t *bin, uint32_t *open, uint32_t *mask, size_t *ret_sure)
 {
-    return set()->rank_split(how, d, word, key, bin, n, open, ret_sure);
+    return set()->rank_split(how, word, key, n, bin, open, mask, ret_sure);
 }
 
 size_t am_rank_of(const uint32_t *key, size_t n, size_t i)

@@ -83,9 +83,9 @@ size_t am_keep_range(float *out, const float *x, size_t n, uint32_t low, uint32_
 /*
  * Entries of one vector that stay by chance, the more likely the larger they are (core/merge/_ranks.h).
  * am_rank_keys: the keys of d; returns the greatest.
- * am_rank_split: clears d[i] to +0 where word[i] > last, counts the words below `sure`, and lists the places of all
- * others in order. bin[i] = key[i] >> shift, less `least`, but at least 0. Returns how many
- * are listed.
+ * am_rank_split: bit i of the mask is word[i] <= last (no bits behind the n-th); counts the words below `sure`, and
+ * lists the places of those from `sure` to `last` in order. bin[i] = key[i] >> shift, less `least`, but at least 0.
+ * Returns how many are listed.
  * am_rank_of: how many keys are smaller than key[i], or equal to it and behind it.
  */
 struct am_rank_split {
@@ -94,8 +94,8 @@ struct am_rank_split {
     uint32_t least;
 };
 uint32_t am_rank_keys(const float *d, uint32_t *key, size_t n);
-size_t am_rank_split(const struct am_rank_split *how, float *d, const uint32_t *word, const uint32_t *key,
-                     uint32_t *bin, size_t n, uint32_t *open, size_t *ret_sure);
+size_t am_rank_split(const struct am_rank_split *how, const uint32_t *word, const uint32_t *key, size_t n,
+                     uint32_t *bin, uint32_t *open, uint32_t *mask, size_t *ret_sure);
 size_t am_rank_of(const uint32_t *key, size_t n, size_t i);
 
 /*
@@ -187,8 +187,15 @@ size_t am_fuse_f32(float *out, float kl, float threshold, const float *x, const 
  * element when its word < round(p * 2^32).
  */
 void am_random_words(uint32_t *out, size_t n, const uint32_t key[2], uint64_t first);
-/* out = x where the word of element first + i is below `limit`, else +0. out may be x. Returns how many stayed. */
-size_t am_keep_random(float *out, const float *x, size_t n, const uint32_t key[2], uint64_t first, uint32_t limit);
+/* Bit i % 32 of mask[i / 32]: the word of element first + i is below `limit`. No bits behind the n-th. */
+void am_random_mask(uint32_t *mask, size_t n, const uint32_t key[2], uint64_t first, uint32_t limit);
+/* out = x where the bit is set, else +0. out may be x. Returns how many stayed. */
+size_t am_keep_mask(float *out, const float *x, size_t n, const uint32_t *mask);
+/* am_block_sum_abs() of x, and of what am_keep_mask() leaves of it. */
+struct am_sizes {
+    double all, kept;
+};
+struct am_sizes am_block_sum_abs_mask(const float *x, size_t n, const uint32_t *mask);
 /* The key of a purpose ("mask"), a seed, an input's place among the models, and a tensor. -AM_E_OUT_OF_MEMORY. */
 int am_random_key(const char *purpose, uint64_t seed, unsigned ordinal, const char *tensor, uint32_t ret_key[2]);
 

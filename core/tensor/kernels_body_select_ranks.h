@@ -20,10 +20,11 @@ static inline uint32_t rank_bin(const struct am_rank_split *how, uint32_t key)
     return (uint32_t)(bin > 0 ? bin : 0);
 }
 
-static size_t rank_split(const struct am_rank_split *how, float *d, const uint32_t *word, const uint32_t *key,
-                         uint32_t *bin, size_t n, uint32_t *open, size_t *ret_sure)
+static size_t rank_split(const struct am_rank_split *how, const uint32_t *word, const uint32_t *key, size_t n,
+                         uint32_t *bin, uint32_t *open, uint32_t *mask, size_t *ret_sure)
 {
     size_t k = 0, sure = 0, i = 0;
+    memset(mask, 0, (n + 31) / 32 * sizeof(*mask));
 #if defined(__AVX2__) /* as gather_hits() */
     const __m256i low = _mm256_set1_epi32((int)how->sure), high = _mm256_set1_epi32((int)how->last),
                   least_bin = _mm256_set1_epi32((int)how->least), zero = _mm256_setzero_si256();
@@ -34,22 +35,23 @@ static size_t rank_split(const struct am_rank_split *how, float *d, const uint32
         __m256i b = _mm256_max_epi32(_mm256_sub_epi32(_mm256_srl_epi32(u, shift), least_bin), zero);
         _mm256_storeu_si256((__m256i_u *)(bin + i), b);
         __m256i asks = _mm256_cmpeq_epi32(_mm256_max_epu32(w, low), w);
-        __m256i may = _mm256_cmpeq_epi32(_mm256_min_epu32(w, high), w);
-        _mm256_storeu_ps(d + i, _mm256_and_ps(_mm256_loadu_ps(d + i), _mm256_castsi256_ps(may)));
-        unsigned lanes = (unsigned)_mm256_movemask_ps(_mm256_castsi256_ps(_mm256_and_si256(asks, may)));
-        sure += 8 - (size_t)__builtin_popcount((unsigned)_mm256_movemask_ps(_mm256_castsi256_ps(asks)));
+        __m256i stays = _mm256_cmpeq_epi32(_mm256_min_epu32(w, high), w);
+        unsigned ask = (unsigned)_mm256_movemask_ps(_mm256_castsi256_ps(asks));
+        unsigned stay = (unsigned)_mm256_movemask_ps(_mm256_castsi256_ps(stays)), lanes = ask & stay;
+        mask[i / 32] |= stay << i % 32;
+        sure += 8 - (size_t)__builtin_popcount(ask);
         __m256i order = _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i_u *)(lane_order + lanes)));
         _mm256_storeu_si256((__m256i_u *)(open + k), _mm256_add_epi32(order, _mm256_set1_epi32((int)(uint32_t)i)));
         k += (size_t)__builtin_popcount(lanes);
     }
 #endif
     for (; i < n; i++) {
-        bool asks = word[i] >= how->sure, may = word[i] <= how->last;
+        uint32_t ask = word[i] >= how->sure, stay = word[i] <= how->last;
         bin[i] = rank_bin(how, key[i]);
-        d[i] = float_of(bits_of(d[i]) & mask_of(may));
-        sure += !asks;
+        mask[i / 32] |= stay << i % 32;
+        sure += !ask;
         open[k] = (uint32_t)i;
-        k += asks & may;
+        k += ask & stay;
     }
     *ret_sure = sure;
     return k;

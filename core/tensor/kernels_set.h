@@ -40,11 +40,12 @@ struct am_kernel_set {
     void (*random_words)(uint32_t *out, size_t n, uint32_t k0, uint32_t k1, uint64_t first);
     size_t (*count_equal)(const float *x, size_t n, uint32_t key);
     size_t (*keep_range)(float *out, const float *x, size_t n, uint32_t low, uint32_t high);
-    size_t (*keep_random)(float *out, const float *x, size_t n, uint32_t k0, uint32_t k1, uint64_t first,
-                          uint32_t limit);
+    void (*random_mask)(uint32_t *mask, size_t n, uint32_t k0, uint32_t k1, uint64_t first, uint32_t limit);
+    size_t (*keep_mask)(float *out, const float *x, size_t n, const uint32_t *mask);
+    struct am_sizes (*sum_abs_mask)(const float *x, size_t n, const uint32_t *mask);
     uint32_t (*rank_keys)(const float *d, uint32_t *key, size_t n);
-    size_t (*rank_split)(const struct am_rank_split *how, float *d, const uint32_t *word, const uint32_t *key,
-                         uint32_t *bin, size_t n, uint32_t *open, size_t *ret_sure);
+    size_t (*rank_split)(const struct am_rank_split *how, const uint32_t *word, const uint32_t *key, size_t n,
+                         uint32_t *bin, uint32_t *open, uint32_t *mask, size_t *ret_sure);
     size_t (*rank_of)(const uint32_t *key, size_t n, size_t i);
     size_t (*mark_own)(float *own, const float *d, const float *sum, float limit, size_t n);
     size_t (*keep_own)(float *out, float a, const float *x, const float *y, const float *own, float k, size_t n);

@@ -107,20 +107,28 @@ static void kept(void **state)
     const uint32_t key[2] = {3, 4}, limits[] = {0, 1, 0x20000000, 0x80000000, 0xffffffff};
     static uint32_t word[3000];
     static float x[3000], out[3000];
+    uint32_t mask[100];
     for (size_t i = 0; i < 3000; i++)
         x[i] = i % 5 ? (float)i - 1500 : -0.0f;
     for (size_t s = 0; s < 3; s++) {
         if (!am_kernels_force(sets[s]))
             continue;
-        am_random_words(word, 3000, key, 77);
         for (size_t l = 0; l < 5; l++) {
             for (size_t at = 0; at < 200; at += 1 + at % 7) {
                 size_t n = 3000 - 13 * at, count = 0;
                 memcpy(out, x, sizeof(out));
-                size_t got = am_keep_random(out, out, n, key, 77 + at, limits[l]);
+                size_t first = at % 3 ? 77 + at : 64 * at;
+                am_random_words(word, n, key, first);
+                am_random_mask(mask, n, key, first, limits[l]);
+                size_t got = am_keep_mask(out, out, n, mask);
+                double all = am_block_sum_abs(x, n), some = am_block_sum_abs(out, n);
+                struct am_sizes sizes = am_block_sum_abs_mask(x, n, mask);
+                assert_memory_equal(&sizes.all, &all, sizeof(all));
+                assert_memory_equal(&sizes.kept, &some, sizeof(some));
+                assert_true(n % 32 == 0 || mask[n / 32] >> n % 32 == 0);
                 for (size_t i = 0; i < n; i++) {
-                    float want = word[at + i] < limits[l] ? x[i] : 0;
-                    count += word[at + i] < limits[l];
+                    float want = word[i] < limits[l] ? x[i] : 0;
+                    count += word[i] < limits[l];
                     assert_memory_equal(&out[i], &want, sizeof(want));
                 }
                 assert_memory_equal(out + n, x + n, (3000 - n) * sizeof(*x));
