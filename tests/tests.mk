@@ -74,6 +74,17 @@ $(VENV_SLOW)/ok: tests/requirements-slow.txt
 	$(VENV_SLOW)/bin/pip install -q --disable-pip-version-check --require-hashes -r $<
 	touch $@
 
+# torch, transformers, peft and mergekit itself (tests/peers/README.md); no other part needs them.
+VENV_PEERS := build/venv-peers
+$(VENV_PEERS)/ok: tests/requirements-peers.txt tests/peers/without-cuda
+	python3 -m venv --clear $(VENV_PEERS)
+	$(VENV_PEERS)/bin/pip install -q --disable-pip-version-check --no-deps --require-hashes -r $<
+	tests/peers/without-cuda $(VENV_PEERS)/lib/python3*/site-packages/torch/lib
+	touch $@
+.PHONY: check-peers
+check-peers: deps all $(VENV_PEERS)/ok
+	$(VENV_PEERS)/bin/python -m pytest -q tests/peers $(PYTEST)
+
 # Fault tests (tests/faults/README.md): VARIANT=fault has failpoints and the recorder built in; two tools beside it.
 FAULT_TOOLS := build/faults/slow_sync.so build/faults/submit_load
 FAULT_PY = AMEND_BUILD=build/fault build/venv/bin/python

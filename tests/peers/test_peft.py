@@ -1,0 +1,143 @@
+"""PEFT and amend: an adapter that PEFT made is merged into its base as PEFT merges it, and what extract_patch makes is
+loaded by PEFT and gives the fine-tune back. Each half waits for the daemon to know it, and for nothing else: adapters, by
+the one refusal that a daemon without them gives; extract_patch, by GET /v1/methods."""
+
+import peft
+import pytest
+import torch
+
+from families import FAMILIES, loaded, logits, path, weights
+from harness import merge
+
+WITHOUT_ADAPTERS = "this version takes whole models"
+LLAMA = ["q_proj", "v_proj"]
+# name: (family, what LoraConfig is told)
+ADAPTERS = {
+    "plain": ("llama", {"r": 4, "lora_alpha": 8, "target_modules": LLAMA}),
+    "one": ("llama", {"r": 1, "lora_alpha": 1, "target_modules": "all-linear"}),
+    "rslora": ("llama", {"r": 8, "lora_alpha": 16, "target_modules": ["o_proj", "down_proj"], "use_rslora": True}),
+    "patterns": ("llama", {"r": 4, "lora_alpha": 8, "target_modules": LLAMA, "rank_pattern": {"q_proj": 2}, "alpha_pattern": {"v_proj": 3}}),
+    "embedding": ("llama", {"r": 4, "lora_alpha": 8, "target_modules": ["embed_tokens", "k_proj"]}),
+    "saved": ("llama", {"r": 2, "lora_alpha": 8, "target_modules": LLAMA, "modules_to_save": ["lm_head"]}),
+    "conv1d": ("gpt2", {"r": 4, "lora_alpha": 8, "target_modules": ["c_attn", "c_fc"], "fan_in_fan_out": True}),
+    "bias": ("bert", {"r": 4, "lora_alpha": 8, "target_modules": ["query", "value"], "bias": "lora_only"}),
+    "encoder": ("vit", {"r": 4, "lora_alpha": 8, "target_modules": "all-linear"}),
+    "relu": ("t5-relu", {"r": 4, "lora_alpha": 8, "target_modules": ["q", "wi"]}),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def adapters(client, models, root):
+    """adapters(name): (family, model reference in a recipe, PEFT's own merge of it), the adapter registered once."""
+    there = {}
+
+    def get(name):
+        if name not in there:
+            model, told = ADAPTERS[name]
+            models(model)
+            torch.manual_seed(sum(name.encode()))
+            net = peft.get_peft_model(loaded(path(model, "base"), model), peft.LoraConfig(**told))
+            trained = [n for n, p in net.named_parameters() if p.requires_grad]
+            assert trained
+            with torch.no_grad():
+                for n, p in net.named_parameters():
+                    if n in trained:  # B is zero as it is made
+                        p.copy_(p + torch.randn_like(p) * 0.05)
+            net.save_pretrained(root / path("lora", name))
+            client.register(root / path("lora", name), path("lora", name))
+            there[name] = model, f"{path(model, 'base')}+{path('lora', name)}", dict(net.merge_and_unload().state_dict())
+        return there[name]
+
+    return get
+
+
+def recipe(*references):
+    text = "merge_method: linear\ndtype: float32\nmodels:\n"
+    return text + "".join(f"- {{model: {r}, parameters: {{weight: 0.5}}}}\n" for r in references)
+
+
+@pytest.fixture
+def alive(peers, adapters):
+    answer = peers.post(recipe(adapters("plain")[1]), "/v1/plans")
+    if answer.status_code == 422 and WITHOUT_ADAPTERS in answer.text:
+        pytest.skip("this daemon takes no adapters")
+
+
+def near(got, expected, atol=1e-6, rtol=5e-6):
+    """Every tensor of the file against the module's; what is tied is in the file once."""
+    assert got and set(got) <= set(expected), set(got) - set(expected)
+    for name, value in got.items():
+        gap = (value.double() - expected[name].double()).abs()
+        assert (gap <= atol + rtol * expected[name].double().abs()).all(), f"{name}: off by {float(gap.max()):.3g}"
+
+
+@pytest.mark.parametrize("name", ADAPTERS)
+def test_merged_as_peft_merges(alive, peers, adapters, name):
+    model, reference, expected = adapters(name)
+    folder = peers.pull(peers.amend(recipe(reference), "base+adapter"))
+    base = weights(peers.root / path(model, "base"))
+    got = weights(folder)
+    assert set(got) == set(base) and any(not torch.equal(got[n], base[n]) for n in base)
+    near(got, expected)
+    assert torch.isfinite(logits(loaded(folder, model), FAMILIES[model])).all()
+
+
+def test_as_mergekit_merges(alive, peers, adapters):
+    text = recipe(adapters("plain")[1], adapters("rslora")[1])
+    theirs = weights(peers.mergekit(text, "two base+adapter", lora_merge_cache=str(peers.root / "mergekit-0")))
+    got = weights(peers.pull(peers.amend(text, "two base+adapter")))
+    assert set(got) == set(theirs)
+    near(got, theirs)
+
+
+# What of a fine-tune PEFT cannot hold in factors is saved whole; GPT-2's matrices are [in, out].
+WHOLE = {"llama": {}, "gpt2": {"in_out": ["*attn.c_*", "*mlp.c_*"]}, "bert": {}, "vit": {}, "mistral": {}, "qwen2": {}, "phi3": {}, "t5": {}}
+
+
+@pytest.fixture
+def extract(client, peers):
+    """extract(fine-tune, base, params): the directory of the adapter."""
+    if "extract_patch" not in {m["name"] for m in client.all("/v1/methods?type=merge")}:
+        pytest.skip("this daemon has no extract_patch")
+
+    def run(tuned, base, **params):
+        peers.count += 1
+        return peers.pull(client.run(merge("extract_patch", [(tuned, None)], f"out/n{peers.count}", base=base, params=params)))
+
+    return run
+
+
+def given_back(folder, model):
+    """The state of base and adapter, as PEFT merges them."""
+    net = peft.PeftModel.from_pretrained(loaded(path(model, "base"), model), folder)
+    assert torch.isfinite(logits(net.eval(), FAMILIES[model])).all()
+    return dict(net.merge_and_unload().state_dict())
+
+
+@pytest.mark.parametrize("model", WHOLE)
+def test_peft_gives_the_fine_tune_back(extract, models, peers, model):
+    models(model)
+    folder = extract(path(model, "a"), path(model, "base"), max_rank=96, solver="full", **WHOLE[model])
+    near(weights(peers.root / path(model, "a")), given_back(folder, model), 1e-5, 1e-5)
+
+
+def test_the_rank_of_an_adapter_is_found_again(extract, client, adapters, peers):
+    """A fine-tune that PEFT made of an adapter of rank 4: an adapter of rank 4 comes out, and it is the same change."""
+    model, _, expected = adapters("plain")
+    net = loaded(path(model, "base"), model)
+    net.load_state_dict(expected)
+    net.save_pretrained(peers.root / "peer/tuned")
+    client.register(peers.root / "peer/tuned", "peer/tuned")
+    folder = extract("peer/tuned", path(model, "base"), max_rank=16)
+    ranks = {n: t.shape[0] for n, t in weights(folder).items() if n.endswith("lora_A.weight")}
+    assert len(ranks) == 3 * len(LLAMA) and set(ranks.values()) == {4}, ranks
+    near(weights(peers.root / "peer/tuned"), given_back(folder, model), 1e-5, 1e-5)
+
+
+def test_there_and_back(alive, extract, models, peers):
+    """What extract_patch makes is merged by amend into its base: the fine-tune."""
+    models("llama")
+    extracted = extract(path("llama", "a"), path("llama", "base"), max_rank=96, solver="full")
+    peers.client.register(extracted, "peer/extracted")
+    got = weights(peers.pull(peers.amend(recipe(path("llama", "base") + "+peer/extracted"))))
+    near(got, weights(peers.root / path("llama", "a")), 1e-5, 1e-5)
