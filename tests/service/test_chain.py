@@ -21,6 +21,8 @@ def llama(client, roots):
         folder.mkdir()
         ref.write(folder, {"w": ref.tensor("F32", made[who])})
         client.register(folder, f"c/{who}")
+    ref.write(roots / "c-nan", {"w": ref.tensor("F32", np.full((3, 4), np.nan, np.float32))})
+    client.register(roots / "c-nan", "c/nan")
     return made
 
 
@@ -88,6 +90,7 @@ def test_a_chain_is_computed(client, llama):
     assert [(w["code"], w["pointer"]) for w in job["warnings"]] == [("int8-mask-ignored", "#/0/parameters/int8_mask"), ("weights-sum-not-one", "#/0/models")]
 
 
+@pytest.mark.slow
 def test_multi_stage_stale(client, llama):
     """A stage that changed is computed again, and so is what takes it; one that did not is the version it was."""
     first = client.wait(post(client, CHAIN).json()["id"])
@@ -167,10 +170,8 @@ def test_it_is_planned_and_sent_twice(client, llama):
     assert client.wait(first.json()["id"])["status"] == "succeeded"
 
 
-def test_a_stage_that_fails_ends_those_behind_it(client, llama, roots):
+def test_a_stage_that_fails_ends_those_behind_it(client, llama):
     """What could not be known before: the weights of a stage are not finite."""
-    ref.write(roots / "c-nan", {"w": ref.tensor("F32", np.full((3, 4), np.nan, np.float32))})
-    client.register(roots / "c-nan", "c/nan")
     job = client.wait(post(client, "---\n".join([link("two"), link("one", "two"), link("c/nan", "one")])).json()["id"])
     assert job["status"] == "failed" and job["error"]["code"] == "dependency-failed", job
     two = client.job(job["error"]["job"])
@@ -178,7 +179,8 @@ def test_a_stage_that_fails_ends_those_behind_it(client, llama, roots):
     assert (two["error"]["code"], one["error"]["code"]) == ("dependency-failed", "non-finite"), (two, one)
 
 
-def test_the_client_waits_for_all(client, llama, roots, tmp_path):
+@pytest.mark.slow
+def test_the_client_waits_for_all(client, llama, tmp_path):
     (tmp_path / "shared").mkdir()  # a directory of that name is none of the file's models
     ref.write(tmp_path / "shared", {"w": ref.tensor("F32", llama["a"])})
     (tmp_path / "chain.yml").write_text(CHAIN)
