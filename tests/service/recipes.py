@@ -240,6 +240,10 @@ no("unknown-key: of every level", "merge_method: linear\nslices:\n- sources:\n  
    ("unknown-member", "unknown-key", "#/slices/0/parametres", 7, "did you mean parameters?"))
 no("unknown-key: params", LINEAR + "params: {weight: 1}\n", ("unknown-member", "unknown-key", "#/params", 5, "unknown key params"))
 no("unknown-key: a name without a chain", LINEAR + "name: x\n", ("unknown-member", "unknown-key", "#/name", 5, "unknown key name"))
+for text in ("modules: {}", "modules: [1]", "modules: {default: models}"):
+    no(text, "merge_method: linear\n" + text + "\n", ("invalid-request", None, "#/modules", 2, "{default: {models: ...}}"))
+no("modules: empty", "merge_method: linear\nmodules: {default: {}}\n", ("invalid-request", "one-of", "#/modules/default", 2, "found: none"))
+no("modules: both", "merge_method: linear\nmodules: {default: {models: [], slices: []}}\n", ("invalid-request", "one-of", "#/modules/default", 2, "found: models, slices"))
 no("unknown-method", LINEAR.replace("linear", "lineer"), ("unknown-method", "unknown-method", "#/merge_method", 1, "did you mean linear?"))
 no("merge_method missing", TWO, ("invalid-request", None, "#", 1, "merge_method is missing"))
 no("merge_method no name", "merge_method: [linear]\n" + TWO, ("invalid-request", None, "#/merge_method", 1, "the name of a method"))
