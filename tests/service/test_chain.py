@@ -90,17 +90,30 @@ def test_a_chain_is_computed(client, llama):
     assert [(w["code"], w["pointer"]) for w in job["warnings"]] == [("int8-mask-ignored", "#/0/parameters/int8_mask"), ("weights-sum-not-one", "#/0/models")]
 
 
+def run(client, text, **query):
+    """The jobs of a chain, by the model that they publish to."""
+    job = client.wait(post(client, text, **query).json()["id"])
+    assert job["status"] == "succeeded", job["error"]
+    return {"c/out": job, **stages(client, job, {})}
+
+
 @pytest.mark.slow
 def test_multi_stage_stale(client, llama):
-    """A stage that changed is computed again, and so is what takes it; one that did not is the version it was."""
-    first = client.wait(post(client, CHAIN).json()["id"])
-    same = client.wait(post(client, CHAIN).json()["id"])
-    assert stages(client, same, {})["c/out-shared"]["result"]["reused_from"]
-    np.testing.assert_array_equal(weights(client, same), weights(client, first))
-    changed = client.wait(post(client, CHAIN.replace("c/b, parameters: {weight: 1}", "c/b, parameters: {weight: 7}")).json()["id"])
+    """What changed is computed again, and so is what takes it; the rest is the version that it was."""
+    first = run(client, CHAIN)
+    same = run(client, CHAIN)
+    assert {m: j["result"]["reused_from"] for m, j in same.items()} == {m: j["result"]["reused_from"] or j["id"] for m, j in first.items()}
+    np.testing.assert_array_equal(weights(client, same["c/out"]), weights(client, first["c/out"]))
+    changed = run(client, CHAIN.replace("scale: 3", "scale: 5"))
+    assert {m for m, j in changed.items() if j["result"]["reused_from"]} == {"c/out-shared", "c/out-right"}
+    shared = llama["a"] + llama["b"]
+    want = 5 * shared + 2 * llama["base"] + 4 * (shared + 2 * (llama["a"] - shared))
+    np.testing.assert_allclose(weights(client, changed["c/out"]), want, rtol=1e-5, atol=1e-4)
+    changed = run(client, CHAIN.replace("c/b, parameters: {weight: 1}", "c/b, parameters: {weight: 7}"))
+    assert not any(j["result"]["reused_from"] for j in changed.values())
     shared = llama["a"] + 7 * llama["b"]
     want = 3 * shared + 2 * llama["base"] + 4 * (shared + 2 * (llama["a"] - shared))
-    np.testing.assert_allclose(weights(client, changed), want, rtol=1e-5, atol=1e-4)
+    np.testing.assert_allclose(weights(client, changed["c/out"]), want, rtol=1e-5, atol=1e-4)
 
 
 LINK = "merge_method: linear\nmodels: [{model: %s, parameters: {weight: 1}}, {model: c/b, parameters: {weight: 1}}]\n"
