@@ -200,6 +200,8 @@ def test_the_client_waits_for_all(client, llama, tmp_path):
     out = amend(client.url, "merge", tmp_path / "chain.yml", "--into", "c/client", "--wait", expect=None)
     assert out.returncode == 0, out.stderr
     assert out.stdout.startswith("c/client@v1 ") and out.stderr.count(" made c/client-") == 3, (out.stdout, out.stderr)
+    dry = amend(client.url, "merge", tmp_path / "chain.yml", "--into", "c/dry", "--dry-run", expect=None)
+    assert dry.returncode == 0 and "would be accepted" in dry.stderr and dry.stdout == "", dry
     bad = tmp_path / "bad.yml"
     bad.write_text("---\n".join([link("two"), link("one", "two"), link("c/nan", "one")]))
     out = amend(client.url, "merge", bad, "--into", "c/client", "--wait", expect=None)

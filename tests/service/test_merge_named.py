@@ -307,3 +307,33 @@ def test_emr_tensor_means(store):
     want = rt.emr(b, xs, 1)
     assert all(np.abs(got[n] - want[n]).max() < 1e-5 for n in b)
     assert np.abs(want["big"] - rt.emr(b, xs, 1, reference_scaling=True)["big"]).max() > 1e-3
+
+
+# ---- B20: warnings that only numbers give -------------------------------------------------------------------------------
+
+
+def test_warnings_of_values(store):
+    """Each by a merge that earns it, and none by one that does not."""
+    big, one = small(10, 10), F([1])
+    given = {
+        "base": {"w": big, "s": one, "n": Tensor("I32", (1,), (1).to_bytes(4, "little"))},
+        "a": {"w": big + small(10, 10, seed=1), "s": one + F(1), "n": Tensor("I32", (1,), (1).to_bytes(4, "little"))},
+        "b": {"w": big + small(10, 10, seed=2), "s": one + F(2), "n": Tensor("I32", (1,), (2).to_bytes(4, "little"))},
+        "minus": {"w": -big, "s": -one, "n": Tensor("I32", (1,), (1).to_bytes(4, "little"))},
+        "inf": {"w": np.where(big > 2, F(np.inf), big), "s": F([np.inf]), "n": Tensor("I32", (1,), (1).to_bytes(4, "little"))},
+    }
+    names = {who: store.put({n: t if isinstance(t, Tensor) else ref.tensor("F32", t) for n, t in m.items()}) for who, m in given.items()}
+    for told, text, query in (
+        (set(), recipe("ties", names, ("a",), weight=1, density=0.5), {}),
+        ({"density-zero"}, recipe("ties", names, ("a",), weight=1, density=0), {}),
+        ({"breadcrumbs-noop"}, recipe("breadcrumbs", names, ("a",), weight=1), {}),
+        ({"empty-mask", "few-survivors"}, recipe("dare_linear", names, ("a",), weight=1, density=0.02), {}),
+        ({"antiparallel"}, recipe("slerp", names, ("minus",), t=0.5), {}),
+        ({"integer-differs"}, recipe("linear", names, ("a", "b"), None, weight=1), {}),
+        ({"nonfinite-propagated"}, recipe("linear", names, ("a", "inf"), None, weight=1), {"nonfinite": "propagate"}),
+        ({"small-divisor", "integer-differs"}, recipe("ties", names, (), weight=1).replace(
+            "models:\n", f"models:\n- {{model: {names['a']}, parameters: {{weight: 1}}}}\n- {{model: {names['b']}, parameters: {{weight: -0.9995}}}}\n"), {}),
+        ({"t-outside-unit"}, recipe("slerp", names, ("a",), t=1.5), {}),
+    ):
+        _, got, _ = store.run(text, **query)
+        assert got == told, (text, got)
