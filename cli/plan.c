@@ -50,6 +50,8 @@ int am_job_plan_show(struct am_cli *c, const json_t *plan)
     bool ok = json_is_true(am_js(plan, "ok"));
     if (c->out == AM_OUT_JSON)
         am_print_json(c, plan);
+    else if (ok && json_is_null(am_js(plan, "tensors")))
+        am_say_note(c, "it would be accepted; what it needs is known when the jobs whose results it takes have ended");
     else if (ok)
         show(c, plan);
     if (ok)

@@ -30,7 +30,8 @@ struct am_engine;
 struct am_engine *am_engine_new(uv_loop_t *loop, struct am_store *store, const struct am_config *cfg,
                                 const char *registry_sha256);
 /* (before the loop runs) Who plans a claimed job that waited for others: called on a pool thread, fills in the job's
-   recipe, here and in its row. A negative error with faults, or with a sentence in `why`. */
+   recipe, here and in its row. 1: the same was done before, and the job has ended with that. A negative error with
+   faults, or with a sentence in `why`. */
 struct am_claim;
 typedef int am_planner(void *arg, struct am_claim *job, struct am_faults *faults, char *why, size_t why_cap);
 void am_engine_planner(struct am_engine *e, am_planner *plan, void *arg);

@@ -17,6 +17,7 @@
 enum am_ending {
     AM_END_NONE,
     AM_END_PUBLISH,   /* the worker is done: its result is to be published */
+    AM_END_REUSED,    /* the same was done before: the row has ended with that result */
     AM_END_DONE,      /* a task of the store is done: its result is to be recorded */
     AM_END_FAILED,    /* with `code` and the rest */
     AM_END_REQUEUED,  /* failed, and back in the queue: there are attempts left */

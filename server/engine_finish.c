@@ -66,7 +66,7 @@ static void end_work(uv_work_t *work)
 static void count_end(struct am_slot *s)
 {
     struct am_job_metrics *m = &s->e->metrics;
-    if (s->out.kind == AM_END_PUBLISH || s->out.kind == AM_END_DONE)
+    if (s->out.kind == AM_END_PUBLISH || s->out.kind == AM_END_REUSED || s->out.kind == AM_END_DONE)
         am_metrics_ended(m, s->job.type, AM_ENDED_SUCCEEDED, s->seconds);
     else if (s->out.kind == AM_END_CANCELLED)
         am_metrics_ended(m, s->job.type, AM_ENDED_CANCELLED, s->seconds);
@@ -79,6 +79,9 @@ static void log_end(const struct am_slot *s)
     switch (s->out.kind) {
     case AM_END_PUBLISH:
         am_log(AM_LOG_INFO, "job published job=%s attempt=%d request=%s", s->job.uid, s->job.attempt, s->job.request);
+        break;
+    case AM_END_REUSED:
+        am_log(AM_LOG_INFO, "job was done before job=%s request=%s", s->job.uid, s->job.request);
         break;
     case AM_END_DONE:
         am_log(AM_LOG_INFO, "task done job=%s request=%s kind=%s seconds=%.3f", s->job.uid, s->job.request,
@@ -115,7 +118,8 @@ static void end_after(uv_work_t *work, int status)
     }
     log_end(s);
     count_end(s);
-    if (s->out.kind == AM_END_REQUEUED || s->out.kind == AM_END_PUBLISH) /* others may have waited for its result */
+    if (s->out.kind == AM_END_REQUEUED || s->out.kind == AM_END_PUBLISH ||
+        s->out.kind == AM_END_REUSED) /* others may have waited for its result */
         am_engine_dirty(s->e);
     am_slot_free(s);
 }

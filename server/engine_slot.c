@@ -104,6 +104,10 @@ static void prepare_work(uv_work_t *work)
     int rc = 0;
     if (am_claim_unplanned(&s->job) && s->e->plan)
         rc = s->e->plan(s->e->plan_arg, &s->job, &faults, why, sizeof why);
+    if (rc > 0) {
+        s->out.kind = AM_END_REUSED;
+        s->seconds = (double)(am_mono_ms() - s->started) / 1000.0;
+    }
     if (rc == 0)
         rc = am_claim_parse(&s->job, why, sizeof why);
     if (rc == 0 && !am_slot_runs_here(s))

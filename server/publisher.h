@@ -32,9 +32,9 @@ struct am_publication {
     const char *reused_from;
 };
 
-/* On the writer, of a queued job: gives it the files of `version`, which the job `reused_from` made, and ends it as
-   succeeded. When the branch stands at that version it is the result itself, else a new version with the same files is.
-   Negative: the caller's transaction is to be rolled back; a sentence may be in `why`. */
+/* On the writer, of a queued or running job: gives it the files of `version`, which the job `reused_from` made, and
+   ends it as succeeded. When the branch stands at that version it is the result itself, else a new version with the
+   same files is. Negative: the caller's transaction is to be rolled back; a sentence may be in `why`. */
 int am_publish_reused(struct am_db *db, const char *uid, const char *reused_from, int64_t version, char *why,
                       size_t why_cap);
 

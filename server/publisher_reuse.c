@@ -68,8 +68,11 @@ int am_publish_reused(struct am_db *db, const char *uid, const char *reused_from
     struct am_claim job = {0};
     struct am_publication in = {.job = &job, .done = &nothing, .reuse = version, .reused_from = reused_from};
     struct publication p = {.in = &in, .why = why, .why_cap = why_cap};
+    enum am_job_state state;
     why[0] = 0;
-    AM_TRY(am_job_finish(db, uid, AM_RUNNING, am_now_ms(), NULL, NULL, NULL));
+    AM_TRY(am_job_state_get(db, uid, &state));
+    if (state == AM_QUEUED)
+        AM_TRY(am_job_finish(db, uid, AM_RUNNING, am_now_ms(), NULL, NULL, NULL));
     int rc = am_job_get(db, uid, copy_claim, &job);
     if (rc == 0)
         rc = am_claim_parse(&job, why, why_cap);

@@ -293,13 +293,19 @@ static json_t *take_modules(struct am_mk *k, char at[AM_POINTER], const char **r
                         "parts of a model are not merged one by one here; the only module is default, which is all of "
                         "it");
         k->broken = true;
-        if (!json_is_object(modules))
+        if (!json_object_size(modules) || (whole && !json_is_object(whole)))
             am_mk_fault(k, AM_E_INVALID_REQUEST, "#/modules", NULL, "expected {default: {models: ...}}");
         return NULL;
     }
     am_mk_keys(k, whole, "#/modules/default", known);
     take_module_params(k, json_object_get(whole, "parameters"), "#/modules/default/parameters");
-    *ret_what = json_object_get(whole, "slices") ? "slices" : "models";
+    bool models = json_object_get(whole, "models") != NULL, slices = json_object_get(whole, "slices") != NULL;
+    if (models == slices) {
+        k->broken = true;
+        return am_mk_fault(k, AM_E_INVALID_REQUEST, "#/modules/default", "one-of",
+                           "give exactly one of models, slices (found: %s)", models ? "models, slices" : "none");
+    }
+    *ret_what = slices ? "slices" : "models";
     am_pointer(at, "#/modules/default", *ret_what);
     return json_object_get(whole, *ret_what);
 }

@@ -4,17 +4,14 @@
 #include "server/api/planner.h"
 
 #include "core/base/text.h"
+#include "server/api/evaluate.h"
 #include "server/api/submit.h"
 #include "server/engine_claim.h"
+#include "server/publisher.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-struct planned {
-    struct am_job_planned row;
-    char *resolved, *plan, *publish, *warnings;
-};
 
 struct stored {
     json_t *spec, *warnings; /* what was said when it was submitted stays */
@@ -28,9 +25,32 @@ static int take_stored(void *ctx, const struct am_job_row *j)
     return s->spec && s->warnings ? 0 : -AM_E_STORE_DAMAGED;
 }
 
+struct write {
+    struct am_job_planned row;
+    struct am_submit *s;
+    bool reuse; /* what the same job made before will do, if it is there */
+};
+
+/* 1: it is, and the job has ended with it. */
 static int write_row(struct am_db *db, void *arg)
 {
-    return am_job_plan(db, arg);
+    struct write *w = arg;
+    char before[64], why[512];
+    int64_t version;
+    AM_TRY(am_job_plan(db, &w->row));
+    int found = w->reuse ? am_reuse_find(w->s, db, before, &version) : 0;
+    if (found > 0)
+        AM_TRY(am_publish_reused(db, w->row.uid, before, version, why, sizeof why));
+    return found;
+}
+
+/* When it cannot be published as it is, it is computed. */
+static int store(struct am_submit *s, const struct am_job_planned *p)
+{
+    struct write w = {.row = *p, .s = s, .reuse = !am_submit_evaluates(s)};
+    int rc = am_store_write(s->r->srv->store, write_row, &w);
+    w.reuse = false;
+    return rc < 0 && !am_submit_evaluates(s) ? am_store_write(s->r->srv->store, write_row, &w) : rc;
 }
 
 static char *text_of(json_t *stolen)
@@ -58,8 +78,8 @@ static int keep(struct am_submit *s, struct am_claim *job)
                                .warnings = warnings ? warnings : "[]",
                                .spec_sha256 = s->spec_sha256,
                                .planned_seconds = am_plan_seconds(&s->plan)};
-    int rc = resolved && plan && publish ? am_store_write(s->r->srv->store, write_row, &p) : -AM_E_OUT_OF_MEMORY;
-    if (rc == 0) {
+    int rc = resolved && plan && publish ? store(s, &p) : -AM_E_OUT_OF_MEMORY;
+    if (rc >= 0) {
         give(&job->resolved_text, &resolved);
         give(&job->plan_text, &plan);
         give(&job->publish_text, &publish);

@@ -6,8 +6,8 @@ the pointer, all of them. REFUSED: name -> (text, query, faults), and a fault is
 its sentence): these and no other.
 
 The models: r/base, r/a, r/b, r/c of four layers (embedding, q_proj and up_proj each, norm, head), 2 x 2, F32; r/copy with
-the files of r/a; r/deep of five layers; r/int with an integer tensor more; r/quant with a quantised one; r/other, with the
-tensors of r/a in another architecture."""
+the files of r/a; r/more and r/less with a tensor more and one less; r/wide, whose norm has another shape; r/two, with
+layers under two names; r/quant with a quantised tensor; r/other, with the tensors of r/a in another architecture."""
 
 A, B, C, BASE = "r/a", "r/b", "r/c", "r/base"
 
@@ -240,6 +240,10 @@ no("unknown-key: of every level", "merge_method: linear\nslices:\n- sources:\n  
    ("unknown-member", "unknown-key", "#/slices/0/parametres", 7, "did you mean parameters?"))
 no("unknown-key: params", LINEAR + "params: {weight: 1}\n", ("unknown-member", "unknown-key", "#/params", 5, "unknown key params"))
 no("unknown-key: a name without a chain", LINEAR + "name: x\n", ("unknown-member", "unknown-key", "#/name", 5, "unknown key name"))
+for text in ("modules: {}", "modules: [1]", "modules: {default: models}"):
+    no(text, "merge_method: linear\n" + text + "\n", ("invalid-request", None, "#/modules", 2, "{default: {models: ...}}"))
+no("modules: empty", "merge_method: linear\nmodules: {default: {}}\n", ("invalid-request", "one-of", "#/modules/default", 2, "found: none"))
+no("modules: both", "merge_method: linear\nmodules: {default: {models: [], slices: []}}\n", ("invalid-request", "one-of", "#/modules/default", 2, "found: models, slices"))
 no("unknown-method", LINEAR.replace("linear", "lineer"), ("unknown-method", "unknown-method", "#/merge_method", 1, "did you mean linear?"))
 no("merge_method missing", TWO, ("invalid-request", None, "#", 1, "merge_method is missing"))
 no("merge_method no name", "merge_method: [linear]\n" + TWO, ("invalid-request", None, "#/merge_method", 1, "the name of a method"))
@@ -295,6 +299,10 @@ no("models: forms", "merge_method: linear\nmodels:\n- r/a\n- {parameters: {weigh
 no("one value for all, by slice", "merge_method: dare_ties\nbase_model: r/base\nslices:\n- sources: [{model: r/base, layer_range: [0, 2]}, {model: r/a, layer_range: [0, 2]}]\n  parameters: {rescale: false}\nparameters: {weight: 1}\n",
    ("invalid-params", "setting-shape", "#/slices/0/parameters/rescale", 5, "one value for all slices"))
 no("architecture", "merge_method: linear\n" + models((A, "weight: 1"), ("r/other", "weight: 1")), ("architecture-mismatch", "architecture", "#/models/1/model", 4, "allow_mixed_architectures"))
+for reason, other, tensor, part in (("tensor-extra", "r/more", "extra.weight", "but not in r/a@v1"), ("tensor-missing", "r/less", "model.norm.weight", "but not in r/less@v1"),
+                                    ("shape", "r/wide", "model.norm.weight", "[3]")):
+    no(reason, "merge_method: linear\n" + models((A, "weight: 1"), (other, "weight: 1")), ("shape-mismatch", reason, "#/models/1/model", 4, part), compat="none")
+no("slices-need-modules", "merge_method: passthrough\nslices:\n- sources: [{model: r/two, layer_range: [0, 1]}]\n", ("invalid-params", "slices-need-modules", "#/slices/0/sources/0/model", 3, "modules"))
 no("quantised-tensor", "merge_method: linear\n" + models((A, "weight: 1"), ("r/quant", "weight: 1")), ("dtype-unsupported", "quantised-tensor", "#/models/1/model", 4, "model.norm.weight"))
 no("dtype", LINEAR + "dtype: int64\n", ("dtype-unsupported", "dtype", "#/dtype", 5, "dtype int64 cannot be merged"))
 no("dtype: no text", LINEAR + "out_dtype: 3\n", ("invalid-request", "dtype", "#/out_dtype", 5, "got a number"))

@@ -21,6 +21,8 @@ def llama(client, roots):
         folder.mkdir()
         ref.write(folder, {"w": ref.tensor("F32", made[who])})
         client.register(folder, f"c/{who}")
+    ref.write(roots / "c-nan", {"w": ref.tensor("F32", np.full((3, 4), np.nan, np.float32))})
+    client.register(roots / "c-nan", "c/nan")
     return made
 
 
@@ -88,16 +90,30 @@ def test_a_chain_is_computed(client, llama):
     assert [(w["code"], w["pointer"]) for w in job["warnings"]] == [("int8-mask-ignored", "#/0/parameters/int8_mask"), ("weights-sum-not-one", "#/0/models")]
 
 
+def run(client, text, **query):
+    """The jobs of a chain, by the model that they publish to."""
+    job = client.wait(post(client, text, **query).json()["id"])
+    assert job["status"] == "succeeded", job["error"]
+    return {"c/out": job, **stages(client, job, {})}
+
+
+@pytest.mark.slow
 def test_multi_stage_stale(client, llama):
-    """A stage that changed is computed again, and so is what takes it; one that did not is the version it was."""
-    first = client.wait(post(client, CHAIN).json()["id"])
-    same = client.wait(post(client, CHAIN).json()["id"])
-    assert stages(client, same, {})["c/out-shared"]["result"]["reused_from"]
-    np.testing.assert_array_equal(weights(client, same), weights(client, first))
-    changed = client.wait(post(client, CHAIN.replace("c/b, parameters: {weight: 1}", "c/b, parameters: {weight: 7}")).json()["id"])
+    """What changed is computed again, and so is what takes it; the rest is the version that it was."""
+    first = run(client, CHAIN)
+    same = run(client, CHAIN)
+    assert {m: j["result"]["reused_from"] for m, j in same.items()} == {m: j["result"]["reused_from"] or j["id"] for m, j in first.items()}
+    np.testing.assert_array_equal(weights(client, same["c/out"]), weights(client, first["c/out"]))
+    changed = run(client, CHAIN.replace("scale: 3", "scale: 5"))
+    assert {m for m, j in changed.items() if j["result"]["reused_from"]} == {"c/out-shared", "c/out-right"}
+    shared = llama["a"] + llama["b"]
+    want = 5 * shared + 2 * llama["base"] + 4 * (shared + 2 * (llama["a"] - shared))
+    np.testing.assert_allclose(weights(client, changed["c/out"]), want, rtol=1e-5, atol=1e-4)
+    changed = run(client, CHAIN.replace("c/b, parameters: {weight: 1}", "c/b, parameters: {weight: 7}"))
+    assert not any(j["result"]["reused_from"] for j in changed.values())
     shared = llama["a"] + 7 * llama["b"]
     want = 3 * shared + 2 * llama["base"] + 4 * (shared + 2 * (llama["a"] - shared))
-    np.testing.assert_allclose(weights(client, changed), want, rtol=1e-5, atol=1e-4)
+    np.testing.assert_allclose(weights(client, changed["c/out"]), want, rtol=1e-5, atol=1e-4)
 
 
 LINK = "merge_method: linear\nmodels: [{model: %s, parameters: {weight: 1}}, {model: c/b, parameters: {weight: 1}}]\n"
@@ -167,10 +183,8 @@ def test_it_is_planned_and_sent_twice(client, llama):
     assert client.wait(first.json()["id"])["status"] == "succeeded"
 
 
-def test_a_stage_that_fails_ends_those_behind_it(client, llama, roots):
+def test_a_stage_that_fails_ends_those_behind_it(client, llama):
     """What could not be known before: the weights of a stage are not finite."""
-    ref.write(roots / "c-nan", {"w": ref.tensor("F32", np.full((3, 4), np.nan, np.float32))})
-    client.register(roots / "c-nan", "c/nan")
     job = client.wait(post(client, "---\n".join([link("two"), link("one", "two"), link("c/nan", "one")])).json()["id"])
     assert job["status"] == "failed" and job["error"]["code"] == "dependency-failed", job
     two = client.job(job["error"]["job"])
@@ -178,13 +192,16 @@ def test_a_stage_that_fails_ends_those_behind_it(client, llama, roots):
     assert (two["error"]["code"], one["error"]["code"]) == ("dependency-failed", "non-finite"), (two, one)
 
 
-def test_the_client_waits_for_all(client, llama, roots, tmp_path):
+@pytest.mark.slow
+def test_the_client_waits_for_all(client, llama, tmp_path):
     (tmp_path / "shared").mkdir()  # a directory of that name is none of the file's models
     ref.write(tmp_path / "shared", {"w": ref.tensor("F32", llama["a"])})
     (tmp_path / "chain.yml").write_text(CHAIN)
     out = amend(client.url, "merge", tmp_path / "chain.yml", "--into", "c/client", "--wait", expect=None)
     assert out.returncode == 0, out.stderr
     assert out.stdout.startswith("c/client@v1 ") and out.stderr.count(" made c/client-") == 3, (out.stdout, out.stderr)
+    dry = amend(client.url, "merge", tmp_path / "chain.yml", "--into", "c/dry", "--dry-run", expect=None)
+    assert dry.returncode == 0 and "would be accepted" in dry.stderr and dry.stdout == "", dry
     bad = tmp_path / "bad.yml"
     bad.write_text("---\n".join([link("two"), link("one", "two"), link("c/nan", "one")]))
     out = amend(client.url, "merge", bad, "--into", "c/client", "--wait", expect=None)

@@ -38,6 +38,11 @@ def there(client, roots):
     register(client, roots, "r/copy", seed=1, architectures=["One"], model_type="one")
     register(client, roots, "r/other", seed=1, architectures=["Other"], model_type="other")
     norm = "model.norm.weight"
+    one = ref.tensor("F32", np.ones(3, np.float32))
+    register(client, roots, "r/more", seed=4, more={"extra.weight": one})
+    register(client, roots, "r/less", seed=4, drop=[norm])
+    register(client, roots, "r/wide", seed=4, drop=[norm], more={norm: one})
+    register(client, roots, "r/two", seed=4, more={"vision.layers.0.weight": one, "vision.layers.1.weight": one})
     register(client, roots, "r/quant", seed=4, drop=[norm], more={norm: Tensor("F8_E4M3", (2, 2), bytes(4))}, architectures=["One"], model_type="one")
 
 
@@ -86,7 +91,7 @@ def test_the_corpus_is_whole():
     assert reasons >= {
         "yaml-syntax", "yaml-limit", "duplicate-key", "unknown-key", "unknown-method", "one-of", "tokenizer-twice", "unknown-parameter", "parameter-missing", "parameter-range",
         "setting-shape", "base-required", "base-forbidden", "input-count", "ref-syntax", "ref-unknown", "ref-not-a-model", "duplicate-input", "layer-range", "base-not-in-slice",
-        "slice-lengths", "architecture", "quantised-tensor", "dtype", "weights-sum-zero", "epsilon-range", "robust-requirement"}
+        "slice-lengths", "slices-need-modules", "tensor-missing", "tensor-extra", "shape", "architecture", "quantised-tensor", "dtype", "weights-sum-zero", "epsilon-range", "robust-requirement"}
     said = {w[0] for row in ACCEPTED.values() for w in row[5]}
     assert said >= {
         "gradient-edge", "density-ignored", "residual-weight-ignored", "int8-mask-ignored", "t-outside-unit", "weights-sum-not-one", "base-listed-as-input", "identical-inputs",
