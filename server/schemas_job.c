@@ -41,18 +41,24 @@
     "\",\"tasks\"],\"properties\":{" what                                                                              \
     ",\"tasks\":{\"type\":\"array\",\"minItems\":1,\"maxItems\":16,\"items\":{\"oneOf\":[{\"type\":\"string\","        \
     "\"minLength\":1,\"maxLength\":512}," LINE_TASK("name") "," LINE_TASK("external") "]}}}}"
+/* What the names of tensors begin with. */
+#define PREFIXES                                                                                                       \
+    "{\"type\":\"array\",\"minItems\":1,\"maxItems\":16,\"items\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":" \
+    "256}}"
 static const char *inputs_of(const char *type)
 {
     if (am_streq(type, "merge"))
         return "{\"type\":\"object\",\"additionalProperties\":false,\"required\":[\"models\"],\"properties\":{"
                "\"base\":{\"oneOf\":[{\"type\":\"string\",\"description\":\"namespace/name@rev\"},"
                "{\"type\":\"object\",\"additionalProperties\":false,\"required\":[\"stack\"],\"properties\":{"
-               "\"stack\":" STACK "}}," MADE "]},\"models\":{\"type\":\"array\",\"minItems\":1,\"items\":{\"oneOf\":["
+               "\"stack\":" STACK ",\"modules\":" PREFIXES "}}," MADE
+               "]},\"models\":{\"type\":\"array\",\"minItems\":1,\"items\":{\"oneOf\":["
                "{\"type\":\"string\",\"description\":\"namespace/name@rev\"}," MADE
                ",{\"type\":\"object\",\"additionalProperties\":false,\"required\":[\"stack\"],\"properties\":{"
-               "\"stack\":" STACK ",\"params\":{\"type\":\"object\"}}}"
+               "\"stack\":" STACK ",\"params\":{\"type\":\"object\"},\"modules\":" PREFIXES "}}"
                ",{\"type\":\"object\",\"additionalProperties\":false,\"required\":[\"version\"],\"properties\":{"
-               "\"version\":" VERSION ",\"base\":" OLD_BASE ",\"params\":{\"type\":\"object\"}}}]}}}}";
+               "\"version\":" VERSION ",\"base\":" OLD_BASE ",\"params\":{\"type\":\"object\"},\"modules\":" PREFIXES
+               "}}]}}}}";
     if (am_streq(type, "unlearn"))
         return "{\"type\":\"object\",\"additionalProperties\":false,\"required\":[\"model\"],\"properties\":{"
                "\"model\":" VERSION ",\"task\":{\"type\":\"object\",\"additionalProperties\":false,\"required\":["

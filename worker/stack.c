@@ -43,14 +43,27 @@ static int open_tables(struct am_stack_view *v, const struct am_model *model, st
     return v->file && v->name && v->own && v->layers && v->model.tensor && *ret ? 0 : -AM_E_OUT_OF_MEMORY;
 }
 
-static int take_part(struct am_stack_view *v, const struct am_model *m, const struct am_cut *c, struct row *row)
+bool am_stack_takes(const struct am_spec_input *in, const char *tensor)
+{
+    for (size_t i = 0; i < in->modules; i++)
+        if (am_starts(tensor, in->module[i]))
+            return true;
+    return in->modules == 0;
+}
+
+static int take_part(struct am_stack_view *v, const struct am_model *m, const struct am_spec_input *in,
+                     const struct am_cut *c, struct row *row)
 {
     char name[NAME_BYTES];
     size_t first = v->model.files;
     for (size_t i = 0; i < m->files; i++)
         v->file[v->model.files++] = m->file[i];
     for (size_t i = 0; i < m->tensors; i++) {
-        if (!am_cut_name(c, m->tensor[i].name, name, sizeof name))
+        if (!am_stack_takes(in, m->tensor[i].name)) { /* in no module of the stack: the first part's, as it is */
+            if (!c->first)
+                continue;
+            snprintf(name, sizeof name, "%s", m->tensor[i].name);
+        } else if (!am_cut_name(c, m->tensor[i].name, name, sizeof name))
             continue;
         struct row *r = &row[v->model.tensors++];
         *r = (struct row){m->tensor[i], m->tensor[i].name};
@@ -67,11 +80,13 @@ static int by_name(const void *a, const void *b)
     return strcmp(((const struct row *)a)->tensor.name, ((const struct row *)b)->tensor.name);
 }
 
-static int check_layers(const struct am_model *m, const struct am_spec_input *in, struct am_faults *faults)
+static int check_layers(const struct am_model *m, const struct am_spec_input *in, const struct am_spec_input *head,
+                        struct am_faults *faults)
 {
     struct am_layers layers = {0};
     for (size_t i = 0; i < m->tensors; i++)
-        am_layers_add(&layers, m->tensor[i].name);
+        if (am_stack_takes(head, m->tensor[i].name))
+            am_layers_add(&layers, m->tensor[i].name);
     if (layers.stacks == 1 && in->to <= layers.stack[0].layers)
         return 0;
     return am_fault_add(faults, AM_E_BAD_SPEC, (struct am_where){.pointer = "#/inputs", .reason = "layer-range"},
@@ -84,8 +99,8 @@ static int take_parts(struct am_stack_view *v, const struct am_spec_run *spec, c
     for (size_t i = 0; i < v->parts; i++) {
         const struct am_spec_input *in = &spec->input[head + i];
         struct am_cut c = {in->from, in->to, (uint32_t)v->all, i == 0, i + 1 == v->parts};
-        AM_TRY(check_layers(&model[i], in, faults));
-        AM_TRY(take_part(v, &model[i], &c, row));
+        AM_TRY(check_layers(&model[i], in, &spec->input[head], faults));
+        AM_TRY(take_part(v, &model[i], &spec->input[head], &c, row));
         v->layers[i] = in->to - in->from;
         v->all += v->layers[i];
     }

@@ -64,7 +64,8 @@ static void choose(struct am_run_state *s)
         item->selected = am_dtype_computed(t->dtype) && (!r->method->selects || r->method->selects(args, &info));
         item->out_dtype = item->selected && r->out_dtype >= 0 ? (uint8_t)r->out_dtype : t->dtype;
         s->selected += item->selected;
-        if (item->out_dtype == t->dtype && r->method->unchanged && r->method->unchanged(args, &info))
+        if (item->out_dtype == t->dtype && am_run_from_donor(r, t->name) && r->method->unchanged &&
+            r->method->unchanged(args, &info))
             item->selected = false;
         item->pass = item->selected && am_run_passes(s, t);
         if (item->pass && item->out_dtype == t->dtype)

@@ -45,6 +45,7 @@ struct side {
     struct am_plan_tensor head;
     bool live;       /* head holds a tensor */
     bool empty;      /* had none at all */
+    bool met;        /* the donor has tensors of its modules */
     uint64_t window; /* bytes of its largest chunk */
     size_t faults;   /* tensors of this input with a fault */
 };
@@ -53,13 +54,14 @@ struct join {
     struct side *side;
     size_t n, donor, listed;
     const struct am_body *body;
-    uint64_t computed;       /* tensors, with those that are kept as they are */
-    char some[AM_LIST_TEXT]; /* names of tensors that could be */
-    size_t named, uncovered; /* uncovered: tensors without a value of some parameter */
-    bool incomplete;         /* there is such a parameter */
-    uint64_t inputs;         /* as the method counts them */
+    uint64_t computed;          /* tensors, with those that are kept as they are */
+    char some[AM_LIST_TEXT];    /* names of tensors that could be */
+    char modules[AM_LIST_TEXT]; /* first parts of the donor's names */
+    size_t named, uncovered;    /* uncovered: tensors without a value of some parameter */
+    bool incomplete;            /* there is such a parameter */
+    uint64_t inputs;            /* as the method counts them */
     struct am_plan_ways ways;
-    uint64_t least;     /* inputs that a tensor is merged from, when others lack it */
+    uint64_t least[2];  /* as am_plan_have.least */
     uint64_t reads;     /* times that each computed tensor of each input is read */
     uint64_t out_bytes; /* of an element of out_dtype; 0 = the donor's */
     struct am_plan plan;
@@ -277,7 +279,7 @@ static void charge_converted(struct join *j, uint64_t size)
 /* Whether the inputs that have it are too few to merge it, or lack their base. */
 static bool passes(struct join *j, const char *name)
 {
-    struct am_plan_have have = {.inputs = j->inputs, .least = j->least, .based = true};
+    struct am_plan_have have = {.inputs = j->inputs, .least = {j->least[0], j->least[1]}, .based = true};
     for (size_t i = 0; i < j->n; i++) {
         const struct side *s = &j->side[i];
         if (s->in->beside && !s->in->names_only)
@@ -324,6 +326,17 @@ static int charge(struct join *j, const char *name)
     return 0;
 }
 
+/* Whose modules it is in; and, for those who ask for another one, the modules that there are. */
+static void note_module(struct join *j, const char *name)
+{
+    char first[64];
+    for (size_t i = 0; i < j->n; i++)
+        j->side[i].met = j->side[i].met || am_plan_takes(j->side[i].in, name);
+    int n = snprintf(first, sizeof first, "%.*s.", (int)strcspn(name, "."), name);
+    if (n > 0 && (size_t)n < sizeof first && !strstr(j->modules, first))
+        am_list_put(j->modules, first);
+}
+
 static bool is_added(const struct side *donor)
 {
     return donor->in->added && donor->in->added(donor->in->cursor);
@@ -349,6 +362,8 @@ static int judge(struct join *j, const char *name)
         else if (present && in_donor)
             compare(j, s);
     }
+    if (in_donor)
+        note_module(j, name);
     if (!in_donor && j->ways.drop && !buffer)
         am_plan_tell(&j->plan.dropped, name);
     return in_donor ? charge(j, name) : 0;
@@ -400,6 +415,10 @@ static void sum_up(struct join *j)
         if (s->empty)
             am_fault_add(j->faults, AM_E_UNSUPPORTED_FORMAT, where(s, NULL, NULL),
                          "%s has no tensors: no safetensors file with weights", s->in->label);
+        if (!s->empty && !s->met && !j->side[j->donor].empty)
+            am_fault_add(j->faults, AM_E_INVALID_PARAMS, where(s, "module-unknown", NULL),
+                         "no tensor starts with %s; present: %s", json_string_value(json_array_get(s->in->modules, 0)),
+                         j->modules);
         if (s->faults > j->listed)
             am_fault_add(j->faults, AM_E_SHAPE_MISMATCH, where(s, "more-tensors", NULL), "and %zu more tensors of %s",
                          s->faults - j->listed, s->in->label);
@@ -516,7 +535,8 @@ static void take_needs(struct join *j, const struct am_body *b)
     }
     j->inputs = inputs;
     j->ways = am_plan_ways_of(b);
-    j->least = am_plan_least(b, beside);
+    j->least[0] = am_plan_least(b, beside, false);
+    j->least[1] = am_plan_least(b, beside, true);
     j->reads = am_plan_plus(1, passes > 0 ? (uint64_t)passes : 0);
     need->by_tensor = passes > 0 && !am_plan_over_model(b);
     am_plan_vectors_need(need, b);
@@ -542,6 +562,10 @@ static int make(struct join *j, const struct am_body *b)
     size_t faults = j->faults->total;
     j->out_bytes = out_dtype_bytes(b, j->faults);
     take_needs(j, b);
+    for (size_t i = 0; i < j->n; i++)
+        if (j->side[i].in->modules && am_plan_over_model(b))
+            am_fault_add(j->faults, AM_E_INVALID_PARAMS, where(&j->side[i], "module-unknown", NULL),
+                         "with scope \"model\" a method looks at all tensors together; leave modules out");
     AM_TRY(walk(j));
     am_plan_vectors_add(&j->plan.need);
     for (size_t i = 0; i < j->n; i++)

@@ -31,13 +31,14 @@ struct am_plan_ways { /* what options.missing and options.extra say */
     bool missing, some, drop, keep;
 };
 struct am_plan_ways am_plan_ways_of(const struct am_body *b);
-/* The fewest inputs that the method merges a tensor from, when others lack it. beside: a base is read. */
-uint64_t am_plan_least(const struct am_body *b, bool beside);
+/* The fewest inputs that the method merges a tensor from, when others lack it; or, whole, when no others are asked for
+   it. beside: a base is read. */
+uint64_t am_plan_least(const struct am_body *b, bool beside, bool whole);
 /* The tensor of that name is in a module that the input takes part in. */
 bool am_plan_takes(const struct am_plan_input *in, const char *name);
 struct am_plan_have {              /* who has a tensor */
     uint64_t inputs, asked, there; /* those that the method counts; that its module is of; that have it */
-    uint64_t least;                /* am_plan_least() */
+    uint64_t least[2];             /* am_plan_least(): when others lack it, and when no others are asked */
     bool based;                    /* the base has it, or there is none */
 };
 /* Whether it is passed on as the donor has it; the plan tells of it, and of what is merged from some. */

@@ -7,6 +7,7 @@
 #include "core/base/grow.h"
 #include "core/base/text.h"
 #include "core/table/families.h"
+#include "core/table/settings.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -27,10 +28,10 @@ struct am_plan_ways am_plan_ways_of(const struct am_body *b)
                                  .keep = option_is(b, "extra", "keep")};
 }
 
-uint64_t am_plan_least(const struct am_body *b, bool beside)
+uint64_t am_plan_least(const struct am_body *b, bool beside, bool whole)
 {
     json_int_t min = am_row_need_int(b->row, "min_inputs", 1);
-    uint64_t n = min > 1 || beside || am_streq(am_row_need(b->row, "base"), "donor") ? (uint64_t)min : 2;
+    uint64_t n = min > 1 || beside || whole || am_streq(am_row_need(b->row, "base"), "donor") ? (uint64_t)min : 2;
     const json_t *rule;
     size_t i;
     json_array_foreach(json_object_get(b->row, "rules"), i, rule)
@@ -44,7 +45,7 @@ uint64_t am_plan_least(const struct am_body *b, bool beside)
             return UINT64_MAX;
         n = (uint64_t)(times * a + plus) > n ? (uint64_t)(times * a + plus) : n;
     }
-    return am_streq(am_row_need(b->row, "task"), "required") ? UINT64_MAX : n;
+    return am_streq(am_row_need(b->row, "task"), "required") && !whole ? UINT64_MAX : n;
 }
 
 bool am_plan_over_model(const struct am_body *b)
@@ -57,10 +58,7 @@ bool am_plan_over_model(const struct am_body *b)
 
 bool am_plan_takes(const struct am_plan_input *in, const char *name)
 {
-    const json_t *prefix;
-    size_t i;
-    json_array_foreach(in->modules, i, prefix) if (am_starts(name, json_string_value(prefix))) return true;
-    return !in->modules;
+    return am_prefix_of(in->modules, name);
 }
 
 bool am_plan_is_buffer(const struct am_body *b, const char *name)
@@ -70,7 +68,7 @@ bool am_plan_is_buffer(const struct am_body *b, const char *name)
 
 bool am_plan_too_few(struct am_plan *p, const struct am_body *b, const struct am_plan_have *h, const char *name)
 {
-    bool whole = h->there == h->asked, enough = whole || (am_plan_ways_of(b).some && h->there >= h->least);
+    bool whole = h->there == h->asked, enough = h->there >= h->least[whole] && (whole || am_plan_ways_of(b).some);
     if (am_plan_is_buffer(b, name))
         return true;
     if (h->there == h->inputs && h->based)

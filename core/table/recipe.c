@@ -28,7 +28,8 @@ static json_t *without_nulls(json_t *params)
 /* "ns/name@commit" */
 static json_t *version_of(json_t *in, const char *at, struct am_faults *f)
 {
-    static const char *const known[] = {"role", "commit", "model", "rev", "manifest_sha256", "params", "layers", NULL};
+    static const char *const known[] = {"role",   "commit", "model",   "rev", "manifest_sha256",
+                                        "params", "layers", "modules", NULL};
     char text[1024];
     am_members_known(in, at, known, f);
     const char *model = am_member_text(in, at, "model", true, NULL, f),
@@ -112,7 +113,17 @@ static void put_model(struct inputs *i, json_t *in, json_t *version)
         json_object_set(entry, "version", version);
     if (json_is_object(params))
         json_object_set_new(entry, "params", without_nulls(params));
+    if (json_object_get(in, "modules"))
+        json_object_set(entry, "modules", json_object_get(in, "modules"));
     json_array_append_new(models, entry);
+}
+
+static json_t *base_stack(struct inputs *i, json_t *in, json_t *version)
+{
+    json_t *entry = stack_of(i, in, version);
+    if (json_object_get(in, "modules"))
+        json_object_set(entry, "modules", json_object_get(in, "modules"));
+    return entry;
 }
 
 /* Where an input of that role stands in a body; false: no such role here. */
@@ -132,7 +143,7 @@ static bool put_input(struct inputs *i, json_t *in, const char *role, json_t *ve
     if (i->merge && am_streq(role, "model"))
         put_model(i, in, version);
     else if (i->merge && am_streq(role, "base") && json_object_get(in, "layers"))
-        json_object_set_new(i->out, "base", stack_of(i, in, version));
+        json_object_set_new(i->out, "base", base_stack(i, in, version));
     else if (i->merge && am_streq(role, "base"))
         json_object_set(i->out, "base", version);
     else if (i->merge && am_streq(role, "old_base") && last)

@@ -78,9 +78,14 @@ void am_stacks_check(const struct am_body *b, struct am_faults *f)
     const struct am_body_input *first = first_stack(b);
     for (size_t i = 0; first && i < b->inputs; i++) {
         const struct am_body_input *in = &b->input[i];
-        if (am_streq(in->role, "part") || in == first)
+        if (am_streq(in->role, "part") || in == first ||
+            (!in->parts && am_modules_apart(first->modules, in->modules) && b->donor == (size_t)(first - b->input)))
             continue;
-        if (in->parts)
+        bool same = !first->modules || (in->modules && json_equal(first->modules, in->modules));
+        if (in->parts && !same)
+            am_fault_add(f, AM_E_INVALID_PARAMS, (struct am_where){.pointer = in->pointer, .reason = "slice-lengths"},
+                         "layers are stacked in one module of a model here: the one at %s", first->pointer);
+        else if (in->parts)
             check_lengths(first, in, f);
         else
             am_fault_add(

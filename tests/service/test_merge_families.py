@@ -225,3 +225,86 @@ def test_buffers_are_the_donors(client, made):
     np.testing.assert_array_equal(got[rope], x[rope])
     got = numbers(client, client.run(merge("linear", models[::-1], "f/out")))
     assert got.keys() == {LAYER}
+
+
+# ---- modules ----------------------------------------------------------------------------------------------------------
+
+VISION = [f"vision_tower.vision_model.encoder.layers.{i}.w.weight" for i in range(2)]
+TEXT = [f"language_model.model.layers.{i}.w.weight" for i in range(3)] + ["language_model.model.norm.weight"]
+OTHER = "multi_modal_projector.linear.weight"
+VLM = {"model_type": "llava", "architectures": ["LlavaForConditionalGeneration"], "text_config": {"num_hidden_layers": 3, "layer_types": ["a", "b", "c"]}, "vision_config": {"num_hidden_layers": 2}}
+
+
+@pytest.fixture(scope="module")
+def vlm(made):
+    models = [draw(40 + i, VISION + TEXT + [OTHER]) for i in range(3)]
+    return [(made(m, config=VLM), m) for m in models]
+
+
+def test_modules(client, vlm):
+    """Each module has models and parameters of its own; what is in none is passed on, and told."""
+    (a, x), (b, y), (c, z) = vlm
+    text = (
+        f"merge_method: linear\nbase_model: {a}\nmodules:\n"
+        f"  vision:\n    models:\n    - {{model: {a}, parameters: {{weight: 1}}}}\n    - {{model: {b}}}\n    parameters: {{weight: 3}}\n"
+        f"  language_model:\n    models:\n    - {{model: {c}, parameters: {{weight: [{{filter: norm, value: 4}}, {{value: 2}}]}}}}\n    - {{model: {a}, parameters: {{weight: 1}}}}\n    parameters: {{normalize: false}}\n"
+        "parameters: {normalize: true}\n"
+    )
+    job, version = run_yaml(client, text, model="f/vlm")
+    told = {w["code"]: w["detail"] for w in job["warnings"]}
+    assert OTHER in told["module-outside"]
+    got = numbers(client, version)
+    for n in VISION:
+        np.testing.assert_array_equal(got[n], ref.linear([x[n], y[n]], [1, 3]), n)
+    for n in TEXT:
+        np.testing.assert_array_equal(got[n], ref.linear([z[n], x[n]], [4 if "norm" in n else 2, 1], normalize=False), n)
+    np.testing.assert_array_equal(got[OTHER], x[OTHER])
+    assert "tensor-missing" not in told
+    again = client.wait(client.ok(f"/v1/jobs/{job['id']}") and client.post(f"/v1/jobs/{job['id']}/rerun").json()["id"])
+    assert again["status"] == "succeeded", again["error"]
+
+
+def test_modules_in_json(client, vlm):
+    (a, x), (b, y), (c, z) = vlm
+    body = merge("slerp", [], "f/vlm", a, {"t": [{"module": ["vision_tower."], "value": 0}, {"value": 1}]})
+    body["inputs"]["models"] = [{"version": b, "modules": ["vision_tower."]}, {"version": c, "modules": ["language_model."]}]
+    got = numbers(client, client.run(body))
+    for n in VISION:
+        np.testing.assert_allclose(got[n], x[n], rtol=1e-5, atol=1e-6)
+    for n in TEXT:
+        np.testing.assert_allclose(got[n], z[n], rtol=1e-5, atol=1e-6)
+
+
+def test_slices_in_a_module(client, vlm):
+    """Layers are stacked in the language model alone; its own object of the config counts them."""
+    (a, x), (b, y), (c, z) = vlm
+    text = (
+        "merge_method: passthrough\nmodules:\n"
+        f"  vision:\n    models:\n    - model: {b}\n"
+        f"  text:\n    slices:\n    - sources: [{{model: {a}, layer_range: [0, 2]}}]\n    - sources: [{{model: {c}, layer_range: [1, 3]}}]\n"
+    )
+    job, version = run_yaml(client, text, model="f/vlm")
+    got = numbers(client, version)
+    layer = "language_model.model.layers.{}.w.weight".format
+    want = {layer(0): x[layer(0)], layer(1): x[layer(1)], layer(2): z[layer(1)], layer(3): z[layer(2)], TEXT[3]: z[TEXT[3]], OTHER: x[OTHER], **{n: y[n] for n in VISION}}
+    assert got.keys() == want.keys()
+    for n in want:
+        np.testing.assert_array_equal(got[n], want[n], n)
+    config = json.loads(client.download(version, "config.json"))
+    assert config == {**VLM, "text_config": {"num_hidden_layers": 4, "layer_types": ["a", "b", "b", "c"]}}
+
+
+def test_modules_refused(client, vlm):
+    (a, _), (b, _), _ = vlm
+    models = f"models: [{{model: {a}, parameters: {{weight: 1}}}}, {{model: {b}, parameters: {{weight: 1}}}}]"
+    answer = post(client, f"merge_method: linear\nmodules:\n  audio: {{{models}}}\n")
+    errors = problem(answer, 422, "invalid-params")["errors"]
+    assert {(e["pointer"], e["reason"]) for e in errors} == {(f"#/modules/audio/models/{i}/model", "module-unknown") for i in (0, 1)}
+    assert "no tensor starts with audio.; present: language_model., multi_modal_projector., vision_tower." in errors[0]["detail"]
+    answer = post(client, f"merge_method: passthrough\nslices:\n- sources: [{{model: {a}, layer_range: [0, 1]}}]\n")
+    assert problem(answer, 422, "invalid-params")["errors"][0]["reason"] == "slices-need-modules"
+    answer = post(client, "merge_method: linear\nmodules:\n  vision: {parameters: {}}\n  text: 3\n")
+    errors = problem(answer, 400, "invalid-request")["errors"]
+    assert [(e["pointer"], e["reason"]) for e in errors if e["code"] == "invalid-request"][:2] == [("#/modules/vision", "one-of"), ("#/modules/text", "one-of")]
+    answer = post(client, f"merge_method: slerp\nbase_model: {a}\nparameters: {{t: 0.5}}\nmodules:\n  vision: {{models: [{{model: {a}}}, {{model: {b}}}, {{model: f/none}}]}}\n")
+    assert "input-count" in {e.get("reason") for e in problem(answer, 422, "invalid-params")["errors"]}
