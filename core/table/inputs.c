@@ -292,13 +292,13 @@ static void check_count(const struct am_body *b, const json_t *models, struct am
 {
     bool first;
     size_t n = json_array_size(models);
-    for (size_t i = 0; i < n && i < AM_MODELS_MAX; i++) {
+    if (n == 0 || n > AM_MODELS_MAX)
+        check_number(b, n, f);
+    for (size_t i = 0; n <= AM_MODELS_MAX && i < n; i++) {
         size_t together = am_modules_count(models, i, &first);
         if (first)
             check_number(b, together, f);
     }
-    if (n == 0 || n > AM_MODELS_MAX)
-        check_number(b, n, f);
 }
 
 static bool base_is_apart(const struct am_body *b)

@@ -326,15 +326,11 @@ static int charge(struct join *j, const char *name)
     return 0;
 }
 
-/* Whose modules it is in; and, for those who ask for another one, the modules that there are. */
 static void note_module(struct join *j, const char *name)
 {
-    char first[64];
     for (size_t i = 0; i < j->n; i++)
         j->side[i].met = j->side[i].met || am_plan_takes(j->side[i].in, name);
-    int n = snprintf(first, sizeof first, "%.*s.", (int)strcspn(name, "."), name);
-    if (n > 0 && (size_t)n < sizeof first && !strstr(j->modules, first))
-        am_list_put(j->modules, first);
+    am_plan_note_module(j->modules, name);
 }
 
 static bool is_added(const struct side *donor)
@@ -490,21 +486,6 @@ double am_plan_seconds(const struct am_plan *p)
     return ((double)p->read_bytes + (double)p->write_bytes) / BYTES_A_SECOND;
 }
 
-const char *am_plan_out_dtype(const struct am_body *b)
-{
-    return json_string_value(json_object_get(b->options, "out_dtype"));
-}
-
-static uint64_t out_dtype_bytes(const struct am_body *b, struct am_faults *f)
-{
-    const char *name = am_plan_out_dtype(b);
-    uint64_t size = name ? am_plan_computed(name) : 0;
-    if (name && !size)
-        am_fault_add(f, AM_E_DTYPE_UNSUPPORTED, (struct am_where){.pointer = "#/options/out_dtype", .reason = "dtype"},
-                     "dtype %.20s cannot be stored; use F32, F16 or BF16", name);
-    return size;
-}
-
 /* As nothing_selected() of core/methods/run.c, which has the last word. */
 static void fault_nothing(struct join *j)
 {
@@ -560,7 +541,7 @@ static void take_needs(struct join *j, const struct am_body *b)
 static int make(struct join *j, const struct am_body *b)
 {
     size_t faults = j->faults->total;
-    j->out_bytes = out_dtype_bytes(b, j->faults);
+    j->out_bytes = am_plan_out_bytes(b, j->faults);
     take_needs(j, b);
     for (size_t i = 0; i < j->n; i++)
         if (j->side[i].in->modules && am_plan_over_model(b))

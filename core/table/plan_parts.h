@@ -23,8 +23,9 @@ uint64_t am_plan_times(uint64_t a, uint64_t b);
 uint64_t am_plan_computed(const char *dtype);
 /* Place of a dtype in the reference writer's order, from 0; negative: the format does not know it. */
 int am_plan_dtype(const char *name);
-const char *am_plan_name(int dtype);                    /* of a place: lasts for ever */
-const char *am_plan_out_dtype(const struct am_body *b); /* or NULL: as the donor */
+const char *am_plan_name(int dtype);                                      /* of a place: lasts for ever */
+const char *am_plan_out_dtype(const struct am_body *b);                   /* or NULL: as the donor */
+uint64_t am_plan_out_bytes(const struct am_body *b, struct am_faults *f); /* of an element of it; 0: none */
 /* ---- plan_some.c ---- */
 
 struct am_plan_ways { /* what options.missing and options.extra say */
@@ -46,6 +47,8 @@ bool am_plan_too_few(struct am_plan *p, const struct am_body *b, const struct am
 /* What a merge takes from the donor, whoever else has it (core/table/families.h). */
 bool am_plan_is_buffer(const struct am_body *b, const char *name);
 bool am_plan_over_model(const struct am_body *b);
+/* The first part of a tensor's name into the list of those that there are. */
+void am_plan_note_module(char list[AM_LIST_TEXT], const char *name);
 void am_plan_tell(struct am_plan_told *told, const char *name);
 /* Remembers a tensor that is passed on; they come sorted. */
 int am_plan_pass(struct am_plan *p, const char *name);

@@ -9,6 +9,7 @@
 #include "core/table/families.h"
 #include "core/table/settings.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -78,6 +79,14 @@ bool am_plan_too_few(struct am_plan *p, const struct am_body *b, const struct am
     if (!merged || !whole) /* else nothing is missing in its module */
         am_plan_tell(h->asked == 0 ? &p->outside : merged ? &p->from_some : &p->kept, name);
     return !merged;
+}
+
+void am_plan_note_module(char list[AM_LIST_TEXT], const char *name)
+{
+    char first[64];
+    int n = snprintf(first, sizeof first, "%.*s.", (int)strcspn(name, "."), name);
+    if (n > 0 && (size_t)n < sizeof first && !strstr(list, first))
+        am_list_put(list, first);
 }
 
 void am_plan_tell(struct am_plan_told *told, const char *name)

@@ -330,6 +330,7 @@ static int make_plan(struct am_submit *s)
 {
     size_t before = s->faults.total;
     check_architectures(s);
+    AM_TRY(am_submit_configs(s));
     AM_TRY(am_adding_find(s));
     int rc = join_tensors(s);
     if (rc == 0 && has_donor(s))

@@ -308,3 +308,83 @@ def test_modules_refused(client, vlm):
     assert [(e["pointer"], e["reason"]) for e in errors if e["code"] == "invalid-request"][:2] == [("#/modules/vision", "one-of"), ("#/modules/text", "one-of")]
     answer = post(client, f"merge_method: slerp\nbase_model: {a}\nparameters: {{t: 0.5}}\nmodules:\n  vision: {{models: [{{model: {a}}}, {{model: {b}}}, {{model: f/none}}]}}\n")
     assert "input-count" in {e.get("reason") for e in problem(answer, 422, "invalid-params")["errors"]}
+
+
+# ---- config.json of the inputs ----------------------------------------------------------------------------------------
+
+
+def test_config_differs(client, made):
+    config = {"model_type": "llama", "architectures": ["LlamaForCausalLM"], "hidden_act": "silu", "rope_theta": 10000.0, "hidden_size": 8, "_name_or_path": "a", "torch_dtype": "float32", "temperature": 1}
+    x = draw(60, [LAYER])
+    a = made(x, config=config)
+    b = made(x, config={**config, "_name_or_path": "b", "torch_dtype": "bfloat16", "temperature": 0.5, "extra": 1, "rope_theta": 10000})
+    c = made(x, config={**config, "hidden_act": "gelu", "rope_theta": 500000.0, "rope_scaling": {"type": "linear"}})
+    d = made(x, config={**config, "model_type": "mistral"})
+    pair = lambda *v, **o: merge("linear", [(i, {"weight": 1}) for i in v], "f/out", **o)
+    assert "config-differs" not in warnings(client, pair(a, b))
+    detail = warnings(client, pair(a, c))["config-differs"]
+    assert a.split("/")[1] in detail and c.split("/")[1] in detail and detail.endswith("in: hidden_act, rope_theta, rope_scaling")
+    errors = problem(client.post("/v1/jobs", pair(a, d)), 422, "architecture-mismatch")["errors"]
+    assert [(e["pointer"], e["reason"]) for e in errors] == [("#/inputs/models/1/version", "architecture")]
+    client.run(pair(a, d, allow_mixed_architectures=True))
+
+
+# ---- families ---------------------------------------------------------------------------------------------------------
+
+# name: (config, prefix of the layers, the key that counts them, other tensors before and after, a tensor in a layer)
+FAMILIES = {
+    "llama": ("num_hidden_layers", "model.layers", ["model.embed_tokens.weight"], ["model.norm.weight", "lm_head.weight"], "self_attn.q_proj.weight", []),
+    "mistral": ("num_hidden_layers", "model.layers", ["model.embed_tokens.weight"], ["model.norm.weight", "lm_head.weight"], "mlp.up_proj.weight", []),
+    "qwen2": ("num_hidden_layers", "model.layers", ["model.embed_tokens.weight"], ["model.norm.weight"], "mlp.up_proj.weight", ["layer_types"]),
+    "qwen3": ("num_hidden_layers", "model.layers", ["model.embed_tokens.weight"], ["model.norm.weight"], "self_attn.q_norm.weight", ["layer_types"]),
+    "gemma2": ("num_hidden_layers", "model.layers", ["model.embed_tokens.weight"], ["model.norm.weight"], "post_feedforward_layernorm.weight", ["layer_types"]),
+    "gemma3_text": ("num_hidden_layers", "model.layers", ["model.embed_tokens.weight"], ["model.norm.weight"], "mlp.up_proj.weight", ["layer_types"]),
+    "phi3": ("num_hidden_layers", "model.layers", ["model.embed_tokens.weight"], ["model.norm.weight", "lm_head.weight"], "self_attn.qkv_proj.weight", []),
+    "mixtral": ("num_hidden_layers", "model.layers", ["model.embed_tokens.weight"], ["model.norm.weight", "lm_head.weight"], "block_sparse_moe.experts.1.w1.weight", []),
+    "gpt2": ("n_layer", "transformer.h", ["transformer.wte.weight", "transformer.wpe.weight"], ["transformer.ln_f.weight"], "attn.c_attn.weight", []),
+    "bert": ("num_hidden_layers", "bert.encoder.layer", ["bert.embeddings.word_embeddings.weight", "bert.embeddings.LayerNorm.weight"], ["bert.pooler.dense.weight"], "attention.self.query.weight", []),
+    "roberta": ("num_hidden_layers", "roberta.encoder.layer", ["roberta.embeddings.word_embeddings.weight"], ["lm_head.dense.weight"], "output.dense.weight", []),
+    "vit": ("num_hidden_layers", "vit.encoder.layer", ["vit.embeddings.cls_token"], ["vit.layernorm.weight", "classifier.weight"], "attention.attention.query.weight", []),
+    "t5": ("num_layers", "encoder.block", ["shared.weight", "encoder.embed_tokens.weight"], ["encoder.final_layer_norm.weight"], "layer.1.DenseReluDense.wi.weight", []),
+}
+
+
+@pytest.mark.parametrize("family", [f if f in ("gpt2", "t5", "qwen3") else pytest.param(f, marks=pytest.mark.slow) for f in FAMILIES])
+def test_families(client, made, family):
+    """A stack of layers 0, 1, 1, 2 with a value over the depth: names, numbers of the config, what lies before and after."""
+    count, path, before, after, part, lists = FAMILIES[family]
+    layer = lambda i: f"{path}.{i}.{part}"
+    names = before + after + [layer(i) for i in range(3)]
+    x, y = draw(70, names), draw(71, names)
+    config = {"model_type": family, "vocab_size": 3, "eos_token_id": [1, 2, 3], count: 3, **{k: ["p", "q", "r"] for k in lists}}
+    if family == "t5":
+        config["num_decoder_layers"] = 7
+    a, b = made(x, config=config), made(y, config=config)
+    text = (
+        f"merge_method: linear\nslices:\n"
+        f"- sources:\n  - {{model: {a}, layer_range: [0, 2], parameters: {{weight: 1}}}}\n  - {{model: {b}, layer_range: [0, 2], parameters: {{weight: [0, 2]}}}}\n"
+        f"- sources:\n  - {{model: {a}, layer_range: [1, 3], parameters: {{weight: 1}}}}\n  - {{model: {b}, layer_range: [1, 3], parameters: {{weight: [4, 6]}}}}\n"
+        "parameters: {normalize: false}\n"
+    )
+    job, version = run_yaml(client, text, model="f/out")
+    got = numbers(client, version)
+    weight = [0, 2, 4, 6]  # of the second model, in the four layers; 0 before and 4 after them (t = 0 in their slices)
+    want = {layer(i): ref.linear([x[layer(k)], y[layer(k)]], [1, weight[i]], normalize=False) for i, k in enumerate([0, 1, 1, 2])}
+    want |= {n: ref.linear([x[n], y[n]], [1, 0], normalize=False) for n in before}
+    want |= {n: ref.linear([x[n], y[n]], [1, 4], normalize=False) for n in after}
+    assert got.keys() == want.keys()
+    for n in want:
+        np.testing.assert_array_equal(got[n], want[n], n)
+    assert json.loads(client.download(version, "config.json")) == {**config, count: 4, **{k: ["p", "q", "q", "r"] for k in lists}}
+
+
+def test_donor_order(client, made):
+    """Without a base the first model gives config and other files (E9); with one, the base does."""
+    x = draw(80, [LAYER])
+    a, b = (made(x, config={"model_type": "llama", "who": w}, files={"note.txt": w.encode()}) for w in "ab")
+    for order in ((a, b), (b, a)):
+        text = "merge_method: linear\nmodels:\n" + "".join(f"- {{model: {v}, parameters: {{weight: 1}}}}\n" for v in order)
+        _, version = run_yaml(client, text, model="f/out", seed=str(len(order[0]) + (order[0] == b)))
+        assert client.download(version, "note.txt") == (b"a" if order[0] == a else b"b")
+    _, version = run_yaml(client, text + f"base_model: {a}\n", model="f/out")
+    assert client.download(version, "note.txt") == b"a"
