@@ -196,9 +196,9 @@ static int put_input(struct builder *b, json_t *in, json_t *inputs, json_t *dono
         rc = put_others(b, donor_files, &files);
     files_done(&files);
     AM_TRY(rc);
-    json_t *o =
-        json_pack("{s:s,s:s,s:O,s:O,s:O*,s:O*}", "role", role, "label", label, "params", params ? params : json_null(),
-                  "files", list, "layers", json_object_get(in, "layers"), "modules", json_object_get(in, "modules"));
+    json_t *o = json_pack("{s:s,s:s,s:O,s:O,s:O*,s:O*,s:O*}", "role", role, "label", label, "params",
+                          params ? params : json_null(), "files", list, "layers", json_object_get(in, "layers"),
+                          "modules", json_object_get(in, "modules"), "use", json_object_get(in, "use"));
     return o && json_array_append_new(inputs, o) == 0 ? 0 : -AM_E_OUT_OF_MEMORY;
 }
 

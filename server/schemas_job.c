@@ -22,7 +22,8 @@
 #define STACK                                                                                                          \
     "{\"type\":\"array\",\"minItems\":1,\"items\":{\"type\":\"object\",\"additionalProperties\":false,\"required\":["  \
     "\"version\",\"layers\"],\"properties\":{\"version\":" VERSION ",\"layers\":{\"type\":\"array\",\"minItems\":2,"   \
-    "\"maxItems\":2,\"items\":{\"type\":\"integer\",\"minimum\":0}}}},\"description\":\"layers [first, end) of "       \
+    "\"maxItems\":2,\"items\":{\"type\":\"integer\",\"minimum\":0}},\"use\":{\"enum\":[\"all\",\"layers\",\"none\"],"  \
+    "\"default\":\"all\"}}},\"description\":\"layers [first, end) of "                                                 \
     "versions, one "                                                                                                   \
     "after the other\"}"
 #define VERSIONS                                                                                                       \

@@ -23,6 +23,7 @@ struct am_spec_fds { /* every descriptor the spec names, once each */
 struct am_spec_input {
     const char *role, *label;
     uint32_t from, to;   /* of a part of a stack: its layers; else 0 */
+    bool no_ends, none;  /* ... without what lies before and after them; without any tensor */
     json_t *params;      /* object or NULL */
     const char **module; /* what the names of the tensors that it takes part in begin with; NULL: all */
     size_t modules;

@@ -67,6 +67,9 @@ static int take_input(struct am_spec_input *in, struct am_spec_fds *fds, json_t 
     json_int_t from = json_integer_value(json_array_get(layers, 0)), to = json_integer_value(json_array_get(layers, 1));
     if (layers && (from < 0 || to <= from || to > 1000000))
         return -AM_E_BAD_SPEC;
+    const char *use = json_string_value(json_object_get(o, "use"));
+    in->none = use && am_streq(use, "none");
+    in->no_ends = use != NULL;
     in->from = (uint32_t)from;
     in->to = (uint32_t)to;
     AM_TRY(take_modules(in, json_object_get(o, "modules")));

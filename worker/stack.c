@@ -98,11 +98,14 @@ static int take_parts(struct am_stack_view *v, const struct am_spec_run *spec, c
 {
     for (size_t i = 0; i < v->parts; i++) {
         const struct am_spec_input *in = &spec->input[head + i];
-        struct am_cut c = {in->from, in->to, (uint32_t)v->all, i == 0, i + 1 == v->parts};
-        AM_TRY(check_layers(&model[i], in, &spec->input[head], faults));
-        AM_TRY(take_part(v, &model[i], &spec->input[head], &c, row));
+        struct am_cut c = {in->from, in->to, (uint32_t)v->all, i == 0 && !in->no_ends,
+                           i + 1 == v->parts && !in->no_ends};
         v->layers[i] = in->to - in->from;
         v->all += v->layers[i];
+        if (in->none)
+            continue;
+        AM_TRY(check_layers(&model[i], in, &spec->input[head], faults));
+        AM_TRY(take_part(v, &model[i], &spec->input[head], &c, row));
     }
     return 0;
 }

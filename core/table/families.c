@@ -109,6 +109,8 @@ const char *am_family_module(const char *name)
 
 bool am_family_is_buffer(const char *tensor)
 {
+    if (am_ends(tensor, ".weight")) /* nearly all of them */
+        return false;
     for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++)
         if (am_ends(tensor, buffers[i]))
             return true;

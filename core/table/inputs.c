@@ -201,7 +201,7 @@ static int add_old_base(struct am_body *b, json_t *entry, const char *ref, const
 static int add_stack(struct am_body *b, const char *role, json_t *entry, const char *at, json_t *params,
                      struct am_faults *f)
 {
-    static const char *const known[] = {"version", "layers", NULL};
+    static const char *const known[] = {"version", "layers", "use", NULL};
     char list_at[AM_POINTER], part_at[AM_POINTER], version[AM_POINTER];
     json_t *list = am_member_array(entry, at, "stack", true, f), *part;
     size_t head = b->inputs, n = json_array_size(list), i;

@@ -44,8 +44,6 @@ struct am_plan_have {              /* who has a tensor */
 };
 /* Whether it is passed on as the donor has it; the plan tells of it, and of what is merged from some. */
 bool am_plan_too_few(struct am_plan *p, const struct am_body *b, const struct am_plan_have *h, const char *name);
-/* What a merge takes from the donor, whoever else has it (core/table/families.h). */
-bool am_plan_is_buffer(const struct am_body *b, const char *name);
 bool am_plan_over_model(const struct am_body *b);
 /* The first part of a tensor's name into the list of those that there are. */
 void am_plan_note_module(char list[AM_LIST_TEXT], const char *name);

@@ -1,12 +1,12 @@
 /*
- * plan_some.c - tensors that not all inputs have (plan_parts.h): what is merged from some, and what is passed on as the
- * donor has it. core/methods/run_some.c decides in the same way.
+ * plan_some.c - who takes part in what (plan.h, plan_parts.h): inputs that are no models, tensors that not all inputs
+ * have, what is merged from some and what is passed on as the donor has it. core/methods/run_some.c decides in the same
+ * way.
  */
 #include "core/table/plan_parts.h"
 
 #include "core/base/grow.h"
 #include "core/base/text.h"
-#include "core/table/families.h"
 #include "core/table/settings.h"
 
 #include <stdio.h>
@@ -18,6 +18,24 @@
 static bool option_is(const struct am_body *b, const char *name, const char *value)
 {
     return am_streq(json_string_value(json_object_get(b->options, name)), value);
+}
+
+bool am_plan_names_only(const struct am_body *b, size_t i)
+{
+    return am_streq(b->input[i].role, "base") && am_streq(am_row_need(b->row, "base"), "donor");
+}
+
+bool am_plan_beside(const struct am_body *b, size_t i)
+{
+    const char *role = b->input[i].role;
+    return am_streq(role, "base") || (am_streq(role, "old_base") && am_streq(b->type, "unlearn"));
+}
+
+bool am_plan_selects(const struct am_body *b, const char *name)
+{
+    if (!am_streq(am_row_need(b->row, "selects"), "patterns"))
+        return true;
+    return am_plan_included(b, name);
 }
 
 struct am_plan_ways am_plan_ways_of(const struct am_body *b)
@@ -62,16 +80,9 @@ bool am_plan_takes(const struct am_plan_input *in, const char *name)
     return am_prefix_of(in->modules, name);
 }
 
-bool am_plan_is_buffer(const struct am_body *b, const char *name)
-{
-    return am_streq(b->type, "merge") && am_family_is_buffer(name);
-}
-
 bool am_plan_too_few(struct am_plan *p, const struct am_body *b, const struct am_plan_have *h, const char *name)
 {
     bool whole = h->there == h->asked, enough = h->there >= h->least[whole] && (whole || am_plan_ways_of(b).some);
-    if (am_plan_is_buffer(b, name))
-        return true;
     if (h->there == h->inputs && h->based)
         return false;
     /* sums over the whole model have one form, so all inputs must be in every tensor */

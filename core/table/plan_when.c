@@ -62,11 +62,9 @@ static bool equals(const struct am_body *b, json_t *params, const char *name, co
 static bool from_donor(const struct am_body *b, const char *tensor)
 {
     size_t i = 0;
-    if (am_streq(am_row_need(b->row, "base"), "donor") || am_streq(b->inputs ? b->input[0].role : "base", "base"))
-        return true;
     while (i < b->inputs && !am_prefix_of(b->input[i].modules, tensor))
         i++;
-    return i == 0 || i == b->inputs;
+    return i == 0 || i == b->inputs || am_streq(b->input[0].role, "base");
 }
 
 bool am_plan_keeps(const struct am_body *b, const char *tensor, const char *dtype)

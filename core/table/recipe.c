@@ -28,8 +28,8 @@ static json_t *without_nulls(json_t *params)
 /* "ns/name@commit" */
 static json_t *version_of(json_t *in, const char *at, struct am_faults *f)
 {
-    static const char *const known[] = {"role",   "commit", "model",   "rev", "manifest_sha256",
-                                        "params", "layers", "modules", NULL};
+    static const char *const known[] = {"role",   "commit", "model", "rev",     "manifest_sha256",
+                                        "params", "layers", "use",   "modules", NULL};
     char text[1024];
     am_members_known(in, at, known, f);
     const char *model = am_member_text(in, at, "model", true, NULL, f),
@@ -86,7 +86,8 @@ struct inputs {
 /* Of an input that is a stack: its entry, with the first part. */
 static json_t *stack_of(struct inputs *i, json_t *in, json_t *version)
 {
-    i->stack = json_pack("[{s:O,s:O}]", "version", version, "layers", json_object_get(in, "layers"));
+    i->stack = json_pack("[{s:O,s:O,s:O*}]", "version", version, "layers", json_object_get(in, "layers"), "use",
+                         json_object_get(in, "use"));
     return json_pack("{s:o}", "stack", i->stack);
 }
 
@@ -94,8 +95,8 @@ static bool put_part(struct inputs *i, json_t *in, json_t *version)
 {
     if (!i->stack)
         return false;
-    json_array_append_new(i->stack,
-                          json_pack("{s:O,s:O*}", "version", version, "layers", json_object_get(in, "layers")));
+    json_array_append_new(i->stack, json_pack("{s:O,s:O*,s:O*}", "version", version, "layers",
+                                              json_object_get(in, "layers"), "use", json_object_get(in, "use")));
     return true;
 }
 

@@ -307,6 +307,8 @@ bool am_settings_have_depth(const struct am_body *b)
 struct missing {
     const char *tensor, *name;
     size_t slice, input;
+    am_settings_has *has;
+    void *ctx;
 };
 
 static bool is_missing(void *arg, const char *name, const json_t *v, size_t input)
@@ -314,14 +316,17 @@ static bool is_missing(void *arg, const char *name, const json_t *v, size_t inpu
     struct missing *m = arg;
     if (am_setting_complete(v) || am_setting_covers(v, m->tensor, m->slice))
         return false;
+    if (input != SIZE_MAX && !m->has(m->ctx, input))
+        return false;
     m->name = name;
     m->input = input;
     return true;
 }
 
-const char *am_settings_missing(const struct am_body *b, const char *tensor, size_t slice, size_t *ret_input)
+const char *am_settings_missing(const struct am_body *b, const char *tensor, size_t slice, am_settings_has *has,
+                                void *ctx, size_t *ret_input)
 {
-    struct missing m = {.tensor = tensor, .slice = slice};
+    struct missing m = {.tensor = tensor, .slice = slice, .has = has, .ctx = ctx};
     walk_all(b, (struct walk){is_missing, &m});
     if (m.name)
         *ret_input = m.input;

@@ -53,7 +53,9 @@ struct am_body;
 size_t am_settings_count(const struct am_body *b);
 bool am_settings_have_depth(const struct am_body *b);
 /* The name of a parameter that a tensor of that name has no value of, and which input it is beside (SIZE_MAX: none);
-   NULL: it has all. Only incomplete settings are looked at. */
-const char *am_settings_missing(const struct am_body *b, const char *tensor, size_t slice, size_t *ret_input);
+   NULL: it has all. Only incomplete settings are looked at, and those of inputs that has() says have the tensor. */
+typedef bool am_settings_has(void *ctx, size_t input);
+const char *am_settings_missing(const struct am_body *b, const char *tensor, size_t slice, am_settings_has *has,
+                                void *ctx, size_t *ret_input);
 
 #endif

@@ -143,8 +143,10 @@ int am_stack_make(struct am_stack *ret, struct am_db *db, const struct am_body *
     int rc = 0;
     for (size_t i = 0; i < parts && rc == 0; i++) {
         const struct am_body_input *part = &b->input[head + i];
-        struct am_cut c = {part->from, part->to, offset, i == 0, i + 1 == parts};
-        rc = take_part(&s, db, part, b->input[head].modules, &in[head + i], &c, i, f);
+        bool ends = am_streq(part->use, "all");
+        struct am_cut c = {part->from, part->to, offset, i == 0 && ends, i + 1 == parts && ends};
+        if (!am_streq(part->use, "none"))
+            rc = take_part(&s, db, part, b->input[head].modules, &in[head + i], &c, i, f);
         offset += part->to - part->from;
     }
     if (rc == -AM_E_TOO_LARGE)

@@ -388,3 +388,26 @@ def test_donor_order(client, made):
         assert client.download(version, "note.txt") == (b"a" if order[0] == a else b"b")
     _, version = run_yaml(client, text + f"base_model: {a}\n", model="f/out")
     assert client.download(version, "note.txt") == b"a"
+
+
+@pytest.mark.parametrize("compat", ["rules", "none"])
+def test_last_slice_longer(client, made, compat):
+    """A slice may have more sources than another (E9). mergekit leaves the surplus of the last one out of what comes after
+    the layers, which is told; without its rules all of them count."""
+    layer = "model.layers.{}.w.weight".format
+    ends = ["model.embed_tokens.weight", "model.norm.weight"]
+    models = [draw(90 + i, ends + [layer(0), layer(1)]) for i in range(3)]
+    (a, x), (b, y), (c, z) = [(made(m, config={"num_hidden_layers": 2}), m) for m in models]
+    source = lambda v, i, w: f"  - {{model: {v}, layer_range: [{i}, {i + 1}], parameters: {{weight: {w}}}}}\n"
+    text = "merge_method: linear\nslices:\n- sources:\n" + source(a, 0, 1) + source(b, 0, 2) + "- sources:\n" + source(a, 1, 1) + source(b, 0, 2) + source(c, 1, 5)
+    job, version = run_yaml(client, text, model="f/out", compat=compat)
+    told = [w["detail"] for w in job["warnings"] if w["code"] == "compat-effects"]
+    assert (len(told) == 1 and f"without {c}" in told[0]) if compat == "rules" else not told
+    got = numbers(client, version)
+    np.testing.assert_array_equal(got[layer(0)], ref.linear([x[layer(0)], y[layer(0)]], [1, 2]))
+    np.testing.assert_array_equal(got[layer(1)], ref.linear([x[layer(1)], y[layer(0)], z[layer(1)]], [1, 2, 5]))
+    np.testing.assert_array_equal(got[ends[0]], ref.linear([x[ends[0]], y[ends[0]]], [1, 2]))
+    after = [x[ends[1]], y[ends[1]], z[ends[1]]]
+    np.testing.assert_array_equal(got[ends[1]], ref.linear(after[:2], [1, 2]) if compat == "rules" else ref.linear(after, [1, 2, 5]))
+    again = client.wait(client.post(f"/v1/jobs/{job['id']}/rerun").json()["id"])
+    assert again["status"] == "succeeded", again["error"]
