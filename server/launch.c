@@ -211,9 +211,10 @@ static int put_input(struct builder *b, json_t *in, json_t *inputs, json_t *dono
         rc = put_config(b, &files, &config);
     files_done(&files);
     AM_TRY(rc);
-    json_t *o = json_pack("{s:s,s:s,s:O,s:O,s:O*,s:O*,s:O*}", "role", role, "label", label, "params",
+    json_t *o = json_pack("{s:s,s:s,s:O,s:O,s:O*,s:O*,s:O*,s:O*,s:O*}", "role", role, "label", label, "params",
                           params ? params : json_null(), "files", list, "layers", json_object_get(in, "layers"), "of",
-                          json_object_get(in, "of"), "config", config);
+                          json_object_get(in, "of"), "config", config, "modules", json_object_get(in, "modules"), "use",
+                          json_object_get(in, "use"));
     return o && json_array_append_new(inputs, o) == 0 ? 0 : -AM_E_OUT_OF_MEMORY;
 }
 

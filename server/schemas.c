@@ -166,7 +166,8 @@ static const struct {
      "weights?:[sha256] seed?:int"},
     {"RecipeCritical", NULL, "dataset:text old:@RecipeSide new:@RecipeSide"},
     {"RecipeInput", NULL,
-     "role:text commit:commit model:text rev:text manifest_sha256:sha256 params?:object layers?:[int] of?:int"},
+     "role:text commit:commit model:text rev:text manifest_sha256:sha256 params?:object layers?:[int] use?:layers|none "
+     "of?:int modules?:[text]"},
     {"RecipeSide", NULL,
      "role:old|new version:text? external:text? dataset:text predictions:text packed_sha256:sha256 ids_sha256:sha256"},
     {"RecipeOptions", NULL,

@@ -23,7 +23,8 @@
     "{\"type\":\"array\",\"minItems\":1,\"items\":{\"type\":\"object\",\"additionalProperties\":false,\"required\":["  \
     "\"version\",\"layers\"],\"properties\":{\"version\":" VERSION ",\"adapter\":" VERSION                             \
     ",\"layers\":{\"type\":\"array\",\"minItems\":2,"                                                                  \
-    "\"maxItems\":2,\"items\":{\"type\":\"integer\",\"minimum\":0}}}},\"description\":\"layers [first, end) of "       \
+    "\"maxItems\":2,\"items\":{\"type\":\"integer\",\"minimum\":0}},\"use\":{\"enum\":[\"all\",\"layers\",\"none\"],"  \
+    "\"default\":\"all\"}}},\"description\":\"layers [first, end) of "                                                 \
     "versions, one "                                                                                                   \
     "after the other\"}"
 #define VERSIONS                                                                                                       \
@@ -42,6 +43,10 @@
     "\",\"tasks\"],\"properties\":{" what                                                                              \
     ",\"tasks\":{\"type\":\"array\",\"minItems\":1,\"maxItems\":16,\"items\":{\"oneOf\":[{\"type\":\"string\","        \
     "\"minLength\":1,\"maxLength\":512}," LINE_TASK("name") "," LINE_TASK("external") "]}}}}"
+/* What the names of tensors begin with. */
+#define PREFIXES                                                                                                       \
+    "{\"type\":\"array\",\"minItems\":1,\"maxItems\":16,\"items\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":" \
+    "256}}"
 static const char *inputs_of(const char *type)
 {
     if (am_streq(type, "merge"))
@@ -50,14 +55,15 @@ static const char *inputs_of(const char *type)
                "+namespace/adapter@rev\"},{\"type\":\"object\",\"additionalProperties\":false,\"required\":["
                "\"version\"],\"properties\":{\"version\":" VERSION ",\"adapter\":" VERSION "}},"
                "{\"type\":\"object\",\"additionalProperties\":false,\"required\":[\"stack\"],\"properties\":{"
-               "\"stack\":" STACK "}}," MADE "]},\"models\":{\"type\":\"array\",\"minItems\":1,\"items\":{\"oneOf\":["
+               "\"stack\":" STACK ",\"modules\":" PREFIXES "}}," MADE
+               "]},\"models\":{\"type\":\"array\",\"minItems\":1,\"items\":{\"oneOf\":["
                "{\"type\":\"string\",\"description\":\"namespace/name@rev, with or without "
                "+namespace/adapter@rev\"}," MADE
                ",{\"type\":\"object\",\"additionalProperties\":false,\"required\":[\"stack\"],\"properties\":{"
-               "\"stack\":" STACK ",\"params\":{\"type\":\"object\"}}}"
+               "\"stack\":" STACK ",\"params\":{\"type\":\"object\"},\"modules\":" PREFIXES "}}"
                ",{\"type\":\"object\",\"additionalProperties\":false,\"anyOf\":[{\"required\":[\"version\"]},{"
                "\"required\":[\"adapter\"]}],\"properties\":{\"version\":" VERSION ",\"adapter\":" VERSION
-               ",\"base\":" OLD_BASE ",\"params\":{\"type\":\"object\"}}}]}}}}";
+               ",\"base\":" OLD_BASE ",\"params\":{\"type\":\"object\"},\"modules\":" PREFIXES "}}]}}}}";
     if (am_streq(type, "unlearn"))
         return "{\"type\":\"object\",\"additionalProperties\":false,\"required\":[\"model\"],\"properties\":{"
                "\"model\":" VERSION ",\"task\":{\"type\":\"object\",\"additionalProperties\":false,\"required\":["

@@ -1,13 +1,16 @@
 /*
  * config_layers.c - config.json of a stack of layers: the number of layers, and every list with an entry for each of
- * them (layer_types), in the order of the stack. All else stays as it is written.
+ * them (layer_types), in the order of the stack. All else stays as it is written. Which key counts the layers is what
+ * core/table/families.h knows of the family; of other models, the usual names.
  */
 #include "worker/config_json.h"
 
 #include "core/base/text.h"
+#include "core/table/families.h"
 #include "worker/json_text.h"
 
 #include <jansson.h>
+#include <stdio.h>
 #include <string.h>
 
 static bool is_count(const char *key)
@@ -40,19 +43,87 @@ static int put_list(const json_t *list, const struct am_config_stack *s, struct 
     return am_buf_puts(out, "]");
 }
 
-static int put_value(void *ctx, const char *key, const json_t *v, struct am_buf *out)
+/* A list of numbers of tokens, or of names, may have that length by chance. */
+static bool by_chance(const char *key)
 {
-    const struct am_config_stack *s = ctx;
-    if (json_is_integer(v) && is_count(key))
+    return am_streq(key, "architectures") || am_ends(key, "_token_id") || am_ends(key, "_token_ids");
+}
+
+struct place { /* where the numbers of this stack are, by the family of the model */
+    const struct am_config_stack *stack;
+    const struct am_family *family; /* NULL: none is known, or it has no such layers */
+    char object[64], count[64];     /* the object that they are in, "" the outermost; the key of their number */
+};
+
+static bool is_listed(const struct am_family *family, const char *key)
+{
+    size_t n;
+    const char *word;
+    for (size_t i = 0; family && (word = am_family_word(family->lists, i, &n)); i++)
+        if (strlen(key) == n && memcmp(key, word, n) == 0)
+            return true;
+    return false;
+}
+
+static int put_value(void *ctx, const struct am_config_value *v, struct am_buf *out)
+{
+    const struct place *p = ctx;
+    const struct am_config_stack *s = p->stack;
+    bool count = p->family ? am_streq(v->key, p->count) : is_count(v->key);
+    if (json_is_integer(v->v) && count)
         return am_buf_printf(out, "%u", layers_of(s)) < 0 ? -AM_E_OUT_OF_MEMORY : 1;
-    if (json_is_array(v) && s->had > 1 && json_array_size(v) == s->had)
-        return put_list(v, s, out) < 0 ? -AM_E_OUT_OF_MEMORY : 1;
+    bool listed = is_listed(p->family, v->key) || (s->had > 1 && !by_chance(v->key));
+    if (json_is_array(v->v) && json_array_size(v->v) == s->had && listed)
+        return put_list(v->v, s, out) < 0 ? -AM_E_OUT_OF_MEMORY : 1;
     return 0;
+}
+
+static int put_object(void *ctx, const struct am_config_value *v, struct am_buf *out)
+{
+    const struct place *p = ctx;
+    if (!am_streq(v->key, p->object) || !json_is_object(v->v))
+        return 0;
+    int rc = am_config_rewrite(v->text, v->n, put_value, ctx, out);
+    return rc < 0 ? rc : 1;
+}
+
+/* "model.layers." ends in the path "model.layers". */
+static bool lies_at(const struct am_config_stack *s, const char *path, size_t n)
+{
+    size_t own = s->stack_n ? s->stack_n - 1 : 0;
+    return own >= n && memcmp(s->stack + own - n, path, n) == 0 && (own == n || s->stack[own - n - 1] == '.');
+}
+
+/* "text_config.num_hidden_layers" */
+static void take_count(struct place *p, const char *text, size_t n)
+{
+    const char *dot = memchr(text, '.', n);
+    size_t object = dot ? (size_t)(dot - text) : 0, skip = dot ? object + 1 : 0;
+    snprintf(p->object, sizeof p->object, "%.*s", (int)object, text);
+    snprintf(p->count, sizeof p->count, "%.*s", (int)(n - skip), text + skip);
+}
+
+static struct place find_place(const char *type, const struct am_config_stack *s)
+{
+    struct place p = {.stack = s};
+    const struct am_family *family = am_family_find(type);
+    size_t path_n, count_n;
+    const char *path, *count;
+    for (size_t i = 0; family && (path = am_family_word(family->layers, i, &path_n)); i++) {
+        if (!lies_at(s, path, path_n) || !(count = am_family_word(family->counts, i, &count_n)))
+            continue;
+        p.family = family;
+        take_count(&p, count, count_n);
+        break;
+    }
+    return p;
 }
 
 int am_config_set_layers(const char *text, size_t n, const struct am_config_stack *s, struct am_buf *out)
 {
-    struct am_config_stack stack = *s;
-    int rc = am_config_rewrite(text, n, put_value, &stack, out);
+    json_t *root = json_loadb(text, n, 0, NULL);
+    struct place p = find_place(json_string_value(json_object_get(root, "model_type")), s);
+    json_decref(root);
+    int rc = am_config_rewrite(text, n, p.object[0] ? put_object : put_value, &p, out);
     return rc < 0 ? rc : 1;
 }

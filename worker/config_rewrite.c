@@ -51,7 +51,8 @@ static int walk(const char *text, size_t n, json_t *root, am_config_put *put, vo
         end = value_end(text, n, value);
         size_t before = out->len;
         AM_TRY(am_buf_put(out, text + done, value - done));
-        int rc = put(ctx, key, json_object_get(root, key), out);
+        struct am_config_value v = {key, text + value, end - value, json_object_get(root, key)};
+        int rc = put(ctx, &v, out);
         AM_TRY(rc);
         if (rc)
             done = end;
@@ -75,13 +76,13 @@ int am_config_rewrite(const char *text, size_t n, am_config_put *put, void *ctx,
 
 #define TIED "tie_word_embeddings"
 
-static int put_false(void *ctx, const char *key, const json_t *v, struct am_buf *out)
+static int put_false(void *ctx, const struct am_config_value *v, struct am_buf *out)
 {
     bool *seen = ctx;
-    if (!am_streq(key, TIED))
+    if (!am_streq(v->key, TIED))
         return 0;
     *seen = true;
-    if (json_is_false(v))
+    if (json_is_false(v->v))
         return 0;
     return am_buf_puts(out, "false") < 0 ? -AM_E_OUT_OF_MEMORY : 1;
 }

@@ -229,6 +229,8 @@ static int compute(struct job *j)
         .real = j->adding.real,
         .slice = j->view[j->spec.donor].layers,
         .slices = j->view[j->spec.donor].parts,
+        .stacked = j->spec.input[j->spec.donor].module,
+        .stacked_n = j->spec.input[j->spec.donor].modules,
         .missing = j->spec.missing != NULL,
         .some = am_streq(j->spec.missing, "present"),
         .drop = am_streq(j->spec.extra, "drop"),
@@ -251,6 +253,8 @@ static int compute(struct job *j)
         if (is_part(&j->spec.input[i]) || is_adapter(&j->spec.input[i]))
             continue;
         if (!is_base(&j->spec.input[i]) || is_old_base_of_model(j, i)) {
+            in.module = j->spec.input[i].module;
+            in.modules = j->spec.input[i].modules;
             j->label[r.inputs] = in.label;
             j->number[r.inputs] = i;
             x[r.inputs++] = in;
@@ -420,8 +424,13 @@ static int set_layers(const struct job *j, const char *text, size_t n, struct am
         to[i] = j->spec.input[j->spec.donor + i].to;
     }
     for (size_t i = 0; i < whole->tensors; i++)
-        am_layers_add(&layers, whole->tensor[i].name);
-    s.had = layers.stacks ? layers.stack[0].layers : 0;
+        if (am_stack_takes(&j->spec.input[j->spec.donor], whole->tensor[i].name))
+            am_layers_add(&layers, whole->tensor[i].name);
+    if (layers.stacks) {
+        s.had = layers.stack[0].layers;
+        s.stack = layers.stack[0].name;
+        s.stack_n = layers.stack[0].n;
+    }
     return v->parts ? am_config_set_layers(text, n, &s, out) : 0;
 }
 

@@ -23,9 +23,12 @@ struct am_spec_fds { /* every descriptor the spec names, once each */
 struct am_spec_input {
     const char *role, *label;
     uint32_t from, to;     /* of a part of a stack: its layers; else 0 */
+    bool no_ends, none;    /* ... without what lies before and after them; without any tensor */
     size_t of;             /* role "adapter": the input that it is added to, */
     struct am_file config; /* and its adapter_config.json */
     json_t *params;        /* object or NULL */
+    const char **module;   /* what the names of the tensors that it takes part in begin with; NULL: all */
+    size_t modules;
     struct am_file *file;
     size_t files;
 };

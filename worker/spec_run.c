@@ -44,6 +44,19 @@ static int take_file(struct am_file *file, struct am_spec_fds *fds, json_t *o, b
     return *ret_readable ? take_spans(file, fds, spans) : 0;
 }
 
+static int take_modules(struct am_spec_input *in, json_t *list)
+{
+    json_t *one;
+    size_t i;
+    if (!list)
+        return 0;
+    in->module = calloc(json_array_size(list) + 1, sizeof(*in->module));
+    if (!in->module)
+        return -AM_E_OUT_OF_MEMORY;
+    json_array_foreach(list, i, one) if (!(in->module[in->modules++] = json_string_value(one))) return -AM_E_BAD_SPEC;
+    return in->modules ? 0 : -AM_E_BAD_SPEC;
+}
+
 static int take_input(struct am_spec_input *in, struct am_spec_fds *fds, json_t *o)
 {
     json_t *files = json_object_get(o, "files"), *params = json_object_get(o, "params");
@@ -54,6 +67,9 @@ static int take_input(struct am_spec_input *in, struct am_spec_fds *fds, json_t 
     json_int_t from = json_integer_value(json_array_get(layers, 0)), to = json_integer_value(json_array_get(layers, 1));
     if (layers && (from < 0 || to <= from || to > 1000000))
         return -AM_E_BAD_SPEC;
+    const char *use = json_string_value(json_object_get(o, "use"));
+    in->none = use && am_streq(use, "none");
+    in->no_ends = use != NULL;
     in->from = (uint32_t)from;
     in->to = (uint32_t)to;
     bool adapter = am_streq(in->role, "adapter"), readable = true;
@@ -62,6 +78,7 @@ static int take_input(struct am_spec_input *in, struct am_spec_fds *fds, json_t 
                     take_file(&in->config, fds, json_object_get(o, "config"), &readable) < 0 || !readable))
         return -AM_E_BAD_SPEC;
     in->of = (size_t)of;
+    AM_TRY(take_modules(in, json_object_get(o, "modules")));
     size_t n = json_array_size(files);
     if (!in->role || !in->label || n == 0)
         return -AM_E_BAD_SPEC;
@@ -219,6 +236,7 @@ void am_spec_run_done(struct am_spec_run *s)
             free(s->input[i].file[j].span);
         free(s->input[i].file);
         free(s->input[i].config.span);
+        free(s->input[i].module);
     }
     for (size_t i = 0; i < s->others; i++)
         free(s->other[i].file.span);

@@ -70,9 +70,17 @@ static void adapt(struct row *r, const struct am_lora *lora, size_t first)
     r->tensor.file += (uint32_t)first;
 }
 
+bool am_stack_takes(const struct am_spec_input *in, const char *tensor)
+{
+    for (size_t i = 0; i < in->modules; i++)
+        if (am_starts(tensor, in->module[i]))
+            return true;
+    return in->modules == 0;
+}
+
 /* c NULL: all of it, under its own names. */
 static int take_part(struct am_stack_view *v, const struct am_model *m, const struct am_lora *lora,
-                     const struct am_cut *c, struct row *row)
+                     const struct am_spec_input *in, const struct am_cut *c, struct row *row)
 {
     char name[NAME_BYTES];
     size_t first = v->model.files;
@@ -82,7 +90,11 @@ static int take_part(struct am_stack_view *v, const struct am_model *m, const st
     for (size_t i = 0; i < adapter_files(lora); i++)
         v->file[v->model.files++] = lora->m->file[i];
     for (size_t i = 0; i < m->tensors; i++) {
-        if (c && !am_cut_name(c, m->tensor[i].name, name, sizeof name))
+        if (c && !am_stack_takes(in, m->tensor[i].name)) { /* in no module of the stack: the first part's, as it is */
+            if (!c->first)
+                continue;
+            snprintf(name, sizeof name, "%s", m->tensor[i].name);
+        } else if (c && !am_cut_name(c, m->tensor[i].name, name, sizeof name))
             continue;
         struct row *r = &row[v->model.tensors++];
         *r = (struct row){.tensor = m->tensor[i], .own = m->tensor[i].name};
@@ -101,11 +113,13 @@ static int by_name(const void *a, const void *b)
     return strcmp(((const struct row *)a)->tensor.name, ((const struct row *)b)->tensor.name);
 }
 
-static int check_layers(const struct am_model *m, const struct am_spec_input *in, struct am_faults *faults)
+static int check_layers(const struct am_model *m, const struct am_spec_input *in, const struct am_spec_input *head,
+                        struct am_faults *faults)
 {
     struct am_layers layers = {0};
     for (size_t i = 0; i < m->tensors; i++)
-        am_layers_add(&layers, m->tensor[i].name);
+        if (am_stack_takes(head, m->tensor[i].name))
+            am_layers_add(&layers, m->tensor[i].name);
     if (layers.stacks == 1 && in->to <= layers.stack[0].layers)
         return 0;
     return am_fault_add(faults, AM_E_BAD_SPEC, (struct am_where){.pointer = "#/inputs", .reason = "layer-range"},
@@ -116,14 +130,17 @@ static int take_parts(struct am_stack_view *v, const struct am_spec_run *spec, c
                       const struct am_lora *lora, size_t head, struct row *row, struct am_faults *faults)
 {
     if (!spec->input[head].to)
-        return take_part(v, model, lora, NULL, row);
+        return take_part(v, model, lora, &spec->input[head], NULL, row);
     for (size_t i = 0; i < v->parts; i++) {
         const struct am_spec_input *in = &spec->input[head + i];
-        struct am_cut c = {in->from, in->to, (uint32_t)v->all, i == 0, i + 1 == v->parts};
-        AM_TRY(check_layers(&model[i], in, faults));
-        AM_TRY(take_part(v, &model[i], &lora[i], &c, row));
+        struct am_cut c = {in->from, in->to, (uint32_t)v->all, i == 0 && !in->no_ends,
+                           i + 1 == v->parts && !in->no_ends};
         v->layers[i] = in->to - in->from;
         v->all += v->layers[i];
+        if (in->none)
+            continue;
+        AM_TRY(check_layers(&model[i], in, &spec->input[head], faults));
+        AM_TRY(take_part(v, &model[i], &lora[i], &spec->input[head], &c, row));
     }
     return 0;
 }

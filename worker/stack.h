@@ -29,6 +29,8 @@ struct am_stack_view {
  * with a fault when a layer is not there. */
 int am_stack_view(struct am_stack_view *ret, const struct am_spec_run *spec, const struct am_model *model,
                   const struct am_lora *lora, size_t head, struct am_faults *faults);
+/* Whether the tensor is in the modules that the input stacks layers of. */
+bool am_stack_takes(const struct am_spec_input *in, const char *tensor);
 void am_stack_view_done(struct am_stack_view *v);
 
 #endif

@@ -82,11 +82,21 @@ static double value_at(const struct am_setting_entry *e, double depth)
     return i == last ? e->value[last] : (1 - part) * e->value[i] + part * e->value[i + 1];
 }
 
+/* By its name in the result, whatever the input calls it. */
+static bool in_module(char *const *module, const char *tensor)
+{
+    for (size_t i = 0; module && module[i]; i++)
+        if (strncmp(tensor, module[i], strlen(module[i])) == 0)
+            return true;
+    return !module;
+}
+
 static int find_value(const struct am_setting *s, const char *tensor, const struct am_place *place, double *ret)
 {
     for (size_t i = 0; i < s->n; i++) {
         const struct am_setting_entry *e = &s->v[i];
-        if ((e->filter && !strstr(tensor, e->filter)) || (e->slice >= 0 && (size_t)e->slice != place->slice))
+        if ((e->filter && !strstr(tensor, e->filter)) || (e->slice >= 0 && (size_t)e->slice != place->slice) ||
+            !in_module(e->module, place->tensor))
             continue;
         *ret = value_at(e, place->depth);
         return 0;
@@ -116,6 +126,9 @@ static void free_settings(const struct am_args *a, struct am_arg *arg)
     for (size_t k = 0; k < many; k++) {
         for (size_t i = 0; i < arg->varies[k].n; i++) {
             free(arg->varies[k].v[i].filter);
+            for (char **m = arg->varies[k].v[i].module; m && *m; m++)
+                free(*m);
+            free(arg->varies[k].v[i].module);
             free(arg->varies[k].v[i].value);
         }
         free(arg->varies[k].v);

@@ -71,6 +71,24 @@ static int take_entry(const struct am_param *p, const char *filter, json_t *slic
     return 0;
 }
 
+static int take_module(json_t *list, struct am_setting_entry *e)
+{
+    size_t n = json_array_size(list);
+    if (!list)
+        return 0;
+    if (n == 0 || n > LIST_MAX)
+        return -AM_E_BAD_SPEC;
+    e->module = calloc(n + 1, sizeof(*e->module));
+    for (size_t i = 0; e->module && i < n; i++) {
+        const char *text = json_string_value(json_array_get(list, i));
+        if (!text)
+            return -AM_E_BAD_SPEC;
+        if (!(e->module[i] = strdup(text)))
+            return -AM_E_OUT_OF_MEMORY;
+    }
+    return e->module ? 0 : -AM_E_OUT_OF_MEMORY;
+}
+
 /* A list of numbers, or of {"filter", "value"} (core/table/settings.h). */
 static int take_setting(const struct am_param *p, json_t *value, struct am_setting *s)
 {
@@ -82,6 +100,7 @@ static int take_setting(const struct am_param *p, json_t *value, struct am_setti
         json_t *entry = json_array_get(value, i);
         const char *filter = by_name ? json_string_value(json_object_get(entry, "filter")) : NULL;
         s->n = i + 1;
+        AM_TRY(by_name ? take_module(json_object_get(entry, "module"), &s->v[i]) : 0);
         AM_TRY(take_entry(p, filter, by_name ? json_object_get(entry, "slice") : NULL,
                           by_name ? json_object_get(entry, "value") : value, &s->v[i]));
     }

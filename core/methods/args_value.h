@@ -10,6 +10,7 @@ struct am_setting { /* a value that differs from tensor to tensor */
     struct am_setting_entry {
         int64_t slice; /* the part of a stack; -1: any */
         char *filter;  /* a part of a tensor's name; NULL: of any */
+        char **module; /* what its name begins with: one of these, up to a NULL; NULL: anything */
         double *value; /* one number, or numbers over the depth */
         size_t n;
     } * v;

@@ -91,7 +91,7 @@ const struct am_tensor *am_run_passed(const struct am_run_state *s, const struct
 static bool stays(const struct am_run *r, const struct am_args *args, const struct am_tensor_info *info)
 {
     return (r->change_only && !am_run_delta(&r->x[0], info->name)) ||
-           (r->method->unchanged && r->method->unchanged(args, info));
+           (r->method->unchanged && am_run_from_donor(r, info->name) && r->method->unchanged(args, info));
 }
 
 /* Fills the items in the order of names, which is the order of windows in a scope over the whole model. */

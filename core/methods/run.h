@@ -30,8 +30,10 @@ struct am_run_input {
 struct am_run {
     const struct am_method *method;
     const struct am_args *args;
-    const uint32_t *slice;        /* of stacks: how many layers each part has */
-    size_t slices;                /* 0: no stacks */
+    const uint32_t *slice;      /* of stacks: how many layers each part has */
+    size_t slices;              /* 0: no stacks */
+    const char *const *stacked; /* what the names of the tensors in the stacked module begin with; NULL: all */
+    size_t stacked_n;
     double post_layers_t;         /* depth of tensors after the layers, for values that differ by it */
     struct am_run_input base;     /* .model NULL: none */
     const struct am_run_input *x; /* as am_window.x */

@@ -164,6 +164,8 @@ int am_run_some(struct am_run_state *s); /* finds it out */
 void am_run_some_done(struct am_run_state *s);
 /* The tensor of that name is in a module that the input takes part in. */
 bool am_run_takes(const struct am_run_input *in, const char *name);
+/* What begins from the first input of a tensor begins from the donor: false where that input is in no module of it. */
+bool am_run_from_donor(const struct am_run *r, const char *name);
 bool am_run_passes(const struct am_run_state *s, const struct am_tensor *donor);
 /* NULL: all of them. */
 const struct am_run_some *am_run_some_of(const struct am_run_state *s, const struct am_tensor *donor);

@@ -18,12 +18,13 @@ static bool pairs(const struct am_run *r)
     return r->method->needs.task == AM_YES && r->method->type == AM_MERGE;
 }
 
-/* The fewest inputs that the method merges a tensor from. One alone is passed on, unless a base is beside it. */
-static size_t least(const struct am_run *r)
+/* The fewest inputs that the method merges a tensor from. One alone is passed on, unless a base is beside it or no
+   others were asked for it (whole). */
+static size_t least(const struct am_run *r, bool whole)
 {
     const struct am_method *m = r->method;
     bool beside = r->base.model || m->needs.base == AM_DONOR;
-    size_t n = m->needs.min_inputs > 1 || beside ? m->needs.min_inputs : 2;
+    size_t n = m->needs.min_inputs > 1 || beside || whole ? m->needs.min_inputs : 2;
     for (const struct am_rule *rule = m->rules; rule && rule->kind != AM_RULE_END; rule++) {
         int times = rule->kind == AM_RULE_INPUTS_2A_1 || rule->kind == AM_RULE_INPUTS_2A_3 ? 2
                     : rule->kind == AM_RULE_INPUTS_4A_3                                    ? 4
@@ -34,7 +35,7 @@ static size_t least(const struct am_run *r)
         size_t needed = times ? (size_t)times * (size_t)am_arg_int(r->args, rule->a) + plus : 0;
         n = needed > n ? needed : n;
     }
-    return pairs(r) ? SIZE_MAX : n;
+    return pairs(r) && !whole ? SIZE_MAX : n;
 }
 
 bool am_run_takes(const struct am_run_input *in, const char *name)
@@ -43,6 +44,14 @@ bool am_run_takes(const struct am_run_input *in, const char *name)
         if (strncmp(name, in->module[i], strlen(in->module[i])) == 0)
             return true;
     return in->modules == 0;
+}
+
+bool am_run_from_donor(const struct am_run *r, const char *name)
+{
+    size_t i = 0;
+    while (i < r->inputs && !am_run_takes(&r->x[i], name))
+        i++;
+    return r->base.model || i == 0 || i == r->inputs;
 }
 
 struct found {
@@ -94,7 +103,10 @@ static bool merges(const struct am_run *r, const char *name, const struct found 
 {
     if (f->there == 0 || (r->base.model && !am_model_find(r->base.model, name)))
         return false;
-    return f->there == f->asked || (r->some && f->there >= least(r));
+    if (f->there == r->inputs)
+        return true;
+    bool whole = f->there == f->asked;
+    return (whole || r->some) && f->there >= least(r, whole);
 }
 
 int am_run_some(struct am_run_state *s)

@@ -6,6 +6,7 @@
 #include "core/table/layers.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 const struct am_args *am_run_args(const struct am_run_state *s, const struct am_run_item *item)
 {
@@ -19,7 +20,10 @@ const struct am_args *am_run_args(const struct am_run_state *s, const struct am_
 static void set_slice(const struct am_run *r, struct am_place *place)
 {
     struct am_layer at;
-    if (r->slices == 0)
+    bool stacked = r->stacked_n == 0;
+    for (size_t i = 0; i < r->stacked_n; i++)
+        stacked = stacked || strncmp(place->tensor, r->stacked[i], strlen(r->stacked[i])) == 0;
+    if (r->slices == 0 || !stacked)
         return;
     if (!am_layer_of(place->tensor, &at)) {
         place->slice = am_layer_before(place->tensor) ? 0 : r->slices - 1;

@@ -280,21 +280,19 @@ static void take_module_params(struct am_mk *k, json_t *from, const char *at)
     json_decref(own);
 }
 
-/* modules: {default: ...} is the same as without it. Other parts are not taken apart yet. */
+/* modules: {default: ...} is the same as without it. NULL: there are others. */
 static json_t *take_modules(struct am_mk *k, char at[AM_POINTER], const char **ret_what)
 {
     static const char *const known[] = {"models", "slices", "parameters", NULL};
     json_t *modules = json_object_get(k->doc, "modules"), *whole = json_object_get(modules, "default");
-    const char *name;
-    json_t *v;
-    if (!json_is_object(whole) || json_object_size(modules) != 1) {
-        json_object_foreach(modules, name, v) if (!am_streq(name, "default"))
-            am_mk_fault(k, AM_E_INVALID_PARAMS, am_pointer(at, "#/modules", name), "module-unknown",
-                        "parts of a model are not merged one by one here; the only module is default, which is all of "
-                        "it");
+    if (!json_is_object(modules) || json_object_size(modules) == 0) {
+        am_mk_fault(k, AM_E_INVALID_REQUEST, "#/modules", NULL,
+                    "expected {default: {models: ...}}, or modules by name");
         k->broken = true;
-        if (!json_object_size(modules) || (whole && !json_is_object(whole)))
-            am_mk_fault(k, AM_E_INVALID_REQUEST, "#/modules", NULL, "expected {default: {models: ...}}");
+        return NULL;
+    }
+    if (!json_is_object(whole) || json_object_size(modules) != 1) {
+        am_mk_modules(k, modules);
         return NULL;
     }
     am_mk_keys(k, whole, "#/modules/default", known);

@@ -48,7 +48,8 @@ static bool is_listed(struct am_mk *k, json_t *models, const char *ref, const ch
     size_t i;
     json_array_foreach(models, i, m)
     {
-        if (!am_mk_same_ref(json_string_value(json_object_get(m, "version")), ref) || !k->rules)
+        if (json_object_get(m, "modules") || !k->rules ||
+            !am_mk_same_ref(json_string_value(json_object_get(m, "version")), ref))
             continue;
         am_mk_warn(k, "compat-effects", at,
                    "%s is listed twice; as in mergekit the first one counts, with its parameters", ref);
@@ -102,9 +103,12 @@ static void add_model(struct am_mk *k, json_t *entry, const char *at, json_t *mo
 void am_mk_models(struct am_mk *k, json_t *list, const char *pointer)
 {
     char at[AM_POINTER];
-    json_t *models = json_array(), *entry;
+    json_t *models = json_object_get(k->inputs, "models"), *entry; /* those of other modules */
     size_t i;
-    json_object_set_new(k->inputs, "models", models);
+    if (!models) {
+        models = json_array();
+        json_object_set_new(k->inputs, "models", models);
+    }
     am_mk_place(k, "#/inputs/models", pointer);
     if (!json_is_array(list))
         k->broken = am_mk_fault(k, AM_E_INVALID_REQUEST, pointer, NULL, "expected a list of models, got %s",

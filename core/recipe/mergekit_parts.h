@@ -68,6 +68,9 @@ void am_mk_models(struct am_mk *k, json_t *models, const char *pointer);
 /* mergekit_slices.c: `slices`. */
 void am_mk_slices(struct am_mk *k, json_t *list, const char *pointer);
 
+/* mergekit_modules.c: `modules` that are not all of the model. */
+void am_mk_modules(struct am_mk *k, json_t *modules);
+
 /* mergekit_ask.c: options, publish, priority and metadata from the query. */
 void am_mk_ask(struct am_mk *k, json_t *body);
 

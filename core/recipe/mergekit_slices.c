@@ -105,7 +105,18 @@ struct sources { /* of one slice */
     size_t models, bases;
     const char *base; /* which of them is the base; NULL: none */
     bool broken;      /* one of them is none */
+    size_t first;     /* models of the first slice */
+    bool last;        /* it is the last one */
+    json_t *lengths;  /* [first, end) of the slices so far, counted from 0 */
 };
+
+/* Parts without tensors for the slices that the model is not in. */
+static void fill_gaps(json_t *stack, json_t *ref, const json_t *lengths, size_t until)
+{
+    for (size_t i = json_array_size(stack); i < until; i++)
+        json_array_append_new(
+            stack, json_pack("{s:O, s:O, s:s}", "version", ref, "layers", json_array_get(lengths, i), "use", "none"));
+}
 
 static void take_source(struct am_mk *k, json_t *source, const char *at, size_t slice, json_t *models, json_t *base,
                         struct sources *n)
@@ -129,9 +140,18 @@ static void take_source(struct am_mk *k, json_t *source, const char *at, size_t 
             am_mk_warn(k, "base-listed-as-input", am_pointer(params_at, at, "parameters"),
                        "%s is the base of this slice and no model beside it; its parameters are left out", n->base);
     } else {
-        json_t *m = n->models < json_array_size(models) ? json_array_get(models, n->models) : new_model(models);
+        json_t *m = n->models < json_array_size(models) ? json_array_get(models, n->models) : new_model(models),
+               *stack = json_object_get(m, "stack"), *part = part_of(k, source, ref, at);
+        fill_gaps(stack, ref, n->lengths, slice);
+        if (k->rules && slice > 0 && n->last && n->models >= n->first) {
+            json_object_set_new(part, "use", json_string("layers"));
+            am_mk_warn(k, "compat-effects", at,
+                       "as in mergekit, what comes after the layers (final norm, head) is merged from as many sources "
+                       "as the first slice has, so without %.200s; compat=none takes all",
+                       json_string_value(ref));
+        }
         am_pointer(stack_at, am_pointer_at(body, "#/inputs/models", n->models), "stack");
-        append_part(k, json_object_get(m, "stack"), stack_at, part_of(k, source, ref, at), at);
+        append_part(k, stack, stack_at, part, at);
         am_pointer(params_at, at, "parameters");
         take_settings(k, json_object_get(source, "parameters"), params_at, slice, models, n->models, true);
         n->models++;
@@ -164,13 +184,22 @@ static void check_base(struct am_mk *k, const char *at, size_t index, const stru
                 am_row_text(k->row, "name"), n->base, n->bases ? "more than once among" : "not among");
 }
 
-static void take_slice(struct am_mk *k, json_t *slice, const char *at, size_t index, json_t *models, json_t *base)
+/* As long as its first source says; whether the others agree is the body's check. */
+static json_t *length_of(json_t *list)
+{
+    json_t *range = json_object_get(json_array_get(list, 0), "layer_range");
+    json_int_t n = json_integer_value(json_array_get(range, 1)) - json_integer_value(json_array_get(range, 0));
+    return json_pack("[i,I]", 0, n > 0 ? n : 1);
+}
+
+static void take_slice(struct am_mk *k, json_t *slice, const char *at, size_t index, json_t *models, json_t *base,
+                       struct sources *all)
 {
     static const char *const known[] = {"sources", "base_model", "residual_weight", "parameters", NULL};
     char list_at[AM_POINTER], source_at[AM_POINTER];
     json_t *source, *list = json_object_get(slice, "sources");
-    struct sources n = {0};
-    size_t i, before = json_array_size(models);
+    struct sources n = {.first = all->first, .last = all->last, .lengths = all->lengths};
+    size_t i;
     if (!json_is_object(slice) || !json_array_size(list)) {
         am_mk_fault(k, AM_E_INVALID_REQUEST, at, NULL, "a slice has the key sources, a list of {model, layer_range}");
         k->uneven = true;
@@ -186,9 +215,9 @@ static void take_slice(struct am_mk *k, json_t *slice, const char *at, size_t in
     json_array_foreach(list, i, source)
         take_source(k, source, am_pointer_at(source_at, list_at, i), index, models, base, &n);
     k->uneven |= n.broken;
-    if (index > 0 && n.models != before && !k->uneven)
-        am_mk_fault(k, AM_E_INVALID_PARAMS, list_at, "slice-lengths",
-                    "%zu models here and another number in the slices before; here all slices have as many", n.models);
+    json_array_append_new(n.lengths, length_of(list));
+    if (index == 0)
+        all->first = n.models;
     check_base(k, at, index, &n);
     json_decref(own);
     am_pointer(source_at, at, "parameters");
@@ -217,6 +246,24 @@ static void end_with_globals(struct am_mk *k, json_t *globals)
     }
 }
 
+/* Every model has a part in every slice; one without tensors where it is no source. */
+static void level(struct am_mk *k, json_t *models, const json_t *lengths)
+{
+    bool gaps = false;
+    json_t *m, *part;
+    size_t i, p;
+    json_array_foreach(models, i, m)
+    {
+        json_t *stack = json_object_get(m, "stack");
+        json_t *last = json_object_get(json_array_get(stack, json_array_size(stack) - 1), "version");
+        if (last)
+            fill_gaps(stack, last, lengths, json_array_size(lengths));
+        json_array_foreach(stack, p, part) gaps = gaps || json_object_get(part, "use");
+    }
+    if (gaps && !json_object_get(k->options, "missing"))
+        json_object_set_new(k->options, "missing", json_string("present"));
+}
+
 void am_mk_slices(struct am_mk *k, json_t *list, const char *pointer)
 {
     char at[AM_POINTER];
@@ -228,7 +275,14 @@ void am_mk_slices(struct am_mk *k, json_t *list, const char *pointer)
         k->broken = am_mk_fault(k, AM_E_INVALID_REQUEST, pointer, NULL, "expected a list of slices, got %s",
                                 json_is_array(list) ? "none" : am_json_kind(list)) == NULL;
     json_object_clear(k->params);
-    json_array_foreach(list, i, slice) take_slice(k, slice, am_pointer_at(at, pointer, i), i, models, base);
+    struct sources all = {.lengths = json_array()};
+    json_array_foreach(list, i, slice)
+    {
+        all.last = i + 1 == json_array_size(list);
+        take_slice(k, slice, am_pointer_at(at, pointer, i), i, models, base, &all);
+    }
+    level(k, models, all.lengths);
+    json_decref(all.lengths);
     end_with_globals(k, globals);
     json_decref(globals);
     if (!k->base && json_array_size(base) && json_array_size(base) != json_array_size(list))

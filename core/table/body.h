@@ -30,6 +30,8 @@ struct am_body_input {
     size_t parts;     /* a stack of layers of so many versions: this one, and the entries of role "part" after it; 0: no
                          stack */
     uint32_t from, to; /* the layers of a part */
+    const char *use;   /* of a part: "all"; "layers" without what lies before and after them; "none": the input has no
+                          tensors in this part of the stack */
     json_t *params;    /* merge models: their per-input values, complete; else NULL */
     json_t *modules;   /* merge models: prefixes of the names of the tensors that they take part in; NULL: all */
     size_t adapter;    /* of what has one: the entry of it; 0: none */

@@ -33,6 +33,12 @@ bool am_prediction_uid_ok(const char *uid);
 int am_stack_layers(struct am_body_input *in, json_t *part, const char *at, struct am_faults *f);
 void am_stacks_check(const struct am_body *b, struct am_faults *f);
 
+/* modules.c: the `modules` beside a model, into entry `index`. */
+void am_modules_take(struct am_body *b, size_t index, json_t *entry, const char *at, struct am_faults *f);
+bool am_modules_apart(const json_t *a, const json_t *b);
+/* How many models the method sees in the modules of model `index`; first: nobody before it has the same ones. */
+size_t am_modules_count(const json_t *models, size_t index, bool *ret_first);
+
 /* publish.c; `publish` may be NULL. `type` may be NULL (unknown). */
 int am_publish_check(struct am_body *b, json_t *publish, const char *type, struct am_faults *f);
 

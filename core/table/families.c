@@ -10,6 +10,7 @@
 
 #define AM_FAMILY(...) {__VA_ARGS__},
 #define AM_LAYER_WORD(word)
+#define AM_MODULE(names, prefixes)
 #define AM_BUFFER(end)
 static const struct am_family families[] = {
 #include "core/table/families.def"
@@ -22,8 +23,15 @@ static const char *const layer_words[] = {
 #include "core/table/families.def"
 };
 #undef AM_LAYER_WORD
-#undef AM_BUFFER
+#undef AM_MODULE
 #define AM_LAYER_WORD(word)
+#define AM_MODULE(names, prefixes) {names, prefixes},
+static const char *const modules[][2] = {
+#include "core/table/families.def"
+};
+#undef AM_MODULE
+#undef AM_BUFFER
+#define AM_MODULE(names, prefixes)
 #define AM_BUFFER(end) end,
 static const char *const buffers[] = {
 #include "core/table/families.def"
@@ -88,8 +96,21 @@ bool am_family_is_before(const char *part, size_t n)
     return false;
 }
 
+const char *am_family_module(const char *name)
+{
+    size_t n;
+    const char *word;
+    for (size_t m = 0; m < sizeof modules / sizeof *modules; m++)
+        for (size_t i = 0; (word = am_family_word(modules[m][0], i, &n)); i++)
+            if (is(name, strlen(name), word, n))
+                return modules[m][1];
+    return NULL;
+}
+
 bool am_family_is_buffer(const char *tensor)
 {
+    if (am_ends(tensor, ".weight")) /* nearly all of them */
+        return false;
     for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++)
         if (am_ends(tensor, buffers[i]))
             return true;

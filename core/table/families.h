@@ -20,6 +20,8 @@ const char *am_family_word(const char *list, size_t i, size_t *ret_n);
 bool am_family_is_stack(const char *part, size_t n);
 /* Whether it lies before the layers. */
 bool am_family_is_before(const char *part, size_t n);
+/* What the names of a module's tensors begin with, as a list of words; NULL: no module is called so. */
+const char *am_family_module(const char *name);
 /* What is computed anew wherever it is needed. */
 bool am_family_is_buffer(const char *tensor);
 

@@ -221,7 +221,7 @@ static void check_twice(const struct am_body *b, size_t first, size_t index, str
     char shown[AM_SHOWN];
     for (size_t i = first; i < index; i++) {
         const struct am_body_input *in = &b->input[i];
-        if (!am_streq(in->role, "model") || !same_version(b, in, last))
+        if (!am_streq(in->role, "model") || !same_version(b, in, last) || am_modules_apart(in->modules, last->modules))
             continue;
         am_fault_add(f, AM_E_INVALID_PARAMS, (struct am_where){.pointer = last->pointer, .reason = "duplicate-input"},
                      "%s is listed twice (also at %s); list it once and combine the weights",
@@ -274,7 +274,7 @@ static int add_old_base(struct am_body *b, json_t *entry, const char *ref, const
 static int add_stack(struct am_body *b, const char *role, json_t *entry, const char *at, json_t *params,
                      struct am_faults *f)
 {
-    static const char *const known[] = {"version", "adapter", "layers", NULL};
+    static const char *const known[] = {"version", "adapter", "layers", "use", NULL};
     char list_at[AM_POINTER], part_at[AM_POINTER], version[AM_POINTER], lora[AM_POINTER];
     json_t *list = am_member_array(entry, at, "stack", true, f), *part;
     size_t head = b->inputs, n = json_array_size(list), i;
@@ -306,7 +306,7 @@ static int add_stack(struct am_body *b, const char *role, json_t *entry, const c
 
 static int add_model_stack(struct am_body *b, json_t *entry, const char *at, struct am_faults *f)
 {
-    static const char *const known[] = {"stack", "params", NULL};
+    static const char *const known[] = {"stack", "params", "modules", NULL};
     am_members_known(entry, at, known, f);
     return add_stack(b, "model", entry, at, am_member_object(entry, at, "params", false, f), f);
 }
@@ -345,7 +345,7 @@ static int add_change(struct am_body *b, json_t *entry, const char *at, json_t *
 
 static int add_model(struct am_body *b, json_t *entry, size_t index, struct am_faults *f)
 {
-    static const char *const known[] = {"version", "adapter", "base", "params", NULL};
+    static const char *const known[] = {"version", "adapter", "base", "params", "modules", NULL};
     char at[AM_POINTER], version[AM_POINTER], lora[AM_POINTER];
     am_pointer_at(at, "#/inputs/models", index);
     if (json_is_string(entry)) {
@@ -374,7 +374,7 @@ static int add_model(struct am_body *b, json_t *entry, size_t index, struct am_f
     return add_old_base(b, entry, named.ref, at, f);
 }
 
-static void check_count(const struct am_body *b, size_t n, struct am_faults *f)
+static void check_number(const struct am_body *b, size_t n, struct am_faults *f)
 {
     json_int_t min = am_row_need_int(b->row, "min_inputs", 1), max = am_row_need_int(b->row, "max_inputs", 0);
     char takes[64];
@@ -392,6 +392,20 @@ static void check_count(const struct am_body *b, size_t n, struct am_faults *f)
         snprintf(takes, sizeof(takes), "at most %lld", (long long)max);
     am_fault_add(f, AM_E_INVALID_PARAMS, (struct am_where){.pointer = "#/inputs/models", .reason = "input-count"},
                  "%s takes %s models, got %zu", b->row ? am_row_text(b->row, "name") : "a merge", takes, n);
+}
+
+/* In each module, where models take part in modules. */
+static void check_count(const struct am_body *b, const json_t *models, struct am_faults *f)
+{
+    bool first;
+    size_t n = json_array_size(models);
+    if (n == 0 || n > AM_MODELS_MAX)
+        check_number(b, n, f);
+    for (size_t i = 0; n <= AM_MODELS_MAX && i < n; i++) {
+        size_t together = am_modules_count(models, i, &first);
+        if (first)
+            check_number(b, together, f);
+    }
 }
 
 static bool base_is_apart(const struct am_body *b)
@@ -420,15 +434,17 @@ static void check_apart(const struct am_body *b, size_t first, struct am_faults 
 
 static int merge_models(struct am_body *b, json_t *inputs, struct am_faults *f)
 {
+    char at[AM_POINTER];
     json_t *models = am_member_array(inputs, "#/inputs", "models", true, f);
     size_t n = json_array_size(models), first = b->inputs;
     if (models)
-        check_count(b, n, f);
+        check_count(b, models, f);
     for (size_t i = 0; i < n && i < AM_MODELS_MAX; i++) {
         size_t index = b->inputs;
         if (index + 2 > AM_ENTRIES_MAX)
             break;
         AM_TRY(add_model(b, json_array_get(models, i), i, f));
+        am_modules_take(b, index, json_array_get(models, i), am_pointer_at(at, "#/inputs/models", i), f);
         if (index < b->inputs && !b->input[index].parts)
             check_twice(b, first, index, f);
     }
@@ -456,7 +472,7 @@ static int merge_inputs(struct am_body *b, json_t *inputs, struct am_faults *f)
                          (struct am_where){.pointer = "#/inputs/base", .reason = "base-forbidden"},
                          "%s takes no base; leave it out or list it among the models", am_row_text(b->row, "name"));
         json_t *base = json_object_get(inputs, "base");
-        static const char *const parts[] = {"stack", NULL}, *const pair[] = {"version", "adapter", NULL};
+        static const char *const parts[] = {"stack", "modules", NULL}, *const pair[] = {"version", "adapter", NULL};
         char lora[AM_POINTER];
         bool stack = json_object_get(base, "stack") != NULL, with = json_object_get(base, "version") != NULL;
         am_members_known(stack || with ? base : NULL, "#/inputs/base", stack ? parts : pair, f);
@@ -464,6 +480,8 @@ static int merge_inputs(struct am_body *b, json_t *inputs, struct am_faults *f)
             AM_TRY(add(b, "base", name_pair(base, "#/inputs/base", lora, f), "#/inputs/base/version", NULL, f));
         else if (stack)
             AM_TRY(add_stack(b, "base", base, "#/inputs/base", NULL, f));
+        if (stack)
+            am_modules_take(b, 0, base, "#/inputs/base", f);
         else
             AM_TRY(add(b, "base", name_version(inputs, "#/inputs", "base", false, f), "#/inputs/base", NULL, f));
     } else if (am_streq(need, "required")) {

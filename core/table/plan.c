@@ -6,6 +6,7 @@
 
 #include "core/base/buf.h"
 #include "core/base/text.h"
+#include "core/table/families.h"
 #include "core/table/json_util.h"
 #include "core/table/plan_parts.h"
 #include "core/table/settings.h"
@@ -45,6 +46,7 @@ struct side {
     struct am_plan_tensor head;
     bool live;       /* head holds a tensor */
     bool empty;      /* had none at all */
+    bool met;        /* the donor has tensors of its modules */
     uint64_t window; /* bytes of its largest chunk */
     size_t faults;   /* tensors of this input with a fault */
 };
@@ -53,13 +55,17 @@ struct join {
     struct side *side;
     size_t n, donor, listed;
     const struct am_body *body;
-    uint64_t computed;       /* tensors, with those that are kept as they are */
-    char some[AM_LIST_TEXT]; /* names of tensors that could be */
-    size_t named, uncovered; /* uncovered: tensors without a value of some parameter */
-    bool incomplete;         /* there is such a parameter */
-    uint64_t inputs;         /* as the method counts them */
+    uint64_t computed;          /* tensors, with those that are kept as they are */
+    char some[AM_LIST_TEXT];    /* names of tensors that could be */
+    bool merge;                 /* of type merge: buffers are the donor's */
+    bool by_module;             /* some inputs take part in modules */
+    char modules[AM_LIST_TEXT]; /* first parts of the donor's names */
+    size_t named, uncovered;    /* uncovered: tensors without a value of some parameter */
+    bool incomplete;            /* there is such a parameter */
+    uint64_t inputs;            /* as the method counts them */
     struct am_plan_ways ways;
-    uint64_t least;     /* inputs that a tensor is merged from, when others lack it */
+    const char *asked;  /* tensor */
+    uint64_t least[2];  /* as am_plan_have.least */
     uint64_t reads;     /* times that each computed tensor of each input is read */
     uint64_t out_bytes; /* of an element of out_dtype; 0 = the donor's */
     struct am_plan plan;
@@ -87,24 +93,6 @@ uint64_t am_plan_windows(uint64_t n, uint64_t span)
 uint64_t am_plan_line(uint64_t bytes)
 {
     return am_plan_plus(bytes, 63) / 64 * 64;
-}
-
-bool am_plan_names_only(const struct am_body *b, size_t i)
-{
-    return am_streq(b->input[i].role, "base") && am_streq(am_row_need(b->row, "base"), "donor");
-}
-
-bool am_plan_beside(const struct am_body *b, size_t i)
-{
-    const char *role = b->input[i].role;
-    return am_streq(role, "base") || (am_streq(role, "old_base") && am_streq(b->type, "unlearn"));
-}
-
-bool am_plan_selects(const struct am_body *b, const char *name)
-{
-    if (!am_streq(am_row_need(b->row, "selects"), "patterns"))
-        return true;
-    return am_plan_included(b, name);
 }
 
 /* Quantised weights: narrow floats that need their scales, and tensors that only quantisation schemes write. */
@@ -250,12 +238,23 @@ static void charge_compared(struct join *j, const char *name)
             j->plan.read_bytes = am_plan_plus(j->plan.read_bytes, j->side[i].head.bytes);
 }
 
+/* Whether that input of the body takes part in the tensor that is asked about. */
+static bool has_asked(void *ctx, size_t input)
+{
+    const struct join *j = ctx;
+    for (size_t i = 0; i < j->n; i++)
+        if (am_streq(j->side[i].in->pointer, j->body->input[input].pointer))
+            return gives(&j->side[i], j->asked);
+    return false;
+}
+
 /* A computed tensor that no filter of a parameter meets, and that has no value of it otherwise. */
 static void check_settings(struct join *j, const char *name)
 {
     char shown[AM_SHOWN];
     size_t input = 0;
-    const char *param = am_settings_missing(j->body, name, am_body_slice(j->body, name), &input);
+    j->asked = name;
+    const char *param = am_settings_missing(j->body, name, am_body_slice(j->body, name), has_asked, j, &input);
     if (!param || j->uncovered++ >= LISTED)
         return;
     bool beside = input < j->body->inputs;
@@ -283,7 +282,7 @@ static void charge_converted(struct join *j, uint64_t size)
 /* Whether the inputs that have it are too few to merge it, or lack their base. */
 static bool passes(struct join *j, const char *name)
 {
-    struct am_plan_have have = {.inputs = j->inputs, .least = j->least, .based = true};
+    struct am_plan_have have = {.inputs = j->inputs, .least = {j->least[0], j->least[1]}, .based = true};
     for (size_t i = 0; i < j->n; i++) {
         const struct side *s = &j->side[i];
         if (s->in->beside && !s->in->names_only)
@@ -296,7 +295,7 @@ static bool passes(struct join *j, const char *name)
     return am_plan_too_few(&j->plan, j->body, &have, name);
 }
 
-static int charge(struct join *j, const char *name)
+static int charge(struct join *j, const char *name, bool buffer)
 {
     struct am_plan_need *need = &j->plan.need;
     const char *own = j->side[j->donor].head.dtype, *out = am_plan_out_dtype(j->body);
@@ -313,7 +312,7 @@ static int charge(struct join *j, const char *name)
         am_list_put(j->some, am_shown(shown, name));
         j->named++;
     }
-    bool selected = size && am_plan_selects(j->body, name), pass = size && passes(j, name);
+    bool selected = size && am_plan_selects(j->body, name), pass = size && (buffer || passes(j, name));
     j->computed += selected;
     if (size && j->incomplete && !pass)
         check_settings(j, name);
@@ -331,6 +330,13 @@ static int charge(struct join *j, const char *name)
     return 0;
 }
 
+static void note_module(struct join *j, const char *name)
+{
+    for (size_t i = 0; i < j->n; i++)
+        j->side[i].met = j->side[i].met || am_plan_takes(j->side[i].in, name);
+    am_plan_note_module(j->modules, name);
+}
+
 static bool is_added(const struct side *donor)
 {
     return donor->in->added && donor->in->added(donor->in->cursor);
@@ -339,7 +345,7 @@ static bool is_added(const struct side *donor)
 static int judge(struct join *j, const char *name)
 {
     struct side *donor = &j->side[j->donor];
-    bool in_donor = here(donor, name), buffer = am_plan_is_buffer(j->body, name);
+    bool in_donor = here(donor, name), buffer = j->merge && am_family_is_buffer(name);
     for (size_t i = 0; i < j->n; i++) {
         struct side *s = &j->side[i];
         bool present = here(s, name);
@@ -356,9 +362,11 @@ static int judge(struct join *j, const char *name)
         else if (present && in_donor)
             compare(j, s);
     }
+    if (in_donor && j->by_module)
+        note_module(j, name);
     if (!in_donor && j->ways.drop && !buffer)
         am_plan_tell(&j->plan.dropped, name);
-    return in_donor ? charge(j, name) : 0;
+    return in_donor ? charge(j, name, buffer) : 0;
 }
 
 /* The smallest name of all heads, or NULL at the end. */
@@ -407,6 +415,10 @@ static void sum_up(struct join *j)
         if (s->empty)
             am_fault_add(j->faults, AM_E_UNSUPPORTED_FORMAT, where(s, NULL, NULL),
                          "%s has no tensors: no safetensors file with weights", s->in->label);
+        if (s->in->modules && !s->empty && !s->met && !j->side[j->donor].empty)
+            am_fault_add(j->faults, AM_E_INVALID_PARAMS, where(s, "module-unknown", NULL),
+                         "no tensor starts with %s; present: %s", json_string_value(json_array_get(s->in->modules, 0)),
+                         j->modules);
         if (s->faults > j->listed)
             am_fault_add(j->faults, AM_E_SHAPE_MISMATCH, where(s, "more-tensors", NULL), "and %zu more tensors of %s",
                          s->faults - j->listed, s->in->label);
@@ -473,21 +485,6 @@ double am_plan_seconds(const struct am_plan *p)
     return ((double)p->read_bytes + (double)p->write_bytes) / BYTES_A_SECOND;
 }
 
-const char *am_plan_out_dtype(const struct am_body *b)
-{
-    return json_string_value(json_object_get(b->options, "out_dtype"));
-}
-
-static uint64_t out_dtype_bytes(const struct am_body *b, struct am_faults *f)
-{
-    const char *name = am_plan_out_dtype(b);
-    uint64_t size = name ? am_plan_computed(name) : 0;
-    if (name && !size)
-        am_fault_add(f, AM_E_DTYPE_UNSUPPORTED, (struct am_where){.pointer = "#/options/out_dtype", .reason = "dtype"},
-                     "dtype %.20s cannot be stored; use F32, F16 or BF16", name);
-    return size;
-}
-
 /* As nothing_selected() of core/methods/run.c, which has the last word. */
 static void fault_nothing(struct join *j)
 {
@@ -519,7 +516,9 @@ static void take_needs(struct join *j, const struct am_body *b)
     }
     j->inputs = inputs;
     j->ways = am_plan_ways_of(b);
-    j->least = am_plan_least(b, beside);
+    j->merge = am_streq(b->type, "merge");
+    j->least[0] = am_plan_least(b, beside, false);
+    j->least[1] = am_plan_least(b, beside, true);
     j->reads = am_plan_plus(1, passes > 0 ? (uint64_t)passes : 0);
     need->by_tensor = passes > 0 && !am_plan_over_model(b);
     am_plan_vectors_need(need, b);
@@ -543,8 +542,14 @@ static void take_needs(struct join *j, const struct am_body *b)
 static int make(struct join *j, const struct am_body *b)
 {
     size_t faults = j->faults->total;
-    j->out_bytes = out_dtype_bytes(b, j->faults);
+    j->out_bytes = am_plan_out_bytes(b, j->faults);
     take_needs(j, b);
+    for (size_t i = 0; i < j->n; i++)
+        j->by_module = j->by_module || j->side[i].in->modules;
+    for (size_t i = 0; i < j->n; i++)
+        if (j->side[i].in->modules && am_plan_over_model(b))
+            am_fault_add(j->faults, AM_E_INVALID_PARAMS, where(&j->side[i], "module-unknown", NULL),
+                         "with scope \"model\" a method looks at all tensors together; leave modules out");
     AM_TRY(walk(j));
     am_plan_vectors_add(&j->plan.need);
     for (size_t i = 0; i < j->n; i++)

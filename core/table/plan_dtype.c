@@ -31,3 +31,18 @@ uint64_t am_plan_computed(const char *dtype)
         return 4;
     return am_streq(dtype, "F64") ? 8 : 0;
 }
+
+const char *am_plan_out_dtype(const struct am_body *b)
+{
+    return json_string_value(json_object_get(b->options, "out_dtype"));
+}
+
+uint64_t am_plan_out_bytes(const struct am_body *b, struct am_faults *f)
+{
+    const char *name = am_plan_out_dtype(b);
+    uint64_t size = name ? am_plan_computed(name) : 0;
+    if (name && !size)
+        am_fault_add(f, AM_E_DTYPE_UNSUPPORTED, (struct am_where){.pointer = "#/options/out_dtype", .reason = "dtype"},
+                     "dtype %.20s cannot be stored; use F32, F16 or BF16", name);
+    return size;
+}

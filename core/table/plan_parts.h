@@ -23,28 +23,30 @@ uint64_t am_plan_times(uint64_t a, uint64_t b);
 uint64_t am_plan_computed(const char *dtype);
 /* Place of a dtype in the reference writer's order, from 0; negative: the format does not know it. */
 int am_plan_dtype(const char *name);
-const char *am_plan_name(int dtype);                    /* of a place: lasts for ever */
-const char *am_plan_out_dtype(const struct am_body *b); /* or NULL: as the donor */
+const char *am_plan_name(int dtype);                                      /* of a place: lasts for ever */
+const char *am_plan_out_dtype(const struct am_body *b);                   /* or NULL: as the donor */
+uint64_t am_plan_out_bytes(const struct am_body *b, struct am_faults *f); /* of an element of it; 0: none */
 /* ---- plan_some.c ---- */
 
 struct am_plan_ways { /* what options.missing and options.extra say */
     bool missing, some, drop, keep;
 };
 struct am_plan_ways am_plan_ways_of(const struct am_body *b);
-/* The fewest inputs that the method merges a tensor from, when others lack it. beside: a base is read. */
-uint64_t am_plan_least(const struct am_body *b, bool beside);
+/* The fewest inputs that the method merges a tensor from, when others lack it; or, whole, when no others are asked for
+   it. beside: a base is read. */
+uint64_t am_plan_least(const struct am_body *b, bool beside, bool whole);
 /* The tensor of that name is in a module that the input takes part in. */
 bool am_plan_takes(const struct am_plan_input *in, const char *name);
 struct am_plan_have {              /* who has a tensor */
     uint64_t inputs, asked, there; /* those that the method counts; that its module is of; that have it */
-    uint64_t least;                /* am_plan_least() */
+    uint64_t least[2];             /* am_plan_least(): when others lack it, and when no others are asked */
     bool based;                    /* the base has it, or there is none */
 };
 /* Whether it is passed on as the donor has it; the plan tells of it, and of what is merged from some. */
 bool am_plan_too_few(struct am_plan *p, const struct am_body *b, const struct am_plan_have *h, const char *name);
-/* What a merge takes from the donor, whoever else has it (core/table/families.h). */
-bool am_plan_is_buffer(const struct am_body *b, const char *name);
 bool am_plan_over_model(const struct am_body *b);
+/* The first part of a tensor's name into the list of those that there are. */
+void am_plan_note_module(char list[AM_LIST_TEXT], const char *name);
 void am_plan_tell(struct am_plan_told *told, const char *name);
 /* Remembers a tensor that is passed on; they come sorted. */
 int am_plan_pass(struct am_plan *p, const char *name);

@@ -1,13 +1,15 @@
 /*
- * plan_some.c - tensors that not all inputs have (plan_parts.h): what is merged from some, and what is passed on as the
- * donor has it. core/methods/run_some.c decides in the same way.
+ * plan_some.c - who takes part in what (plan.h, plan_parts.h): inputs that are no models, tensors that not all inputs
+ * have, what is merged from some and what is passed on as the donor has it. core/methods/run_some.c decides in the same
+ * way.
  */
 #include "core/table/plan_parts.h"
 
 #include "core/base/grow.h"
 #include "core/base/text.h"
-#include "core/table/families.h"
+#include "core/table/settings.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,6 +18,24 @@
 static bool option_is(const struct am_body *b, const char *name, const char *value)
 {
     return am_streq(json_string_value(json_object_get(b->options, name)), value);
+}
+
+bool am_plan_names_only(const struct am_body *b, size_t i)
+{
+    return am_streq(b->input[i].role, "base") && am_streq(am_row_need(b->row, "base"), "donor");
+}
+
+bool am_plan_beside(const struct am_body *b, size_t i)
+{
+    const char *role = b->input[i].role;
+    return am_streq(role, "base") || (am_streq(role, "old_base") && am_streq(b->type, "unlearn"));
+}
+
+bool am_plan_selects(const struct am_body *b, const char *name)
+{
+    if (!am_streq(am_row_need(b->row, "selects"), "patterns"))
+        return true;
+    return am_plan_included(b, name);
 }
 
 struct am_plan_ways am_plan_ways_of(const struct am_body *b)
@@ -27,10 +47,10 @@ struct am_plan_ways am_plan_ways_of(const struct am_body *b)
                                  .keep = option_is(b, "extra", "keep")};
 }
 
-uint64_t am_plan_least(const struct am_body *b, bool beside)
+uint64_t am_plan_least(const struct am_body *b, bool beside, bool whole)
 {
     json_int_t min = am_row_need_int(b->row, "min_inputs", 1);
-    uint64_t n = min > 1 || beside || am_streq(am_row_need(b->row, "base"), "donor") ? (uint64_t)min : 2;
+    uint64_t n = min > 1 || beside || whole || am_streq(am_row_need(b->row, "base"), "donor") ? (uint64_t)min : 2;
     const json_t *rule;
     size_t i;
     json_array_foreach(json_object_get(b->row, "rules"), i, rule)
@@ -44,7 +64,7 @@ uint64_t am_plan_least(const struct am_body *b, bool beside)
             return UINT64_MAX;
         n = (uint64_t)(times * a + plus) > n ? (uint64_t)(times * a + plus) : n;
     }
-    return am_streq(am_row_need(b->row, "task"), "required") ? UINT64_MAX : n;
+    return am_streq(am_row_need(b->row, "task"), "required") && !whole ? UINT64_MAX : n;
 }
 
 bool am_plan_over_model(const struct am_body *b)
@@ -57,22 +77,12 @@ bool am_plan_over_model(const struct am_body *b)
 
 bool am_plan_takes(const struct am_plan_input *in, const char *name)
 {
-    const json_t *prefix;
-    size_t i;
-    json_array_foreach(in->modules, i, prefix) if (am_starts(name, json_string_value(prefix))) return true;
-    return !in->modules;
-}
-
-bool am_plan_is_buffer(const struct am_body *b, const char *name)
-{
-    return am_streq(b->type, "merge") && am_family_is_buffer(name);
+    return am_prefix_of(in->modules, name);
 }
 
 bool am_plan_too_few(struct am_plan *p, const struct am_body *b, const struct am_plan_have *h, const char *name)
 {
-    bool whole = h->there == h->asked, enough = whole || (am_plan_ways_of(b).some && h->there >= h->least);
-    if (am_plan_is_buffer(b, name))
-        return true;
+    bool whole = h->there == h->asked, enough = h->there >= h->least[whole] && (whole || am_plan_ways_of(b).some);
     if (h->there == h->inputs && h->based)
         return false;
     /* sums over the whole model have one form, so all inputs must be in every tensor */
@@ -80,6 +90,14 @@ bool am_plan_too_few(struct am_plan *p, const struct am_body *b, const struct am
     if (!merged || !whole) /* else nothing is missing in its module */
         am_plan_tell(h->asked == 0 ? &p->outside : merged ? &p->from_some : &p->kept, name);
     return !merged;
+}
+
+void am_plan_note_module(char list[AM_LIST_TEXT], const char *name)
+{
+    char first[64];
+    int n = snprintf(first, sizeof first, "%.*s.", (int)strcspn(name, "."), name);
+    if (n > 0 && (size_t)n < sizeof first && !strstr(list, first))
+        am_list_put(list, first);
 }
 
 void am_plan_tell(struct am_plan_told *told, const char *name)

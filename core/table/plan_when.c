@@ -60,12 +60,21 @@ static bool equals(const struct am_body *b, json_t *params, const char *name, co
     return true;
 }
 
+/* As am_run_from_donor() of core/methods/run_some.c. */
+static bool from_donor(const struct am_body *b, const char *tensor)
+{
+    size_t i = 0;
+    while (i < b->inputs && !am_prefix_of(b->input[i].modules, tensor))
+        i++;
+    return i == 0 || i == b->inputs || am_streq(b->input[0].role, "base");
+}
+
 bool am_plan_keeps(const struct am_body *b, const char *tensor, const char *dtype)
 {
     json_t *all = json_object_get(json_object_get(b->row, "needs"), "unchanged_at"), *value;
     const char *param, *out = am_plan_out_dtype(b);
     bool any = false;
-    if (out && !am_streq(out, dtype))
+    if ((out && !am_streq(out, dtype)) || !from_donor(b, tensor))
         return false;
     json_object_foreach(all, param, value)
     {

@@ -28,8 +28,8 @@ static json_t *without_nulls(json_t *params)
 /* "ns/name@commit" */
 static json_t *version_of(json_t *in, const char *at, struct am_faults *f)
 {
-    static const char *const known[] = {"role",   "commit", "model", "rev", "manifest_sha256",
-                                        "params", "layers", "of",    NULL};
+    static const char *const known[] = {"role", "commit", "model",   "rev", "manifest_sha256", "params", "layers",
+                                        "use",  "of",     "modules", NULL};
     char text[1024];
     am_members_known(in, at, known, f);
     const char *model = am_member_text(in, at, "model", true, NULL, f),
@@ -93,7 +93,8 @@ struct inputs {
 /* Of an input that is a stack: its entry, with the first part. */
 static json_t *stack_of(struct inputs *i, json_t *in, json_t *version)
 {
-    i->stack = json_pack("[{s:O,s:O}]", "version", version, "layers", json_object_get(in, "layers"));
+    i->stack = json_pack("[{s:O,s:O,s:O*}]", "version", version, "layers", json_object_get(in, "layers"), "use",
+                         json_object_get(in, "use"));
     return json_pack("{s:o}", "stack", i->stack);
 }
 
@@ -124,8 +125,8 @@ static bool put_part(struct inputs *i, json_t *in, json_t *version)
 {
     if (!i->stack)
         return false;
-    json_array_append_new(i->stack,
-                          json_pack("{s:O,s:O*}", "version", version, "layers", json_object_get(in, "layers")));
+    json_array_append_new(i->stack, json_pack("{s:O,s:O*,s:O*}", "version", version, "layers",
+                                              json_object_get(in, "layers"), "use", json_object_get(in, "use")));
     remember(i, json_array_get(i->stack, json_array_size(i->stack) - 1), "version");
     return true;
 }
@@ -147,7 +148,17 @@ static void put_model(struct inputs *i, json_t *in, json_t *version)
     }
     if (json_is_object(params))
         json_object_set_new(entry, "params", without_nulls(params));
+    if (json_object_get(in, "modules"))
+        json_object_set(entry, "modules", json_object_get(in, "modules"));
     json_array_append_new(models, entry);
+}
+
+static json_t *base_stack(struct inputs *i, json_t *in, json_t *version)
+{
+    json_t *entry = stack_of(i, in, version);
+    if (json_object_get(in, "modules"))
+        json_object_set(entry, "modules", json_object_get(in, "modules"));
+    return entry;
 }
 
 /* Where an input of that role stands in a body; false: no such role here. */
@@ -169,7 +180,7 @@ static bool put_input(struct inputs *i, json_t *in, const char *role, json_t *ve
     if (i->merge && am_streq(role, "model"))
         put_model(i, in, version);
     else if (i->merge && am_streq(role, "base") && json_object_get(in, "layers")) {
-        json_object_set_new(i->out, "base", stack_of(i, in, version));
+        json_object_set_new(i->out, "base", base_stack(i, in, version));
         remember(i, json_array_get(i->stack, 0), "version");
     } else if (i->merge && am_streq(role, "base")) {
         json_object_set(i->out, "base", version);

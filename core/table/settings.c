@@ -25,7 +25,15 @@ static const char *filter_of(const json_t *entry)
 
 static bool of_all(const json_t *entry)
 {
-    return !filter_of(entry) && !json_object_get(entry, "slice");
+    return !filter_of(entry) && !json_object_get(entry, "slice") && !json_object_get(entry, "module");
+}
+
+bool am_prefix_of(const json_t *prefixes, const char *name)
+{
+    const json_t *prefix;
+    size_t i;
+    json_array_foreach(prefixes, i, prefix) if (am_starts(name, json_string_value(prefix))) return true;
+    return !prefixes;
 }
 
 static bool is_conditions(const json_t *v)
@@ -62,7 +70,8 @@ json_t *am_setting_at(json_t *v, const char *tensor, size_t slice)
     {
         const char *filter = filter_of(entry);
         const json_t *only = json_object_get(entry, "slice");
-        bool here = !only || (size_t)json_integer_value(only) == slice;
+        bool here = (!only || (size_t)json_integer_value(only) == slice) &&
+                    am_prefix_of(json_object_get(entry, "module"), tensor);
         if (here && (!filter || strstr(tensor, filter)))
             return json_object_get(entry, "value");
     }
@@ -72,6 +81,20 @@ json_t *am_setting_at(json_t *v, const char *tensor, size_t slice)
 bool am_setting_covers(const json_t *v, const char *tensor, size_t slice)
 {
     return am_setting_at((json_t *)(uintptr_t)v, tensor, slice) != NULL;
+}
+
+bool am_prefixes_check(const json_t *v, const char *at, struct am_faults *f)
+{
+    const json_t *one;
+    size_t i, n = json_array_size(v);
+    bool good = n > 0 && n <= AM_PREFIXES;
+    json_array_foreach(v, i, one) good =
+        good && json_string_length(one) > 0 && json_string_length(one) <= AM_FILTER_BYTES;
+    if (!good)
+        am_fault_add(f, AM_E_INVALID_PARAMS, (struct am_where){.pointer = at, .reason = "module-unknown"},
+                     "expected what names of tensors begin with: a list of 1 to %d texts such as \"vision_tower.\"",
+                     AM_PREFIXES);
+    return good;
 }
 
 static int bad(const json_t *p, const char *at, struct am_faults *f)
@@ -144,15 +167,17 @@ static int check_entry(const json_t *p, json_t *entry, const char *at, am_settin
     json_t *value = json_object_get(entry, "value"), *good = NULL, *v;
     if (!json_is_object(entry) || !value)
         return bad(p, at, f);
-    json_object_foreach(entry, key,
-                        v) if (!am_streq(key, "filter") && !am_streq(key, "value") && !am_streq(key, "slice"))
+    json_object_foreach(entry, key, v) if (!am_streq(key, "filter") && !am_streq(key, "value") &&
+                                           !am_streq(key, "slice") && !am_streq(key, "module"))
     {
         am_fault_add(f, AM_E_UNKNOWN_MEMBER, (struct am_where){.pointer = am_pointer(value_at, at, key)},
-                     "unknown; an entry has filter, value and slice");
+                     "unknown; an entry has filter, value, slice and module");
         return BAD_VALUE;
     }
-    json_t *slice = json_object_get(entry, "slice");
+    json_t *slice = json_object_get(entry, "slice"), *module = json_object_get(entry, "module");
     int rc = check_filter(p, entry, at, &filter, f);
+    if (module && !am_prefixes_check(module, am_pointer(value_at, at, "module"), f))
+        rc = BAD_VALUE;
     if (slice && (!json_is_integer(slice) || json_integer_value(slice) < 0))
         rc = bad(p, am_pointer(value_at, at, "slice"), f);
     am_pointer(value_at, at, "value");
@@ -161,7 +186,7 @@ static int check_entry(const json_t *p, json_t *entry, const char *at, am_settin
                                                              : leaf(p, value, value_at, &good, f);
     rc = got < 0 ? got : rc ? rc : got;
     if (rc == 0) {
-        *ret = json_pack("{s:s*, s:O*, s:O}", "filter", filter, "slice", slice, "value", good);
+        *ret = json_pack("{s:s*, s:O*, s:O*, s:O}", "filter", filter, "slice", slice, "module", module, "value", good);
         rc = *ret ? 0 : -AM_E_OUT_OF_MEMORY;
     }
     json_decref(good);
@@ -282,6 +307,8 @@ bool am_settings_have_depth(const struct am_body *b)
 struct missing {
     const char *tensor, *name;
     size_t slice, input;
+    am_settings_has *has;
+    void *ctx;
 };
 
 static bool is_missing(void *arg, const char *name, const json_t *v, size_t input)
@@ -289,14 +316,17 @@ static bool is_missing(void *arg, const char *name, const json_t *v, size_t inpu
     struct missing *m = arg;
     if (am_setting_complete(v) || am_setting_covers(v, m->tensor, m->slice))
         return false;
+    if (input != SIZE_MAX && !m->has(m->ctx, input))
+        return false;
     m->name = name;
     m->input = input;
     return true;
 }
 
-const char *am_settings_missing(const struct am_body *b, const char *tensor, size_t slice, size_t *ret_input)
+const char *am_settings_missing(const struct am_body *b, const char *tensor, size_t slice, am_settings_has *has,
+                                void *ctx, size_t *ret_input)
 {
-    struct missing m = {.tensor = tensor, .slice = slice};
+    struct missing m = {.tensor = tensor, .slice = slice, .has = has, .ctx = ctx};
     walk_all(b, (struct walk){is_missing, &m});
     if (m.name)
         *ret_input = m.input;

@@ -34,6 +34,20 @@ size_t am_body_slice(const struct am_body *b, const char *tensor)
     return i;
 }
 
+static const char *use_of(json_t *part, const char *at, struct am_faults *f)
+{
+    static const char *const known[] = {"all", "layers", "none"};
+    char pointer[AM_POINTER];
+    const char *text = am_member_text(part, at, "use", false, "all", f);
+    for (size_t i = 0; i < 3; i++)
+        if (am_streq(text, known[i]))
+            return known[i];
+    if (text)
+        am_fault_add(f, AM_E_INVALID_PARAMS, (struct am_where){.pointer = am_pointer(pointer, at, "use")},
+                     "use is all, layers or none");
+    return known[0];
+}
+
 int am_stack_layers(struct am_body_input *in, json_t *part, const char *at, struct am_faults *f)
 {
     char pointer[AM_POINTER];
@@ -42,6 +56,7 @@ int am_stack_layers(struct am_body_input *in, json_t *part, const char *at, stru
     bool whole = json_is_integer(json_array_get(v, 0)) && json_is_integer(json_array_get(v, 1));
     in->from = 0;
     in->to = 1;
+    in->use = use_of(part, at, f);
     if (!v)
         return 0;
     if (json_array_size(v) != 2 || !whole || from < 0 || to <= from || to > LAYERS_MAX) {
@@ -78,9 +93,14 @@ void am_stacks_check(const struct am_body *b, struct am_faults *f)
     const struct am_body_input *first = first_stack(b);
     for (size_t i = 0; first && i < b->inputs; i++) {
         const struct am_body_input *in = &b->input[i];
-        if (am_streq(in->role, "part") || in == first)
+        if (am_streq(in->role, "part") || in == first ||
+            (!in->parts && am_modules_apart(first->modules, in->modules) && b->donor == (size_t)(first - b->input)))
             continue;
-        if (in->parts)
+        bool same = !first->modules || (in->modules && json_equal(first->modules, in->modules));
+        if (in->parts && !same)
+            am_fault_add(f, AM_E_INVALID_PARAMS, (struct am_where){.pointer = in->pointer, .reason = "slice-lengths"},
+                         "layers are stacked in one module of a model here: the one at %s", first->pointer);
+        else if (in->parts)
             check_lengths(first, in, f);
         else
             am_fault_add(

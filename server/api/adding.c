@@ -41,6 +41,9 @@ static int take_shape(void *ctx, const struct am_tensor_row *t)
 static bool shape_of(struct am_submit *s, size_t i, const char *tensor, char out[200])
 {
     size_t at = am_layer_before(tensor) ? i : i + parts_of(s, i) - 1;
+    const char *use = s->body.input[at].use;
+    if (use && !am_streq(use, "all"))
+        return false;
     return is_input(s, i) && am_tensor_get(s->db, s->in[at].version, tensor, take_shape, out) == 0;
 }
 

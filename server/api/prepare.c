@@ -176,7 +176,7 @@ static int open_input(struct am_submit *s, size_t i, struct am_plan_input *in, s
                                  .pointer = s->body.input[i].pointer,
                                  .names_only = am_plan_names_only(&s->body, i),
                                  .beside = am_plan_beside(&s->body, i),
-                                 .modules = s->body.input[i].modules};
+                                 .modules = am_plan_beside(&s->body, i) ? NULL : s->body.input[i].modules};
     for (size_t k = 0; k < parts_of(s, i); k++) {
         uint64_t spans = 0;
         AM_TRY(am_version_spans(s->db, s->in[i + k].version, &spans));
@@ -353,6 +353,7 @@ static int make_plan(struct am_submit *s)
 {
     size_t before = s->faults.total;
     check_architectures(s);
+    AM_TRY(am_submit_configs(s));
     AM_TRY(am_adding_find(s));
     int rc = join_tensors(s);
     if (rc == 0 && has_donor(s))

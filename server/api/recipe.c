@@ -29,6 +29,10 @@ static json_t *inputs_json(const struct am_submit *s, bool for_digest)
             json_object_set_new(o, "of", json_integer((json_int_t)b->of));
         if (b->to)
             json_object_set_new(o, "layers", json_pack("[I,I]", (json_int_t)b->from, (json_int_t)b->to));
+        if (b->use && !am_streq(b->use, "all"))
+            json_object_set_new(o, "use", json_string(b->use));
+        if (b->modules)
+            json_object_set(o, "modules", b->modules);
         json_array_append_new(list, o);
     }
     return list;

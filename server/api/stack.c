@@ -7,7 +7,9 @@
 #include "core/base/text.h"
 #include "core/table/layers.h"
 #include "core/table/plan_parts.h"
+#include "core/table/settings.h"
 #include "server/api/adapter.h"
+#include "server/api/submit.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -65,16 +67,19 @@ static void fault_range(const struct am_body_input *in, const struct am_pinned *
 }
 
 /* The layers that the part asks for must be there, in the one stack that the model has. */
-static bool fits(const struct am_stack *s, const struct am_body_input *in, const struct am_pinned *p,
-                 struct am_faults *f)
+static bool fits(const struct am_stack *s, const struct am_body_input *in, const json_t *modules,
+                 const struct am_pinned *p, struct am_faults *f)
 {
     struct am_layers layers = {0};
     for (size_t i = 0; i < s->n; i++)
-        am_layers_add(&layers, s->row[i].name);
+        if (am_prefix_of(modules, s->row[i].name))
+            am_layers_add(&layers, s->row[i].name);
     if (layers.stacks > 1) {
-        am_fault_add(f, AM_E_INVALID_PARAMS, (struct am_where){.pointer = in->pointer, .reason = "slices-need-modules"},
-                     "%s has several modules with layers (%.*s, %.*s ...); stacks are of models with one", p->label,
-                     (int)layers.stack[0].n, layers.stack[0].name, (int)layers.stack[1].n, layers.stack[1].name);
+        am_fault_add(
+            f, AM_E_INVALID_PARAMS, (struct am_where){.pointer = in->pointer, .reason = "slices-need-modules"},
+            "%s has several modules with layers (%.*s, %.*s ...); say in which one they are stacked: modules, or "
+            "slices under modules",
+            p->label, (int)layers.stack[0].n, layers.stack[0].name, (int)layers.stack[1].n, layers.stack[1].name);
         return false;
     }
     uint32_t there = layers.stacks ? layers.stack[0].layers : 0;
@@ -109,23 +114,29 @@ int am_stack_put(struct am_stack *s, const char *name, const struct am_stack_row
     return 0;
 }
 
-static int cut(struct am_stack *into, const struct am_stack *whole, const struct am_cut *c, size_t part)
+/* What is in no module of the stack is the first part's, as it is. */
+static int cut(struct am_stack *into, const struct am_stack *whole, const json_t *modules, const struct am_cut *c,
+               size_t part)
 {
     char name[NAME_BYTES];
     for (size_t i = 0; i < whole->n; i++) {
-        if (am_cut_name(c, whole->row[i].name, name, sizeof name))
+        const char *own = whole->row[i].name;
+        if (!am_prefix_of(modules, own))
+            AM_TRY(part == 0 ? am_stack_put(into, own, &whole->row[i], part, false) : 0);
+        else if (am_cut_name(c, own, name, sizeof name))
             AM_TRY(am_stack_put(into, name, &whole->row[i], part, false));
     }
     return 0;
 }
 
-static int take_part(struct am_stack *into, struct am_submit *s, size_t i, const struct am_cut *c, size_t part)
+static int take_part(struct am_stack *into, struct am_submit *s, size_t i, const json_t *modules,
+                     const struct am_cut *c, size_t part)
 {
     const struct am_pinned *p = &s->in[i];
     struct am_stack whole = {0};
     int rc = take_version(&whole, s, i);
-    if (rc == 0 && fits(&whole, &s->body.input[i], p, &s->faults))
-        rc = cut(into, &whole, c, part);
+    if (rc == 0 && fits(&whole, &s->body.input[i], modules, p, &s->faults))
+        rc = cut(into, &whole, modules, c, part);
     am_stack_done(&whole);
     return rc;
 }
@@ -140,8 +151,10 @@ int am_stack_make(struct am_stack *ret, struct am_submit *submit, size_t head)
     int rc = 0;
     for (size_t i = 0; i < parts && rc == 0; i++) {
         const struct am_body_input *part = &b->input[head + i];
-        struct am_cut c = {part->from, part->to, offset, i == 0, i + 1 == parts};
-        rc = take_part(&s, submit, head + i, &c, i);
+        bool ends = am_streq(part->use, "all");
+        struct am_cut c = {part->from, part->to, offset, i == 0 && ends, i + 1 == parts && ends};
+        if (!am_streq(part->use, "none"))
+            rc = take_part(&s, submit, head + i, b->input[head].modules, &c, i);
         offset += part->to - part->from;
     }
     if (rc == -AM_E_TOO_LARGE)

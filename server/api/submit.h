@@ -105,6 +105,9 @@ int am_submit_input_job(struct am_submit *s, const struct am_body_input *in, str
 /* tokenizers.c: adds the faults of options.tokenizer. */
 int am_submit_tokenizers(struct am_submit *s);
 
+/* configs.c: what the config.json of the inputs differ in: faults and warnings. */
+int am_submit_configs(struct am_submit *s);
+
 /* again.c: of a recipe, before and after its body was checked. */
 int am_recipe_begin(struct am_submit *s);
 int am_recipe_compare(struct am_submit *s);

@@ -225,3 +225,189 @@ def test_buffers_are_the_donors(client, made):
     np.testing.assert_array_equal(got[rope], x[rope])
     got = numbers(client, client.run(merge("linear", models[::-1], "f/out")))
     assert got.keys() == {LAYER}
+
+
+# ---- modules ----------------------------------------------------------------------------------------------------------
+
+VISION = [f"vision_tower.vision_model.encoder.layers.{i}.w.weight" for i in range(2)]
+TEXT = [f"language_model.model.layers.{i}.w.weight" for i in range(3)] + ["language_model.model.norm.weight"]
+OTHER = "multi_modal_projector.linear.weight"
+VLM = {"model_type": "llava", "architectures": ["LlavaForConditionalGeneration"], "text_config": {"num_hidden_layers": 3, "layer_types": ["a", "b", "c"]}, "vision_config": {"num_hidden_layers": 2}}
+
+
+@pytest.fixture(scope="module")
+def vlm(made):
+    models = [draw(40 + i, VISION + TEXT + [OTHER]) for i in range(3)]
+    return [(made(m, config=VLM), m) for m in models]
+
+
+def test_modules(client, vlm):
+    """Each module has models and parameters of its own; what is in none is passed on, and told."""
+    (a, x), (b, y), (c, z) = vlm
+    text = (
+        f"merge_method: linear\nbase_model: {a}\nmodules:\n"
+        f"  vision:\n    models:\n    - {{model: {a}, parameters: {{weight: 1}}}}\n    - {{model: {b}}}\n    parameters: {{weight: 3}}\n"
+        f"  language_model:\n    models:\n    - {{model: {c}, parameters: {{weight: [{{filter: norm, value: 4}}, {{value: 2}}]}}}}\n    - {{model: {a}, parameters: {{weight: 1}}}}\n    parameters: {{normalize: false}}\n"
+        "parameters: {normalize: true}\n"
+    )
+    job, version = run_yaml(client, text, model="f/vlm")
+    told = {w["code"]: w["detail"] for w in job["warnings"]}
+    assert OTHER in told["module-outside"]
+    got = numbers(client, version)
+    for n in VISION:
+        np.testing.assert_array_equal(got[n], ref.linear([x[n], y[n]], [1, 3]), n)
+    for n in TEXT:
+        np.testing.assert_array_equal(got[n], ref.linear([z[n], x[n]], [4 if "norm" in n else 2, 1], normalize=False), n)
+    np.testing.assert_array_equal(got[OTHER], x[OTHER])
+    assert "tensor-missing" not in told
+    again = client.wait(client.ok(f"/v1/jobs/{job['id']}") and client.post(f"/v1/jobs/{job['id']}/rerun").json()["id"])
+    assert again["status"] == "succeeded", again["error"]
+
+
+def test_modules_in_json(client, vlm):
+    (a, x), (b, y), (c, z) = vlm
+    body = merge("slerp", [], "f/vlm", a, {"t": [{"module": ["vision_tower."], "value": 0}, {"value": 1}]})
+    body["inputs"]["models"] = [{"version": b, "modules": ["vision_tower."]}, {"version": c, "modules": ["language_model."]}]
+    got = numbers(client, client.run(body))
+    for n in VISION:
+        np.testing.assert_allclose(got[n], x[n], rtol=1e-5, atol=1e-6)
+    for n in TEXT:
+        np.testing.assert_allclose(got[n], z[n], rtol=1e-5, atol=1e-6)
+
+
+def test_slices_in_a_module(client, vlm):
+    """Layers are stacked in the language model alone; its own object of the config counts them."""
+    (a, x), (b, y), (c, z) = vlm
+    text = (
+        "merge_method: passthrough\nmodules:\n"
+        f"  vision:\n    models:\n    - model: {b}\n"
+        f"  text:\n    slices:\n    - sources: [{{model: {a}, layer_range: [0, 2]}}]\n    - sources: [{{model: {c}, layer_range: [1, 3]}}]\n"
+    )
+    job, version = run_yaml(client, text, model="f/vlm")
+    got = numbers(client, version)
+    layer = "language_model.model.layers.{}.w.weight".format
+    want = {layer(0): x[layer(0)], layer(1): x[layer(1)], layer(2): z[layer(1)], layer(3): z[layer(2)], TEXT[3]: z[TEXT[3]], OTHER: x[OTHER], **{n: y[n] for n in VISION}}
+    assert got.keys() == want.keys()
+    for n in want:
+        np.testing.assert_array_equal(got[n], want[n], n)
+    config = json.loads(client.download(version, "config.json"))
+    assert config == {**VLM, "text_config": {"num_hidden_layers": 4, "layer_types": ["a", "b", "b", "c"]}}
+
+
+def test_modules_refused(client, vlm):
+    (a, _), (b, _), _ = vlm
+    models = f"models: [{{model: {a}, parameters: {{weight: 1}}}}, {{model: {b}, parameters: {{weight: 1}}}}]"
+    answer = post(client, f"merge_method: linear\nmodules:\n  audio: {{{models}}}\n")
+    errors = problem(answer, 422, "invalid-params")["errors"]
+    assert {(e["pointer"], e["reason"]) for e in errors} == {(f"#/modules/audio/models/{i}/model", "module-unknown") for i in (0, 1)}
+    assert "no tensor starts with audio.; present: language_model., multi_modal_projector., vision_tower." in errors[0]["detail"]
+    answer = post(client, f"merge_method: passthrough\nslices:\n- sources: [{{model: {a}, layer_range: [0, 1]}}]\n")
+    assert problem(answer, 422, "invalid-params")["errors"][0]["reason"] == "slices-need-modules"
+    answer = post(client, "merge_method: linear\nmodules:\n  vision: {parameters: {}}\n  text: 3\n")
+    errors = problem(answer, 400, "invalid-request")["errors"]
+    assert [(e["pointer"], e["reason"]) for e in errors if e["code"] == "invalid-request"][:2] == [("#/modules/vision", "one-of"), ("#/modules/text", "one-of")]
+    answer = post(client, f"merge_method: slerp\nbase_model: {a}\nparameters: {{t: 0.5}}\nmodules:\n  vision: {{models: [{{model: {a}}}, {{model: {b}}}, {{model: f/none}}]}}\n")
+    assert "input-count" in {e.get("reason") for e in problem(answer, 422, "invalid-params")["errors"]}
+
+
+# ---- config.json of the inputs ----------------------------------------------------------------------------------------
+
+
+def test_config_differs(client, made):
+    config = {"model_type": "llama", "architectures": ["LlamaForCausalLM"], "hidden_act": "silu", "rope_theta": 10000.0, "hidden_size": 8, "_name_or_path": "a", "torch_dtype": "float32", "temperature": 1}
+    x = draw(60, [LAYER])
+    a = made(x, config=config)
+    b = made(x, config={**config, "_name_or_path": "b", "torch_dtype": "bfloat16", "temperature": 0.5, "extra": 1, "rope_theta": 10000})
+    c = made(x, config={**config, "hidden_act": "gelu", "rope_theta": 500000.0, "rope_scaling": {"type": "linear"}})
+    d = made(x, config={**config, "model_type": "mistral"})
+    pair = lambda *v, **o: merge("linear", [(i, {"weight": 1}) for i in v], "f/out", **o)
+    assert "config-differs" not in warnings(client, pair(a, b))
+    detail = warnings(client, pair(a, c))["config-differs"]
+    assert a.split("/")[1] in detail and c.split("/")[1] in detail and detail.endswith("in: hidden_act, rope_theta, rope_scaling")
+    errors = problem(client.post("/v1/jobs", pair(a, d)), 422, "architecture-mismatch")["errors"]
+    assert [(e["pointer"], e["reason"]) for e in errors] == [("#/inputs/models/1/version", "architecture")]
+    client.run(pair(a, d, allow_mixed_architectures=True))
+
+
+# ---- families ---------------------------------------------------------------------------------------------------------
+
+# name: (config, prefix of the layers, the key that counts them, other tensors before and after, a tensor in a layer)
+FAMILIES = {
+    "llama": ("num_hidden_layers", "model.layers", ["model.embed_tokens.weight"], ["model.norm.weight", "lm_head.weight"], "self_attn.q_proj.weight", []),
+    "mistral": ("num_hidden_layers", "model.layers", ["model.embed_tokens.weight"], ["model.norm.weight", "lm_head.weight"], "mlp.up_proj.weight", []),
+    "qwen2": ("num_hidden_layers", "model.layers", ["model.embed_tokens.weight"], ["model.norm.weight"], "mlp.up_proj.weight", ["layer_types"]),
+    "qwen3": ("num_hidden_layers", "model.layers", ["model.embed_tokens.weight"], ["model.norm.weight"], "self_attn.q_norm.weight", ["layer_types"]),
+    "gemma2": ("num_hidden_layers", "model.layers", ["model.embed_tokens.weight"], ["model.norm.weight"], "post_feedforward_layernorm.weight", ["layer_types"]),
+    "gemma3_text": ("num_hidden_layers", "model.layers", ["model.embed_tokens.weight"], ["model.norm.weight"], "mlp.up_proj.weight", ["layer_types"]),
+    "phi3": ("num_hidden_layers", "model.layers", ["model.embed_tokens.weight"], ["model.norm.weight", "lm_head.weight"], "self_attn.qkv_proj.weight", []),
+    "mixtral": ("num_hidden_layers", "model.layers", ["model.embed_tokens.weight"], ["model.norm.weight", "lm_head.weight"], "block_sparse_moe.experts.1.w1.weight", []),
+    "gpt2": ("n_layer", "transformer.h", ["transformer.wte.weight", "transformer.wpe.weight"], ["transformer.ln_f.weight"], "attn.c_attn.weight", []),
+    "bert": ("num_hidden_layers", "bert.encoder.layer", ["bert.embeddings.word_embeddings.weight", "bert.embeddings.LayerNorm.weight"], ["bert.pooler.dense.weight"], "attention.self.query.weight", []),
+    "roberta": ("num_hidden_layers", "roberta.encoder.layer", ["roberta.embeddings.word_embeddings.weight"], ["lm_head.dense.weight"], "output.dense.weight", []),
+    "vit": ("num_hidden_layers", "vit.encoder.layer", ["vit.embeddings.cls_token"], ["vit.layernorm.weight", "classifier.weight"], "attention.attention.query.weight", []),
+    "t5": ("num_layers", "encoder.block", ["shared.weight", "encoder.embed_tokens.weight"], ["encoder.final_layer_norm.weight"], "layer.1.DenseReluDense.wi.weight", []),
+}
+
+
+@pytest.mark.parametrize("family", [f if f in ("gpt2", "t5", "qwen3") else pytest.param(f, marks=pytest.mark.slow) for f in FAMILIES])
+def test_families(client, made, family):
+    """A stack of layers 0, 1, 1, 2 with a value over the depth: names, numbers of the config, what lies before and after."""
+    count, path, before, after, part, lists = FAMILIES[family]
+    layer = lambda i: f"{path}.{i}.{part}"
+    names = before + after + [layer(i) for i in range(3)]
+    x, y = draw(70, names), draw(71, names)
+    config = {"model_type": family, "vocab_size": 3, "eos_token_id": [1, 2, 3], count: 3, **{k: ["p", "q", "r"] for k in lists}}
+    if family == "t5":
+        config["num_decoder_layers"] = 7
+    a, b = made(x, config=config), made(y, config=config)
+    text = (
+        f"merge_method: linear\nslices:\n"
+        f"- sources:\n  - {{model: {a}, layer_range: [0, 2], parameters: {{weight: 1}}}}\n  - {{model: {b}, layer_range: [0, 2], parameters: {{weight: [0, 2]}}}}\n"
+        f"- sources:\n  - {{model: {a}, layer_range: [1, 3], parameters: {{weight: 1}}}}\n  - {{model: {b}, layer_range: [1, 3], parameters: {{weight: [4, 6]}}}}\n"
+        "parameters: {normalize: false}\n"
+    )
+    job, version = run_yaml(client, text, model="f/out")
+    got = numbers(client, version)
+    weight = [0, 2, 4, 6]  # of the second model, in the four layers; 0 before and 4 after them (t = 0 in their slices)
+    want = {layer(i): ref.linear([x[layer(k)], y[layer(k)]], [1, weight[i]], normalize=False) for i, k in enumerate([0, 1, 1, 2])}
+    want |= {n: ref.linear([x[n], y[n]], [1, 0], normalize=False) for n in before}
+    want |= {n: ref.linear([x[n], y[n]], [1, 4], normalize=False) for n in after}
+    assert got.keys() == want.keys()
+    for n in want:
+        np.testing.assert_array_equal(got[n], want[n], n)
+    assert json.loads(client.download(version, "config.json")) == {**config, count: 4, **{k: ["p", "q", "q", "r"] for k in lists}}
+
+
+def test_donor_order(client, made):
+    """Without a base the first model gives config and other files (E9); with one, the base does."""
+    x = draw(80, [LAYER])
+    a, b = (made(x, config={"model_type": "llama", "who": w}, files={"note.txt": w.encode()}) for w in "ab")
+    for order in ((a, b), (b, a)):
+        text = "merge_method: linear\nmodels:\n" + "".join(f"- {{model: {v}, parameters: {{weight: 1}}}}\n" for v in order)
+        _, version = run_yaml(client, text, model="f/out", seed=str(len(order[0]) + (order[0] == b)))
+        assert client.download(version, "note.txt") == (b"a" if order[0] == a else b"b")
+    _, version = run_yaml(client, text + f"base_model: {a}\n", model="f/out")
+    assert client.download(version, "note.txt") == b"a"
+
+
+@pytest.mark.parametrize("compat", ["rules", "none"])
+def test_last_slice_longer(client, made, compat):
+    """A slice may have more sources than another (E9). mergekit leaves the surplus of the last one out of what comes after
+    the layers, which is told; without its rules all of them count."""
+    layer = "model.layers.{}.w.weight".format
+    ends = ["model.embed_tokens.weight", "model.norm.weight"]
+    models = [draw(90 + i, ends + [layer(0), layer(1)]) for i in range(3)]
+    (a, x), (b, y), (c, z) = [(made(m, config={"num_hidden_layers": 2}), m) for m in models]
+    source = lambda v, i, w: f"  - {{model: {v}, layer_range: [{i}, {i + 1}], parameters: {{weight: {w}}}}}\n"
+    text = "merge_method: linear\nslices:\n- sources:\n" + source(a, 0, 1) + source(b, 0, 2) + "- sources:\n" + source(a, 1, 1) + source(b, 0, 2) + source(c, 1, 5)
+    job, version = run_yaml(client, text, model="f/out", compat=compat)
+    told = [w["detail"] for w in job["warnings"] if w["code"] == "compat-effects"]
+    assert (len(told) == 1 and f"without {c}" in told[0]) if compat == "rules" else not told
+    got = numbers(client, version)
+    np.testing.assert_array_equal(got[layer(0)], ref.linear([x[layer(0)], y[layer(0)]], [1, 2]))
+    np.testing.assert_array_equal(got[layer(1)], ref.linear([x[layer(1)], y[layer(0)], z[layer(1)]], [1, 2, 5]))
+    np.testing.assert_array_equal(got[ends[0]], ref.linear([x[ends[0]], y[ends[0]]], [1, 2]))
+    after = [x[ends[1]], y[ends[1]], z[ends[1]]]
+    np.testing.assert_array_equal(got[ends[1]], ref.linear(after[:2], [1, 2]) if compat == "rules" else ref.linear(after, [1, 2, 5]))
+    again = client.wait(client.post(f"/v1/jobs/{job['id']}/rerun").json()["id"])
+    assert again["status"] == "succeeded", again["error"]

@@ -363,7 +363,7 @@ parameters: {t: 0}
     "change, faults",
     [
         (("[0, 2]}, {model: y/a", "[0, 9]}, {model: y/a"), [("layer-range", "#/slices/0/sources/0"), ("slice-lengths", "#/slices/0/sources/1")]),
-        (("{model: y/base, layer_range: [0, 1]}", "{model: y/a, layer_range: [0, 1]}"), [("base-not-in-slice", "#/slices/1"), ("slice-lengths", "#/slices/1/sources")]),
+        (("{model: y/base, layer_range: [0, 1]}", "{model: y/a, layer_range: [0, 1]}"), [("base-not-in-slice", "#/slices/1")]),
         (("layer_range: [2, 3]", "layer_range: [2]"), [("layer-range", "#/slices/1/sources/0/layer_range")]),
         (("layer_range: [2, 3]", "layer_range: [2, 5]"), [("layer-range", "#/slices/1/sources/0"), ("slice-lengths", "#/slices/1/sources/0")]),
     ],
