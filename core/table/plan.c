@@ -280,6 +280,29 @@ static void check_settings(struct join *j, const char *name)
                  j->body->method, param, am_shown(shown, name));
 }
 
+/* The tensor at hand of both inputs. */
+static void charge_adapter(struct join *j, const char *name)
+{
+    uint64_t read = 0, largest = 0;
+    for (size_t i = 0; i < j->n; i++) {
+        const struct side *s = &j->side[i];
+        read = here(s, name) ? am_plan_plus(read, s->head.bytes) : read;
+        largest = here(s, name) && s->head.bytes > largest ? s->head.bytes : largest;
+    }
+    j->computed += am_plan_charge_adapter(&j->plan, j->body, &j->side[j->donor].head, read, largest);
+}
+
+/* What the run does with a tensor of the donor. size: bytes of an element when its dtype is computed with, else 0. */
+static void charge_work(struct join *j, const char *name, uint64_t size)
+{
+    bool selected = size && am_plan_selects(j->body, name);
+    j->computed += selected;
+    if (selected && !am_plan_keeps(j->body, name, j->side[j->donor].head.dtype))
+        charge_computed(j, name, size);
+    else if (!size)
+        charge_compared(j, name);
+}
+
 static void charge(struct join *j, const char *name)
 {
     struct am_plan_need *need = &j->plan.need;
@@ -296,14 +319,12 @@ static void charge(struct join *j, const char *name)
         am_list_put(j->some, am_shown(shown, name));
         j->named++;
     }
-    bool selected = size && am_plan_selects(j->body, name);
-    j->computed += selected;
     if (size && j->incomplete)
         check_settings(j, name);
-    if (selected && !am_plan_keeps(j->body, name, j->side[j->donor].head.dtype))
-        charge_computed(j, name, size);
-    else if (!size)
-        charge_compared(j, name);
+    if (am_plan_is_adapter(j->body))
+        charge_adapter(j, name);
+    else
+        charge_work(j, name, size);
     j->plan.tensors++;
     need->tensors++;
 }
@@ -500,7 +521,7 @@ static void take_needs(struct join *j, const struct am_body *b)
     j->reads = am_plan_plus(1, passes > 0 ? (uint64_t)passes : 0);
     need->by_tensor = passes > 0 && !over_model(b);
     am_plan_vectors_need(need, b);
-    need->blas = json_is_object(json_object_get(needs, "matrix"));
+    need->blas = json_is_object(json_object_get(needs, "matrix")) || am_plan_is_adapter(b);
     uint64_t numbers = am_plan_amount(needs, "report", inputs);
     need->report = numbers ? am_plan_times(am_plan_plus(numbers, 1), NUMBER_BYTES) : 0;
     need->others = j->n > 1;
