@@ -240,7 +240,8 @@ static void check_adapter(struct lines *l)
         say(l, "needs.adapter and factors must be there together");
     if (!m->factors)
         return;
-    if (m->needs.base != AM_YES || m->needs.max_inputs != 1 || m->needs.task != AM_NO || m->whole || m->needs.passes)
+    if (m->needs.base != AM_YES || m->needs.max_inputs != 1 || m->needs.task != AM_NO || m->apply || m->whole ||
+        m->needs.passes)
         say(l, "a method with factors() has one model and a base, and no other way to compute");
     for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++)
         if (!find(m, wanted[i], &times))
@@ -264,8 +265,8 @@ static void check_needs(struct lines *l)
         say(l, "by_row needs a choice parameter \"granularity\" with tensor and row");
     if (n->by_row && n->by_slab)
         say(l, "tiles are rows or slabs, not both");
-    if (!m->apply != !!m->factors)
-        say(l, "there must be apply or factors, and not both");
+    if (!m->apply && !m->factors)
+        say(l, "apply is missing");
     if (n->min_inputs < 1 || (n->max_inputs && n->max_inputs < n->min_inputs) || n->max_inputs > AM_MAX_INPUTS)
         say(l, "inputs %u to %u make no sense", n->min_inputs, n->max_inputs);
     if (m->type != AM_MERGE && (n->max_inputs != 1 || n->base != AM_NO))

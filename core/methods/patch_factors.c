@@ -15,6 +15,7 @@
 #include <string.h>
 
 #define SPOOL "factors"
+#define STRIP 512 /* rows */
 
 static size_t most_of(const struct am_patch_state *s, const struct am_patch_item *item)
 {
@@ -148,14 +149,25 @@ static int spool(struct am_patch_state *s, struct am_patch_item *item, const str
     return 0;
 }
 
+/* delta -= left * right, some rows at a time: OpenBLAS copies of the left matrix what it is given at once. */
+static int take_away(struct am_patch_state *s, const struct am_patch_item *item, const struct am_factors *f)
+{
+    for (size_t r = 0; r < item->rows; r += STRIP) {
+        size_t n = item->rows - r < STRIP ? item->rows - r : STRIP;
+        struct am_mat left = {f->left.v + r * f->left.step, n, f->left.cols, f->left.step},
+                      rest = {s->delta + r * item->cols, n, item->cols, item->cols};
+        AM_TRY(am_gemm(-1, left, false, f->right, false, 1, rest));
+    }
+    return 0;
+}
+
 /* The squares of what the stored factors leave of the difference. */
 static int measure(struct am_patch_state *s, const struct am_patch_item *item, const struct am_factors *f,
                    double *ret_rest)
 {
     double rest = 0;
     AM_TRY(read_delta(s, item));
-    AM_TRY(
-        am_gemm(-1, f->left, false, f->right, false, 1, (struct am_mat){s->delta, item->rows, item->cols, item->cols}));
+    AM_TRY(take_away(s, item, f));
     for (size_t i = 0; i < item->base->elements; i++)
         rest += s->delta[i] * s->delta[i];
     *ret_rest = rest;

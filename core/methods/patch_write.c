@@ -160,7 +160,7 @@ static int copy(struct am_patch_state *s, const struct am_out_tensor *t)
         if (rc < 0)
             return fault_write(s, rc);
         AM_TRY(am_output_hash(&s->out, t, s->raw, n));
-        AM_TRY(am_patch_progress(s, 0));
+        AM_TRY(am_patch_progress(s, n));
     }
     return 0;
 }
@@ -177,6 +177,7 @@ static int write_all(struct sheet *h)
     free(of);
     if (rc < 0 && rc != -AM_E_OUT_OF_MEMORY)
         return fault_write(s, rc);
+    s->bytes_total = s->bytes_done + s->out.data_bytes;
     for (size_t i = 0; rc == 0 && i < s->out.tensors; i++)
         rc = copy(s, &s->out.t[i]);
     AM_TRY(rc);

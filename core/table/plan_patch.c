@@ -10,8 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SKETCH 8u   /* AM_SKETCH */
-#define AXES_MAX 5u /* AM_PATCH_AXES */
+#define SKETCH 8u                       /* AM_SKETCH */
+#define AXES_MAX 5u                     /* AM_PATCH_AXES */
+#define STRIP_BYTES ((uint64_t)1 << 20) /* that OpenBLAS copies of a product's left side */
 #define CHUNK_BYTES (AM_PLAN_CHUNK * (sizeof(double) + sizeof(float)))
 #define ENTRY_TEXT 160 /* of a tensor in the header, beside its own name: what surrounds it, shape and offsets */
 #define ITEM_BYTES 300 /* of a tensor that is written, in the lists of the run */
@@ -77,7 +78,8 @@ static void charge_factors(struct am_plan *p, const struct am_body *b, const str
     uint64_t elements = t->bytes / am_plan_computed(t->dtype), rows = strtoull(t->shape + 1, NULL, 10);
     uint64_t cols = rows ? elements / rows : 0, k = least(rows, cols), most = rank > 0 ? least((uint64_t)rank, k) : k;
     uint64_t doubles = am_plan_plus(elements, am_plan_factors_work(full, rows, cols, most));
-    uint64_t whole = am_plan_plus(am_plan_times(sizeof(double), doubles), AM_PLAN_BLAS_TOUCHED + CHUNK_BYTES);
+    uint64_t whole =
+        am_plan_plus(am_plan_times(sizeof(double), doubles), AM_PLAN_BLAS_TOUCHED + STRIP_BYTES + CHUNK_BYTES);
     uint64_t size = out ? am_plan_computed(out) : sizeof(float);
     p->read_bytes = am_plan_plus(p->read_bytes, am_plan_times(2, read)); /* once more to measure what is left */
     p->need.whole = p->need.whole > whole ? p->need.whole : whole;
