@@ -78,6 +78,17 @@ static json_t *task_of(const struct am_patch_about *a)
     return json_null();
 }
 
+bool am_patch_lies_wrong(const struct am_patch_about *a)
+{
+    static const char *const kinds[] = {"gpt2", "openai-gpt", "imagegpt", "decision_transformer"};
+    json_auto_t *config = a->config ? json_loadb(a->config, a->config_n, 0, NULL) : NULL;
+    const char *kind = json_string_value(json_object_get(config, "model_type"));
+    for (size_t i = 0; kind && i < sizeof kinds / sizeof *kinds; i++)
+        if (am_streq(kind, kinds[i]))
+            return !a->patch->in_out;
+    return false;
+}
+
 /* The base as the Hub's protocol names it: its model, and its commit. */
 static void set_base(json_t *o, const struct am_spec_run *s)
 {
@@ -96,14 +107,13 @@ static void set_base(json_t *o, const struct am_spec_run *s)
 static json_t *make(const struct am_spec_run *s, const struct am_patch_about *a, json_t *ranks)
 {
     const struct am_patch *p = a->patch;
-    json_t *o =
-        json_pack("{s:O, s:n, s:s, s:b, s:b, s:b, s:n, s:n, s:I, s:f, s:o, s:s, s:I, s:O, s:o, s:o, s:b, s:b}",
-                  "alpha_pattern", ranks, "auto_mapping", "bias", p->biases ? "all" : "none", "fan_in_fan_out",
-                  a->fan_in_fan_out, "inference_mode", true, "init_lora_weights", true, "layers_pattern",
-                  "layers_to_transform", "lora_alpha", (json_int_t)p->rank, "lora_dropout", 0.0, "modules_to_save",
-                  p->saves ? names_of(p->saved, p->saves) : json_null(), "peft_type", "LORA", "r", (json_int_t)p->rank,
-                  "rank_pattern", ranks, "target_modules", names_of(p->target, p->targets), "task_type", task_of(a),
-                  "use_dora", false, "use_rslora", false);
+    json_t *o = json_pack(
+        "{s:O, s:n, s:s, s:b, s:b, s:b, s:n, s:n, s:I, s:f, s:o, s:s, s:I, s:O, s:o, s:o, s:b, s:b}", "alpha_pattern",
+        ranks, "auto_mapping", "bias", p->biases ? "all" : "none", "fan_in_fan_out", p->in_out, "inference_mode", true,
+        "init_lora_weights", true, "layers_pattern", "layers_to_transform", "lora_alpha", (json_int_t)p->rank,
+        "lora_dropout", 0.0, "modules_to_save", p->saves ? names_of(p->saved, p->saves) : json_null(), "peft_type",
+        "LORA", "r", (json_int_t)p->rank, "rank_pattern", ranks, "target_modules", names_of(p->target, p->targets),
+        "task_type", task_of(a), "use_dora", false, "use_rslora", false);
     if (o)
         set_base(o, s);
     return o;

@@ -10,11 +10,12 @@
 
 struct am_patch_about {
     const struct am_patch *patch;
-    bool fan_in_fan_out;
     const char *config; /* config.json of the base, for the kind of task; NULL: it has none */
     size_t config_n;
 };
 
+/* Whether the base is of a kind whose matrices lie [in, out], and none was taken so. */
+bool am_patch_lies_wrong(const struct am_patch_about *about);
 int am_patch_config(const struct am_spec_run *s, const struct am_patch_about *about, struct am_buf *out);
 
 #endif

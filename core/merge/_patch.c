@@ -5,7 +5,6 @@
 #include "core/merge/_patch.h"
 
 const char *const am_patch_solvers[] = {"randomised", "full", NULL};
-const char *const am_patch_layouts[] = {"out_in", "in_out", NULL};
 const char *const am_patch_others[] = {"save", "drop", NULL};
 
 static const char *const only_refuse[] = {"refuse", NULL};

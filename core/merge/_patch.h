@@ -11,7 +11,6 @@
 
 #define AM_PATCH_RANK_MAX 65536
 extern const char *const am_patch_solvers[];      /* randomised, full */
-extern const char *const am_patch_layouts[];      /* out_in, in_out */
 extern const char *const am_patch_others[];       /* save, drop */
 extern const struct am_param am_patch_policies[]; /* nonfinite and overflow: refuse */
 
@@ -55,13 +54,13 @@ extern const struct am_param am_patch_policies[]; /* nonfinite and overflow: ref
          .flags = AM_ADVANCED,                                                                                         \
          .doc = "weights of three to five axes are those of convolutions, as [first axis, all others]; none: they "    \
                 "are as all others are"},                                                                              \
-        {.name = "layout",                                                                                             \
-         .kind = AM_CHOICE,                                                                                            \
-         .choices = am_patch_layouts,                                                                                  \
-         .def = "\"out_in\"",                                                                                          \
+        {.name = "in_out",                                                                                             \
+         .kind = AM_LIST,                                                                                              \
+         .def = "[]",                                                                                                  \
          .unit = "none",                                                                                               \
          .flags = AM_ADVANCED,                                                                                         \
-         .doc = "in_out: weights of two axes are [in, out], as those of GPT-2 (PEFT's fan_in_fan_out)"},               \
+         .doc = "shell patterns; matrices whose name matches one are [in, out], as those of GPT-2 are (PEFT's "        \
+                "fan_in_fan_out): *.c_attn.weight, *.c_proj.weight, *.c_fc.weight"},                                   \
     {                                                                                                                  \
         .name = "embeddings", .kind = AM_LIST, .def = "[\"*embed*\",\"*wte*\",\"*wpe*\"]", .unit = "none",             \
         .flags = AM_ADVANCED,                                                                                          \

@@ -233,7 +233,7 @@ static void check_whole(struct lines *l)
 static void check_adapter(struct lines *l)
 {
     static const char *const wanted[] = {"max_rank",   "solver", "include", "exclude",
-                                         "embeddings", "others", "conv",    "layout"};
+                                         "embeddings", "others", "conv",    "in_out"};
     const struct am_method *m = l->m;
     size_t times;
     if (m->needs.adapter != !!m->factors)

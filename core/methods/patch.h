@@ -27,6 +27,7 @@ struct am_patch {
     struct am_patch_module *target, *saved; /* those with factors, those saved whole; by name */
     size_t targets, saves;
     size_t rank; /* the largest */
+    bool in_out; /* there are matrices that lie [in, out] among the targets */
     bool biases; /* some of modules with factors are saved */
     char **name; /* what am_output refers to */
     uint64_t (*shape)[AM_PATCH_AXES];

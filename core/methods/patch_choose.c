@@ -63,7 +63,8 @@ static void choose_one(struct am_patch_state *s, struct am_patch_item *item)
     item->rows = (size_t)t->shape[0];
     item->cols = (size_t)t->elements / item->rows;
     item->embeds = t->rank == 2 && listed(s, "embeddings", t->name);
-    item->turned = item->embeds || (t->rank == 2 && is(s, "layout", "in_out"));
+    item->in_out = t->rank == 2 && !item->embeds && listed(s, "in_out", t->name);
+    item->turned = item->embeds || item->in_out;
 }
 
 /* Names of a module and of those below it stand together. */

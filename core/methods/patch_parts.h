@@ -18,7 +18,8 @@ struct am_patch_item { /* a tensor of the base, in the order of names */
     enum am_patch_kind kind;
     size_t module;                       /* bytes of its module's name; 0: it is in none */
     size_t rows, cols;                   /* of AM_PATCH_FACTORS */
-    bool turned, embeds;                 /* how its factors lie */
+    bool embeds, in_out;                 /* how its factors lie; */
+    bool turned;                         /* one of the two */
     bool saved;                          /* whole */
     const struct am_patch_item *weights; /* of AM_PATCH_BIAS */
     size_t rank;                         /* 0: no difference */

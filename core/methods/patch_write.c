@@ -89,6 +89,7 @@ static void list_modules(struct am_patch_state *s)
         if (item->kind == AM_PATCH_FACTORS && item->rank) {
             p->target[p->targets++] = m;
             p->rank = m.rank > p->rank ? m.rank : p->rank;
+            p->in_out = p->in_out || item->in_out;
         }
         if (item->kind == AM_PATCH_OTHER && item->saved &&
             !(last && last->bytes == m.bytes && memcmp(last->name, m.name, m.bytes) == 0))

@@ -35,12 +35,12 @@ def low_rank(rng, shape, rank, noise=0.0):
 class Pair:
     """A base, a fine-tune, and their registered versions."""
 
-    def __init__(self, client, folder, name, base, tuned, dtype="F32"):
+    def __init__(self, client, folder, name, base, tuned, dtype="F32", config=CONFIG):
         self.client, self.name = client, name
         self.base, self.tuned = ({n: np.asarray(v, "<f4") for n, v in m.items()} for m in (base, tuned))
         for part, m in (("base", self.base), ("tuned", self.tuned)):
             where = ref.write(folder / f"{name}-{part}", {n: ref.tensor(dtype, v) for n, v in m.items()})
-            (where / "config.json").write_text(json.dumps(CONFIG))
+            (where / "config.json").write_text(json.dumps(config))
             client.register(where, f"{name}/{part}")
 
     def body(self, params=None, into="patch", **options):
@@ -73,18 +73,18 @@ def exact(client, roots):
     return Pair(client, roots, "exact", base, tuned)
 
 
-def close(pair, made, config, tolerance=1e-5):
-    got = peft.apply(pair.base, made, config)
+def close(pair, made, config, tolerance=1e-5, conv1d=()):
+    got = peft.apply(pair.base, made, config, conv1d)
     for n, want in pair.tuned.items():
         off = np.linalg.norm(got[n] - want)
         assert off <= tolerance * max(1, np.linalg.norm(want - pair.base[n])), (n, off)
 
 
 @pytest.mark.parametrize("params", [{}, {"solver": "full", "distribute_scale": False},
-                                    {"exclude": [], "layout": "in_out", "distribute_scale": False}])
+                                    {"exclude": [], "in_out": ["*.up.*"], "distribute_scale": False}])
 def test_all_ranks_give_the_fine_tune(toy, params):
     made, config, report, version = toy.extract(params)
-    close(toy, made, config)
+    close(toy, made, config, conv1d=["layers.0.up"] if "in_out" in params else [])
     assert sorted(toy.client.files(version)) == ["README.md", "adapter_config.json", "adapter_model.safetensors",
                                                  "amend.json", "amend/report.json"]
     changed = {"layers.0.q", "layers.0.up", "conv"} | ({"embed"} if params.get("exclude") == [] else set())
@@ -148,6 +148,10 @@ def test_same_bytes_again_and_others_by_seed(steep):
     assert one == two and one != other
 
 
+def warnings_of(client, version):
+    return sorted((w["code"] for w in client.version(version)["warnings"]), reverse=True)
+
+
 def test_half_precision_and_dropped_changes(toy):
     made, config, report, version = toy.extract({"max_rank": 4, "others": "drop"}, out_dtype="BF16")
     assert {t.dtype for t in made.values()} == {"BF16"} and config["modules_to_save"] is None and config["bias"] == "none"
@@ -157,8 +161,7 @@ def test_half_precision_and_dropped_changes(toy):
     off = np.linalg.norm(toy.tuned["conv.weight"] - got["conv.weight"]) / np.linalg.norm(d)
     assert abs(report["tensors"]["conv.weight"]["residual"] - off) < 1e-6
     assert report["total"]["dropped"] == 5
-    warned = toy.client.ok(f"/v1/jobs?model={version.split('@')[0]}")["data"][0]
-    assert "change-dropped" in [w["code"] for w in toy.client.job(warned["id"])["warnings"]]
+    assert warnings_of(toy.client, version) == ["change-dropped"]
 
 
 def test_refusals(client, roots, toy):
@@ -183,12 +186,13 @@ def test_refusals(client, roots, toy):
 def test_what_an_adapter_cannot_hold(client, roots):
     base = {"token": np.ones((1, 4)), "fc.weight": np.ones((4, 4)), "deep.x": np.ones(3), "deep.fc.weight": np.ones((4, 4))}
     tuned = {n: v + (n in ("token", "deep.x", "fc.weight")) for n, v in base.items()}
-    loose = Pair(client, roots, "loose", base, tuned)
+    loose = Pair(client, roots, "loose", base, tuned, config={"model_type": "gpt2"})
     failed = client.fails(loose.body())
     assert failed["code"] == "bad-input", failed
     assert {(e["reason"], e["tensor"]) for e in failed["errors"]} == {("not-adaptable", "token"), ("not-adaptable", "deep.x")}
-    made, config, *_ = loose.extract({"others": "drop"})
+    made, config, report, version = loose.extract({"others": "drop"})
     assert config["target_modules"] == ["fc"] and len(made) == 2
+    assert warnings_of(client, version) == ["in-out-expected", "change-dropped"]
     same = Pair(client, roots, "same", base, {**base, "fc.weight": base["fc.weight"]})
     assert client.fails(same.body())["errors"][0]["reason"] == "no-difference"
     bad = Pair(client, roots, "bad", base, {**base, "fc.weight": np.full((4, 4), np.nan)})
