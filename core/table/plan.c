@@ -281,8 +281,10 @@ static void check_settings(struct join *j, const char *name)
 }
 
 /* The tensor at hand of both inputs. */
-static void charge_adapter(struct join *j, const char *name)
+static void charge_adapter(struct join *j, const char *name, uint64_t size)
 {
+    if (size && j->incomplete)
+        check_settings(j, name);
     uint64_t read = 0, largest = 0;
     for (size_t i = 0; i < j->n; i++) {
         const struct side *s = &j->side[i];
@@ -290,17 +292,8 @@ static void charge_adapter(struct join *j, const char *name)
         largest = here(s, name) && s->head.bytes > largest ? s->head.bytes : largest;
     }
     j->computed += am_plan_charge_adapter(&j->plan, j->body, &j->side[j->donor].head, read, largest);
-}
-
-/* What the run does with a tensor of the donor. size: bytes of an element when its dtype is computed with, else 0. */
-static void charge_work(struct join *j, const char *name, uint64_t size)
-{
-    bool selected = size && am_plan_selects(j->body, name);
-    j->computed += selected;
-    if (selected && !am_plan_keeps(j->body, name, j->side[j->donor].head.dtype))
-        charge_computed(j, name, size);
-    else if (!size)
-        charge_compared(j, name);
+    j->plan.tensors++;
+    j->plan.need.tensors++;
 }
 
 static void charge(struct join *j, const char *name)
@@ -319,12 +312,18 @@ static void charge(struct join *j, const char *name)
         am_list_put(j->some, am_shown(shown, name));
         j->named++;
     }
+    if (am_plan_is_adapter(j->body)) {
+        charge_adapter(j, name, size);
+        return;
+    }
+    bool selected = size && am_plan_selects(j->body, name);
+    j->computed += selected;
     if (size && j->incomplete)
         check_settings(j, name);
-    if (am_plan_is_adapter(j->body))
-        charge_adapter(j, name);
-    else
-        charge_work(j, name, size);
+    if (selected && !am_plan_keeps(j->body, name, j->side[j->donor].head.dtype))
+        charge_computed(j, name, size);
+    else if (!size)
+        charge_compared(j, name);
     j->plan.tensors++;
     need->tensors++;
 }
