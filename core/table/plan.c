@@ -542,6 +542,7 @@ static int make(struct join *j, const struct am_body *b)
     size_t faults = j->faults->total;
     j->out_bytes = out_dtype_bytes(b, j->faults);
     take_needs(j, b);
+    am_plan_adapter_inputs(b, j->faults);
     AM_TRY(walk(j));
     am_plan_vectors_add(&j->plan.need);
     for (size_t i = 0; i < j->n; i++)

@@ -59,6 +59,8 @@ uint64_t am_plan_svd_work(uint64_t rows, uint64_t cols);
 /* ---- plan_patch.c ---- */
 
 bool am_plan_is_adapter(const struct am_body *b);
+/* A fault for each input of such a method that is no version as it is stored. */
+void am_plan_adapter_inputs(const struct am_body *b, struct am_faults *f);
 uint64_t am_plan_factors_work(bool full, uint64_t rows, uint64_t cols, uint64_t most);
 /* One tensor of the base, which the two inputs have in so many bytes together, and the larger in `largest`: what the
    run takes and writes for it at the most. Whether it gets factors. */

@@ -23,6 +23,17 @@ bool am_plan_is_adapter(const struct am_body *b)
     return am_row_makes_adapter(b->row);
 }
 
+void am_plan_adapter_inputs(const struct am_body *b, struct am_faults *f)
+{
+    for (size_t i = 0; am_plan_is_adapter(b) && i < b->inputs; i++)
+        if (!am_streq(b->input[i].role, "base") && !am_streq(b->input[i].role, "model"))
+            am_fault_add(f, AM_E_INVALID_PARAMS,
+                         (struct am_where){.pointer = b->input[i].pointer, .reason = "input-count"},
+                         "%s takes a base and one model, both as they are stored; make a version of this input first, "
+                         "with passthrough",
+                         b->method);
+}
+
 static const char *text_param(const struct am_body *b, const char *name)
 {
     return json_string_value(json_object_get(b->params, name));
