@@ -78,15 +78,49 @@ static json_t *task_of(const struct am_patch_about *a)
     return json_null();
 }
 
-bool am_patch_lies_wrong(const struct am_patch_about *a)
+/* Whether a kind of model has its matrices [in, out], and none was taken so. */
+static bool lies_wrong(const struct am_patch_about *a, const json_t *config)
 {
     static const char *const kinds[] = {"gpt2", "openai-gpt", "imagegpt", "decision_transformer"};
-    json_auto_t *config = a->config ? json_loadb(a->config, a->config_n, 0, NULL) : NULL;
     const char *kind = json_string_value(json_object_get(config, "model_type"));
     for (size_t i = 0; kind && i < sizeof kinds / sizeof *kinds; i++)
         if (am_streq(kind, kinds[i]))
             return !a->patch->in_out;
     return false;
+}
+
+static bool embeds(const struct am_patch_module *m, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (am_glob("*embed*", m[i].name) || am_glob("*wte*", m[i].name))
+            return true;
+    return false;
+}
+
+/* Whether embeddings that change are those of the head, too: then the file of the base has none. */
+static bool is_tied(const struct am_patch_about *a, const json_t *config)
+{
+    const json_t *tie = json_object_get(config, "tie_word_embeddings");
+    bool changes = embeds(a->patch->target, a->patch->targets) || embeds(a->patch->saved, a->patch->saves);
+    bool head = am_model_find(a->base, "lm_head.weight") || am_model_find(a->base, "embed_out.weight");
+    json_auto_t *task = task_of(a);
+    return changes && !head && !json_is_false(tie) && json_is_string(task);
+}
+
+void am_patch_warn(struct am_session *s, const struct am_patch_about *a)
+{
+    json_auto_t *config = a->config ? json_loadb(a->config, a->config_n, 0, NULL) : NULL;
+    if (lies_wrong(a, config))
+        am_session_warn(
+            s, "in-out-expected",
+            "config.json names a kind of model whose matrices are [in, out]; PEFT cannot load their factors "
+            "unless the parameter in_out lists them: [\"*.c_attn.weight\", \"*.c_proj.weight\", "
+            "\"*.c_fc.weight\"]");
+    if (is_tied(a, config))
+        am_session_warn(s, "tied-embeddings",
+                        "the embeddings changed and are those of the head, too; PEFT changes them in one of the two "
+                        "places only, so tie them again after loading (tie_weights), or leave the change out with "
+                        "others drop");
 }
 
 /* The base as the Hub's protocol names it: its model, and its commit. */

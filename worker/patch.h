@@ -6,16 +6,19 @@
 
 #include "core/base/buf.h"
 #include "core/methods/patch.h"
+#include "worker/session.h"
 #include "worker/spec.h"
 
 struct am_patch_about {
     const struct am_patch *patch;
+    const struct am_model *base;
     const char *config; /* config.json of the base, for the kind of task; NULL: it has none */
     size_t config_n;
 };
 
-/* Whether the base is of a kind whose matrices lie [in, out], and none was taken so. */
-bool am_patch_lies_wrong(const struct am_patch_about *about);
+/* What PEFT would not make the fine-tune of, as far as config.json tells: matrices that lie the other way, embeddings
+   that two modules share. */
+void am_patch_warn(struct am_session *s, const struct am_patch_about *about);
 int am_patch_config(const struct am_spec_run *s, const struct am_patch_about *about, struct am_buf *out);
 
 #endif

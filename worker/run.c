@@ -407,15 +407,11 @@ static int put_config(struct job *j)
 /* What stands beside the factors of an adapter. */
 static int put_patch_config(struct job *j)
 {
-    struct am_patch_about about = {.patch = &j->patch, .config = j->config, .config_n = j->config_n};
+    struct am_patch_about about = {
+        .patch = &j->patch, .base = &j->model[j->spec.donor], .config = j->config, .config_n = j->config_n};
     struct am_buf text;
     am_buf_init(&text, TEXT_MAX);
-    if (am_patch_lies_wrong(&about))
-        am_session_warn(
-            j->s, "in-out-expected",
-            "config.json names a kind of model whose matrices are [in, out]; PEFT cannot load their factors "
-            "unless the parameter in_out lists them: [\"*.c_attn.weight\", \"*.c_proj.weight\", "
-            "\"*.c_fc.weight\"]");
+    am_patch_warn(j->s, &about);
     int rc = am_patch_config(&j->spec, &about, &text);
     if (rc == 0)
         rc = put_text(j, "adapter_config.json", text.data, text.len);

@@ -84,6 +84,7 @@ def close(pair, made, config, tolerance=1e-5, conv1d=()):
                                     {"exclude": [], "in_out": ["*.up.*"], "distribute_scale": False}])
 def test_all_ranks_give_the_fine_tune(toy, params):
     made, config, report, version = toy.extract(params)
+    assert warnings_of(toy.client, version) == ["tied-embeddings"]  # there is no lm_head.weight beside embed.weight
     close(toy, made, config, conv1d=["layers.0.up"] if "in_out" in params else [])
     assert sorted(toy.client.files(version)) == ["README.md", "adapter_config.json", "adapter_model.safetensors",
                                                  "amend.json", "amend/report.json"]
@@ -146,6 +147,8 @@ def test_energy_picks_the_rank_that_numpy_picks(steep, energy, max_rank, solver)
 def test_same_bytes_again_and_others_by_seed(steep):
     one, two, other = (steep.extract({"max_rank": 4}, threads=t, seed=s)[0] for t, s in ((1, 7), (2, 7), (1, 8)))
     assert one == two and one != other
+    again = steep.client.post(f"/v1/jobs/{steep.client.version('steep/patch')['job']}/rerun", {})
+    assert steep.client.wait(again.json()["id"])["result"]["reproduced"] is True
 
 
 def warnings_of(client, version):
