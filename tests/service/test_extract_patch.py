@@ -126,13 +126,15 @@ def numpy_rank(d, energy, max_rank):
     return min(int(np.searchsorted(held, energy)) + 1, max_rank), s
 
 
-@pytest.mark.parametrize("energy, max_rank, solver", [(0.9, 60, "full"), (0.95, 40, "randomised"), (0.999, 12, "randomised")])
+@pytest.mark.parametrize("energy, max_rank, solver", [({"x": 0.9, "y": 0.8}, 60, "full"), (0.95, 40, "randomised"), (0.999, 12, "randomised")])
 def test_energy_picks_the_rank_that_numpy_picks(steep, energy, max_rank, solver):
-    made, config, report, _ = steep.extract({"energy": energy, "max_rank": max_rank, "solver": solver})
+    by_tensor = energy if isinstance(energy, dict) else {"x": energy, "y": energy}
+    given = [{"filter": "x.", "value": energy["x"]}, {"value": energy["y"]}] if by_tensor is energy else energy
+    made, config, report, _ = steep.extract({"energy": given, "max_rank": max_rank, "solver": solver})
     got = peft.apply(steep.base, made, config)
     for n, base in steep.base.items():
         d = steep.tuned[n].astype(float) - base
-        rank, s = numpy_rank(d, energy, max_rank)
+        rank, s = numpy_rank(d, by_tensor[n[0]], max_rank)
         told = report["tensors"][n]
         assert told["rank"] == rank == made[f"base_model.model.{n[:-7]}.lora_A.weight"].shape[0], n
         best = np.sqrt(np.sum(s[rank:] ** 2) / np.sum(s**2))
