@@ -39,7 +39,8 @@ class Pair:
         self.client, self.name = client, name
         self.base, self.tuned = ({n: np.asarray(v, "<f4") for n, v in m.items()} for m in (base, tuned))
         for part, m in (("base", self.base), ("tuned", self.tuned)):
-            where = ref.write(folder / f"{name}-{part}", {n: ref.tensor(dtype, v) for n, v in m.items()})
+            kind = dtype if isinstance(dtype, str) else dtype[part]
+            where = ref.write(folder / f"{name}-{part}", {n: ref.tensor(kind, v) for n, v in m.items()})
             (where / "config.json").write_text(json.dumps(config))
             client.register(where, f"{name}/{part}")
 
@@ -80,7 +81,7 @@ def close(pair, made, config, tolerance=1e-5, conv1d=()):
         assert off <= tolerance * max(1, np.linalg.norm(want - pair.base[n])), (n, off)
 
 
-@pytest.mark.parametrize("params", [{}, {"solver": "full", "distribute_scale": False},
+@pytest.mark.parametrize("params", [{}, pytest.param({"solver": "full", "distribute_scale": False}, marks=pytest.mark.slow),
                                     {"exclude": [], "in_out": ["*.up.*"], "distribute_scale": False}])
 def test_all_ranks_give_the_fine_tune(toy, params):
     made, config, report, version = toy.extract(params)
@@ -126,7 +127,7 @@ def numpy_rank(d, energy, max_rank):
     return min(int(np.searchsorted(held, energy)) + 1, max_rank), s
 
 
-@pytest.mark.parametrize("energy, max_rank, solver", [({"x": 0.9, "y": 0.8}, 60, "full"), (0.95, 40, "randomised"), (0.999, 12, "randomised")])
+@pytest.mark.parametrize("energy, max_rank, solver", [({"x": 0.9, "y": 0.8}, 60, "full"), pytest.param(0.95, 40, "randomised", marks=pytest.mark.slow), (0.999, 12, "randomised")])
 def test_energy_picks_the_rank_that_numpy_picks(steep, energy, max_rank, solver):
     by_tensor = energy if isinstance(energy, dict) else {"x": energy, "y": energy}
     given = [{"filter": "x.", "value": energy["x"]}, {"value": energy["y"]}] if by_tensor is energy else energy
@@ -167,6 +168,18 @@ def test_half_precision_and_dropped_changes(toy):
     assert abs(report["tensors"]["conv.weight"]["residual"] - off) < 1e-6
     assert report["total"]["dropped"] == 5
     assert warnings_of(toy.client, version) == ["change-dropped"]
+
+
+def test_dtypes_that_differ(client, roots):
+    """What is equal in value is no difference; what is saved has the fine-tune's dtype."""
+    base = {"fc.weight": np.eye(6), "same.bias": np.arange(3), "norm.weight": np.arange(9000), "last.weight": np.arange(5)}
+    tuned = {**base, "fc.weight": np.eye(6) * 2, "last.weight": np.arange(5) + 2.0**-20}
+    tuned["norm.weight"] = base["norm.weight"] + (np.arange(9000) == 8999) / 2
+    mixed = Pair(client, roots, "mixed", base, tuned, dtype={"base": "F64", "tuned": "F32"})
+    made, config, report, version = mixed.extract()
+    assert config["modules_to_save"] == ["last", "norm"] and config["target_modules"] == ["fc"]
+    assert {t.dtype for t in made.values()} == {"F32"} and warnings_of(client, version) == ["f64-computed-in-f32"]
+    close(mixed, made, config)
 
 
 def test_refusals(client, roots, toy):
