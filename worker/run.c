@@ -383,10 +383,27 @@ static int edit_config(const struct job *j, struct am_buf text[2])
     return changed;
 }
 
+/* What stands beside the factors of an adapter. */
+static int put_patch_config(struct job *j)
+{
+    struct am_patch_about about = {
+        .patch = &j->patch, .base = &j->model[j->spec.donor], .config = j->config, .config_n = j->config_n};
+    struct am_buf text;
+    am_buf_init(&text, TEXT_MAX);
+    am_patch_warn(j->s, &about);
+    int rc = am_patch_config(&j->spec, &about, &text);
+    if (rc == 0)
+        rc = put_text(j, "adapter_config.json", text.data, text.len);
+    am_buf_done(&text);
+    return rc;
+}
+
 /* 1: config.json was written anew, because it names another dtype or number of layers than the weights now have. */
 static int put_config(struct job *j)
 {
     struct am_buf text[2];
+    if (j->method->factors)
+        return put_patch_config(j);
     if (!j->config)
         return 0;
     am_buf_init(&text[0], 2 * CONFIG_MAX);
@@ -404,24 +421,11 @@ static int put_config(struct job *j)
     return rc;
 }
 
-/* What stands beside the factors of an adapter. */
-static int put_patch_config(struct job *j)
-{
-    struct am_patch_about about = {
-        .patch = &j->patch, .base = &j->model[j->spec.donor], .config = j->config, .config_n = j->config_n};
-    struct am_buf text;
-    am_buf_init(&text, TEXT_MAX);
-    am_patch_warn(j->s, &about);
-    int rc = am_patch_config(&j->spec, &about, &text);
-    if (rc == 0)
-        rc = put_text(j, "adapter_config.json", text.data, text.len);
-    am_buf_done(&text);
-    return rc;
-}
-
 static bool kept(const struct job *j, const char *path)
 {
     static const char *const made[] = {"README.md", "amend.json", "mergekit_config.yml"};
+    if (j->method->factors) /* an adapter is no model */
+        return false;
     for (size_t i = 0; i < sizeof(made) / sizeof(made[0]); i++)
         if (am_streq(path, made[i]))
             return false;
@@ -441,15 +445,6 @@ static int put_kept(struct job *j, bool config_written)
         AM_TRY(am_result_put(&j->s->result, json_pack("{s:s, s:s}", "record", "keep", "path", path)));
     }
     return 0;
-}
-
-/* An adapter is no model: of the donor's files nothing is carried on. */
-static int put_beside(struct job *j)
-{
-    if (j->method->factors)
-        return put_patch_config(j);
-    int config = put_config(j);
-    return config < 0 ? config : put_kept(j, config == 1);
 }
 
 /* With `propagate` results are not looked at, so only what was seen to come through is known. */
@@ -473,7 +468,9 @@ static int put_result(struct job *j)
     AM_TRY(put_recipe(j));
     AM_TRY(put_mergekit(j));
     AM_TRY(put_report(j));
-    AM_TRY(put_beside(j));
+    int config = put_config(j);
+    AM_TRY(config);
+    AM_TRY(put_kept(j, config == 1));
     AM_TRY(am_compare_run_put(&j->gate, j->staged, look_finite(j)));
     return am_session_put_warnings(j->s);
 }

@@ -255,6 +255,20 @@ static void charge_computed(struct join *j, const char *name, uint64_t size)
         need->text = am_plan_plus(need->text, am_plan_plus(need->report, strlen(name)));
 }
 
+/* The tensor at hand of both inputs. */
+static void charge_adapter(struct join *j, const char *name)
+{
+    uint64_t read = 0, largest = 0;
+    for (size_t i = 0; i < j->n; i++) {
+        const struct side *s = &j->side[i];
+        read = here(s, name) ? am_plan_plus(read, s->head.bytes) : read;
+        largest = here(s, name) && s->head.bytes > largest ? s->head.bytes : largest;
+    }
+    j->computed += am_plan_charge_adapter(&j->plan, j->body, &j->side[j->donor].head, read, largest);
+    j->plan.tensors++;
+    j->plan.need.tensors++;
+}
+
 /* A tensor that is not computed with is the donor's; those that others have are compared with it. */
 static void charge_compared(struct join *j, const char *name)
 {
@@ -280,22 +294,6 @@ static void check_settings(struct join *j, const char *name)
                  j->body->method, param, am_shown(shown, name));
 }
 
-/* The tensor at hand of both inputs. */
-static void charge_adapter(struct join *j, const char *name, uint64_t size)
-{
-    if (size && j->incomplete)
-        check_settings(j, name);
-    uint64_t read = 0, largest = 0;
-    for (size_t i = 0; i < j->n; i++) {
-        const struct side *s = &j->side[i];
-        read = here(s, name) ? am_plan_plus(read, s->head.bytes) : read;
-        largest = here(s, name) && s->head.bytes > largest ? s->head.bytes : largest;
-    }
-    j->computed += am_plan_charge_adapter(&j->plan, j->body, &j->side[j->donor].head, read, largest);
-    j->plan.tensors++;
-    j->plan.need.tensors++;
-}
-
 static void charge(struct join *j, const char *name)
 {
     struct am_plan_need *need = &j->plan.need;
@@ -313,7 +311,9 @@ static void charge(struct join *j, const char *name)
         j->named++;
     }
     if (am_plan_is_adapter(j->body)) {
-        charge_adapter(j, name, size);
+        if (size && j->incomplete)
+            check_settings(j, name);
+        charge_adapter(j, name);
         return;
     }
     bool selected = size && am_plan_selects(j->body, name);
