@@ -102,6 +102,8 @@ int am_patch_choose(struct am_patch_state *s)
         struct am_patch_item *item = &s->item[i];
         item->base = &s->r->donor->tensor[i];
         item->tuned = am_model_find(s->r->x[0].model, item->base->name);
+        item->in = item->tuned ? &s->r->x[0] : &s->r->base;
+        item->tuned = item->tuned ? item->tuned : item->base;
         item->kind = AM_PATCH_OTHER;
         item->module = module_of(item->base->name);
         choose_one(s, item);
@@ -123,7 +125,7 @@ static int look(struct am_patch_state *s, const struct am_patch_item *item, unsi
                 bool *ret_differs)
 {
     const struct am_tensor *t[2] = {item->base, item->tuned};
-    const struct am_run_input *in[2] = {&s->r->base, &s->r->x[0]};
+    const struct am_run_input *in[2] = {&s->r->base, item->in};
     unsigned char *raw[2] = {s->raw, other};
     bool alike = t[0]->dtype == t[1]->dtype;
     uint64_t step = alike ? AM_CHUNK : AM_CHUNK / 8, all = alike ? t[0]->bytes : t[0]->elements;

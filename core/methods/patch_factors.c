@@ -90,7 +90,7 @@ static int read_into(struct am_patch_state *s, const struct am_run_input *in, co
 static int read_delta(struct am_patch_state *s, const struct am_patch_item *item)
 {
     AM_TRY(read_into(s, &s->r->base, item->base, false));
-    AM_TRY(read_into(s, &s->r->x[0], item->tuned, true));
+    AM_TRY(read_into(s, item->in, item->tuned, true));
     return am_patch_progress(s, item->base->bytes + item->tuned->bytes);
 }
 

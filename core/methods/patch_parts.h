@@ -15,6 +15,7 @@ enum am_patch_kind {
 
 struct am_patch_item { /* a tensor of the base, in the order of names */
     const struct am_tensor *base, *tuned;
+    const struct am_run_input *in; /* that `tuned` is read from: what the fine-tune lacks, it has as the base does */
     enum am_patch_kind kind;
     size_t module;                       /* bytes of its module's name; 0: it is in none */
     size_t rows, cols;                   /* of AM_PATCH_FACTORS */

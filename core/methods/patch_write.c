@@ -144,7 +144,7 @@ static int fault_write(struct am_patch_state *s, int rc)
 
 static int read_piece(struct am_patch_state *s, const struct piece *p, size_t n, uint64_t at)
 {
-    const struct am_run_input *in = &s->r->x[0];
+    const struct am_run_input *in = p->item->in;
     if (p->spooled)
         return am_sys_pread(s->spool, s->raw, n, p->at + at) < 0 ? fault_write(s, -AM_E_CANNOT_WRITE) : 0;
     int rc = am_model_read(in->model, p->item->tuned, s->raw, n, at);
