@@ -75,7 +75,7 @@ static int carry_all(const struct am_spec_run *s, const struct am_card_base *b, 
     static const char *const always[] = {"pipeline_tag", "language"}, *const licence[] = {"license", "license_name",
                                                                                           "license_link"};
     size_t before = out->len;
-    AM_TRY(carry(b, "library_name", out));
+    AM_TRY(b->adapter ? am_buf_puts(out, "library_name: peft\n") : carry(b, "library_name", out));
     if (out->len == before && b->transformers)
         AM_TRY(am_buf_puts(out, "library_name: transformers\n"));
     for (size_t i = 0; i < sizeof always / sizeof *always; i++)
@@ -90,10 +90,12 @@ static int front_matter(const struct am_spec_run *s, const struct am_card_base *
     AM_TRY(am_buf_puts(out, "---\nbase_model:\n"));
     for (size_t i = 0; i < s->inputs; i++) {
         struct source src = source_of(s, i);
-        if (!told_before(s, i))
+        bool about = !b->adapter || am_streq(src.role, "base"); /* what an adapter is put on, and nothing else */
+        if (about && !told_before(s, i))
             AM_TRY(am_buf_printf(out, "- %.*s\n", (int)src.model_n, src.model));
     }
-    AM_TRY(am_buf_printf(out, "base_model_relation: %s\n", am_streq(s->type, "merge") ? "merge" : "finetune"));
+    const char *relation = b->adapter ? "adapter" : am_streq(s->type, "merge") ? "merge" : "finetune";
+    AM_TRY(am_buf_printf(out, "base_model_relation: %s\n", relation));
     AM_TRY(carry_all(s, b, out));
     return am_buf_printf(out, "tags:\n- %s\n- %s\n- amend\n---\n\n", s->type, s->method);
 }

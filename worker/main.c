@@ -109,7 +109,7 @@ static int open_blas(struct am_session *s, json_t *root, struct am_limits *limit
     const char *type = json_string_value(json_object_get(root, "type")),
                *name = json_string_value(json_object_get(root, "method"));
     const struct am_method *m = type && name ? am_method_find(type, name) : NULL;
-    if (!m || !m->whole)
+    if (!m || (!m->whole && !m->factors))
         return 0;
     if (am_linalg_open() < 0)
         return am_fault_add(&s->faults, AM_E_UNSUPPORTED, (struct am_where){.pointer = "#/method"},

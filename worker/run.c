@@ -2,7 +2,7 @@
  * run.c - mode `run`: opens the inputs, runs the method over them, writes the files beside the weights and the result's
  * records.
  */
-#include "core/methods/run.h"
+#include "core/methods/patch.h"
 
 #include "core/base/failpoint.h"
 #include "core/base/sys.h"
@@ -16,6 +16,7 @@
 #include "worker/config_json.h"
 #include "worker/files.h"
 #include "worker/limits.h"
+#include "worker/patch.h"
 #include "worker/session.h"
 #include "worker/spans.h"
 #include "worker/spec.h"
@@ -39,6 +40,7 @@ struct job {
     struct am_run_input *in;    /* as the method sees them */
     struct am_adding adding;
     struct am_output out;
+    struct am_patch patch; /* of a method that makes an adapter */
     struct am_report report;
     struct am_comparing gate;                 /* of what is made; .s NULL: none */
     bool let_through;                         /* NaN or infinity */
@@ -265,7 +267,8 @@ static int compute(struct job *j)
     r.round_adapted = am_arg_has(&j->args, "compat") && am_streq(am_arg_text(&j->args, "compat"), "exact");
     snprintf(j->id, sizeof(j->id), "%s/%s", j->spec.type, j->method->name);
     am_report_open(&j->report, j->id, j->label, r.inputs);
-    AM_TRY(am_run(&r, &j->out, &j->s->faults));
+    AM_TRY(j->method->factors ? am_run_patch(&r, &j->out, &j->patch, &j->s->faults)
+                              : am_run(&r, &j->out, &j->s->faults));
     am_report_warnings(&j->report, on_warning, j);
     j->staged = (unsigned)j->out.files;
     return 0;
@@ -319,7 +322,7 @@ static int put_index(struct job *j)
 
 static int put_weights(struct job *j)
 {
-    if (j->out.planned) {
+    if (j->out.planned && !j->method->factors) {
         struct am_spans spans = {
             .s = j->s, .spec = &j->spec, .donor = &j->model[j->spec.donor], .out = &j->out, .staged = j->staged};
         int rc = am_spans_put(&spans);
@@ -354,7 +357,7 @@ static bool is_transformers(const struct job *j)
 /* The donor's card, when a person wrote it or changed it since: it moves aside for the result's own. */
 static bool keeps_readme(const struct job *j)
 {
-    return j->readme && !am_card_is_sealed(j->readme, j->readme_n);
+    return j->readme && !j->method->factors && !am_card_is_sealed(j->readme, j->readme_n);
 }
 
 static int put_card(struct job *j)
@@ -362,7 +365,9 @@ static int put_card(struct job *j)
     struct am_card_base base = {.readme = j->readme,
                                 .readme_n = j->readme_n,
                                 .transformers = is_transformers(j),
-                                .original = keeps_readme(j) || find_other(j, AM_CARD_ORIGINAL)};
+                                .adapter = j->method->factors != NULL,
+                                .original =
+                                    keeps_readme(j) || (!j->method->factors && find_other(j, AM_CARD_ORIGINAL))};
     struct am_buf text;
     am_buf_init(&text, TEXT_MAX);
     int rc = am_card_readme(&j->spec, &base, &text);
@@ -461,10 +466,27 @@ static int edit_config(const struct job *j, struct am_buf text[2])
     return changed;
 }
 
+/* What stands beside the factors of an adapter. */
+static int put_patch_config(struct job *j)
+{
+    struct am_patch_about about = {
+        .patch = &j->patch, .base = &j->model[j->spec.donor], .config = j->config, .config_n = j->config_n};
+    struct am_buf text;
+    am_buf_init(&text, TEXT_MAX);
+    am_patch_warn(j->s, &about);
+    int rc = am_patch_config(&j->spec, &about, &text);
+    if (rc == 0)
+        rc = put_text(j, "adapter_config.json", text.data, text.len);
+    am_buf_done(&text);
+    return rc;
+}
+
 /* 1: config.json was written anew, because it names another dtype or number of layers than the weights now have. */
 static int put_config(struct job *j)
 {
     struct am_buf text[2];
+    if (j->method->factors)
+        return put_patch_config(j);
     if (!j->config)
         return 0;
     am_buf_init(&text[0], 2 * CONFIG_MAX);
@@ -485,6 +507,8 @@ static int put_config(struct job *j)
 static bool kept(const struct job *j, const char *path)
 {
     static const char *const made[] = {"README.md", "amend.json", "mergekit_config.yml"};
+    if (j->method->factors) /* an adapter is no model */
+        return false;
     for (size_t i = 0; i < sizeof(made) / sizeof(made[0]); i++)
         if (am_streq(path, made[i]))
             return false;
@@ -518,7 +542,8 @@ static int put_result(struct job *j)
 {
     struct am_result *result = &j->s->result;
     AM_TRY(am_result_open(result, j->s->staging));
-    json_t *architecture = am_architecture(j->config ? j->config : "", j->config_n);
+    bool model = j->config && !j->method->factors;
+    json_t *architecture = am_architecture(model ? j->config : "", model ? j->config_n : 0);
     AM_TRY(am_result_put(result, json_pack("{s:s, s:o}", "record", "model", "architecture", architecture)));
     AM_TRY(put_weights(j));
     AM_TRY(put_index(j));
@@ -560,6 +585,7 @@ int am_mode_run(struct am_session *s, json_t *root)
     if (rc == 0)
         rc = work(&j);
     am_output_done(&j.out);
+    am_patch_done(&j.patch);
     am_report_done(&j.report);
     for (size_t i = 0; j.view && i < j.spec.inputs; i++)
         am_stack_view_done(&j.view[i]);

@@ -102,15 +102,15 @@ static json_t *describe_matrix(const struct am_method *m)
 static json_t *describe_needs(const struct am_method *m)
 {
     const struct am_needs *n = &m->needs;
-    bool samples = m->type == AM_EVALUATE;
+    bool samples = m->type == AM_EVALUATE, dense = m->whole || m->factors;
     json_t *o =
         json_pack("{s:i, s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:s}", "min_inputs", (int)n->min_inputs, "base",
                   need_names[n->base], "task", need_names[n->task], "data", samples ? "predictions" : "none", "unit",
-                  samples    ? "samples"
-                  : m->whole ? "tensor"
-                             : "window",
+                  samples ? "samples"
+                  : dense ? "tensor"
+                          : "window",
                   "scope", scope_names[n->scope], "selects", selection(m), "passes", (int)n->passes, "deterministic",
-                  m->whole ? "same kernel set" : "any threads, any kernels");
+                  dense ? "same kernel set" : "any threads, any kernels");
     json_object_set_new(o, "max_inputs", n->max_inputs ? json_integer(n->max_inputs) : json_null());
     json_object_set_new(o, "acc_bytes", amount(n->acc));
     json_object_set_new(o, "lists", amount(n->lists));
@@ -131,6 +131,7 @@ static json_t *describe_needs(const struct am_method *m)
     json_object_set_new(o, "column_bytes", json_integer((json_int_t)n->column_bytes));
     json_object_set_new(o, "report", amount(n->report));
     json_object_set_new(o, "matrix", describe_matrix(m));
+    put_bool(o, "adapter", n->adapter);
     put_bool(o, "engine", false);
     put_bool(o, "random", n->random);
     put_bool(o, "symmetric", n->symmetric);

@@ -229,6 +229,25 @@ static void check_whole(struct lines *l)
         say(l, "whole() needs a choice parameter \"conv\" with flatten");
 }
 
+/* core/methods/patch.h and core/table/plan_patch.c ask for them by name. */
+static void check_adapter(struct lines *l)
+{
+    static const char *const wanted[] = {"max_rank",   "solver", "include", "exclude",
+                                         "embeddings", "others", "conv",    "in_out"};
+    const struct am_method *m = l->m;
+    size_t times;
+    if (m->needs.adapter != !!m->factors)
+        say(l, "needs.adapter and factors must be there together");
+    if (!m->factors)
+        return;
+    if (m->needs.base != AM_YES || m->needs.max_inputs != 1 || m->needs.task != AM_NO || m->apply || m->whole ||
+        m->needs.passes)
+        say(l, "a method with factors() has one model and a base, and no other way to compute");
+    for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++)
+        if (!find(m, wanted[i], &times))
+            say(l, "factors() needs the parameter %s (core/merge/_patch.h)", wanted[i]);
+}
+
 static void check_needs(struct lines *l)
 {
     const struct am_method *m = l->m;
@@ -246,7 +265,7 @@ static void check_needs(struct lines *l)
         say(l, "by_row needs a choice parameter \"granularity\" with tensor and row");
     if (n->by_row && n->by_slab)
         say(l, "tiles are rows or slabs, not both");
-    if (!m->apply)
+    if (!m->apply && !m->factors)
         say(l, "apply is missing");
     if (n->min_inputs < 1 || (n->max_inputs && n->max_inputs < n->min_inputs) || n->max_inputs > AM_MAX_INPUTS)
         say(l, "inputs %u to %u make no sense", n->min_inputs, n->max_inputs);
@@ -256,6 +275,7 @@ static void check_needs(struct lines *l)
         say(l, "edit methods take no task");
     check_scope(l);
     check_vectors(l);
+    check_adapter(l);
 }
 
 static void check_rules(struct lines *l)

@@ -162,6 +162,7 @@ struct am_needs {
        column i % (elements / shape[0]). Tensor's scope only. */
     struct am_when columns_when[AM_WHEN];
     size_t column_bytes;
+    bool adapter;   /* the result is a LoRA adapter, made by factors() */
     bool random;    /* uses options.seed */
     bool symmetric; /* the order of equally weighted models does not matter (beyond rounding) */
 };
@@ -226,6 +227,24 @@ struct am_matrix {
     void *ctx;
 };
 
+/* The difference of a fine-tune and its base in one matrix, as a method takes it apart whose result is an adapter
+   (needs.adapter; patch.h): delta = left * right, about. */
+#define AM_SKETCH 8 /* columns of a random sketch beyond the largest rank */
+struct am_factors {
+    struct am_scope_info scope;
+    size_t rows, cols;
+    size_t most;   /* the largest rank there may be, at most the shorter side */
+    bool full;     /* all singular values, not a sketch */
+    bool turned;   /* lora_A is made of `left`, not of `right` */
+    double *delta; /* rows x cols; may be overwritten */
+    double *work;  /* am_factors_work() doubles; contents undefined */
+    size_t doubles;
+    /* For the method to say: */
+    struct am_mat left, right; /* rows x rank, rank x cols; they lie in `work` */
+    double squares;            /* of delta, their sum */
+    double first, last, next;  /* singular values: the largest, the smallest kept, the largest left out; NaN: none */
+};
+
 struct am_report; /* report.h */
 
 #define AM_AGAIN 1
@@ -282,6 +301,11 @@ struct am_method {
     bool (*is_matrix)(const struct am_args *args, const struct am_tensor_info *t);
     int (*whole)(struct am_matrix *m);
 
+    /* Methods whose result is an adapter (patch.h) have this alone, and no apply(): the factors of one matrix. Rank 0
+       is no difference. Such a method has one model and a base, and the parameters by which the daemon plans and
+       patch.h works (core/merge/_patch.h). Its bytes are as those of whole(). */
+    int (*factors)(struct am_factors *f);
+
     /* Writes the numbers of one computed tensor (s->tensor.name set; acc: of a tensor's scope, else NULL), and at the
        end those of the whole run (name NULL; tally: the sum over all tensors; acc: of a model's scope, else NULL).
        NULL = no report. */
@@ -330,6 +354,22 @@ static inline size_t am_matrix_doubles(const struct am_matrix_need *n, bool matr
         return am_amount(n->row, inputs) * cols + 64;
     return am_amount(n->full, inputs) * rows * cols + am_amount(n->square, inputs) * k * k +
            am_amount(n->edge, inputs) * (rows + width + 16) + am_svd_work(rows, width);
+}
+
+/* Columns that factors() decomposes: of a sketch, or all. */
+static inline size_t am_factors_width(bool full, size_t rows, size_t cols, size_t most)
+{
+    size_t k = rows < cols ? rows : cols;
+    return full || k < AM_SKETCH || most >= k - AM_SKETCH ? k : most + AM_SKETCH;
+}
+
+/* am_factors.doubles; core/table/plan_patch.c counts the same. */
+static inline size_t am_factors_work(bool full, size_t rows, size_t cols, size_t most)
+{
+    size_t k = rows < cols ? rows : cols, width = am_factors_width(full, rows, cols, most);
+    if (width == k)
+        return (rows + cols + 1) * k + am_svd_work(rows, cols) + 64;
+    return 2 * (rows + cols) * width + (width + 1) * width + am_svd_work(width, cols) + 64;
 }
 
 #endif

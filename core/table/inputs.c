@@ -279,10 +279,11 @@ static int add_stack(struct am_body *b, const char *role, json_t *entry, const c
     json_t *list = am_member_array(entry, at, "stack", true, f), *part;
     size_t head = b->inputs, n = json_array_size(list), i;
     am_pointer(list_at, at, "stack");
-    if (n == 0 || b->inputs + n > AM_ENTRIES_MAX || wants_old_base(b)) {
+    bool takes_none = wants_old_base(b) || am_row_makes_adapter(b->row);
+    if (n == 0 || b->inputs + n > AM_ENTRIES_MAX || takes_none) {
         am_fault_add(f, AM_E_INVALID_PARAMS, (struct am_where){.pointer = list_at, .reason = "input-count"},
-                     wants_old_base(b) ? "%s takes no stacks of layers"
-                                       : "%s: a stack has at least one part, and all of them together at most 200",
+                     takes_none ? "%s takes no stacks of layers"
+                                : "%s: a stack has at least one part, and all of them together at most 200",
                      b->row ? am_row_text(b->row, "name") : "a merge");
         return 0;
     }

@@ -120,3 +120,8 @@ const char *am_row_text(const json_t *row, const char *name)
     const char *s = json_string_value(json_object_get(row, name));
     return s ? s : "";
 }
+
+bool am_row_makes_adapter(const json_t *row)
+{
+    return json_is_true(json_object_get(json_object_get(row, "needs"), "adapter"));
+}

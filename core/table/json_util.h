@@ -32,6 +32,7 @@ bool am_json_whole(const json_t *v, json_int_t *ret);
 /* Lookups in a method of the described registry. */
 const char *am_row_need(const json_t *row, const char *name); /* text member of `needs`, "none" when absent */
 json_int_t am_row_need_int(const json_t *row, const char *name, json_int_t def);
+bool am_row_makes_adapter(const json_t *row);
 const char *am_row_text(const json_t *row, const char *name); /* "" when absent */
 
 #endif

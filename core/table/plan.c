@@ -11,29 +11,12 @@
 #include "core/table/plan_parts.h"
 #include "core/table/settings.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define NAMED 5   /* tensors given as examples */
 #define LISTED 20 /* tensors told one by one for each input */
 #define NAME_MAX_BYTES ((size_t)1 << 20)
-
-/* Resident bytes of the worker, measured from outside and fitted; tests/service/test_plans.py holds peak <= plan
- * <= 1.25 x peak. Itself with its libraries; a tensor of an input, beside its name; of the donor, and of what is
- * written, to the end and while it is laid out; a span of an input, as the spec tells it; a changed tensor of an
- * assembled file. */
-#define BASE_BYTES ((uint64_t)30 << 18)
-#define ENTRY_BYTES 128
-#define ITEM_BYTES 56
-#define OUT_BYTES 64
-#define WANT_BYTES 40
-#define HEADER_BYTES 123
-#define SPAN_BYTES 640
-#define CHANGE_BYTES 88
-#define HASH_BYTES ((uint64_t)1 << 20)
-
-#define BLAS_BYTES ((uint64_t)3 << 20) /* OpenBLAS with its LAPACK, as loaded */
 
 #define NUMBER_BYTES 26 /* of a number in the report, and of a tensor there beside its name */
 
@@ -230,6 +213,20 @@ static void charge_computed(struct join *j, const char *name, uint64_t size)
         need->text = am_plan_plus(need->text, am_plan_plus(need->report, strlen(name)));
 }
 
+/* The tensor at hand of both inputs. */
+static void charge_adapter(struct join *j, const char *name)
+{
+    uint64_t read = 0, largest = 0;
+    for (size_t i = 0; i < j->n; i++) {
+        const struct side *s = &j->side[i];
+        read = here(s, name) ? am_plan_plus(read, s->head.bytes) : read;
+        largest = here(s, name) && s->head.bytes > largest ? s->head.bytes : largest;
+    }
+    j->computed += am_plan_charge_adapter(&j->plan, j->body, &j->side[j->donor].head, read, largest);
+    j->plan.tensors++;
+    j->plan.need.tensors++;
+}
+
 /* A tensor that is not computed with is the donor's; those that others have are compared with it. */
 static void charge_compared(struct join *j, const char *name)
 {
@@ -311,6 +308,12 @@ static int charge(struct join *j, const char *name, bool buffer)
         char shown[AM_SHOWN];
         am_list_put(j->some, am_shown(shown, name));
         j->named++;
+    }
+    if (am_plan_is_adapter(j->body)) {
+        if (size && j->incomplete)
+            check_settings(j, name);
+        charge_adapter(j, name);
+        return 0;
     }
     bool selected = size && am_plan_selects(j->body, name), pass = size && (buffer || passes(j, name));
     j->computed += selected;
@@ -425,61 +428,6 @@ static void sum_up(struct join *j)
     }
 }
 
-/* What stays to the end: every input's table, and the layout of the result. */
-static uint64_t tables(const struct am_plan_need *need)
-{
-    uint64_t inputs = am_plan_plus(am_plan_times(need->entries, ENTRY_BYTES), need->text);
-    uint64_t output =
-        am_plan_plus(am_plan_times(need->tensors, ITEM_BYTES), am_plan_times(need->out_entries, OUT_BYTES));
-    output = am_plan_plus(output, am_plan_times(need->tensors, need->varied));
-    return am_plan_plus(am_plan_plus(am_plan_plus(inputs, need->held), output), am_plan_times(need->spans, SPAN_BYTES));
-}
-
-/* While the result is laid out: its tensors in order, and the header as text. */
-static uint64_t header(const struct am_plan_need *need)
-{
-    uint64_t order = am_plan_plus(am_plan_times(need->tensors, WANT_BYTES), need->out_text);
-    return am_plan_plus(order, am_plan_times(need->out_entries, HEADER_BYTES));
-}
-
-/* A list behind the accumulator of a scope: am_list_scope() of core/methods/method.h. */
-static uint64_t list(uint64_t elements)
-{
-    double entries = 36 * sqrt((double)elements) + 1024;
-    uint64_t n = entries < 196608 ? (uint64_t)entries / 8 * 8 : 196608;
-    return am_plan_plus(8 * n, am_plan_times(4, elements / AM_PLAN_TILE / 16 * 16 + 64));
-}
-
-/* While windows are at work: the slots (core/methods/run_slots.c has as many), and what they share. */
-static uint64_t slots(const struct am_plan_need *need, unsigned threads)
-{
-    uint64_t work = am_plan_plus(need->in, am_plan_times(need->tile, need->tiles));
-    uint64_t slot = am_plan_plus(am_plan_plus(need->out, larger(work, need->other)), need->fixed);
-    uint64_t fit = slot ? larger(AM_PLAN_SLOTS / slot, 1) : 1;
-    uint64_t busy =
-        least(least((threads ? threads : 1) + AM_PLAN_AHEAD, fit), am_plan_plus(need->windows, need->copies));
-    uint64_t shared =
-        am_plan_plus(am_plan_times(need->accs, need->acc), am_plan_times(need->lists, list(need->elements)));
-    uint64_t whole = am_plan_plus(need->whole, need->whole_read);
-    return am_plan_plus(am_plan_plus(am_plan_times(larger(busy, 1), slot), shared), whole);
-}
-
-/* While files are assembled: the spans of the result, and the donor's header or the buffer that hashes. */
-static uint64_t spans(const struct am_plan_need *need)
-{
-    if (!need->hashes)
-        return 0;
-    return am_plan_plus(am_plan_times(need->out_entries, CHANGE_BYTES), larger(need->header, HASH_BYTES));
-}
-
-/* The phases come one after the other, and each gives back what it took. */
-uint64_t am_plan_memory(const struct am_plan_need *need, unsigned threads)
-{
-    uint64_t work = larger(larger(header(need), slots(need, threads)), spans(need));
-    uint64_t own = need->blas ? BASE_BYTES + BLAS_BYTES : BASE_BYTES;
-    return am_plan_plus(own, am_plan_plus(tables(need), work));
-}
-
 double am_plan_seconds(const struct am_plan *p)
 {
     return ((double)p->read_bytes + (double)p->write_bytes) / BYTES_A_SECOND;
@@ -522,7 +470,7 @@ static void take_needs(struct join *j, const struct am_body *b)
     j->reads = am_plan_plus(1, passes > 0 ? (uint64_t)passes : 0);
     need->by_tensor = passes > 0 && !am_plan_over_model(b);
     am_plan_vectors_need(need, b);
-    need->blas = json_is_object(json_object_get(needs, "matrix"));
+    need->blas = json_is_object(json_object_get(needs, "matrix")) || am_plan_is_adapter(b);
     uint64_t numbers = am_plan_amount(needs, "report", inputs);
     need->report = numbers ? am_plan_times(am_plan_plus(numbers, 1), NUMBER_BYTES) : 0;
     need->others = j->n > 1;
@@ -544,12 +492,13 @@ static int make(struct join *j, const struct am_body *b)
     size_t faults = j->faults->total;
     j->out_bytes = am_plan_out_bytes(b, j->faults);
     take_needs(j, b);
+    am_plan_adapter_inputs(b, j->faults);
     for (size_t i = 0; i < j->n; i++)
         j->by_module = j->by_module || j->side[i].in->modules;
     for (size_t i = 0; i < j->n; i++)
-        if (j->side[i].in->modules && am_plan_over_model(b))
+        if (j->side[i].in->modules && (am_plan_over_model(b) || am_plan_is_adapter(b)))
             am_fault_add(j->faults, AM_E_INVALID_PARAMS, where(&j->side[i], "module-unknown", NULL),
-                         "with scope \"model\" a method looks at all tensors together; leave modules out");
+                         "%s looks at all tensors of a model together; leave modules out", am_row_text(b->row, "name"));
     AM_TRY(walk(j));
     am_plan_vectors_add(&j->plan.need);
     for (size_t i = 0; i < j->n; i++)

@@ -12,8 +12,7 @@
 #include <string.h>
 
 #define HEADER_MAX 100000000u
-#define DISK_EXTRA ((uint64_t)1 << 20) /* the small files of a version */
-#define RECORD_BYTES 200               /* of a tensor in result.ndjson and in the index, without its name */
+#define RECORD_BYTES 200 /* of a tensor in result.ndjson and in the index, without its name */
 #define METADATA "\"__metadata__\":{\"format\":\"pt\"}"
 
 struct piece {
@@ -396,6 +395,8 @@ int am_plan_output(struct am_plan *p, const struct am_body *b, const struct am_p
 {
     json_int_t shard = json_integer_value(json_object_get(b->options, "shard_bytes"));
     const char *out = am_plan_out_dtype(b);
+    if (am_plan_is_adapter(b))
+        return am_plan_adapter_output(p, b, threads);
     struct layout l = {.p = p, .b = b, .d = donor, .faults = faults, .out = out ? am_plan_dtype(out) : -1};
     l.shard_bytes = shard > 0 ? (uint64_t)shard : 0;
     l.file = calloc(donor->files + 1, sizeof(*l.file));
@@ -408,7 +409,7 @@ int am_plan_output(struct am_plan *p, const struct am_body *b, const struct am_p
     free(l.file);
     p->dtype = p->dtype && !*p->dtype ? NULL : p->dtype;
     p->peak_memory_bytes = am_plan_memory(&p->need, threads);
-    p->disk_bytes = am_plan_plus(am_plan_plus(p->write_bytes, l.records), DISK_EXTRA);
+    p->disk_bytes = am_plan_plus(am_plan_plus(p->write_bytes, l.records), AM_PLAN_DISK_EXTRA);
     return rc;
 }
 

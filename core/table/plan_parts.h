@@ -15,6 +15,9 @@
 #define AM_PLAN_COPY (4u * AM_PLAN_WINDOW) /* bytes of a window that is copied */
 #define AM_PLAN_SHARDS 1000                /* files of one result */
 #define AM_PLAN_DTYPES 22
+#define AM_PLAN_DISK_EXTRA ((uint64_t)1 << 20) /* the small files of a version */
+/* Of OpenBLAS's own buffer; measured, with the library itself (plan.c). */
+#define AM_PLAN_BLAS_TOUCHED ((uint64_t)7 << 18)
 
 uint64_t am_plan_line(uint64_t bytes);         /* rounded up to 64 */
 uint64_t am_plan_plus(uint64_t a, uint64_t b); /* saturate */
@@ -81,6 +84,18 @@ uint64_t am_plan_whole_doubles(const json_t *need, bool matrix, uint64_t rows, u
 /* A tensor that may be computed whole: what it takes, if it is. */
 void am_plan_charge_whole(struct am_plan_need *n, const struct am_body *b, const struct am_plan_tensor *t,
                           uint64_t elements, uint64_t inputs);
+uint64_t am_plan_svd_work(uint64_t rows, uint64_t cols);
+/* ---- plan_patch.c ---- */
+
+bool am_plan_is_adapter(const struct am_body *b);
+/* A fault for each input of such a method that is no version as it is stored. */
+void am_plan_adapter_inputs(const struct am_body *b, struct am_faults *f);
+uint64_t am_plan_factors_work(bool full, uint64_t rows, uint64_t cols, uint64_t most);
+/* One tensor of the base, which the two inputs have in so many bytes together, and the larger in `largest`: what the
+   run takes and writes for it at the most. Whether it gets factors. */
+bool am_plan_charge_adapter(struct am_plan *p, const struct am_body *b, const struct am_plan_tensor *t, uint64_t read,
+                            uint64_t largest);
+int am_plan_adapter_output(struct am_plan *p, const struct am_body *b, unsigned threads);
 /* Windows of a tensor: those that are computed, or those that are copied. */
 uint64_t am_plan_windows(uint64_t n, uint64_t span);
 

@@ -9,8 +9,6 @@
 #include <string.h>
 
 #define CHUNK_BYTES (AM_PLAN_CHUNK * sizeof(double)) /* as stored */
-/* Of OpenBLAS's own buffer; measured, with the library itself (plan.c). */
-#define BLAS_TOUCHED ((uint64_t)7 << 18)
 
 uint64_t am_plan_amount(const json_t *needs, const char *name, uint64_t inputs)
 {
@@ -56,7 +54,7 @@ static bool is_matrix(const struct am_body *b, const struct am_plan_tensor *t)
 }
 
 /* am_svd_work() of core/tensor/linalg.c. */
-static uint64_t svd_work(uint64_t rows, uint64_t cols)
+uint64_t am_plan_svd_work(uint64_t rows, uint64_t cols)
 {
     uint64_t k = least(rows, cols), sides = am_plan_plus(rows, cols);
     uint64_t squares = sides - k >= am_plan_times(k, 11) / 6 ? 4 : 3;
@@ -75,7 +73,7 @@ uint64_t am_plan_whole_doubles(const json_t *need, bool matrix, uint64_t rows, u
     uint64_t n = am_plan_times(am_plan_amount(need, "full", inputs), am_plan_times(rows, cols));
     n = am_plan_plus(n, am_plan_times(am_plan_amount(need, "square", inputs), am_plan_times(k, k)));
     n = am_plan_plus(n, am_plan_times(am_plan_amount(need, "edge", inputs), edge));
-    return am_plan_plus(n, svd_work(rows, width));
+    return am_plan_plus(n, am_plan_svd_work(rows, width));
 }
 
 static void grow(uint64_t *at, uint64_t value)
@@ -92,6 +90,6 @@ void am_plan_charge_whole(struct am_plan_need *n, const struct am_body *b, const
         return;
     uint64_t rows = matrix ? strtoull(t->shape + 1, NULL, 10) : 1, cols = rows ? elements / rows : 0;
     uint64_t work = am_plan_times(sizeof(double), am_plan_whole_doubles(need, matrix, rows, cols, inputs));
-    grow(&n->whole, am_plan_plus(work, matrix ? BLAS_TOUCHED + CHUNK_BYTES : CHUNK_BYTES));
+    grow(&n->whole, am_plan_plus(work, matrix ? AM_PLAN_BLAS_TOUCHED + CHUNK_BYTES : CHUNK_BYTES));
     grow(&n->whole_read, am_plan_times(2 * sizeof(float), elements));
 }

@@ -19,10 +19,15 @@ typedef void gemm_fn(const char *, const char *, const int *, const int *, const
                      const int *, const double *, const int *, const double *, double *, const int *, size_t, size_t);
 typedef void gesdd_fn(const char *, const int *, const int *, double *, const int *, double *, double *, const int *,
                       double *, const int *, double *, const int *, int *, int *, size_t);
+typedef void gelqf_fn(const int *, const int *, double *, const int *, double *, double *, const int *, int *);
+typedef void orglq_fn(const int *, const int *, const int *, double *, const int *, const double *, double *,
+                      const int *, int *);
 
 static struct {
     gemm_fn *gemm;
     gesdd_fn *gesdd;
+    gelqf_fn *gelqf;
+    orglq_fn *orglq;
     char name[96];
 } blas;
 
@@ -59,7 +64,9 @@ int am_linalg_open(void)
     void (*set_threads)(int) = (void (*)(int))find(lib, "openblas_set_num_threads");
     gemm_fn *gemm = (gemm_fn *)find(lib, "dgemm_");
     blas.gesdd = (gesdd_fn *)find(lib, "dgesdd_");
-    if (!config || !core || !set_threads || !gemm || !blas.gesdd) {
+    blas.gelqf = (gelqf_fn *)find(lib, "dgelqf_");
+    blas.orglq = (orglq_fn *)find(lib, "dorglq_");
+    if (!config || !core || !set_threads || !gemm || !blas.gesdd || !blas.gelqf || !blas.orglq) {
         dlclose(lib);
         return -AM_E_UNSUPPORTED;
     }
@@ -142,5 +149,25 @@ int am_svd(double *a, size_t rows, size_t cols, double *u, double *s, double *vt
     if (least_floats(rows, cols) > INT_MAX)
         return -AM_E_INTERNAL;
     blas.gesdd("S", &m, &n, a, &m, s, vt, &m, u, &ldvt, work, &have, (int *)(void *)(work + floats), &info, 1);
+    return info == 0 ? 0 : -AM_E_INTERNAL;
+}
+
+/* Blocks of 64 columns, and a scale for each of them. */
+size_t am_orthonormal_work(size_t cols)
+{
+    return 65 * cols;
+}
+
+/* To Fortran the columns of `a` are rows. */
+int am_orthonormal(double *a, size_t rows, size_t cols, double *work)
+{
+    if (cols > rows || !fits(rows) || !fits(64 * cols) || !blas.gelqf)
+        return -AM_E_INTERNAL;
+    if (cols == 0)
+        return 0;
+    int m = (int)cols, n = (int)rows, have = 64 * m, info = 0;
+    blas.gelqf(&m, &n, a, &m, work, work + cols, &have, &info);
+    if (info == 0)
+        blas.orglq(&m, &n, &m, a, &m, work, work + cols, &have, &info);
     return info == 0 ? 0 : -AM_E_INTERNAL;
 }

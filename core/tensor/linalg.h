@@ -4,7 +4,7 @@
  * (am_linalg_name()), not across them.
  *
  * The library is loaded when a job needs it: linked, it would cost every worker 10 ms and 3 MiB. am_linalg_open() must
- * come before the worker is fenced in, and before any other call here but am_svd_work().
+ * come before the worker is fenced in, and before any other call here but those of work().
  */
 #ifndef AM_TENSOR_LINALG_H
 #define AM_TENSOR_LINALG_H
@@ -35,5 +35,10 @@ int am_gemm(double alpha, struct am_mat a, bool turn_a, struct am_mat b, bool tu
  */
 int am_svd(double *a, size_t rows, size_t cols, double *u, double *s, double *vt, double *work);
 size_t am_svd_work(size_t rows, size_t cols);
+
+/* The columns of a packed matrix, of which there are at most as many as rows, become orthonormal and span what they
+   spanned (Householder: LAPACK's dgelqf and dorglq). `work` has am_orthonormal_work(cols) doubles. */
+int am_orthonormal(double *a, size_t rows, size_t cols, double *work);
+size_t am_orthonormal_work(size_t cols);
 
 #endif

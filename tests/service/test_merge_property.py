@@ -37,7 +37,7 @@ def known_methods():
     if not worker.exists():
         return []
     told = json.loads(subprocess.run([worker, "describe"], capture_output=True, check=True, timeout=20).stdout)
-    return [m["name"] for m in told["methods"] if m["type"] == "merge"]
+    return [m["name"] for m in told["methods"] if m["type"] == "merge" and not m["needs"]["adapter"]]
 
 
 METHODS = known_methods()

@@ -55,7 +55,7 @@ static void says_what_methods_declare(void **state)
         "\"acc_bytes\":[0,0,0],\"lists\":[0,0,0],\"tally\":[0,0,0],\"masks\":false,\"scratch\":["
         "0,0,0],\"local_bytes\":408,\"rows\":null,\"unchanged_at\":null,\"rows_when\":null,"
         "\"row_doubles\":0,\"columns_when\":null,\"column_bytes\":0,\"report\":[0,0,"
-        "0],\"matrix\":null,"
+        "0],\"matrix\":null,\"adapter\":false,"
         "\"deterministic\":\"any threads, any kernels\"}");
     check_json(json_object_get(linear, "rules"), "[{\"kind\":\"sum_not_zero\",\"a\":\"weight\",\"b\":\"normalize\"}]");
     json_t *weight = param(linear, "weight");
@@ -110,6 +110,7 @@ static void broken_methods_are_found(void **state)
 {
     (void)state;
     const struct am_method sound = *am_method_find("merge", "linear");
+    const struct am_method patch = *am_method_find("merge", "extract_patch");
     struct am_method m = sound;
     m.abi = 99;
     expect(&m, "abi 99");
@@ -146,6 +147,15 @@ static void broken_methods_are_found(void **state)
     m = sound;
     m.apply = NULL;
     expect(&m, "apply is missing");
+    m = patch;
+    m.needs.adapter = false;
+    expect(&m, "needs.adapter and factors must be there together");
+    m = patch;
+    m.needs.base = AM_OPTIONAL;
+    expect(&m, "a method with factors() has one model and a base");
+    m = patch;
+    m.params = sound.params;
+    expect(&m, "factors() needs the parameter max_rank");
     m = sound;
     m.needs.min_inputs = 3;
     m.needs.max_inputs = 2;

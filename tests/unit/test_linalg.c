@@ -72,12 +72,52 @@ static void decomposes_every_shape(void **state)
         decomposes(shape[i][0], shape[i][1]);
 }
 
+static double product(const double *a, size_t rows, size_t cols, size_t i, size_t j)
+{
+    double sum = 0;
+    for (size_t r = 0; r < rows; r++)
+        sum += a[r * cols + i] * a[r * cols + j];
+    return sum;
+}
+
+/* q' q = 1, and q q' takes nothing away from what was there. */
+static void makes_orthonormal(size_t rows, size_t cols)
+{
+    size_t n = rows * cols, need = am_orthonormal_work(cols);
+    double *a = calloc(n, 8), *was = calloc(n, 8), *work = calloc(need + 1, 8), *in = calloc(cols * cols, 8);
+    for (size_t i = 0; i < n; i++)
+        was[i] = a[i] = (double)((i * 2654435761u) % 1009) / 500 - 1;
+    work[need] = 12345;
+    assert_int_equal(am_orthonormal(a, rows, cols, work), 0);
+    assert_true(work[need] == 12345);
+    for (size_t i = 0; i < cols; i++)
+        for (size_t j = 0; j < cols; j++)
+            assert_true(fabs(product(a, rows, cols, i, j) - (i == j)) < 1e-12);
+    struct am_mat q = {a, rows, cols, cols}, x = {was, rows, cols, cols}, c = {in, cols, cols, cols};
+    assert_int_equal(am_gemm(1, q, true, x, false, 0, c), 0);
+    assert_int_equal(am_gemm(-1, q, false, c, false, 1, x), 0);
+    for (size_t i = 0; i < n; i++)
+        assert_true(fabs(was[i]) < 1e-12);
+    free(a), free(was), free(work), free(in);
+}
+
+static void makes_every_shape_orthonormal(void **state)
+{
+    (void)state;
+    static const size_t shape[][2] = {{1, 1}, {9, 1}, {3, 2}, {31, 30}, {64, 64}, {300, 5}, {500, 136}};
+    for (size_t i = 0; i < sizeof(shape) / sizeof(*shape); i++)
+        makes_orthonormal(shape[i][0], shape[i][1]);
+    double a[2] = {1, 2}, work[130];
+    assert_int_equal(am_orthonormal(a, 1, 2, work), -AM_E_INTERNAL); /* more columns than rows */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(names_itself),
         cmocka_unit_test(multiplies),
         cmocka_unit_test(decomposes_every_shape),
+        cmocka_unit_test(makes_every_shape_orthonormal),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

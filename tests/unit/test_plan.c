@@ -186,6 +186,20 @@ static void test_counts_whole_tensors_as_the_runner(void **state)
     whole_is_the_same(n, "{\"full\":[1,2,0],\"square\":[3,0,1],\"edge\":[8,1,0],\"row\":[1,1,0],\"joined\":true}");
 }
 
+static void test_counts_factors_as_the_runner(void **state)
+{
+    (void)state;
+    static const size_t shape[][2] = {{1, 1}, {3, 500}, {500, 3}, {60, 109}, {136, 144}, {4000, 4000}};
+    static const size_t most[] = {1, 8, 52, 128, 136, 4000};
+    for (size_t i = 0; i < sizeof shape / sizeof *shape; i++)
+        for (size_t k = 0; k < sizeof most / sizeof *most; k++)
+            for (int full = 0; full < 2; full++) {
+                size_t rows = shape[i][0], cols = shape[i][1], side = rows < cols ? rows : cols;
+                size_t rank = most[k] < side ? most[k] : side;
+                assert_int_equal(am_factors_work(full, rows, cols, rank), am_plan_factors_work(full, rows, cols, rank));
+            }
+}
+
 static void expect(size_t i, const char *code, const char *pointer, const char *reason, const char *tensor,
                    const char *detail)
 {
@@ -484,6 +498,7 @@ int main(void)
         cmocka_unit_test(test_sums),
         cmocka_unit_test(test_counts_as_the_runner),
         cmocka_unit_test(test_counts_whole_tensors_as_the_runner),
+        cmocka_unit_test(test_counts_factors_as_the_runner),
         cmocka_unit_test(test_sums_of_passes_and_dtypes),
         cmocka_unit_test(test_every_fault),
         cmocka_unit_test(test_empty_inputs),
