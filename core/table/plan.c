@@ -168,21 +168,6 @@ static bool gives(const struct side *s, const char *name)
     return here(s, name) && am_plan_takes(s->in, name);
 }
 
-static uint64_t least(uint64_t a, uint64_t b)
-{
-    return a < b ? a : b;
-}
-
-static uint64_t larger(uint64_t a, uint64_t b)
-{
-    return a > b ? a : b;
-}
-
-static void grow(uint64_t *at, uint64_t value)
-{
-    *at = value > *at ? value : *at;
-}
-
 /* The inputs of the tensor at hand: what is read, and what a slot holds of each. */
 static void charge_sources(struct join *j, const char *name, uint64_t chunk)
 {
@@ -192,7 +177,7 @@ static void charge_sources(struct join *j, const char *name, uint64_t chunk)
             continue;
         j->plan.read_bytes = am_plan_plus(j->plan.read_bytes, am_plan_times(s->head.bytes, j->reads));
         uint64_t size = am_plan_computed(s->head.dtype); /* what an adapter puts in its place is mostly F32 */
-        grow(&s->window, am_plan_line(chunk * (s->head.adapted ? larger(size, sizeof(float)) : size)));
+        am_plan_grow(&s->window, am_plan_line(chunk * (s->head.adapted ? am_plan_larger(size, sizeof(float)) : size)));
     }
 }
 
@@ -203,11 +188,12 @@ static void charge_computed(struct join *j, const char *name, uint64_t size)
     struct am_plan_need *need = &j->plan.need;
     uint64_t elements = d->bytes / size;
     struct am_plan_spans span = am_plan_cut(need, j->body, name, d->shape, elements, j->inputs);
-    charge_sources(j, name, least(elements, span.chunk));
-    grow(&need->tile, am_plan_line(least(elements, span.tile) * sizeof(float)));
-    grow(&need->out, am_plan_line(least(elements, span.window) * (j->out_bytes ? j->out_bytes : size)));
+    charge_sources(j, name, am_plan_smaller(elements, span.chunk));
+    am_plan_grow(&need->tile, am_plan_line(am_plan_smaller(elements, span.tile) * sizeof(float)));
+    am_plan_grow(&need->out,
+                 am_plan_line(am_plan_smaller(elements, span.window) * (j->out_bytes ? j->out_bytes : size)));
     need->windows = am_plan_plus(need->windows, am_plan_windows(elements, span.window));
-    grow(&need->elements, elements);
+    am_plan_grow(&need->elements, elements);
     am_plan_charge_whole(need, j->body, d, elements, j->inputs);
     if (need->report)
         need->text = am_plan_plus(need->text, am_plan_plus(need->report, strlen(name)));
@@ -270,9 +256,9 @@ static void charge_converted(struct join *j, uint64_t size)
     struct am_plan_need *need = &j->plan.need;
     uint64_t elements = d->head.bytes / size;
     j->plan.read_bytes = am_plan_plus(j->plan.read_bytes, d->head.bytes);
-    grow(&d->window, am_plan_line(least(elements, AM_PLAN_CHUNK) * size));
-    grow(&need->tile, am_plan_line(least(elements, AM_PLAN_TILE) * sizeof(float)));
-    grow(&need->out, am_plan_line(least(elements, AM_PLAN_WINDOW) * j->out_bytes));
+    am_plan_grow(&d->window, am_plan_line(am_plan_smaller(elements, AM_PLAN_CHUNK) * size));
+    am_plan_grow(&need->tile, am_plan_line(am_plan_smaller(elements, AM_PLAN_TILE) * sizeof(float)));
+    am_plan_grow(&need->out, am_plan_line(am_plan_smaller(elements, AM_PLAN_WINDOW) * j->out_bytes));
     need->windows = am_plan_plus(need->windows, am_plan_windows(elements, AM_PLAN_WINDOW));
 }
 

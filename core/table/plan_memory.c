@@ -21,16 +21,6 @@
 
 #define BLAS_BYTES ((uint64_t)3 << 20) /* OpenBLAS with its LAPACK, as loaded */
 
-static uint64_t least(uint64_t a, uint64_t b)
-{
-    return a < b ? a : b;
-}
-
-static uint64_t larger(uint64_t a, uint64_t b)
-{
-    return a > b ? a : b;
-}
-
 /* What stays to the end: every input's table, and the layout of the result. */
 static uint64_t tables(const struct am_plan_need *need)
 {
@@ -60,14 +50,14 @@ static uint64_t list(uint64_t elements)
 static uint64_t slots(const struct am_plan_need *need, unsigned threads)
 {
     uint64_t work = am_plan_plus(need->in, am_plan_times(need->tile, need->tiles));
-    uint64_t slot = am_plan_plus(am_plan_plus(need->out, larger(work, need->other)), need->fixed);
-    uint64_t fit = slot ? larger(AM_PLAN_SLOTS / slot, 1) : 1;
-    uint64_t busy =
-        least(least((threads ? threads : 1) + AM_PLAN_AHEAD, fit), am_plan_plus(need->windows, need->copies));
+    uint64_t slot = am_plan_plus(am_plan_plus(need->out, am_plan_larger(work, need->other)), need->fixed);
+    uint64_t fit = slot ? am_plan_larger(AM_PLAN_SLOTS / slot, 1) : 1;
+    uint64_t busy = am_plan_smaller(am_plan_smaller((threads ? threads : 1) + AM_PLAN_AHEAD, fit),
+                                    am_plan_plus(need->windows, need->copies));
     uint64_t shared =
         am_plan_plus(am_plan_times(need->accs, need->acc), am_plan_times(need->lists, list(need->elements)));
     uint64_t whole = am_plan_plus(need->whole, need->whole_read);
-    return am_plan_plus(am_plan_plus(am_plan_times(larger(busy, 1), slot), shared), whole);
+    return am_plan_plus(am_plan_plus(am_plan_times(am_plan_larger(busy, 1), slot), shared), whole);
 }
 
 /* While files are assembled: the spans of the result, and the donor's header or the buffer that hashes. */
@@ -75,13 +65,13 @@ static uint64_t spans(const struct am_plan_need *need)
 {
     if (!need->hashes)
         return 0;
-    return am_plan_plus(am_plan_times(need->out_entries, CHANGE_BYTES), larger(need->header, HASH_BYTES));
+    return am_plan_plus(am_plan_times(need->out_entries, CHANGE_BYTES), am_plan_larger(need->header, HASH_BYTES));
 }
 
 /* The phases come one after the other, and each gives back what it took. */
 uint64_t am_plan_memory(const struct am_plan_need *need, unsigned threads)
 {
-    uint64_t work = larger(larger(header(need), slots(need, threads)), spans(need));
+    uint64_t work = am_plan_larger(am_plan_larger(header(need), slots(need, threads)), spans(need));
     uint64_t own = need->blas ? BASE_BYTES + BLAS_BYTES : BASE_BYTES;
     return am_plan_plus(own, am_plan_plus(tables(need), work));
 }

@@ -22,6 +22,22 @@
 uint64_t am_plan_line(uint64_t bytes);         /* rounded up to 64 */
 uint64_t am_plan_plus(uint64_t a, uint64_t b); /* saturate */
 uint64_t am_plan_times(uint64_t a, uint64_t b);
+
+static inline uint64_t am_plan_smaller(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+static inline uint64_t am_plan_larger(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
+static inline void am_plan_grow(uint64_t *at, uint64_t value)
+{
+    *at = am_plan_larger(*at, value);
+}
+
 /* Bytes of an element of a dtype that methods compute with; 0 for all others. */
 uint64_t am_plan_computed(const char *dtype);
 /* Place of a dtype in the reference writer's order, from 0; negative: the format does not know it. */

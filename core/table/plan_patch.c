@@ -55,15 +55,10 @@ static bool gets_factors(const struct am_body *b, const struct am_plan_tensor *t
            am_plan_included(b, t->name);
 }
 
-static uint64_t least(uint64_t a, uint64_t b)
-{
-    return a < b ? a : b;
-}
-
 /* am_factors_work() of core/methods/method.h; a unit test holds the two together. */
 uint64_t am_plan_factors_work(bool full, uint64_t rows, uint64_t cols, uint64_t most)
 {
-    uint64_t k = least(rows, cols), sides = am_plan_plus(rows, cols);
+    uint64_t k = am_plan_smaller(rows, cols), sides = am_plan_plus(rows, cols);
     uint64_t width = full || k < SKETCH || most >= k - SKETCH ? k : most + SKETCH;
     if (width == k)
         return am_plan_plus(am_plan_times(am_plan_plus(sides, 1), k), am_plan_plus(am_plan_svd_work(rows, cols), 64));
@@ -87,7 +82,8 @@ static void charge_factors(struct am_plan *p, const struct am_body *b, const str
     json_int_t rank = json_integer_value(json_object_get(b->params, "max_rank"));
     bool full = am_streq(text_param(b, "solver"), "full");
     uint64_t elements = t->bytes / am_plan_computed(t->dtype), rows = strtoull(t->shape + 1, NULL, 10);
-    uint64_t cols = rows ? elements / rows : 0, k = least(rows, cols), most = rank > 0 ? least((uint64_t)rank, k) : k;
+    uint64_t cols = rows ? elements / rows : 0, k = am_plan_smaller(rows, cols),
+             most = rank > 0 ? am_plan_smaller((uint64_t)rank, k) : k;
     uint64_t doubles = am_plan_plus(elements, am_plan_factors_work(full, rows, cols, most));
     uint64_t whole =
         am_plan_plus(am_plan_times(sizeof(double), doubles), AM_PLAN_BLAS_TOUCHED + STRIP_BYTES + CHUNK_BYTES);

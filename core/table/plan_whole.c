@@ -38,11 +38,6 @@ bool am_plan_included(const struct am_body *b, const char *name)
     return matches(b, "include", name) && !matches(b, "exclude", name);
 }
 
-static uint64_t least(uint64_t a, uint64_t b)
-{
-    return a < b ? a : b;
-}
-
 /* am_whole_is_matrix() of core/merge/_whole.c. */
 static bool is_matrix(const struct am_body *b, const struct am_plan_tensor *t)
 {
@@ -56,7 +51,7 @@ static bool is_matrix(const struct am_body *b, const struct am_plan_tensor *t)
 /* am_svd_work() of core/tensor/linalg.c. */
 uint64_t am_plan_svd_work(uint64_t rows, uint64_t cols)
 {
-    uint64_t k = least(rows, cols), sides = am_plan_plus(rows, cols);
+    uint64_t k = am_plan_smaller(rows, cols), sides = am_plan_plus(rows, cols);
     uint64_t squares = sides - k >= am_plan_times(k, 11) / 6 ? 4 : 3;
     uint64_t n = am_plan_times(squares, am_plan_times(k, k));
     n = am_plan_plus(n, am_plan_times(203, k));
@@ -66,7 +61,7 @@ uint64_t am_plan_svd_work(uint64_t rows, uint64_t cols)
 uint64_t am_plan_whole_doubles(const json_t *need, bool matrix, uint64_t rows, uint64_t cols, uint64_t inputs)
 {
     bool joined = json_is_true(json_object_get(need, "joined"));
-    uint64_t width = joined ? am_plan_times(inputs, cols) : cols, k = least(rows, width);
+    uint64_t width = joined ? am_plan_times(inputs, cols) : cols, k = am_plan_smaller(rows, width);
     uint64_t edge = am_plan_plus(am_plan_plus(rows, width), 16);
     if (!matrix)
         return am_plan_plus(am_plan_times(am_plan_amount(need, "row", inputs), cols), 64);
@@ -74,11 +69,6 @@ uint64_t am_plan_whole_doubles(const json_t *need, bool matrix, uint64_t rows, u
     n = am_plan_plus(n, am_plan_times(am_plan_amount(need, "square", inputs), am_plan_times(k, k)));
     n = am_plan_plus(n, am_plan_times(am_plan_amount(need, "edge", inputs), edge));
     return am_plan_plus(n, am_plan_svd_work(rows, width));
-}
-
-static void grow(uint64_t *at, uint64_t value)
-{
-    *at = value > *at ? value : *at;
 }
 
 void am_plan_charge_whole(struct am_plan_need *n, const struct am_body *b, const struct am_plan_tensor *t,
@@ -90,6 +80,6 @@ void am_plan_charge_whole(struct am_plan_need *n, const struct am_body *b, const
         return;
     uint64_t rows = matrix ? strtoull(t->shape + 1, NULL, 10) : 1, cols = rows ? elements / rows : 0;
     uint64_t work = am_plan_times(sizeof(double), am_plan_whole_doubles(need, matrix, rows, cols, inputs));
-    grow(&n->whole, am_plan_plus(work, matrix ? AM_PLAN_BLAS_TOUCHED + CHUNK_BYTES : CHUNK_BYTES));
-    grow(&n->whole_read, am_plan_times(2 * sizeof(float), elements));
+    am_plan_grow(&n->whole, am_plan_plus(work, matrix ? AM_PLAN_BLAS_TOUCHED + CHUNK_BYTES : CHUNK_BYTES));
+    am_plan_grow(&n->whole_read, am_plan_times(2 * sizeof(float), elements));
 }
