@@ -44,6 +44,21 @@ static int take_file(struct am_file *file, struct am_spec_fds *fds, json_t *o, b
     return *ret_readable ? take_spans(file, fds, spans) : 0;
 }
 
+/* All readable. */
+static int take_texts(struct am_spec_input *in, struct am_spec_fds *fds, json_t *list)
+{
+    in->text = calloc(json_array_size(list) + 1, sizeof(*in->text));
+    if (!in->text)
+        return -AM_E_OUT_OF_MEMORY;
+    while (in->texts < json_array_size(list)) {
+        struct am_spec_other *o = &in->text[in->texts++];
+        AM_TRY(take_file(&o->file, fds, json_array_get(list, in->texts - 1), &o->readable));
+        if (!o->readable)
+            return -AM_E_BAD_SPEC;
+    }
+    return 0;
+}
+
 static int take_input(struct am_spec_input *in, struct am_spec_fds *fds, json_t *o)
 {
     json_t *files = json_object_get(o, "files"), *params = json_object_get(o, "params");
@@ -71,7 +86,7 @@ static int take_input(struct am_spec_input *in, struct am_spec_fds *fds, json_t 
             return rc < 0 ? rc : -AM_E_BAD_SPEC;
         }
     }
-    return 0;
+    return take_texts(in, fds, json_object_get(o, "texts"));
 }
 
 static int take_inputs(struct am_spec_run *s, struct am_faults *f)
@@ -132,6 +147,10 @@ static int take_options(struct am_spec_run *s, struct am_faults *f)
     if (json_object_get(o, "seed") && am_spec_u64(o, "seed", &s->seed) < 0)
         return am_spec_bad(f, "#/options/seed", "must be a whole number from 0");
     s->threads = (unsigned)threads;
+    json_t *tokenizer = json_object_get(o, "tokenizer");
+    s->tokenizer = json_is_object(tokenizer) ? tokenizer : NULL;
+    s->chat_template = json_string_value(json_object_get(o, "chat_template"));
+    s->truncate = am_streq(json_string_value(json_object_get(o, "vocab")), "truncate");
     s->out_dtype = -1;
     if (!dtype || json_is_null(dtype))
         return 0;
@@ -208,6 +227,9 @@ void am_spec_run_done(struct am_spec_run *s)
         for (size_t j = 0; j < s->input[i].files; j++)
             free(s->input[i].file[j].span);
         free(s->input[i].file);
+        for (size_t j = 0; j < s->input[i].texts; j++)
+            free(s->input[i].text[j].file.span);
+        free(s->input[i].text);
     }
     for (size_t i = 0; i < s->others; i++)
         free(s->other[i].file.span);

@@ -49,6 +49,9 @@ void am_mk_models(struct am_mk *k, json_t *models, const char *pointer);
 /* mergekit_slices.c: `slices`. */
 void am_mk_slices(struct am_mk *k, json_t *list, const char *pointer);
 
+/* mergekit_tokenizer.c: `tokenizer`, `tokenizer_source`, `chat_template`. After what compat implies. */
+void am_mk_tokenizer(struct am_mk *k);
+
 /* mergekit_ask.c: options, publish, priority and metadata from the query. */
 void am_mk_ask(struct am_mk *k, json_t *body);
 

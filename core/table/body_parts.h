@@ -33,6 +33,9 @@ bool am_prediction_uid_ok(const char *uid);
 int am_stack_layers(struct am_body_input *in, json_t *part, const char *at, struct am_faults *f);
 void am_stacks_check(const struct am_body *b, struct am_faults *f);
 
+/* tokenizer.c: options.tokenizer, vocab and chat_template into b->options. */
+int am_tokenizer_check(struct am_body *b, json_t *options, struct am_faults *f);
+
 /* publish.c; `publish` may be NULL. `type` may be NULL (unknown). */
 int am_publish_check(struct am_body *b, json_t *publish, const char *type, struct am_faults *f);
 

@@ -9,6 +9,7 @@
 #include "core/table/json_util.h"
 #include "core/table/plan_parts.h"
 #include "core/table/settings.h"
+#include "core/table/vocab.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -43,10 +44,11 @@
 struct side {
     struct am_plan_input *in;
     struct am_plan_tensor head;
-    bool live;       /* head holds a tensor */
-    bool empty;      /* had none at all */
-    uint64_t window; /* bytes of its largest chunk */
-    size_t faults;   /* tensors of this input with a fault */
+    bool live;                 /* head holds a tensor */
+    bool empty;                /* had none at all */
+    uint64_t window;           /* bytes of its largest chunk */
+    size_t faults;             /* tensors of this input with a fault */
+    char shape[AM_SHAPE_TEXT]; /* of the head, when it gets other rows */
 };
 
 struct join {
@@ -61,7 +63,8 @@ struct join {
     uint64_t reads;          /* times that each computed tensor of each input is read */
     uint64_t out_bytes;      /* of an element of out_dtype; 0 = the donor's */
     struct am_plan plan;
-    struct am_buf last; /* name of the step before: tables must be sorted */
+    struct am_vocab_side *rows; /* of the tensor at hand; room for n */
+    struct am_buf last;         /* name of the step before: tables must be sorted */
     struct am_faults *faults;
 };
 
@@ -308,10 +311,25 @@ static void charge(struct join *j, const char *name)
     need->tensors++;
 }
 
-static void judge(struct join *j, const char *name)
+/* Tensors with a row for each token: their heads get the rows of the result. 1: the rows that differ were told. */
+static int judge_rows(struct join *j, const char *name)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < j->n; i++) {
+        struct side *s = &j->side[i];
+        if (here(s, name))
+            j->rows[n++] =
+                (struct am_vocab_side){.head = &s->head, .shape = s->shape, .in = s->in, .donor = i == j->donor};
+    }
+    return am_vocab_judge(&j->plan, j->body, j->rows, n, j->faults);
+}
+
+static int judge(struct join *j, const char *name)
 {
     struct side *donor = &j->side[j->donor];
     bool in_donor = here(donor, name);
+    int told = in_donor ? judge_rows(j, name) : 0;
+    AM_TRY(told);
     for (size_t i = 0; i < j->n; i++) {
         struct side *s = &j->side[i];
         bool present = here(s, name);
@@ -323,11 +341,12 @@ static void judge(struct join *j, const char *name)
             fault_missing(j, s, name);
         else if (present && !in_donor)
             fault_extra(j, s);
-        else if (present)
+        else if (present && !told)
             compare(j, s);
     }
     if (in_donor)
         charge(j, name);
+    return 0;
 }
 
 /* The smallest name of all heads, or NULL at the end. */
@@ -359,7 +378,7 @@ static int walk(struct join *j)
     }
     for (const char *min; (min = smallest(j));) {
         AM_TRY(remember(j, min));
-        judge(j, j->last.data);
+        AM_TRY(judge(j, j->last.data));
         for (size_t i = 0; i < j->n; i++) {
             if (here(&j->side[i], j->last.data))
                 AM_TRY(advance(&j->side[i]));
@@ -394,6 +413,7 @@ static uint64_t tables(const struct am_plan_need *need)
     uint64_t output =
         am_plan_plus(am_plan_times(need->tensors, ITEM_BYTES), am_plan_times(need->out_entries, OUT_BYTES));
     output = am_plan_plus(output, am_plan_times(need->tensors, need->varied));
+    inputs = am_plan_plus(inputs, need->vocab);
     return am_plan_plus(am_plan_plus(inputs, output), am_plan_times(need->spans, SPAN_BYTES));
 }
 
@@ -541,17 +561,20 @@ int am_plan_make(struct am_plan *ret, const struct am_body *b, struct am_plan_in
     size_t share = AM_FAULTS_MAX / n > 1 ? AM_FAULTS_MAX / n - 1 : 1;
     struct join j = {.n = n, .donor = donor, .listed = share < LISTED ? share : LISTED, .body = b, .faults = faults};
     j.side = calloc(n, sizeof(*j.side));
-    if (!j.side)
-        return -AM_E_OUT_OF_MEMORY;
-    for (size_t i = 0; i < n; i++)
+    j.rows = calloc(n, sizeof(*j.rows));
+    for (size_t i = 0; j.side && i < n; i++)
         j.side[i].in = &in[i];
     am_buf_init(&j.last, NAME_MAX_BYTES);
-    int rc = make(&j, b);
+    int rc = j.side && j.rows ? make(&j, b) : -AM_E_OUT_OF_MEMORY;
     am_buf_done(&j.last);
     free(j.side);
-    if (rc == 0) {
-        *ret = j.plan;
-        ret->peak_memory_bytes = am_plan_memory(&j.plan.need, threads);
+    free(j.rows);
+    if (rc < 0) {
+        am_plan_done(&j.plan);
+        return rc;
     }
-    return rc;
+    j.plan.need.vocab = am_vocab_memory(b, in, n, &j.plan);
+    *ret = j.plan;
+    ret->peak_memory_bytes = am_plan_memory(&j.plan.need, threads);
+    return 0;
 }

@@ -24,11 +24,13 @@ struct am_plan_input {
     /* 1 = a tensor, 0 = end, negative = error. Tensors come sorted by name (bytes). */
     int (*next)(void *cursor, struct am_plan_tensor *ret);
     void *cursor;
-    const char *label;   /* "demo/rot90@v1" */
-    const char *pointer; /* "#/inputs/models/1" */
-    uint64_t spans;      /* that its weight files are read from */
-    bool names_only;     /* am_plan_names_only() */
-    bool beside;         /* am_plan_beside() */
+    const char *label;        /* "demo/rot90@v1" */
+    const char *pointer;      /* "#/inputs/models/1" */
+    uint64_t spans;           /* that its weight files are read from */
+    bool names_only;          /* am_plan_names_only() */
+    bool beside;              /* am_plan_beside() */
+    size_t group;             /* inputs with the same number have the same tokenizer.json */
+    uint64_t tokenizer_bytes; /* of that file, if the job reads it */
 };
 
 struct am_plan_file {
@@ -63,6 +65,13 @@ struct am_plan_need {
     bool by_slab;               /* tiles are all elements with the same first index */
     uint64_t report;            /* bytes of the numbers of a computed tensor */
     uint64_t varied;            /* bytes of what differs from tensor to tensor, of each of the donor's */
+    uint64_t vocab;             /* bytes of tokenizers and of the maps of rows */
+};
+
+#define AM_PLAN_ROWS 32 /* tensors with a row for each token */
+struct am_plan_rows {
+    char *name;
+    uint64_t rows; /* that it has in the result; more than that are planned when tokenizers are joined */
 };
 
 struct am_plan {
@@ -73,7 +82,10 @@ struct am_plan {
     struct am_plan_need need;
     struct am_plan_file *file; /* the weight files of the result, by path */
     size_t files;
-    const char *dtype; /* of all computed tensors of the result; NULL: several, or none */
+    const char *dtype;                     /* of all computed tensors of the result; NULL: several, or none */
+    struct am_plan_rows row[AM_PLAN_ROWS]; /* whose rows are not the donor's as they are */
+    size_t rows;
+    bool cut; /* inputs have more rows than the result: options.vocab says "truncate" */
 };
 
 /* Whether input i of the body gives names and dtypes and its numbers are never read (needs.base "donor"). */

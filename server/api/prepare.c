@@ -174,6 +174,9 @@ static int open_input(struct am_submit *s, size_t i, struct am_plan_input *in, s
                                  .pointer = s->body.input[i].pointer,
                                  .names_only = am_plan_names_only(&s->body, i),
                                  .beside = am_plan_beside(&s->body, i)};
+    in->tokenizer_bytes = (uint64_t)s->in[i].tokenizer_bytes;
+    while (in->group < i && strcmp(s->in[in->group].tokenizer, s->in[i].tokenizer) != 0)
+        in->group++;
     for (size_t k = 0; k < parts_of(s, i); k++) {
         uint64_t spans = 0;
         AM_TRY(am_version_spans(s->db, s->in[i + k].version, &spans));
@@ -281,7 +284,7 @@ static int lay_out(struct am_submit *s)
 {
     struct donor d = {.s = s};
     size_t head = s->body.donor;
-    bool stacked = s->body.input[head].parts;
+    bool stacked = s->body.input[head].parts, anew = stacked || s->plan.rows > 0;
     int rc = stacked ? am_stack_make(&d.stack, s->db, &s->body, s->in, head, &s->faults) : 0;
     for (d.part = 0; rc == 0 && d.part < parts_of(s, head); d.part++)
         rc = am_file_list(s->db, s->in[head + d.part].version, add_file, &d);
@@ -289,7 +292,7 @@ static int lay_out(struct am_submit *s)
                                   .files = d.n,
                                   .walk = walk_donor,
                                   .ctx = &d,
-                                  .assemble_fraction = stacked ? 0 : s->r->srv->cfg->assemble_fraction};
+                                  .assemble_fraction = anew ? 0 : s->r->srv->cfg->assemble_fraction};
     if (rc == 0)
         rc = am_plan_output(&s->plan, &s->body, &donor, s->threads, &s->faults);
     for (size_t i = 0; i < d.n; i++)
