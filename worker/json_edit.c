@@ -99,7 +99,7 @@ static int edit(const char *text, size_t n, const json_t *root, const struct am_
 
 int am_json_edit(const char *text, size_t n, const struct am_json_edit *e, struct am_buf *out)
 {
-    json_t *root = json_loadb(text, n, JSON_DECODE_INT_AS_REAL | JSON_REJECT_DUPLICATES, NULL);
+    json_t *root = json_loadb(text, n, JSON_DECODE_INT_AS_REAL, NULL);
     int rc = json_is_object(root) ? edit(text, n, root, e, out) : -AM_E_BAD_INPUT;
     json_decref(root);
     if (rc == 0)

@@ -80,7 +80,7 @@ static int count_rows(const struct am_tokens *t, const struct am_model *m, size_
     AM_TRY(am_tokens_read(t, i, "config.json", &text, &n));
     json_t *config = text ? json_loadb(text, n, JSON_DECODE_INT_AS_REAL, NULL) : NULL;
     json_t *size = json_object_get(config, "vocab_size");
-    if (!size)
+    if (!json_is_number(size))
         size = json_object_get(json_object_get(config, "text_config"), "vocab_size");
     double said = json_number_value(size);
     if (said >= 1 && said < AM_VOCAB_TOKENS && (rows == 0 || (uint64_t)said < rows))

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #define MADE_MAX ((size_t)128 << 20)
+#define IDS_MAX 1000 /* in a list of a configuration; a longer one is none of tokens */
 
 struct row {
     const char *path;
@@ -72,7 +73,7 @@ static bool all_numbers(const json_t *list)
     const json_t *v;
     size_t i;
     json_array_foreach(list, i, v) if (!json_is_number(v)) return false;
-    return json_is_array(list);
+    return json_is_array(list) && json_array_size(list) <= IDS_MAX;
 }
 
 static int edit_ids(const struct am_tokens *t, const struct am_json_member *m, struct am_buf *out)
@@ -83,26 +84,33 @@ static int edit_ids(const struct am_tokens *t, const struct am_json_member *m, s
     return id < 0 ? am_buf_puts(out, "null") : am_buf_printf(out, "%" JSON_INTEGER_FORMAT, id);
 }
 
-static int edit_member(void *ctx, const struct am_json_member *m, struct am_buf *out)
+static int edit_inner(void *ctx, const struct am_json_member *m, struct am_buf *out)
 {
     struct am_tokens *t = ctx;
     size_t before = out->len;
     int rc = 0;
-    if (am_streq(m->key, "text_config") && json_is_object(m->value)) {
-        struct am_buf inner;
-        am_buf_init(&inner, MADE_MAX);
-        rc = am_tokens_config(t, m->text, m->n, &inner);
-        if (rc == 1 && am_buf_put(out, inner.data, inner.len) < 0)
-            rc = -AM_E_OUT_OF_MEMORY;
-        am_buf_done(&inner);
-        return rc;
-    }
     if (am_streq(m->key, "vocab_size") && json_is_number(m->value))
         rc = am_buf_printf(out, "%" PRIu64, t->rows);
     else if (t->joined && am_ends(m->key, "_token_id") && (json_is_number(m->value) || all_numbers(m->value)))
         rc = edit_ids(t, m, out);
     AM_TRY(rc);
-    return out->len - before != m->n || memcmp(out->data + before, m->text, m->n) != 0 ? out->len > before : 0;
+    size_t n = out->len - before;
+    return n > 0 && (n != m->n || memcmp(out->data + before, m->text, n) != 0);
+}
+
+/* Models of text and more have those of the text in an object of their own. */
+static int edit_member(void *ctx, const struct am_json_member *m, struct am_buf *out)
+{
+    struct am_json_edit e = {.each = edit_inner, .ctx = ctx};
+    struct am_buf inner;
+    if (!am_streq(m->key, "text_config") || !json_is_object(m->value))
+        return edit_inner(ctx, m, out);
+    am_buf_init(&inner, MADE_MAX);
+    int rc = am_json_edit(m->text, m->n, &e, &inner);
+    if (rc == 1 && am_buf_put(out, inner.data, inner.len) < 0)
+        rc = -AM_E_OUT_OF_MEMORY;
+    am_buf_done(&inner);
+    return rc;
 }
 
 int am_tokens_config(struct am_tokens *t, const char *text, size_t n, struct am_buf *out)

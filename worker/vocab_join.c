@@ -123,14 +123,27 @@ static int check_families(const struct joiner *k)
     return rc;
 }
 
+static bool has_source(const json_t *asked)
+{
+    const json_t *source = json_object_get(asked, "source");
+    return source && !json_is_null(source);
+}
+
+/* Their rows are listed with the ids that they get; take_rows() has the rest. */
 static int put_asked(struct joiner *k)
 {
+    json_t *tokens = json_object_get(k->ask->tokenizer, "tokens"), *v;
     const char *text;
-    json_t *v;
-    json_object_foreach(json_object_get(k->ask->tokenizer, "tokens"), text, v)
+    size_t n = 0;
+    k->j.row = calloc(json_object_size(tokens) + 1, sizeof *k->j.row);
+    if (!k->j.row)
+        return -AM_E_OUT_OF_MEMORY;
+    json_object_foreach(tokens, text, v)
     {
         struct am_token t = {.text = text, .bytes = (uint32_t)strlen(text), .flags = AM_TOKEN_ADDED};
         AM_TRY(put_new(k, &t));
+        if (has_source(v))
+            k->j.row[n++].row = am_vocab_find(&k->all, text, t.bytes)->id;
     }
     return 0;
 }
@@ -249,21 +262,14 @@ static int take_rows(struct joiner *k)
     const char *text;
     size_t n = 0;
     int rc = 0;
-    k->j.row = calloc(json_object_size(tokens) + 1, sizeof *k->j.row);
-    if (!k->j.row)
-        return -AM_E_OUT_OF_MEMORY;
     json_object_foreach(tokens, text, v)
     {
-        json_t *source = json_object_get(v, "source");
-        struct am_gather_row row = {.forced = json_is_true(json_object_get(v, "force"))};
-        if (!source || json_is_null(source))
+        if (!has_source(v))
             continue;
-        for (size_t t = 0; t < k->j.n; t++)
-            if (k->j.v[t].bytes == strlen(text) && memcmp(k->j.v[t].text, text, k->j.v[t].bytes) == 0)
-                row.row = k->j.v[t].id;
-        int got = row_of(k, text, source, &row);
+        struct am_gather_row *row = &k->j.row[n++];
+        row->forced = json_is_true(json_object_get(v, "force"));
+        int got = row_of(k, text, json_object_get(v, "source"), row);
         rc = got < 0 ? got : rc;
-        k->j.row[n++] = row;
     }
     qsort(k->j.row, n, sizeof *k->j.row, by_row);
     k->j.map.row = k->j.row;

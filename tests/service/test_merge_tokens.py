@@ -35,6 +35,7 @@ class Model:
     def __init__(self, rng, tokens, added=(), rows=None, family="BPE", config=None, files=None):
         self.tokens, self.rows = list(tokens), rows or len(tokens)
         self.weights = {n: rng.standard_normal((self.rows, HIDDEN)).astype(np.float32) for n in EMBEDDINGS}
+        self.weights["model.layers.0.mlp.up_proj.weight"] = rng.standard_normal((8, HIDDEN)).astype(np.float32)
         self.weights["model.norm.weight"] = rng.standard_normal(HIDDEN).astype(np.float32)
         self.config = {"model_type": "llama", "vocab_size": self.rows, "eos_token_id": self.tokens.index("</s>"), "bos_token_id": [self.tokens.index("<s>")], **(config or {})}
         self.files = {"tokenizer.json": tokenizer(self.tokens, [*SPECIAL, *added], family), **(files or {})}
@@ -42,8 +43,8 @@ class Model:
     def ids(self):
         return {t: i for i, t in enumerate(self.tokens) if i < self.rows}
 
-    def register(self, client, roots, name):
-        tensors = {n: ref.tensor("F32", v) for n, v in self.weights.items()}
+    def register(self, client, roots, name, dtype="F32"):
+        tensors = {n: ref.tensor(dtype, v) for n, v in self.weights.items()}
         client.register(ref.write(roots / name.replace("/", "-"), tensors, config=self.config, files=self.files), name)
 
 
@@ -201,7 +202,12 @@ def test_union(client, models):
     assert {int(i): t["content"] for i, t in config["added_tokens_decoder"].items()} == {i: t for t, i in added.items()}
     assert config["chat_template"] == "BASE" and config["model_max_length"] == 10**30
     assert "tokenizer-larger-than-rows" in warned
-    assert "vocab.json" not in client.files(version), "the base's own vocabulary is not that of the result"
+    files = client.files(version)
+    assert "vocab.json" not in files, "the base's own vocabulary is not that of the result"
+    assert {"config.json", "generation_config.json", "README.md", "amend.json", "mergekit_config.yml"} <= set(files)
+    assert client.download(version, "generation_config.json") == models["base"].files["generation_config.json"]
+    text = client.download(version, "mergekit_config.yml").decode()
+    assert f"```yaml\n{text}```\n" in client.download(version, "README.md").decode()
 
 
 def test_union_of_another_order(client, models):
@@ -275,6 +281,7 @@ def version_job(client, version):
     return client.version(version)["job"]
 
 
+@pytest.mark.slow
 def test_pieces_with_scores(client, models):
     used = [models["unigram"], models["unigram2"]]
     text = yaml("linear", ["unigram", "unigram2"], "tokenizer_source: union\n", W[:2], base="unigram")
@@ -285,6 +292,92 @@ def test_pieces_with_scores(client, models):
     assert [p for p, _ in pieces] == sorted(vocab, key=vocab.get) and pieces[-1] == ["other", -64.0]
 
 
+@pytest.mark.slow
+def test_a_base_that_is_not_merged(client, models):
+    """It gives the vocabulary, and rows to those that lack them, though its numbers are not in the mean. config.json of
+    a model of text and more has its numbers in an object."""
+    used = [models["base"], models["mixed"], models["chat"]]
+    version, _ = run(client, linear(["mixed", "chat"], "tokenizer_source: union\n"))
+    vocab = vocabulary(used, None, added=[*SPECIAL, *CHAT])
+    got = {n: ref.load(t) for n, t in client.weights(version).items()}
+    for name in EMBEDDINGS:
+        assert np.abs(got[name] - ref.linear(rebuilt(used, name, vocab)[1:], W[:2])).max() <= 1e-6, name
+
+
+@pytest.mark.slow
+def test_a_configuration_in_a_configuration(client, models, roots):
+    for i, name in enumerate(("inner0", "inner1")):
+        m = Model(np.random.default_rng(i), models["mixed" if i else "base"].tokens, ["<|im_end|>"])
+        m.config = {"model_type": "gemma3", "vocab_size": None, "text_config": {"vocab_size": m.rows, "pad_token_id": m.ids()["w3"], "x": [1.50]}}
+        m.register(client, roots, f"tk/{name}")
+    version, _ = run(client, yaml("linear", ["inner0", "inner1"], "tokenizer_source: tk/inner1\n", W[:2], base="inner0"))
+    config = json.loads(client.download(version, "config.json"))
+    mixed = models["mixed"]
+    assert config == {"model_type": "gemma3", "vocab_size": None, "text_config": {"vocab_size": mixed.rows, "pad_token_id": mixed.ids().get("w3"), "x": [1.5]}}
+
+
+@pytest.mark.slow
+def test_a_stack_of_layers(client, models):
+    """The embedding is that of the first version, the head that of the last, each with the rows of all tokens."""
+    text = "merge_method: passthrough\nslices:\n" + "".join(f"- sources: [{{model: tk/{n}, layer_range: [0, 1]}}]\n" for n in ("base", "chat"))
+    version, _ = run(client, text + "tokenizer_source: union\n")
+    used = [models["base"], models["chat"]]
+    vocab = vocabulary(used, None, added=[*SPECIAL, *CHAT])
+    got = {n: ref.load(t) for n, t in client.weights(version).items()}
+    for i, name in enumerate(EMBEDDINGS):
+        assert np.array_equal(got[name], rebuilt(used, name, vocab)[i]), name
+    for i, m in enumerate(used):
+        assert np.array_equal(got[f"model.layers.{i}.mlp.up_proj.weight"], m.weights["model.layers.0.mlp.up_proj.weight"])
+
+
+METHODS = {
+    "linear": {"weight": 0.5}, "task_arithmetic": {"weight": 0.5}, "ties": {"weight": 1.0, "density": 0.4}, "breadcrumbs": {"weight": 1.0, "density": 0.8, "gamma": 0.05},
+    "della": {"weight": 1.0, "density": 0.5, "epsilon": 0.1}, "dare_ties": {"weight": 1.0, "density": 0.5}, "karcher": {}, "model_stock": {}, "sce": {}, "median": {}, "tsv_m": {},
+    "knots": {}, "geometric_median": {}, "multislerp": {"weight": 0.5},
+}
+
+
+@pytest.fixture(scope="module")
+def pairs(client, roots):
+    """Three models in bfloat16, and the same with their matrices rebuilt by the rules."""
+    rng = np.random.default_rng(5)
+    made = [Model(rng, WORDS), Model(rng, [WORDS[i] for i in rng.permutation(64)] + ["one", "both"]), Model(rng, WORDS[:60] + ["both", "three"])]
+    for m in made:
+        m.weights = {n: ref.load(ref.tensor("BF16", v)) for n, v in m.weights.items()}
+    vocab = vocabulary(made, None, added=SPECIAL)
+    new = {n: rebuilt(made, n, vocab, pad=8) for n in EMBEDDINGS}
+    for i, m in enumerate(made):
+        m.register(client, roots, f"tk/apart{i}", "BF16")
+        m.weights |= {n: new[n][i] for n in EMBEDDINGS}
+        m.register(client, roots, f"tk/alike{i}", "BF16")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", METHODS)
+def test_methods_know_nothing_of_it(client, pairs, method):
+    """The same bytes as from models that have these rows, whatever the method, the threads and the shards."""
+    if method not in {m["name"] for m in client.all("/v1/methods?type=merge")}:
+        pytest.fail(f"no method {method}")
+    needs = next(m for m in client.all("/v1/methods?type=merge") if m["name"] == method)["needs"]["base"]
+    based = needs == "required"
+
+    def job(kind, **options):
+        names = [f"tk/{kind}{i}" for i in range(3)]
+        beside = {k: v for k, v in METHODS[method].items() if k in ("weight", "density")}
+        more = {k: v for k, v in METHODS[method].items() if k not in beside}
+        models = [(n, beside) for n in names[based:]]
+        return client.run(merge(method, models, f"tk/{kind}-{method}", base=names[0] if based else None, params=more, **options))
+
+    want = client.weights(job("alike"))
+    join = {"source": "union", "pad_to_multiple_of": 8}
+    one = job("apart", tokenizer=join, threads=1)
+    assert ref.difference(client.weights(one), want) is None
+    assert client.etags(job("apart", tokenizer=join, threads=2)) == client.etags(one)
+    if method == "ties":
+        assert ref.difference(client.weights(job("apart", tokenizer=join, shard_bytes=1)), want) is None
+
+
+@pytest.mark.slow
 def test_padding_that_is_dropped_is_told(client, models):
     version, warned = run(client, linear(["wide", "base"], "tokenizer_source: union\n"))
     assert "vocab-padding-dropped" in warned
@@ -348,7 +441,10 @@ def test_other_sizes_are_refused(client, models):
     for part in ("66 rows in tk/chat@v1", "64 in tk/base@v1", "tokenizer.source", "vocab"):
         assert part in refused[0]["detail"], refused[0]
     body = merge("linear", [("tk/base", {"weight": 0.3}), ("tk/chat", {"weight": 0.7})], "tk/cut", vocab="truncate")
-    assert client.weights(client.run(body))[EMBEDDINGS[0]].shape == (64, HIDDEN)
+    planned = client.post("/v1/plans", body).json()["output"]["files"]
+    version = client.run(body)
+    assert client.weights(version)[EMBEDDINGS[0]].shape == (64, HIDDEN)
+    assert [(f["path"], f["bytes"]) for f in planned] == [("model.safetensors", client.files(version)["model.safetensors"]["bytes"])]
 
 
 # ---- chat templates ----------------------------------------------------------------------------------------------------
