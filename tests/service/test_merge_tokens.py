@@ -305,6 +305,16 @@ def test_a_base_that_is_not_merged(client, models):
 
 
 @pytest.mark.slow
+def test_an_input_that_a_job_makes(client, models):
+    """Its tokenizer is there when it is planned, after the job."""
+    first = client.submit(merge("passthrough", [("tk/chat", None)], "tk/copy"))
+    body = merge("linear", [("tk/base", {"weight": 0.3}), ({"job": first}, {"weight": 0.7})], "tk/after", tokenizer={"source": "union"})
+    version = client.run(body)
+    used = [models["base"], models["chat"]]
+    check(client, version, used, W[:2], vocabulary(used, None, added=[*SPECIAL, *CHAT]))
+
+
+@pytest.mark.slow
 def test_a_configuration_in_a_configuration(client, models, roots):
     for i, name in enumerate(("inner0", "inner1")):
         m = Model(np.random.default_rng(i), models["mixed" if i else "base"].tokens, ["<|im_end|>"])
