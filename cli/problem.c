@@ -62,7 +62,8 @@ static const struct remedy remedies[] = {
     {"malformed-safetensors", "download or write the named file again; nothing was registered"},
     {"shape-mismatch", "merge models of one architecture and size; amend model show M@REV tells them apart"},
     {"architecture-mismatch", "merge models of one architecture; amend model show M@REV tells them apart"},
-    {"tokenizer-mismatch", "merge models of one tokenizer, or leave tokenizer out to keep that of the base"},
+    {"tokenizer-mismatch", "its errors name the file or the token; take one tokenizer with tokenizer.source base or a "
+                           "model, or leave it out"},
     {"dtype-unsupported", "convert the weights to F32, BF16 or F16 first"},
     {"insufficient-memory", "start amendd with a larger --workers.memory_max, or use fewer inputs"},
     {"insufficient-disk", "free space where the daemon keeps its store (--data_dir)"},

@@ -47,6 +47,7 @@ struct builder {
     char (*sha)[AM_SHA256_LEN + 1]; /* by descriptor: what it is */
     uint16_t *slot;                 /* hash table over sha: index + 1, 0 = free */
     json_t *spans;                  /* of the file at hand */
+    bool texts;                     /* the small files about tokenizers go with every input */
 };
 
 static void files_done(struct files *f)
@@ -161,6 +162,14 @@ static int put_others(struct builder *b, json_t *list, const struct files *f)
     return 0;
 }
 
+static int put_texts(struct builder *b, json_t *list, const struct files *f)
+{
+    for (size_t i = 0; b->texts && i < f->n; i++)
+        if (!f->v[i].weights && am_launch_is_text(f->v[i].path))
+            AM_TRY(put_file(b, list, &f->v[i], true));
+    return 0;
+}
+
 #define LABEL_MAX 320
 
 /* "digits/base@v2": what it is called, whatever name the request gave it. */
@@ -200,10 +209,12 @@ static int put_input(struct builder *b, json_t *in, json_t *inputs, json_t *dono
     AM_TRY(am_damage_check(b->db, version, (struct am_where){0}, label, b->faults)); /* found since the submit */
     struct files files = {0};
     json_t *params = json_object_get(in, "params");
-    json_auto_t *list = json_array();
+    json_auto_t *list = json_array(), *texts = json_array();
     int rc = am_file_list(b->db, version, add_file, &files);
     if (rc == 0)
         rc = put_weights(b, list, &files);
+    if (rc == 0)
+        rc = put_texts(b, texts, &files);
     if (rc == 0 && donor_files)
         rc = put_others(b, donor_files, &files);
     json_auto_t *config = NULL;
@@ -215,6 +226,8 @@ static int put_input(struct builder *b, json_t *in, json_t *inputs, json_t *dono
                           params ? params : json_null(), "files", list, "layers", json_object_get(in, "layers"), "of",
                           json_object_get(in, "of"), "config", config, "modules", json_object_get(in, "modules"), "use",
                           json_object_get(in, "use"));
+    if (o && b->texts)
+        json_object_set(o, "texts", texts);
     return o && json_array_append_new(inputs, o) == 0 ? 0 : -AM_E_OUT_OF_MEMORY;
 }
 
@@ -298,6 +311,7 @@ static int put_run(struct builder *b, const struct am_claim *job)
         !options || !model)
         return -AM_E_BAD_SPEC;
     b->l->threads = (unsigned)json_integer_value(threads);
+    b->texts = am_launch_reads_texts(options);
     json_object_set(options, "threads", threads);
     json_array_foreach(json_object_get(r, "inputs"), i, in)
     {
@@ -308,6 +322,7 @@ static int put_run(struct builder *b, const struct am_claim *job)
     json_auto_t *limits = run_limits(b, job, options), *blobs = blobs_of(b);
     bool cut =
         json_integer_value(json_object_get(options, "shard_bytes")) != AM_SHARD_BYTES || /* anew: all is written */
+        json_object_get(options, "tokenizer") || json_object_get(options, "vocab") ||
         json_object_get(json_array_get(json_object_get(r, "inputs"), (size_t)donor), "layers");
     json_auto_t *store = json_pack("{s:f,s:I}", "assemble_fraction", cut ? 0 : b->cfg->assemble_fraction,
                                    "max_blobs_per_file", (json_int_t)b->cfg->max_blobs_per_file);

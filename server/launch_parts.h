@@ -14,6 +14,10 @@ int am_launch_add(struct am_launch *l, int fd);
 json_t *am_launch_limits(const struct am_launch *l, uint64_t memory, uint64_t longest_file, uint64_t files);
 int am_launch_dump(struct am_launch *l, json_t *spec);
 
+/* launch_texts.c: whether a job with those options reads tokenizers, and whether the file is one of what it reads. */
+bool am_launch_reads_texts(const json_t *options);
+bool am_launch_is_text(const char *path);
+
 /* launch_compare.c: modes `compare` and `continual`. */
 int am_launch_compare(struct am_launch *l, struct am_store *store, const struct am_config *cfg,
                       const struct am_claim *job, struct am_faults *faults);

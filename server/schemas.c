@@ -172,7 +172,8 @@ static const struct {
      "role:old|new version:text? external:text? dataset:text predictions:text packed_sha256:sha256 ids_sha256:sha256"},
     {"RecipeOptions", NULL,
      "seed:int threads:int out_dtype?:text? shard_bytes?:int post_layers_t?:real "
-     "allow_mixed_architectures?:bool tokenizer?:object missing?:text extra?:text"},
+     "allow_mixed_architectures?:bool tokenizer?:object missing?:text extra?:text vocab?:truncate| "
+     "chat_template?:text"},
     {"Event", "event",
      "id:text? seq:int job_seq:int? created_at:time level:text topic:text type:text subject:text model:text? "
      "revision:int? message:text data:object"},

@@ -108,7 +108,12 @@ static const char common[] =
     "\"missing\":{\"enum\":[\"refuse\",\"present\",\"base\"],\"default\":\"refuse\"},"
     "\"extra\":{\"enum\":[\"refuse\",\"keep\",\"drop\"],\"default\":\"refuse\"},"
     "\"tokenizer\":{\"type\":\"object\",\"additionalProperties\":false,\"properties\":{\"source\":{\"type\":"
-    "\"string\",\"default\":\"union\"}}}}},"
+    "\"string\",\"default\":\"union\"},\"tokens\":{\"type\":\"object\",\"additionalProperties\":{\"type\":"
+    "\"object\",\"additionalProperties\":false,\"properties\":{\"source\":{\"type\":[\"string\",\"object\"]},"
+    "\"force\":{\"type\":\"boolean\"}}}},\"pad_to_multiple_of\":{\"type\":\"integer\",\"minimum\":1,"
+    "\"maximum\":65536}}},"
+    "\"vocab\":{\"enum\":[\"refuse\",\"truncate\"],\"default\":\"refuse\"},"
+    "\"chat_template\":{\"type\":\"string\",\"minLength\":1}}},"
     "\"mergekit_config\":{\"type\":\"string\"},"
     "\"publish\":{\"type\":\"object\",\"additionalProperties\":false,\"properties\":{"
     "\"model\":{\"type\":\"string\"},\"branch\":{\"type\":\"string\",\"default\":\"main\"},\"message\":{\"type\":"
@@ -126,7 +131,8 @@ static void narrow_evaluate(json_t *props)
 {
     json_t *options = json_object_get(json_object_get(props, "options"), "properties");
     static const char *const of_weights[] = {"out_dtype", "shard_bytes", "post_layers_t", "allow_mixed_architectures",
-                                             "tokenizer", "missing",     "extra"};
+                                             "tokenizer", "vocab",       "chat_template", "missing",
+                                             "extra"};
     for (size_t i = 0; i < sizeof of_weights / sizeof *of_weights; i++)
         json_object_del(options, of_weights[i]);
     json_object_set_new(

@@ -18,8 +18,8 @@ UNIT := $(sort $(wildcard tests/unit/test_*.c))
 UNIT_BIN := $(patsubst tests/unit/%.c,$(B)/unit/%,$(UNIT))
 UNIT_SERVER := server/cache.c server/doc.c server/doc_style.c server/json.c $(wildcard server/report_*.c) server/trace.c server/engine_claim.c server/engine_end.c server/records.c server/result.c server/result_spans.c server/result_check.c server/publisher_spans.c server/range.c
 UNIT_WORKER := worker/limits.c worker/confine.c
-# The readers of prediction sets and of datasets, for their fuzz targets.
-FUZZ_WORKER := worker/pack_input.c worker/pack_header.c worker/pack_line.c worker/pack_cols.c worker/pack_dict.c worker/pack_sort.c worker/index_rows.c worker/index_fields.c worker/index_lines.c worker/index_tensors.c worker/index_write.c
+# The readers of prediction sets, of datasets and of tokenizers, for their fuzz targets.
+FUZZ_WORKER := worker/pack_input.c worker/pack_header.c worker/pack_line.c worker/pack_cols.c worker/pack_dict.c worker/pack_sort.c worker/index_rows.c worker/index_fields.c worker/index_lines.c worker/index_tensors.c worker/index_write.c worker/vocab.c worker/json_edit.c
 UNIT_LIB := $(call obj,$(BASE) $(TENSOR) $(METHODS) $(FAMILY) $(TABLE) $(RECIPE) $(COMPAT) $(GATE) $(STORAGE) $(UNIT_SERVER) $(UNIT_WORKER)) $(O)/methods_table.o $(O)/migrations.o
 
 # The tests themselves need no optimiser; what they test comes from the library as it is built.

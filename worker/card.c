@@ -13,6 +13,8 @@
 #define RECIPE_INDENT 2
 #define TITLE_MODELS 4   /* named in the title */
 #define CARRIED_MAX 4096 /* bytes of one key of the donor's front matter */
+#define FENCE "````````````````"
+#define FENCE_MAX ((int)sizeof(FENCE) - 1)
 
 struct source { /* one input as the recipe tells it, or as the label "ns/name@rev" does */
     const char *role, *model, *commit;
@@ -170,6 +172,21 @@ static int params_table(const struct am_spec_run *s, struct am_buf *out)
     return 0;
 }
 
+/* The configuration that the job was made of, between fences that are longer than any row of backticks in it. */
+static int configuration(const struct am_spec_run *s, struct am_buf *out)
+{
+    const char *text = json_string_value(json_object_get(s->recipe, "mergekit_config"));
+    int fence = 3, row = 0;
+    for (const char *p = text; p && *p; p++) {
+        row = *p == '`' ? row + 1 : 0;
+        fence = row >= fence ? row + 1 : fence;
+    }
+    if (!text || fence > FENCE_MAX)
+        return 0;
+    AM_TRY(am_buf_printf(out, "\n## Configuration\n\n%.*syaml\n%s", fence, FENCE, text));
+    return am_buf_printf(out, "%s%.*s\n", am_ends(text, "\n") ? "" : "\n", fence, FENCE);
+}
+
 /* Not the name of the result: what it is published as is no part of the recipe, and the same recipe gives the same
    bytes. */
 static int title(const struct am_spec_run *s, struct am_buf *out)
@@ -199,6 +216,7 @@ int am_card_readme(const struct am_spec_run *s, const struct am_card_base *base,
         s->type, s->method, s->inputs, s->inputs == 1 ? "" : "s"));
     AM_TRY(inputs_table(s, out));
     AM_TRY(params_table(s, out));
+    AM_TRY(configuration(s, out));
     if (base->original)
         AM_TRY(am_buf_puts(out, "\nThe card that was written by hand for the model it began with: [" AM_CARD_ORIGINAL
                                 "](" AM_CARD_ORIGINAL ").\n"));

@@ -51,6 +51,7 @@ static int exit_code(int rc)
     case AM_E_DTYPE_UNSUPPORTED:
     case AM_E_NON_FINITE:
     case AM_E_STORE_DAMAGED:
+    case AM_E_TOKENIZER:
     case AM_E_TOO_LARGE:
         return EXIT_BAD_INPUT;
     case AM_E_UNSUPPORTED:

@@ -21,6 +21,7 @@
 #include "worker/spans.h"
 #include "worker/spec.h"
 #include "worker/stack.h"
+#include "worker/tokens.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -39,6 +40,7 @@ struct job {
     struct am_stack_view *view; /* of those that are stacks of layers, or have an adapter */
     struct am_run_input *in;    /* as the method sees them */
     struct am_adding adding;
+    struct am_tokens tokens; /* whose rows may be rebuilt in the models */
     struct am_output out;
     struct am_patch patch; /* of a method that makes an adapter */
     struct am_report report;
@@ -239,7 +241,7 @@ static int compute(struct job *j)
         .out_dtype = j->spec.out_dtype,
         .shard_bytes = j->spec.shard_bytes,
         .seed = j->spec.seed,
-        .assemble_fraction = more ? 0 : j->spec.assemble_fraction,
+        .assemble_fraction = more || j->tokens.rows ? 0 : j->spec.assemble_fraction,
         .max_blobs = j->spec.max_blobs,
         .threads = j->spec.threads,
         .staging = j->s->staging,
@@ -386,6 +388,11 @@ static int put_mergekit(struct job *j)
     return text ? put_text(j, "mergekit_config.yml", text, strlen(text)) : 0;
 }
 
+static int put_one(void *ctx, const char *path, const char *text, size_t n)
+{
+    return put_text(ctx, path, text, n);
+}
+
 /* The method's numbers; and the trust in each input once more, for the lineage. */
 static int put_report(struct job *j)
 {
@@ -412,12 +419,12 @@ static const char *torch_name(int dtype)
     }
 }
 
-static int set_dtype(const struct job *j, const char *text, size_t n, struct am_buf *out)
+static int set_dtype(struct job *j, const char *text, size_t n, struct am_buf *out)
 {
     return j->spec.out_dtype < 0 ? 0 : am_config_set_dtype(text, n, torch_name(j->spec.out_dtype), out);
 }
 
-static int set_layers(const struct job *j, const char *text, size_t n, struct am_buf *out)
+static int set_layers(struct job *j, const char *text, size_t n, struct am_buf *out)
 {
     uint32_t from[2 * AM_MAX_INPUTS + 1], to[2 * AM_MAX_INPUTS + 1];
     const struct am_model *whole = &j->model[j->spec.donor];
@@ -440,18 +447,23 @@ static int set_layers(const struct job *j, const char *text, size_t n, struct am
 }
 
 /* A head of its own is read only when the config says that there is one. */
-static int set_untied(const struct job *j, const char *text, size_t n, struct am_buf *out)
+static int set_untied(struct job *j, const char *text, size_t n, struct am_buf *out)
 {
     return j->adding.tied ? am_config_untie(text, n, out) : 0;
 }
 
-/* Each edit reads what the one before it made. 1: something was changed. */
-static int edit_config(const struct job *j, struct am_buf text[2])
+static int set_tokens(struct job *j, const char *text, size_t n, struct am_buf *out)
 {
-    static int (*const edits[])(const struct job *j, const char *text, size_t n,
-                                struct am_buf *out) = {set_dtype, set_layers, set_untied};
+    return am_tokens_config(&j->tokens, text, n, out);
+}
+
+/* Each edit reads what the one before it made. 1: something was changed. */
+static int edit_config(struct job *j, struct am_buf text[2])
+{
+    static int (*const edits[])(struct job * j, const char *text, size_t n,
+                                struct am_buf *out) = {set_dtype, set_layers, set_untied, set_tokens};
     int changed = 0;
-    for (size_t i = 0; i < sizeof edits / sizeof *edits; i++) {
+    for (size_t i = 0; i < sizeof(edits) / sizeof(*edits); i++) {
         const char *from = changed ? text[0].data : j->config;
         int rc = edits[i](j, from, changed ? text[0].len : j->config_n, &text[1]);
         AM_TRY(rc);
@@ -512,6 +524,8 @@ static bool kept(const struct job *j, const char *path)
     for (size_t i = 0; i < sizeof(made) / sizeof(made[0]); i++)
         if (am_streq(path, made[i]))
             return false;
+    if (!am_tokens_keeps(&j->tokens, path))
+        return false;
     if (am_streq(path, AM_CARD_ORIGINAL))
         return !keeps_readme(j);
     if (j->out.planned && am_ends(path, ".safetensors.index.json"))
@@ -551,6 +565,7 @@ static int put_result(struct job *j)
     AM_TRY(put_recipe(j));
     AM_TRY(put_mergekit(j));
     AM_TRY(put_report(j));
+    AM_TRY(am_tokens_put(&j->tokens, put_one, j));
     int config = put_config(j);
     AM_TRY(config);
     AM_TRY(put_kept(j, config == 1));
@@ -569,6 +584,7 @@ static int work(struct job *j)
     AM_TRY(find_method(j));
     AM_TRY(take_args(j));
     AM_TRY(open_models(j));
+    AM_TRY(am_tokens_open(&j->tokens, j->s, &j->spec, j->model, j->method->needs.base == AM_YES));
     AM_TRY(open_views(j));
     AM_TRY(open_inputs(j));
     AM_TRY(read_texts(j));
@@ -598,6 +614,7 @@ int am_mode_run(struct am_session *s, json_t *root)
     for (size_t i = 0; j.model && i < j.spec.inputs; i++)
         am_model_done(&j.model[i]);
     free(j.model);
+    am_tokens_done(&j.tokens);
     free(j.config);
     free(j.readme);
     am_args_done(&j.args);

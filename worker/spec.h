@@ -20,6 +20,11 @@ struct am_spec_fds { /* every descriptor the spec names, once each */
     size_t n, cap;
 };
 
+struct am_spec_other { /* a file of the donor that is no weight file */
+    struct am_file file;
+    bool readable;
+};
+
 struct am_spec_input {
     const char *role, *label;
     uint32_t from, to;     /* of a part of a stack: its layers; else 0 */
@@ -31,15 +36,15 @@ struct am_spec_input {
     size_t modules;
     struct am_file *file;
     size_t files;
-};
-
-struct am_spec_other { /* a file of the donor that is no weight file */
-    struct am_file file;
-    bool readable;
+    struct am_spec_other *text; /* small files about its tokenizer, when the job asks about that */
+    size_t texts;
 };
 
 struct am_spec_run {
     json_t *root, *params, *recipe;
+    json_t *tokenizer;         /* options.tokenizer, or NULL */
+    const char *chat_template; /* or NULL */
+    bool truncate;             /* options.vocab */
     const char *type, *method, *model;
     unsigned threads;
     int out_dtype; /* -1 = the donor's */

@@ -57,6 +57,21 @@ static int take_modules(struct am_spec_input *in, json_t *list)
     return in->modules ? 0 : -AM_E_BAD_SPEC;
 }
 
+/* All readable. */
+static int take_texts(struct am_spec_input *in, struct am_spec_fds *fds, json_t *list)
+{
+    in->text = calloc(json_array_size(list) + 1, sizeof(*in->text));
+    if (!in->text)
+        return -AM_E_OUT_OF_MEMORY;
+    while (in->texts < json_array_size(list)) {
+        struct am_spec_other *o = &in->text[in->texts++];
+        AM_TRY(take_file(&o->file, fds, json_array_get(list, in->texts - 1), &o->readable));
+        if (!o->readable)
+            return -AM_E_BAD_SPEC;
+    }
+    return 0;
+}
+
 static int take_input(struct am_spec_input *in, struct am_spec_fds *fds, json_t *o)
 {
     json_t *files = json_object_get(o, "files"), *params = json_object_get(o, "params");
@@ -93,7 +108,7 @@ static int take_input(struct am_spec_input *in, struct am_spec_fds *fds, json_t 
             return rc < 0 ? rc : -AM_E_BAD_SPEC;
         }
     }
-    return 0;
+    return take_texts(in, fds, json_object_get(o, "texts"));
 }
 
 static int take_inputs(struct am_spec_run *s, struct am_faults *f)
@@ -159,6 +174,10 @@ static int take_options(struct am_spec_run *s, struct am_faults *f)
     s->missing = json_string_value(json_object_get(o, "missing"));
     s->extra = json_string_value(json_object_get(o, "extra"));
     s->threads = (unsigned)threads;
+    json_t *tokenizer = json_object_get(o, "tokenizer");
+    s->tokenizer = json_is_object(tokenizer) ? tokenizer : NULL;
+    s->chat_template = json_string_value(json_object_get(o, "chat_template"));
+    s->truncate = am_streq(json_string_value(json_object_get(o, "vocab")), "truncate");
     s->out_dtype = -1;
     if (!dtype || json_is_null(dtype))
         return 0;
@@ -237,6 +256,9 @@ void am_spec_run_done(struct am_spec_run *s)
         free(s->input[i].file);
         free(s->input[i].config.span);
         free(s->input[i].module);
+        for (size_t j = 0; j < s->input[i].texts; j++)
+            free(s->input[i].text[j].file.span);
+        free(s->input[i].text);
     }
     for (size_t i = 0; i < s->others; i++)
         free(s->other[i].file.span);

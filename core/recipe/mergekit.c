@@ -112,38 +112,6 @@ static void take_dtype(struct am_mk *k, const char *name)
                 am_shown(shown, text));
 }
 
-/* ---- the tokenizer ---- */
-
-static void take_tokenizer(struct am_mk *k)
-{
-    static const char *const known[] = {"source", "tokens", "pad_to_multiple_of", NULL};
-    json_t *old = json_object_get(k->doc, "tokenizer_source"), *new = json_object_get(k->doc, "tokenizer");
-    json_t *template = json_object_get(k->doc, "chat_template");
-    bool both = old && !json_is_null(old) && new && !json_is_null(new);
-    if (template && !json_is_null(template))
-        am_mk_fault(k, AM_E_INVALID_PARAMS, "#/chat_template", "not-supported",
-                    "the chat template is the donor's in this version; leave chat_template out");
-    if (both)
-        am_mk_fault(k, AM_E_INVALID_REQUEST, "#/tokenizer", "tokenizer-twice",
-                    "give tokenizer or tokenizer_source, not both");
-    json_t *source = new && !json_is_null(new) ? json_object_get(new, "source") : old;
-    if (new && !json_is_null(new) && !json_is_object(new)) {
-        am_mk_fault(k, AM_E_INVALID_REQUEST, "#/tokenizer", NULL, "expected {source: union, base or a model}, got %s",
-                    am_json_kind(new));
-        return;
-    }
-    am_mk_keys(k, new, "#/tokenizer", known);
-    for (size_t i = 1; i < 3; i++)
-        if (json_object_get(new, known[i]))
-            am_mk_fault(k, AM_E_INVALID_PARAMS, i == 1 ? "#/tokenizer/tokens" : "#/tokenizer/pad_to_multiple_of",
-                        "not-supported", "rows are not joined token by token in this version; leave %s out", known[i]);
-    if (!json_is_object(new) && (!old || json_is_null(old)))
-        return;
-    json_object_set_new(k->options, "tokenizer",
-                        json_pack("{s:s}", "source", json_is_string(source) ? json_string_value(source) : "union"));
-    am_mk_place(k, "#/options/tokenizer", json_is_object(new) ? "#/tokenizer" : "#/tokenizer_source");
-}
-
 /* ---- what a YAML body implies ---- */
 
 static bool is_one(const char *text, const char *const *words)
@@ -349,7 +317,7 @@ static void translate(struct am_mk *k, json_t *body, const char *text, size_t n)
     take_inputs(k);
     take_dtype(k, "dtype");
     take_dtype(k, "out_dtype");
-    take_tokenizer(k);
+    am_mk_tokenizer(k);
     am_mk_ask(k, body);
     take_depth(k);
     take_ways(k);

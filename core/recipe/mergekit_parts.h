@@ -71,6 +71,9 @@ void am_mk_slices(struct am_mk *k, json_t *list, const char *pointer);
 /* mergekit_modules.c: `modules` that are not all of the model. */
 void am_mk_modules(struct am_mk *k, json_t *modules);
 
+/* mergekit_tokenizer.c: `tokenizer`, `tokenizer_source`, `chat_template`. After what compat implies. */
+void am_mk_tokenizer(struct am_mk *k);
+
 /* mergekit_ask.c: options, publish, priority and metadata from the query. */
 void am_mk_ask(struct am_mk *k, json_t *body);
 

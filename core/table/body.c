@@ -196,19 +196,6 @@ static int check_post_layers(struct am_body *b, json_t *options, struct am_fault
     return json_object_set_new(b->options, "post_layers_t", json_real(t)) < 0 ? -AM_E_OUT_OF_MEMORY : 0;
 }
 
-/* Which tokenizer the result has: {"source": "union", "base" or a version}. */
-static int check_tokenizer(struct am_body *b, json_t *options, struct am_faults *f)
-{
-    static const char *const known[] = {"source", NULL};
-    json_t *o = am_member_object(options, "#/options", "tokenizer", false, f);
-    if (!o || !b->options)
-        return 0;
-    am_members_known(o, "#/options/tokenizer", known, f);
-    const char *source = am_member_text(o, "#/options/tokenizer", "source", false, "union", f);
-    return json_object_set_new(b->options, "tokenizer", json_pack("{s:s}", "source", source)) < 0 ? -AM_E_OUT_OF_MEMORY
-                                                                                                  : 0;
-}
-
 /* What is done about tensors that not all inputs have. Only what is not the default is kept. */
 static void check_ways(struct am_body *b, json_t *options, struct am_faults *f)
 {
@@ -232,11 +219,24 @@ static void check_ways(struct am_body *b, json_t *options, struct am_faults *f)
 
 static int check_options(struct am_body *b, json_t *options, struct am_faults *f)
 {
-    static const char *const known[] = {
-        "out_dtype", "shard_bytes", "post_layers_t", "allow_mixed_architectures", "tokenizer",  "missing", "extra",
-        "seed",      "threads",     "max_attempts",  "time_limit_seconds",        "not_before", "reuse",   NULL};
-    bool reports = am_streq(b->type, "evaluate"); /* and writes no weights: the first seven say nothing there */
-    am_members_known(options, "#/options", reports ? known + 7 : known, f);
+    static const char *const known[] = {"out_dtype",
+                                        "shard_bytes",
+                                        "post_layers_t",
+                                        "allow_mixed_architectures",
+                                        "tokenizer",
+                                        "vocab",
+                                        "chat_template",
+                                        "missing",
+                                        "extra",
+                                        "seed",
+                                        "threads",
+                                        "max_attempts",
+                                        "time_limit_seconds",
+                                        "not_before",
+                                        "reuse",
+                                        NULL};
+    bool reports = am_streq(b->type, "evaluate"); /* and writes no weights: the first nine say nothing there */
+    am_members_known(options, "#/options", reports ? known + 9 : known, f);
     const char *data = b->row ? am_row_need(b->row, "data") : "";
     bool data_free = am_streq(data, "none") || am_streq(data, "predictions"); /* both are pinned by their bytes */
     b->reuse = am_member_bool(options, "#/options", "reuse", data_free, f);
@@ -253,7 +253,7 @@ static int check_options(struct am_body *b, json_t *options, struct am_faults *f
     b->mixed_architectures = am_member_bool(options, "#/options", "allow_mixed_architectures", false, f);
     if (b->mixed_architectures && b->options)
         json_object_set_new(b->options, "allow_mixed_architectures", json_true());
-    AM_TRY(check_tokenizer(b, options, f));
+    AM_TRY(am_tokenizer_check(b, options, f));
     if (b->options)
         check_ways(b, options, f);
     return b->options ? check_post_layers(b, options, f) : -AM_E_OUT_OF_MEMORY;

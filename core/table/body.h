@@ -48,7 +48,8 @@ struct am_body {
     json_t *params;  /* global parameters, complete */
     json_t *options; /* complete: seed, threads (0 = the slot's), out_dtype (null or text), shard_bytes;
                         post_layers_t when a value is read over the depth; missing ("present", "base") and extra
-                        ("keep", "drop") when they are not "refuse" */
+                        ("keep", "drop") when they are not "refuse"; tokenizer, vocab ("truncate") and chat_template
+                        when they are given */
     json_t *metadata;
     const char *mergekit_config; /* the text that the body was made of, or NULL; borrowed from the body */
     int priority;

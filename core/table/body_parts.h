@@ -39,6 +39,9 @@ bool am_modules_apart(const json_t *a, const json_t *b);
 /* How many models the method sees in the modules of model `index`; first: nobody before it has the same ones. */
 size_t am_modules_count(const json_t *models, size_t index, bool *ret_first);
 
+/* tokenizer.c: options.tokenizer, vocab and chat_template into b->options. */
+int am_tokenizer_check(struct am_body *b, json_t *options, struct am_faults *f);
+
 /* publish.c; `publish` may be NULL. `type` may be NULL (unknown). */
 int am_publish_check(struct am_body *b, json_t *publish, const char *type, struct am_faults *f);
 

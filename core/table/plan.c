@@ -10,6 +10,7 @@
 #include "core/table/json_util.h"
 #include "core/table/plan_parts.h"
 #include "core/table/settings.h"
+#include "core/table/vocab.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -27,11 +28,12 @@
 struct side {
     struct am_plan_input *in;
     struct am_plan_tensor head;
-    bool live;       /* head holds a tensor */
-    bool empty;      /* had none at all */
-    bool met;        /* the donor has tensors of its modules */
-    uint64_t window; /* bytes of its largest chunk */
-    size_t faults;   /* tensors of this input with a fault */
+    bool live;                 /* head holds a tensor */
+    bool empty;                /* had none at all */
+    bool met;                  /* the donor has tensors of its modules */
+    uint64_t window;           /* bytes of its largest chunk */
+    size_t faults;             /* tensors of this input with a fault */
+    char shape[AM_SHAPE_TEXT]; /* of the head, when it gets other rows */
 };
 
 struct join {
@@ -52,7 +54,8 @@ struct join {
     uint64_t reads;     /* times that each computed tensor of each input is read */
     uint64_t out_bytes; /* of an element of out_dtype; 0 = the donor's */
     struct am_plan plan;
-    struct am_buf last; /* name of the step before: tables must be sorted */
+    struct am_vocab_side *rows; /* of the tensor at hand; room for n */
+    struct am_buf last;         /* name of the step before: tables must be sorted */
     struct am_faults *faults;
 };
 
@@ -319,6 +322,19 @@ static int charge(struct join *j, const char *name, bool buffer)
     return 0;
 }
 
+/* Tensors with a row for each token: their heads get the rows of the result. 1: the rows that differ were told. */
+static int judge_rows(struct join *j, const char *name)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < j->n; i++) {
+        struct side *s = &j->side[i];
+        if (here(s, name))
+            j->rows[n++] =
+                (struct am_vocab_side){.head = &s->head, .shape = s->shape, .in = s->in, .donor = i == j->donor};
+    }
+    return am_vocab_judge(&j->plan, j->body, j->rows, n, j->faults);
+}
+
 static void note_module(struct join *j, const char *name)
 {
     for (size_t i = 0; i < j->n; i++)
@@ -335,6 +351,8 @@ static int judge(struct join *j, const char *name)
 {
     struct side *donor = &j->side[j->donor];
     bool in_donor = here(donor, name), buffer = j->merge && am_family_is_buffer(name);
+    int told = in_donor ? judge_rows(j, name) : 0;
+    AM_TRY(told);
     for (size_t i = 0; i < j->n; i++) {
         struct side *s = &j->side[i];
         bool present = here(s, name);
@@ -348,7 +366,7 @@ static int judge(struct join *j, const char *name)
             fault_missing(j, s, name);
         else if (present && !in_donor && !j->ways.drop && !buffer)
             fault_extra(j, s);
-        else if (present && in_donor)
+        else if (present && in_donor && !told)
             compare(j, s);
     }
     if (in_donor && j->by_module)
@@ -504,19 +522,20 @@ int am_plan_make(struct am_plan *ret, const struct am_body *b, struct am_plan_in
     size_t share = AM_FAULTS_MAX / n > 1 ? AM_FAULTS_MAX / n - 1 : 1;
     struct join j = {.n = n, .donor = donor, .listed = share < LISTED ? share : LISTED, .body = b, .faults = faults};
     j.side = calloc(n, sizeof(*j.side));
-    if (!j.side)
-        return -AM_E_OUT_OF_MEMORY;
-    for (size_t i = 0; i < n; i++)
+    j.rows = calloc(n, sizeof(*j.rows));
+    for (size_t i = 0; j.side && i < n; i++)
         j.side[i].in = &in[i];
     am_buf_init(&j.last, NAME_MAX_BYTES);
-    int rc = make(&j, b);
+    int rc = j.side && j.rows ? make(&j, b) : -AM_E_OUT_OF_MEMORY;
     am_buf_done(&j.last);
     free(j.side);
-    if (rc == 0) {
-        *ret = j.plan;
-        ret->peak_memory_bytes = am_plan_memory(&j.plan.need, threads);
-    } else {
+    free(j.rows);
+    if (rc < 0) {
         am_plan_done(&j.plan);
+        return rc;
     }
-    return rc;
+    j.plan.need.vocab = am_vocab_memory(b, in, n, &j.plan);
+    *ret = j.plan;
+    ret->peak_memory_bytes = am_plan_memory(&j.plan.need, threads);
+    return 0;
 }

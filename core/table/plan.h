@@ -30,13 +30,15 @@ struct am_plan_input {
     /* Of a donor, or NULL: whether the last tensor was added to it by options.extra "keep", so that inputs may lack it.
      */
     bool (*added)(const void *cursor);
-    const char *label;   /* "demo/rot90@v1" */
-    const char *pointer; /* "#/inputs/models/1" */
-    uint64_t spans;      /* that its weight files are read from */
-    bool names_only;     /* am_plan_names_only() */
-    bool beside;         /* am_plan_beside() */
-    json_t *modules;     /* prefixes of the names of the tensors that it takes part in; NULL: all. Borrowed */
-    uint64_t held;       /* bytes for its adapters; 0: none */
+    const char *label;        /* "demo/rot90@v1" */
+    const char *pointer;      /* "#/inputs/models/1" */
+    uint64_t spans;           /* that its weight files are read from */
+    bool names_only;          /* am_plan_names_only() */
+    bool beside;              /* am_plan_beside() */
+    json_t *modules;          /* prefixes of the names of the tensors that it takes part in; NULL: all. Borrowed */
+    uint64_t held;            /* bytes for its adapters; 0: none */
+    size_t group;             /* inputs with the same number have the same tokenizer.json */
+    uint64_t tokenizer_bytes; /* of that file, if the job reads it */
 };
 
 #define AM_PLAN_TOLD 5 /* names in a am_plan_told */
@@ -81,6 +83,13 @@ struct am_plan_need {
     uint64_t report;            /* bytes of the numbers of a computed tensor */
     uint64_t varied;            /* bytes of what differs from tensor to tensor, of each of the donor's */
     uint64_t held;              /* bytes of adapters */
+    uint64_t vocab;             /* bytes of tokenizers and of the maps of rows */
+};
+
+#define AM_PLAN_ROWS 32 /* tensors with a row for each token */
+struct am_plan_rows {
+    char *name;
+    uint64_t rows; /* that it has in the result; more than that are planned when tokenizers are joined */
 };
 
 struct am_plan {
@@ -96,6 +105,9 @@ struct am_plan {
     size_t passed_n, passed_cap;
     /* merged from some, passed on, left out, in no module of any input */
     struct am_plan_told from_some, kept, dropped, outside;
+    struct am_plan_rows row[AM_PLAN_ROWS]; /* whose rows are not the donor's as they are */
+    size_t rows;
+    bool cut; /* inputs have more rows than the result: options.vocab says "truncate" */
 };
 
 /* Whether input i of the body gives names and dtypes and its numbers are never read (needs.base "donor"). */

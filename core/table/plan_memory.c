@@ -28,6 +28,7 @@ static uint64_t tables(const struct am_plan_need *need)
     uint64_t output =
         am_plan_plus(am_plan_times(need->tensors, ITEM_BYTES), am_plan_times(need->out_entries, OUT_BYTES));
     output = am_plan_plus(output, am_plan_times(need->tensors, need->varied));
+    inputs = am_plan_plus(inputs, need->vocab);
     return am_plan_plus(am_plan_plus(am_plan_plus(inputs, need->held), output), am_plan_times(need->spans, SPAN_BYTES));
 }
 

@@ -6,6 +6,7 @@
 #include "core/table/plan_parts.h"
 
 #include "core/base/text.h"
+#include "core/table/vocab.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -97,9 +98,12 @@ static void note_dtype(struct layout *l, const char *name)
 
 /* ---- what changes in each file ---- */
 
-static int tally(void *arg, const struct am_plan_tensor *t)
+static int tally(void *arg, const struct am_plan_tensor *own)
 {
     struct layout *l = arg;
+    struct am_plan_tensor fitted;
+    char shape[AM_SHAPE_TEXT];
+    const struct am_plan_tensor *t = am_vocab_fit(l->p, own, &fitted, shape);
     size_t at = find_file(l, t->file);
     struct look k = look_at(l, t);
     if (at == l->d->files || k.own < 0)
@@ -163,9 +167,12 @@ static int begin_shard(struct layout *l, const struct am_plan_tensor *t)
 }
 
 /* As count_shards() of output.c: a shard that holds nothing yet takes any tensor, however large. */
-static int deal(void *arg, const struct am_plan_tensor *t)
+static int deal(void *arg, const struct am_plan_tensor *own)
 {
     struct layout *l = arg;
+    struct am_plan_tensor fitted;
+    char shape[AM_SHAPE_TEXT];
+    const struct am_plan_tensor *t = am_vocab_fit(l->p, own, &fitted, shape);
     struct look k = look_at(l, t);
     uint64_t room = l->shard_bytes - (l->in_shard < l->shard_bytes ? l->in_shard : l->shard_bytes);
     if (l->pieces == 0 || (l->in_shard && k.bytes > room))
@@ -364,9 +371,12 @@ static void note_copy(struct am_plan *p, const struct am_plan_tensor *t, bool co
         p->read_bytes = am_plan_plus(p->read_bytes, t->bytes);
 }
 
-static int each_entry(void *arg, const struct am_plan_tensor *t)
+static int each_entry(void *arg, const struct am_plan_tensor *own)
 {
     struct layout *l = arg;
+    struct am_plan_tensor fitted;
+    char shape[AM_SHAPE_TEXT];
+    const struct am_plan_tensor *t = am_vocab_fit(l->p, own, &fitted, shape);
     struct look k = look_at(l, t);
     struct piece *p = piece_of(l, t, k.computed);
     bool compared = !am_plan_computed(t->dtype) && l->p->need.others;
@@ -417,11 +427,13 @@ void am_plan_done(struct am_plan *p)
 {
     for (size_t i = 0; i < p->files; i++)
         free(p->file[i].path);
+    for (size_t i = 0; i < p->rows; i++)
+        free(p->row[i].name);
     free(p->file);
     for (size_t i = 0; i < p->passed_n; i++)
         free(p->passed[i]);
     free(p->passed);
     p->file = NULL;
     p->passed = NULL;
-    p->files = p->passed_n = p->passed_cap = 0;
+    p->files = p->rows = p->passed_n = p->passed_cap = 0;
 }

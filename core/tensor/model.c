@@ -30,6 +30,8 @@ int am_file_read(const struct am_file *f, void *buf, size_t n, uint64_t off)
     char *p = buf;
     if (off > f->bytes || n > f->bytes - off)
         return -AM_E_STORE_DAMAGED;
+    if (f->made)
+        return f->made(f, buf, n, off);
     while (n > 0) {
         const struct am_span *s = am_file_span(f, off);
         if (!s)

@@ -18,12 +18,18 @@ struct am_span {
     uint64_t at;            /* in the file; spans tile it without gaps */
 };
 
+/* Reads of a file that is no bytes anywhere but made when it is read (core/tensor/gather.h). */
+struct am_file;
+typedef int am_file_made(const struct am_file *f, void *buf, size_t n, uint64_t off);
+
 struct am_file {
     const char *path;   /* inside the version; owned by the caller */
     const char *sha256; /* of the content, or NULL: not known; owned by the caller */
     uint64_t bytes;
     struct am_span *span; /* owned by the caller */
     size_t spans;
+    am_file_made *made; /* instead of the spans, or NULL; thread-safe */
+    const void *ctx;    /* of made(); owned by the caller */
 };
 
 /* Exactly n bytes at `off` of the file, over its spans. -AM_E_STORE_DAMAGED when a span is short. Thread-safe. */

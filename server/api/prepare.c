@@ -177,6 +177,9 @@ static int open_input(struct am_submit *s, size_t i, struct am_plan_input *in, s
                                  .names_only = am_plan_names_only(&s->body, i),
                                  .beside = am_plan_beside(&s->body, i),
                                  .modules = am_plan_beside(&s->body, i) ? NULL : s->body.input[i].modules};
+    in->tokenizer_bytes = (uint64_t)s->in[i].tokenizer_bytes;
+    while (in->group < i && strcmp(s->in[in->group].tokenizer, s->in[i].tokenizer) != 0)
+        in->group++;
     for (size_t k = 0; k < parts_of(s, i); k++) {
         uint64_t spans = 0;
         AM_TRY(am_version_spans(s->db, s->in[i + k].version, &spans));
@@ -316,11 +319,12 @@ static int lay_out(struct am_submit *s)
     int rc = d.made ? am_adding_make(s, s->body.donor, &d.stack) : 0;
     if (rc == 0)
         rc = am_adding_files(s, add_files, &d);
+    bool anew = d.made || s->plan.rows > 0;
     struct am_plan_donor donor = {.file = d.v,
                                   .files = d.n,
                                   .walk = walk_donor,
                                   .ctx = &d,
-                                  .assemble_fraction = d.made ? 0 : s->r->srv->cfg->assemble_fraction};
+                                  .assemble_fraction = anew ? 0 : s->r->srv->cfg->assemble_fraction};
     if (rc == 0)
         rc = am_plan_output(&s->plan, &s->body, &donor, s->threads, &s->faults);
     for (size_t i = 0; i < d.n; i++)

@@ -62,6 +62,12 @@ int am_submit_digest(struct am_submit *s)
         json_object_set(o, "post_layers_t", after);
     json_object_update_new(o, json_pack("{s:O*, s:O*}", "missing", json_object_get(s->body.options, "missing"), "extra",
                                         json_object_get(s->body.options, "extra")));
+    static const char *const tokens[] = {"tokenizer", "chat_template"};
+    for (size_t i = 0; o && i < 2; i++)
+        if (json_object_get(s->body.options, tokens[i]))
+            json_object_set(o, tokens[i], json_object_get(s->body.options, tokens[i]));
+    if (o && s->plan.cut)
+        json_object_set_new(o, "vocab", json_string("truncate"));
     if (json_is_true(random))
         json_object_set(o, "seed", json_object_get(s->body.options, "seed"));
     if (o && over_blas(s)) {
@@ -79,6 +85,8 @@ json_t *am_submit_resolved(const struct am_submit *s)
         return am_evaluate_resolved(s);
     json_t *options = json_copy(s->body.options);
     json_object_set_new(options, "threads", json_integer(s->threads));
+    if (!s->plan.cut) /* there was nothing to cut: the job is the same without */
+        json_object_del(options, "vocab");
     return json_pack("{s:s, s:s, s:o, s:I, s:O, s:o, s:O, s:s, s:s?, s:s?, s:i, s:s, s:s*, s:O*}", "type", s->body.type,
                      "method", s->body.method, "inputs", inputs_json(s, false), "donor", (json_int_t)s->body.donor,
                      "params", s->body.params, "options", options, "seed", json_object_get(s->body.options, "seed"),

@@ -15,7 +15,9 @@
 struct am_pinned { /* an input, from its name to a commit */
     char *model, *rev;
     char commit[41], manifest[65], architecture[128], label[420];
-    int64_t version; /* 0: it names nothing */
+    int64_t version;    /* 0: it names nothing */
+    char tokenizer[65]; /* SHA-256 of tokenizer.json, when options.tokenizer is given; empty: it has none */
+    int64_t tokenizer_bytes;
 };
 
 struct am_tied { /* an input without head, and what stands for it (adding.h) */
@@ -102,7 +104,7 @@ int am_submit_advise(struct am_submit *s);
    there is a fault. */
 int am_submit_input_job(struct am_submit *s, const struct am_body_input *in, struct am_pinned *p);
 
-/* tokenizers.c: adds the faults of options.tokenizer. */
+/* tokenizers.c: pins the versions that options.tokenizer names, and adds its faults. */
 int am_submit_tokenizers(struct am_submit *s);
 
 /* configs.c: what the config.json of the inputs differ in: faults and warnings. */

@@ -29,7 +29,7 @@ OTHER_YAML = "not in the part of YAML that is read here; test_mergekit_yaml.py s
 # What cannot be written as a job yet, or not here. "method": that method does not exist; such an entry fails when it does.
 NOT_YET = {
     "slerp-gradient-filters": OTHER_YAML,
-    "tokenizer-union": "inputs of different vocabulary, joined through their tokenizers",
+    "tokenizer-union": "rows are joined by tokens; test_mergekit_yaml.py submits it, test_merge_tokens.py has the rules",
     "passthrough-stack": OTHER_YAML,
     "passthrough-scale-filter": OTHER_YAML,
     "lora-passthrough": "an adapter as a part of a model",
