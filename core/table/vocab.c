@@ -159,6 +159,16 @@ int am_vocab_judge(struct am_plan *p, const struct am_body *b, struct am_vocab_s
     for (size_t i = 0; i < n && !joins; i++)
         if (cuts ? v[i].rows < rows : v[i].rows != rows)
             told = fault_rows(&v[i], donor, cuts ? b->method : NULL, faults);
+    for (size_t i = 0; i < n && joins; i++)
+        if (v[i].head->adapted)
+            told =
+                (am_fault_add(faults, AM_E_INVALID_PARAMS,
+                              (struct am_where){
+                                  .pointer = v[i].in->pointer, .reason = "adapter-not-here", .tensor = v[i].head->name},
+                              "the adapter of %s changes rows of %s, which options.tokenizer puts in another order; "
+                              "merge it with its adapter alone first (merge/passthrough), and take the result",
+                              v[i].in->label, v[i].head->name),
+                 1);
     if (!told && p->rows == AM_PLAN_ROWS)
         told = (am_fault_add(faults, AM_E_UNSUPPORTED, (struct am_where){.tensor = v[0].head->name},
                              "more than %d tensors have a row for each token", AM_PLAN_ROWS),
