@@ -495,6 +495,8 @@ def test_the_client_registers_both(client, roots, base, tmp_path):
     client.register(folder / "lora", "p/told")
     amend(client, "merge", "passthrough", "p/base+p/told", "--into", "p/from-words", "--wait")
     near(client.weights("p/from-words"), ADAPTERS["some"].apply(base), 0)
+    amend(client, "merge", "port", "--base", "p/base", "+p/told", "--into", "p/from-change", "--wait")
+    near(client.weights("p/from-change"), ADAPTERS["some"].apply(base), 0)
 
 
 @pytest.mark.slow
