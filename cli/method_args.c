@@ -20,9 +20,26 @@ int am_build_put(const struct am_build *b, json_t *o, const char *name, json_t *
     return 0;
 }
 
+/* MODEL+ADAPTER, of merges. */
+static int pair_ref(const struct am_build *b, const char *text, char **ret)
+{
+    const char *plus = strchr(text, '+');
+    AM_CLEANUP(am_xfreep) char *head = am_xprintf("%.*s", (int)(plus - text), text);
+    AM_CLEANUP(am_xfreep) char *model = NULL;
+    AM_CLEANUP(am_xfreep) char *adapter = NULL;
+    int rc = am_build_ref(b, head, &model);
+    if (rc == 0)
+        rc = am_build_ref(b, plus + 1, &adapter);
+    if (rc == 0)
+        *ret = am_xprintf("%s+%s", model, adapter);
+    return rc;
+}
+
 int am_build_ref(const struct am_build *b, const char *text, char **ret)
 {
     struct am_ref ref;
+    if (am_streq(b->type, "merge") && strchr(text, '+'))
+        return pair_ref(b, text, ret);
     int rc = am_ref_parse(b->c, text, &ref);
     if (rc == 0)
         *ret = am_name_full(b->c, text);
@@ -74,7 +91,8 @@ static int add_model(struct am_build *b, const char *word)
     AM_CLEANUP(am_xfreep) char *version = NULL;
     AM_CLEANUP(am_xfreep) char *base = NULL;
     char *rest = text, *part = am_build_part(&rest);
-    int rc = am_build_ref(b, part, &version);
+    bool alone = am_streq(b->type, "merge") && part[0] == '+'; /* an adapter: a change of the base */
+    int rc = am_build_ref(b, part + alone, &version);
     while (rc == 0 && (part = am_build_part(&rest))) {
         if (is_base(b, part)) {
             am_xfreep(&base);
@@ -91,10 +109,10 @@ static int add_model(struct am_build *b, const char *word)
             return am_say_usage(b->c, "amend %s takes its parameters as flags, not beside the model", b->type);
         return am_build_put(b, b->inputs, "model", json_string(version), "the model");
     }
-    bool plain = !base && !json_object_size(params);
-    json_t *entry = plain  ? json_string(version)
-                    : base ? json_pack("{s:s,s:s,s:O}", "version", version, "base", base, "params", params)
-                           : json_pack("{s:s,s:O}", "version", version, "params", params);
+    bool plain = !alone && !base && !json_object_size(params);
+    json_t *entry =
+        plain ? json_string(version)
+              : json_pack("{s:s,s:s*,s:O}", alone ? "adapter" : "version", version, "base", base, "params", params);
     if (!entry)
         return am_say_usage(b->c, "'%s' must be UTF-8 text", word);
     json_array_append_new(b->models, entry);

@@ -15,6 +15,7 @@
 
 #define LISTED 20
 #define SHAPE_TEXT 200
+#define READ_BYTES ((uint64_t)1 << 18) /* while a factor is read */
 
 struct found { /* a tensor of the adapter */
     struct am_adapter_name name;
@@ -325,7 +326,7 @@ bool am_adapter_base_differs(const struct am_adapter *a, const char *model)
 /* Numbers, names and, of each changed tensor, what is known of it and of its three. */
 uint64_t am_adapter_held(const struct am_adapter *a)
 {
-    return am_plan_plus(a->bytes, am_plan_times(4, a->names + 256 * a->parts));
+    return am_plan_plus(am_plan_plus(a->bytes, READ_BYTES), am_plan_times(4, a->names + 256 * a->parts));
 }
 
 void am_adapter_done(struct am_adapter *a)

@@ -1,8 +1,8 @@
 /*
  * delta.h - a change of low rank of one tensor (merge.md B7): W + scale * left * right, computed for any stretch of its
- * elements from the two small factors, which are in memory. Each element is acc = sum over k of fl(left[row, k] *
- * right[k, column]), in order, in f32 from +0; then fl(W + fl(scale * acc)), and W itself where that product is 0. So
- * the same bytes come out however a tensor is cut and with every set of kernels.
+ * elements from the two small factors, which are in memory. Each element is acc = the sum over k of fl(left[row, k] *
+ * right[k, column]), in order, in f32; then fl(W + fl(scale * acc)). A row of zeros in `left` leaves its row of W as it
+ * is, byte for byte. So the same comes out however a tensor is cut and with every set of kernels.
  * Ownership: borrows its factors.
  */
 #ifndef AM_TENSOR_DELTA_H

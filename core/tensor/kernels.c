@@ -186,6 +186,11 @@ void am_add_f32(float *out, const float *x, const float *y, size_t n)
     set()->add(out, x, y, n);
 }
 
+void am_axpy_rows_f32(float *out, const float *a, const float *x, size_t stride, size_t rows, size_t n)
+{
+    set()->axpy_rows(out, a, x, stride, rows, n);
+}
+
 void am_axpy_diff_f32(float *out, float a, const float *x, const float *y, size_t n)
 {
     set()->axpy_diff(out, a, x, y, n);

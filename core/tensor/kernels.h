@@ -47,6 +47,8 @@ void am_add_f32(float *out, const float *x, const float *y, size_t n); /* out = 
 void am_axpy_diff_f32(float *out, float a, const float *x, const float *y,
                       size_t n); /* out = fl(out + fl(a*fl(x-y))) */
 void am_blend_f32(float *out, float a, const float *x, float b, const float *y, size_t n); /* fl(fl(a*x) + fl(b*y)) */
+/* For each k < rows, in order: out = fl(out + fl(a[k] * x[k * stride ...])). */
+void am_axpy_rows_f32(float *out, const float *a, const float *x, size_t stride, size_t rows, size_t n);
 
 /*
  * Deterministic sums of one block, n <= 4096 (AM_TILE): f64, 16 lanes, lane j takes the elements with index = j mod 16

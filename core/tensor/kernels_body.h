@@ -84,6 +84,7 @@ const struct am_kernel_set SET_TABLE = {
     .div = divide,
     .sub = sub,
     .add = add,
+    .axpy_rows = axpy_rows,
     .axpy_diff = axpy_diff,
     .blend = blend,
     .block_dot = block_dot,

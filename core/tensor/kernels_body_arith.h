@@ -56,6 +56,21 @@ static void add(float *out, const float *x, const float *y, size_t n)
         out[i] = x[i] + y[i];
 }
 
+/* Four rows for each time that `out` is read and written. */
+static void axpy_rows(float *out, const float *a, const float *x, size_t stride, size_t rows, size_t n)
+{
+    size_t k = 0;
+    for (; k + 4 <= rows; k += 4) {
+        const float *p = x + k * stride, *q = p + stride, *r = q + stride, *s = r + stride;
+        float b = a[k], c = a[k + 1], d = a[k + 2], e = a[k + 3];
+        EACH_ELEMENT
+        for (size_t i = 0; i < n; i++)
+            out[i] = (((out[i] + b * p[i]) + c * q[i]) + d * r[i]) + e * s[i];
+    }
+    for (; k < rows; k++)
+        axpy(out, a[k], x + k * stride, n);
+}
+
 static void axpy_diff(float *out, float a, const float *x, const float *y, size_t n)
 {
     EACH_ELEMENT

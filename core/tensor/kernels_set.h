@@ -27,6 +27,7 @@ struct am_kernel_set {
     void (*div)(float *out, float a, size_t n);
     void (*sub)(float *out, const float *x, const float *y, size_t n);
     void (*add)(float *out, const float *x, const float *y, size_t n);
+    void (*axpy_rows)(float *out, const float *a, const float *x, size_t stride, size_t rows, size_t n);
     void (*axpy_diff)(float *out, float a, const float *x, const float *y, size_t n);
     void (*blend)(float *out, float a, const float *x, float b, const float *y, size_t n);
     double (*block_dot)(const float *x, const float *y, size_t n);

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import reference as ref
-from harness import amend, merge, problem
+from harness import SANITIZED, amend, merge
 from merge_feed import feeds
 
 SHAPES = {
@@ -134,10 +134,21 @@ def base(client, roots):
     plain = {n: t if n == "ids" else ref.store("F32", ref.load(t)) for n, t in tensors.items()}
     client.register(ref.write(roots / "p-f32", plain), "p/f32")
     client.register(ref.write(roots / "p-next", {n: t if n == "ids" else ref.store("F32", draw(rng, t.shape)) for n, t in plain.items()}), "p/next")
-    for name, a in ADAPTERS.items():
-        doc = client.register(a.write(roots / f"p-{name}"), f"p/{name}")
-        assert doc["tensors"]["count"] == len(a.tensors)
     return tensors
+
+
+@pytest.fixture(scope="module")
+def lora(client, roots, base):
+    """lora(name): registers the adapter when it is first asked for."""
+    known = {}
+
+    def named(name):
+        if name not in known:
+            known[name] = client.register(ADAPTERS[name].write(roots / f"p-{name}"), f"p/{name}")
+            assert known[name]["tensors"]["count"] == len(ADAPTERS[name].tensors)
+        return f"p/{name}"
+
+    return named
 
 
 def near(got, want, bounds):
@@ -148,25 +159,28 @@ def near(got, want, bounds):
         assert (off <= limit).all(), (name, float((off - limit).max()))
 
 
-@pytest.mark.parametrize("name", [n for n in ADAPTERS if n != "zero"])
-def test_the_sum(client, base, name):
+@pytest.mark.parametrize("name", [n if n in ("fan", "bundle") else pytest.param(n, marks=pytest.mark.slow) for n in ADAPTERS if n != "zero"])
+def test_the_sum(client, base, lora, name):
     """base+adapter alone: touched tensors are W + s B A, all others keep their bytes."""
     a = ADAPTERS[name]
-    got = client.weights(client.run(merge("passthrough", [(f"p/base+p/{name}", None)], "p/sum")))
+    got = client.weights(client.run(merge("passthrough", [(f"p/base+{lora(name)}", None)], "p/sum")))
     assert {n: (t.dtype, t.shape) for n, t in got.items()} == {n: (t.dtype, t.shape) for n, t in base.items()}
     near(got, a.apply(base), 0)
+    assert got == client.weights(client.run(merge("passthrough", [(f"p/base+p/{name}", None)], "p/sum", threads=3)))
     touched = set(a.change) | set(a.whole)
     assert all(t == base[n] for n, t in got.items() if n not in touched)
     assert all(got[n] != base[n] for n in touched)
 
 
-def test_b_of_zeros_gives_the_base(client, base):
+def test_b_of_zeros_gives_the_base(client, base, lora):
+    lora("zero")
     version = client.run(merge("passthrough", [("p/base+p/zero", None)], "p/zeros"))
     assert client.weights(version) == base
     assert client.etags(version) == client.etags("p/base")
 
 
-def test_untouched_tensors_stay_spans(client, base):
+def test_untouched_tensors_stay_spans(client, base, lora):
+    lora("some")
     body = merge("passthrough", [("p/base+p/some", None)], "p/little")
     plan = client.post("/v1/plans", body).json()
     touched = 24 * 24 * 4
@@ -177,39 +191,44 @@ def test_untouched_tensors_stay_spans(client, base):
     near(client.weights(version), ADAPTERS["some"].apply(base), 0)
 
 
-def test_forms_lineage_and_recipe(client, base):
+def test_forms_lineage_and_recipe(client, base, lora):
     """Text and members mean the same; both versions are pinned; the recipe makes the same bytes again."""
-    text = merge("linear", [("p/base+p/r8@v1", {"weight": 1}), ("p/base@v1", {"weight": 3})], "p/formed")
+    lora("r64")
+    text = merge("linear", [("p/base+p/r64@v1", {"weight": 1}), ("p/base@v1", {"weight": 3})], "p/formed")
     members = json.loads(json.dumps(text))
-    members["inputs"]["models"][0] = {"version": "p/base", "adapter": "p/r8", "params": {"weight": 1}}
+    members["inputs"]["models"][0] = {"version": "p/base", "adapter": "p/r64", "params": {"weight": 1}}
     jobs = [client.wait(client.submit(b)) for b in (text, members)]
     assert all(j["status"] == "succeeded" for j in jobs), jobs
     one, two = (client.ok(f"/v1/jobs/{j['id']}")["resolved"] for j in jobs)
     assert one["spec_sha256"] == two["spec_sha256"]
-    assert [(i["role"], i["model"], i.get("of")) for i in one["inputs"]] == [("model", "p/base", None), ("model", "p/base", None), ("adapter", "p/r8", 0)]
+    assert [(i["role"], i["model"], i.get("of")) for i in one["inputs"]] == [("model", "p/base", None), ("model", "p/base", None), ("adapter", "p/r64", 0)]
     edges = client.ok("/v1/models/p/formed/lineage?depth=1")["edges"]
     assert {"model", "adapter"} <= {e["role"] for e in edges}
     again = client.wait(client.post(f"/v1/jobs/{jobs[0]['id']}/rerun").json()["id"])
     assert again["result"]["reproduced"] is True, again
     doc = client.version("{model}@{commit}".format(**jobs[0]["result"]["version"]))
     assert "adapter" in {i["role"] for i in doc["inputs"]}
-    w = ADAPTERS["r8"].apply(base)
+    w = ADAPTERS["r64"].apply(base)
     mean = {n: (0.25 * v + 0.75 * ref.load(base[n]).astype(np.float64), 4 * e) for n, (v, e) in w.items()}
     near(client.weights("{model}@{commit}".format(**jobs[0]["result"]["version"])), mean, 1e-7)
 
 
 # ---- the hook lies below the methods ---------------------------------------------------------------------------------
 
-QUICK = {"ties", "tsv_m", "slerp", "geometric_median"}
+QUICK = {"tsv_m"}
 
 
 @pytest.fixture(scope="module")
-def stored(client, base):
-    """What base+adapter is, computed before and stored in F32."""
+def stored(client, lora):
+    """stored(name): what base+adapter is, computed before and stored in F32."""
     made = {}
-    for name in ("r1", "r8", "r64", "rslora", "fan", "some", "bundle"):
-        made[name] = client.run(merge("passthrough", [(f"p/f32+p/{name}", None)], f"p/stored-{name}"))
-    return made
+
+    def named(name):
+        if name not in made:
+            made[name] = client.run(merge("passthrough", [(f"p/f32+{lora(name)}", None)], f"p/stored-{name}"))
+        return made[name]
+
+    return named
 
 
 METHODS = (
@@ -220,21 +239,20 @@ METHODS = (
 
 
 @pytest.mark.parametrize("name", [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in METHODS])
-def test_as_if_it_had_been_stored(client, base, stored, name):
+def test_as_if_it_had_been_stored(client, lora, stored, name):
     """Every method gives with base+adapter the bytes that it gives with the versions these stand for."""
     method = client.ok(f"/v1/methods/merge/{name}")
     feed = feeds(method)[0]
-    names = (list(stored) * 2)[: feed.count]
-    names = names[: len(set(names))]
-    if feed.count > len(names):
-        pytest.skip(f"{name} wants {feed.count} models")
-    bodies = [feed.job([f(n) for n in names], "p/method", "p/f32", "p/f32", seed=3) for f in (lambda n: f"p/f32+p/{n}", stored.get)]
+    names = ("bundle", "r64", "fan", "some", "r1", "r8", "rslora")[: feed.count]
+    bodies = [feed.job([f(n) for n in names], "p/method", "p/f32", "p/f32", seed=3) for f in (lambda n: f"p/f32+{lora(n)}", stored)]
     got, want = (client.weights(client.run(b)) for b in bodies)
     assert set(got) == set(want) and [n for n in got if got[n] != want[n]] == []
 
 
-def test_exact_rounds_the_sum(client, base):
+@pytest.mark.slow
+def test_exact_rounds_the_sum(client, base, lora):
     """compat "exact" computes with W' as mergekit stores it: in the dtype of the base."""
+    lora("bundle")
     stored = client.run(merge("passthrough", [("p/base+p/bundle", None)], "p/rounded"))
     models = lambda v: [(v, {"weight": 0.3}), ("p/base", {"weight": 0.5})]
     got, want = (client.weights(client.run(merge("linear", models(v), "p/exact", params={"compat": "exact"}))) for v in ("p/base+p/bundle", stored))
@@ -242,16 +260,17 @@ def test_exact_rounds_the_sum(client, base):
     assert client.weights(client.run(merge("linear", models("p/base+p/bundle"), "p/exact"))) != want
 
 
-def test_the_base_may_have_one(client, base, stored):
+def test_the_base_may_have_one(client, base, lora, stored):
     """And what a method leaves to the base is the base with its adapter."""
     jobs = []
-    for b in ("p/f32+p/r8", stored["r8"]):
-        body = merge("port", [], "p/ported", base=b, params={"exclude": ["*.q.*"]})
+    for b in (f"p/f32+{lora('some')}", stored("some")):
+        body = merge("port", [], "p/ported", base=b, params={"exclude": ["*.1.q.*"]})
         body["inputs"]["models"] = [{"version": "p/next", "base": "p/f32"}]
         jobs.append(client.weights(client.run(body)))
     assert jobs[0] == jobs[1]
 
 
+@pytest.mark.slow
 def test_threads(client, roots):
     """A matrix of several windows, whose bytes depend on no thread and no set of instructions."""
     rng = np.random.default_rng(12)
@@ -279,24 +298,23 @@ def test_kernels(tmp_path, launch):
     assert got[0] == got[1]
 
 
-def test_in_a_stack(client, base):
+def test_in_a_stack(client, base, lora):
     """Parts of a stack have adapters of their own; a layer that is used twice has its twice."""
     part = lambda layers, lora=None: {"version": "p/base", "layers": layers, **({"adapter": lora} if lora else {})}
     body = merge("passthrough", [], "p/stack")
-    body["inputs"]["models"] = [{"stack": [part([0, 1], "p/r1"), part([0, 1]), part([1, 2], "p/bundle"), part([1, 2], "p/r8")]}]
+    body["inputs"]["models"] = [{"stack": [part([0, 1], lora("zero")), part([0, 1]), part([1, 2], lora("bundle")), part([1, 2], lora("r64"))]}]
     answer = client.post("/v1/jobs", body)
-    # layer 0 and layer 1 are not alike here, but a stack asks for names alone
     job = client.wait(answer.json()["id"])
     assert job["status"] == "succeeded", job["error"]
     version = "{model}@{commit}".format(**job["result"]["version"])
     got = client.weights(version)
-    sums = {n: ADAPTERS[n].apply(base) for n in ("r1", "r8", "bundle")}
+    sums = {n: ADAPTERS[n].apply(base) for n in ("zero", "r64", "bundle")}
     plain = {n: (ref.load(t).astype(np.float64), 0) for n, t in base.items() if n != "ids"}
     want = {}
-    for i, (of, layer) in enumerate(((sums["r1"], 0), (plain, 0), (sums["bundle"], 1), (sums["r8"], 1))):
+    for i, (of, layer) in enumerate(((sums["zero"], 0), (plain, 0), (sums["bundle"], 1), (sums["r64"], 1))):
         want.update({n.replace(f"layers.{layer}.", f"layers.{i}."): v for n, v in of.items() if f"layers.{layer}." in n})
-    want["model.embed_tokens.weight"] = sums["r1"]["model.embed_tokens.weight"]
-    want.update({n: sums["r8"][n] for n in ("model.norm.weight", "score.weight")})
+    want["model.embed_tokens.weight"] = sums["zero"]["model.embed_tokens.weight"]
+    want.update({n: sums["r64"][n] for n in ("model.norm.weight", "score.weight")})
     assert set(want) == set(got) - {"ids"}
     near(got, want, 0)
     files = {p: f["bytes"] for p, f in client.files(version).items() if f["weights"]}
@@ -306,10 +324,10 @@ def test_in_a_stack(client, base):
 # ---- port ------------------------------------------------------------------------------------------------------------
 
 
-def test_port_of_an_adapter(client, base):
+def test_port_of_an_adapter(client, base, lora):
     """b + scale * s B A: no fine-tune and no old base are needed, and what the adapter leaves alone is not written."""
     body = merge("port", [], "p/ported", base="p/next", params={"scale": -2.5})
-    body["inputs"]["models"] = [{"adapter": "p/bundle"}]
+    body["inputs"]["models"] = [{"adapter": lora("bundle")}]
     plan = client.post("/v1/plans", body).json()
     new, a = client.weights("p/next"), ADAPTERS["bundle"]
     version = client.run(body)
@@ -330,10 +348,10 @@ def test_port_of_an_adapter(client, base):
     assert abs(row["relative"] / size - 1) < 1e-6 and row["drift"] == 0, row
 
 
-def test_port_with_what_the_adapter_was_trained_on(client, base):
+def test_port_with_what_the_adapter_was_trained_on(client, base, lora):
     """Then the report tells how far the base has moved since."""
     body = merge("port", [], "p/ported", base="p/next")
-    body["inputs"]["models"] = [{"adapter": "p/some", "base": "p/f32"}]
+    body["inputs"]["models"] = [{"adapter": lora("some"), "base": "p/f32"}]
     version = client.run(body)
     name = "model.layers.1.q.weight"
     old, new = (ref.load(client.weights(v)[name]).astype(np.float64) for v in ("p/f32", "p/next"))
@@ -356,8 +374,6 @@ def odd(client, roots, base):
     put("vera", some(), peft_type="VERA")
     put("pissa", some(), init_lora_weights="pissa_niter_16")
     put("regex", some(), alpha_pattern={r"layers\.[01]\.q": 3})
-    put("other", some(), base_model_name_or_path="meta-llama/Llama-2-7b")
-    put("path", some(), base_model_name_or_path="/home/me/p/base")
     wrong = some().low_rank("model.layers.7.q", 24, 24, 2).low_rank("model.layers.0.up", 24, 70, 2)
     put("wrong", wrong.saved("score.weight", (6, 24)))
     lonely = some().low_rank("model.layers.0.q", 24, 24, 3)
@@ -366,11 +382,6 @@ def odd(client, roots, base):
     magnitude = some()
     magnitude.tensors["base_model.model.model.layers.1.q.lora_magnitude_vector"] = ref.tensor("F32", np.ones(24))
     put("magnitude", magnitude)
-    (roots / "odd-many").mkdir()
-    many = Adapter(21, r=1)
-    for i in range(30):
-        many.low_rank(f"gone.{i}", 4, 4, 1)
-    put("lots", many)
     folder = roots / "odd-bare"
     folder.mkdir()
     (folder / "adapter_model.safetensors").write_bytes(ref.pack(some().tensors))
@@ -413,12 +424,18 @@ def test_refusals_all_at_once(client, odd):
         assert part in text, (part, text)
 
 
-def test_many_faults_of_one_adapter(client, odd):
+@pytest.mark.slow
+def test_many_faults_of_one_adapter(client, roots, base):
+    many = Adapter(21, r=1)
+    for i in range(30):
+        many.low_rank(f"gone.{i}", 4, 4, 1)
+    client.register(many.write(roots / "odd-lots"), "odd/lots")
     got = refusals(client, [("p/base+odd/lots", {"weight": 1}), ("p/base", {"weight": 1})])
     assert len(got) == 21 and got[-1][3].endswith("and 10 more modules"), got
 
 
-def test_an_adapter_is_no_model(client, base):
+def test_an_adapter_is_no_model(client, lora):
+    lora("some")
     got = refusals(client, [("p/some", {"weight": 1}), ("p/f32", {"weight": 1})])
     assert [(c, r, p) for c, r, p, _ in got] == [("missing-input", "adapter-without-base", "#/inputs/models/0/version")], got
     assert "write base+p/some" in got[0][3]
@@ -429,17 +446,23 @@ def test_an_adapter_is_no_model(client, base):
     assert [e["reason"] for e in problem_of(client, body)] == ["base-required", "adapter-without-base"]
 
 
-def test_forms_that_are_refused(client, base):
-    got = refusals(client, [("p/base+p/r1+p/r8", {"weight": 1}), ("p/base+", {"weight": 1}), ("p/base+p/r1", {"weight": 1}), ("p/base@main+p/r1", {"weight": 1})])
+def test_forms_that_are_refused(client, lora):
+    lora("fan"), lora("some")
+    got = refusals(client, [("p/base+p/fan+p/some", {"weight": 1}), ("p/base+", {"weight": 1}), ("p/base+p/fan", {"weight": 1}), ("p/base@main+p/fan", {"weight": 1})])
     assert [(r, p) for _, r, p, _ in got] == [("ref-syntax", "#/inputs/models/0/version"), ("ref-syntax", "#/inputs/models/1/version"), ("duplicate-input", "#/inputs/models/3/version")], got
-    body = merge("linear", [], "p/refused", base="p/base+p/r1")
-    body["inputs"]["models"] = [{"version": "p/base+p/r1", "adapter": "p/r8", "params": {"weight": 1}}]
+    body = merge("linear", [], "p/refused", base="p/base+p/fan")
+    body["inputs"]["models"] = [{"version": "p/base+p/fan", "adapter": "p/some", "params": {"weight": 1}}]
     assert {(e["reason"], e["pointer"]) for e in problem_of(client, body)} >= {("ref-syntax", "#/inputs/models/0/adapter"), ("base-forbidden", "#/inputs/base")}
-    body = {"type": "edit", "method": "sparsify", "inputs": {"model": "p/base+p/r1"}, "params": {"sparsity": 0.5}}
+    body = {"type": "edit", "method": "sparsify", "inputs": {"model": "p/base+p/fan"}, "params": {"sparsity": 0.5}}
     assert [e["reason"] for e in client.post("/v1/jobs", body).json()["errors"]] == ["ref-syntax"]
 
 
-def test_trained_on_another_base(client, odd):
+@pytest.mark.slow
+def test_trained_on_another_base(client, roots, base):
+    for name, of in (("other", "meta-llama/Llama-2-7b"), ("path", "/home/me/p/base")):
+        a = Adapter(20, r=2).low_rank("model.layers.1.q", 24, 24, 2)
+        client.register(a.write(roots / f"odd-{name}", base_model_name_or_path=of), f"odd/{name}")
+
     def warnings(name):
         plan = client.post("/v1/plans", merge("passthrough", [(f"p/base+odd/{name}", None)], "p/warned")).json()
         assert plan["refusals"] == []
@@ -448,6 +471,7 @@ def test_trained_on_another_base(client, odd):
     assert warnings("path") == [] and "meta-llama/Llama-2-7b" in warnings("other")[0]
 
 
+@pytest.mark.slow
 def test_a_new_version_of_an_adapter_is_a_new_sum(client, roots, base):
     """Nothing of an earlier sum is used again (mergekit's cache knows folders by their path alone)."""
     got = []
@@ -470,3 +494,59 @@ def test_the_client_registers_both(client, roots, base, tmp_path):
     for name in ("a", "b"):
         amend(client, "merge", folder / f"{name}.yml", "--into", f"p/from-{name}", "--wait")
         near(client.weights(f"p/from-{name}"), ADAPTERS["some"].apply(base), 0)
+    client.register(folder / "lora", "p/told")
+    amend(client, "merge", "passthrough", "p/base+p/told", "--into", "p/from-words", "--wait")
+    near(client.weights("p/from-words"), ADAPTERS["some"].apply(base), 0)
+    amend(client, "merge", "port", "--base", "p/base", "+p/told", "--into", "p/from-change", "--wait")
+    near(client.weights("p/from-change"), ADAPTERS["some"].apply(base), 0)
+
+
+@pytest.mark.slow
+def test_recipes_of_every_form(client, base, lora):
+    """Stacks, old bases, the base's own and an adapter alone: what a recipe says makes the same bytes again."""
+    part = lambda layers, **more: {"version": "p/base", "layers": layers, **more}
+    stacked = merge("linear", [], "p/again")
+    stacks = [[part([0, 1]), part([1, 2], adapter=lora("r8"))], [part([0, 1], adapter=lora("r1")), part([1, 2])]]
+    stacked["inputs"]["models"] = [{"stack": s, "params": {"weight": 0.5}} for s in stacks]
+    ported = merge("port", [], "p/again", base=f"p/next+{lora('fan')}")
+    ported["inputs"]["models"] = [{"version": "p/base", "adapter": lora("some"), "base": f"p/base+{lora('rslora')}"}]
+    alone = merge("median", [], "p/again", base="p/base")
+    alone["inputs"]["models"] = [{"adapter": lora("r1")}, {"adapter": lora("r8")}, "p/f32"]
+    named = merge("median", [(f"p/base+{lora('r1')}", None), (f"p/base+{lora('r8')}", None), ("p/f32", None)], "p/again", base="p/base")
+    made = []
+    for body in (stacked, ported, alone, named):
+        uid = client.submit(body)
+        job = client.wait(uid)
+        assert job["status"] == "succeeded", job["error"]
+        made.append(client.weights("{model}@{commit}".format(**job["result"]["version"])))
+        again = client.wait(client.post(f"/v1/jobs/{uid}/rerun").json()["id"])
+        assert again["result"]["reproduced"] is True, again
+    assert made[2] == made[3]
+
+
+@pytest.mark.slow
+def test_what_a_job_makes_with_an_adapter(client, base, lora):
+    first = client.submit(merge("linear", [("p/base", {"weight": 1}), ("p/f32", {"weight": 1})], "p/first"))
+    body = merge("passthrough", [], "p/second")
+    body["inputs"]["models"] = [{"version": {"job": first}, "adapter": lora("r8")}]
+    near(client.weights(client.run(body)), ADAPTERS["r8"].apply(client.weights("p/first")), 0)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(SANITIZED, reason="a sanitizer takes memory of its own")
+def test_the_plan_holds_the_memory(client, roots):
+    """The factors are counted: what the worker took is not above the plan."""
+    rng = np.random.default_rng(40)
+    base = {f"{i}.weight": ref.tensor("F32", draw(rng, (2048, 512))) for i in range(4)}
+    a = Adapter(41, r=512, lora_alpha=1)
+    for i in range(4):
+        a.low_rank(str(i), 2048, 512, 512, zero=True)
+    client.register(ref.write(roots / "m-base", base), "m/base")
+    client.register(a.write(roots / "m-lora"), "m/lora")
+    peaks = {}
+    for name in ("m/base+m/lora", "m/base"):
+        job = client.wait(client.submit(merge("linear", [(name, {"weight": 1})], "m/out")))
+        peaks[name] = job["plan"]["peak_memory_bytes"], job["result"]["measured"]["peak_memory_bytes"]
+    (planned, took), (before, _) = peaks["m/base+m/lora"], peaks["m/base"]
+    assert planned - before > 4 * (2048 + 512) * 512 * 4 and took <= planned <= 1.25 * took, peaks
+    print(peaks)

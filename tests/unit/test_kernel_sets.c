@@ -250,6 +250,22 @@ static void want_axpy(const struct in *in, struct out *out)
     }
 }
 
+/* x as five rows. */
+static void run_axpy_rows(const struct in *in, struct out *out)
+{
+    begin(in, out);
+    am_axpy_rows_f32(out->f[0], in->z, in->x, in->n / 5, 5, in->n / 5);
+}
+
+static void want_axpy_rows(const struct in *in, struct out *out)
+{
+    size_t n = in->n / 5;
+    begin(in, out);
+    for (size_t k = 0; k < 5 && n; k++)
+        for (size_t i = 0; i < n; i++)
+            out->f[0][i] = plus(out->f[0][i], mul(in->z[k], in->x[k * n + i]));
+}
+
 static void run_sub_add(const struct in *in, struct out *out)
 {
     begin(in, out);
@@ -699,6 +715,7 @@ static const struct kernel {
     {"nonfinite", run_nonfinite, want_nonfinite},
     {"scale", run_scale, want_scale},
     {"axpy", run_axpy, want_axpy},
+    {"axpy_rows", run_axpy_rows, want_axpy_rows},
     {"sub, add", run_sub_add, want_sub_add},
     {"div, blend", run_div_blend, want_div_blend},
     {"elect", run_elect, want_elect},
