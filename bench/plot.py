@@ -53,8 +53,8 @@ def main():
     )
     ax.set(xlabel="merged tasks", ylabel="normalised accuracy, mean over the tasks", ylim=(0, 1))
     ax.set_title(
-        f"hyper-parameters fixed at two tasks; {result['seeds']} seeds, {result['orders']} orders each, band: one standard "
-        "deviation; dashed: a model for each task",
+        f"hyper-parameters fixed at two tasks; {result['seeds']} seeds, {result['orders']} orders each\n"
+        "band: one standard deviation; dashed: told the task, one model for each",
         fontsize=9,
     )
     ax.grid(color="#e5e7eb", linewidth=0.6)
