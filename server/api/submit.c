@@ -206,6 +206,7 @@ int am_submit_warn(struct am_submit *s, const char *code, const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
+    am_utf8_mend(text);
     return add_warning(s, json_pack("{s:s, s:s}", "code", code, "detail", text));
 }
 
@@ -230,6 +231,7 @@ int am_submit_warn_at(struct am_submit *s, const char *code, const char *pointer
     va_start(ap, fmt);
     vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
+    am_utf8_mend(text);
     if (was_told(s, code, text))
         return 0;
     if (s->recipe && s->recipe->yaml)
