@@ -337,3 +337,22 @@ def test_warnings_of_values(store):
     ):
         _, got, _ = store.run(text, **query)
         assert got == told, (text, got)
+
+
+def test_each_slice_has_its_base(store):
+    """The difference of a slice is that from its own base, and so is what stands before and after the layers."""
+    made = [{n: small(3, 2, seed=s * 10 + i) for i, n in enumerate(("embed.weight", "layers.0.w", "layers.1.w", "norm.weight"))} for s in range(3)]
+    b1, b2, x = (store.put(m) for m in made)
+    text = f"""merge_method: task_arithmetic
+base_model: {b1}
+slices:
+- sources: [{{model: {b1}, layer_range: [0, 1]}}, {{model: {x}, layer_range: [1, 2]}}]
+- base_model: {b2}
+  sources: [{{model: {x}, layer_range: [0, 1]}}, {{model: {b2}, layer_range: [1, 2]}}]
+parameters: {{weight: 0.25}}
+"""
+    got, _ = store.arrays(text)
+    for name, base, other in (("embed.weight", (0, "embed.weight"), "embed.weight"), ("layers.0.w", (0, "layers.0.w"), "layers.1.w"),
+                              ("layers.1.w", (1, "layers.1.w"), "layers.0.w"), ("norm.weight", (1, "norm.weight"), "norm.weight")):
+        b = made[base[0]][base[1]]
+        np.testing.assert_allclose(got[name], b + F(0.25) * (made[2][other] - b), atol=1e-6, err_msg=name)

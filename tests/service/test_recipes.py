@@ -138,7 +138,7 @@ SETTINGS = {
 }
 
 
-@pytest.mark.parametrize("layers", [1, pytest.param(2, marks=pytest.mark.slow), 3, pytest.param(32, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("layers", [1, pytest.param(2, marks=pytest.mark.slow), pytest.param(3, marks=pytest.mark.slow), pytest.param(32, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("setting", [s if s == "gradient" else pytest.param(s, marks=pytest.mark.slow) for s in SETTINGS])
 def test_values_over_the_depth(client, there, roots, layers, setting):
     """A model of ones, times its weight, is the value of the weight for each tensor."""
