@@ -86,3 +86,9 @@ def floor(inputs, copy):
     sync = time.monotonic() - began
     os.unlink(copy)
     return {"cat": cat, "cp": cp, "sync": sync}
+
+
+def hash_floor(inputs):
+    """The same for a job that writes no weights: the SHA-256 takes the place of the copy."""
+    os.sync()
+    return {"cat": run("cat", *inputs), "cp": run("openssl", "dgst", "-sha256", *inputs), "sync": 0}

@@ -32,8 +32,8 @@ JOBS = {
     "task_arithmetic": ("task_arithmetic", 1.5, 1.5, True, {"weight": 0.5}, {}),
     "ties": ("ties", 2.0, 2.5, True, {"weight": 1.0, "density": 0.5}, {}),
     "breadcrumbs_ties": ("breadcrumbs_ties", 2.0, 2.5, True, {"weight": 1.0, "density": 0.9, "gamma": 0.01}, {}),
-    "dare_ties": ("dare_ties", 2.0, 2.5, True, {"weight": 1.0, "density": 0.5}, {}),
-    "della": ("della", 2.0, 2.5, True, {"weight": 1.0, "density": 0.5}, {}),
+    "dare_ties": ("dare_ties", 3.0, 3.5, True, {"weight": 1.0, "density": 0.5}, {}),
+    "della": ("della", 3.0, 3.5, True, {"weight": 1.0, "density": 0.5}, {}),
     "consensus": ("consensus", 1.5, 1.5, True, {"lambda_mask": 0.4}, {}),
     "emr": ("emr", 2.0, 2.5, True, {}, {"task": 1}),
     "nuslerp": ("nuslerp", 2.0, 2.5, False, {"weight": 0.5}, {}),
@@ -44,9 +44,11 @@ JOBS = {
     "sce_half": ("sce", 3.0, 3.5, True, {}, {"select_topk": 0.5}),
     "arcee_fusion": ("arcee_fusion", 3.0, 3.5, False, {}, {}),
     "nearswap": ("nearswap", 1.5, 1.5, False, {}, {"t": 0.001}),
+    "passthrough": ("passthrough", 1.2, 1.5, False, {}, {}),
     "ram": ("ram", 1.5, 1.5, True, {}, {"epsilon": 1e-5}),
     "ramplus_tl": ("ramplus_tl", 2.0, 2.5, True, {}, {"epsilon": 1e-5}),
 }
+HASHED = ("passthrough",)  # their floor: cat of the input and its SHA-256, for there is nothing to write
 USUAL = ("linear", "slerp", "task_arithmetic", "ties", "breadcrumbs_ties")
 
 
@@ -58,6 +60,7 @@ def body(name, about, number, threads):
     base = with_base or about["needs"]["base"] == "required"
     if base and not with_base:  # slerp whose first model is the base
         models_ = models_[1:]
+    models_ = models_[: about["needs"]["max_inputs"]]
     beside = {k: v for k, v in per_model.items() if declared[k]["per_input"]}
     params |= {k: v for k, v in per_model.items() if k not in beside}
     varied = beside if "weight" in beside else params
@@ -73,7 +76,8 @@ def body(name, about, number, threads):
 def measure(ground, name, about, number, options):
     request, names = body(name, about, number, options.threads)
     load, calm = machine.quiet(options.patience)
-    floor = machine.floor(ground.paths(names), ground.folder / "copy")
+    paths = ground.paths(names)
+    floor = machine.hash_floor(paths) if name in HASHED else machine.floor(paths, ground.folder / "copy")
     bare = ground.job(request, "nosync")
     machine.quiet(min(2, options.patience))
     whole = ground.job(request)

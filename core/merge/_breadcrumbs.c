@@ -88,7 +88,7 @@ static int count_input(const struct am_window *w, const struct am_selects *known
         if (!searched(l, i, r, &k) || !am_select_part(mine, l->elements, w, &part))
             continue;
         if (part.first != have.first || part.n != have.n)
-            am_frame_delta(&l->frame, w->scratch[0], w->x[i] + part.first, w->base + part.first, part.n);
+            am_frame_delta(w, i, part.first, part.n, w->scratch[0]);
         have = part;
         int rc = am_select_count(mine, &acc->rank[at], w->scratch[0], &part);
         if (rc < 0)

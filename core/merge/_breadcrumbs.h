@@ -71,8 +71,8 @@ extern const struct am_canonical am_breadcrumbs_canonical;
     }
 #define AM_CRUMB_NEEDS                                                                                                 \
     {                                                                                                                  \
-        .min_inputs = 1, .base = AM_YES, .passes = 1, AM_SELECTS_NEEDS(AM_CRUMB_RANKS), .tally = AM_FRAME_TALLY,       \
-        .report = {.fixed = 2, .per_input = 4}, .scratch = AM_FRAME_SCRATCH,                                           \
+        .min_inputs = 1, .base = AM_YES, .passes = 1, .bf16 = true, AM_SELECTS_NEEDS(AM_CRUMB_RANKS),                  \
+        .tally = AM_FRAME_TALLY, .report = {.fixed = 2, .per_input = 4}, .scratch = AM_FRAME_SCRATCH,                  \
         .local_bytes = sizeof(struct am_breadcrumbs_local), .by_row = true, .symmetric = true                          \
     }
 #define AM_CRUMB_HOOKS                                                                                                 \

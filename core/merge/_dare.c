@@ -73,7 +73,7 @@ int am_dare_stat(const struct am_window *w, const void *sofar, void *acc, unsign
         if (!counted(l, i))
             continue;
         uint32_t *mask = mask_of(w, i);
-        am_frame_delta(&l->frame, d, w->x[i], w->base, w->n);
+        am_frame_delta(w, i, 0, w->n, d);
         l->thin(w, i, d, mask);
         am_rescale_count(acc, l->rescale, w->inputs, i, d, mask, y, w->n);
     }

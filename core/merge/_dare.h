@@ -37,8 +37,9 @@ struct am_dare_local {
 #define AM_DARE_NEEDS                                                                                                  \
     {                                                                                                                  \
         .min_inputs = 1, .base = AM_YES, .passes = 1, .acc = AM_RESCALE_ACC, .tally = AM_FRAME_TALLY,                  \
-        .report = {.fixed = 2, .per_input = 3}, .masks = true, .scratch = {.fixed = AM_DARE_SCRATCH, .per_input = 1},  \
-        .local_bytes = sizeof(struct am_dare_local), .random = true                                                    \
+        .report = {.fixed = 2, .per_input = 3}, .bf16 = true, .masks = true,                                           \
+        .scratch = {.fixed = AM_DARE_SCRATCH, .per_input = 1}, .local_bytes = sizeof(struct am_dare_local),            \
+        .random = true                                                                                                 \
     }
 #define AM_DARE_HOOKS AM_DARE_COMMON, .paper = "arXiv:2311.03099", .rules = am_frame_rules, .prepare = am_dare_prepare
 void am_dare_prepare(const struct am_scope_info *s, void *local);

@@ -50,7 +50,8 @@ static void delta(const struct am_window *w, const void *acc, am_sparsifier *spa
 {
     double *tally = w->tally + AM_FRAME_FIXED + i * AM_FRAME_EACH, squares = 0;
     for (size_t at = 0; at < w->n; at += AM_TILE)
-        squares += am_delta_square(d + at, w->x[i] + at, w->base + at, block(w->n, at));
+        squares += w->x16 ? am_delta_square_bf16(d + at, w->x16[i] + at, w->base16 + at, block(w->n, at))
+                          : am_delta_square(d + at, w->x[i] + at, w->base + at, block(w->n, at));
     tally[AM_FRAME_DELTA] += squares;
     tally[AM_FRAME_KEPT] += (double)sparsify(w, acc, i, d);
 }
@@ -105,11 +106,15 @@ void am_frame_apply(const struct am_window *w, const void *acc, am_sparsifier *s
     else
         add_elected(w, f, acc, sparsify);
     if (f->lambda == 0) {
-        am_copy_f32(w->out, w->base, w->n); /* b + 0 would turn -0 into +0 */
+        if (w->base16) /* b + 0 would turn -0 into +0 */
+            am_load_f32(AM_BF16, w->base16, w->out, w->n);
+        else
+            am_copy_f32(w->out, w->base, w->n);
         return;
     }
     for (size_t at = 0; at < w->n; at += AM_TILE)
-        squares += am_add_square(w->out + at, f->lambda, w->out + at, w->base + at, block(w->n, at));
+        squares += w->base16 ? am_add_square_bf16(w->out + at, f->lambda, w->out + at, w->base16 + at, block(w->n, at))
+                             : am_add_square(w->out + at, f->lambda, w->out + at, w->base + at, block(w->n, at));
     w->tally[AM_FRAME_OUT] += squares;
 }
 

@@ -60,8 +60,8 @@ typedef size_t am_sparsifier(const struct am_window *w, const void *acc, size_t 
 /* A tile may be longer than AM_TILE (a row). w->local begins with struct am_frame. */
 void am_frame_apply(const struct am_window *w, const void *acc, am_sparsifier *sparsify);
 
-/* A stretch of d_i as apply() will have it, for statistics. */
-void am_frame_delta(const struct am_frame *f, float *d, const float *x, const float *b, size_t n);
+/* n elements of d_i from `first` of the tile on, as apply() will have them, for statistics. */
+void am_frame_delta(const struct am_window *w, size_t input, size_t first, size_t n, float *d);
 void am_frame_apply_exact(const struct am_window *w, const void *acc,
                           am_sparsifier *sparsify); /* of am_frame_apply() */
 

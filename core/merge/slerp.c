@@ -64,7 +64,8 @@ static int stat(const struct am_window *w, const void *sofar, void *acc, unsigne
 {
     struct arc *a = acc;
     (void)sofar, (void)pass;
-    struct am_dots dots = am_block_dots(w->base, w->x[0], w->n);
+    struct am_dots dots =
+        w->x16 ? am_block_dots_bf16(w->base16, w->x16[0], w->n) : am_block_dots(w->base, w->x[0], w->n);
     a->p += dots.xy;
     a->q0 += dots.xx;
     a->q1 += dots.yy;
@@ -103,6 +104,14 @@ static int between(void *acc, const struct am_scope_info *s, const void *local, 
     return 0;
 }
 
+static void copy(float *out, const struct am_window *w)
+{
+    if (w->x16)
+        am_load_f32(AM_BF16, w->x16[0], out, w->n);
+    else
+        am_copy_f32(out, w->x[0], w->n);
+}
+
 static int apply(const struct am_window *w, const void *acc)
 {
     const struct arc *a = acc;
@@ -112,7 +121,9 @@ static int apply(const struct am_window *w, const void *acc)
         w->tally[TENSORS] += 1;
     }
     if (wish->t == 1)
-        am_copy_f32(w->out, w->x[0], w->n); /* 0 * v0 + v1 would turn -0 into +0 */
+        copy(w->out, w); /* 0 * v0 + v1 would turn -0 into +0 */
+    else if (w->x16)
+        am_blend_bf16(w->out, a->s0, w->base16, a->s1, w->x16[0], w->n);
     else
         am_blend_f32(w->out, a->s0, w->base, a->s1, w->x[0], w->n);
     return 0;
@@ -162,6 +173,7 @@ const struct am_method am_method_merge_slerp = {
               .base = AM_YES,
               .passes = 1,
               .acc = {.fixed = sizeof(struct arc)},
+              .bf16 = true,
               .tally = {.fixed = COUNTS},
               .report = {.fixed = 4},
               .local_bytes = sizeof(struct wish)},

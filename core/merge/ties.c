@@ -99,7 +99,7 @@ static int stat(const struct am_window *w, const void *sofar, void *acc, unsigne
         const struct am_select *mine = known ? &known->rank[i] : NULL;
         if (!searched(l, i) || !am_select_part(mine, l->elements, w, &part))
             continue;
-        am_frame_delta(&l->frame, w->scratch[0], w->x[i] + part.first, w->base + part.first, part.n);
+        am_frame_delta(w, i, part.first, part.n, w->scratch[0]);
         int rc = am_select_count(mine, &select->rank[i], w->scratch[0], &part);
         if (rc < 0)
             return rc;
@@ -172,6 +172,7 @@ const struct am_method am_method_merge_ties = {
               .base = AM_YES,
               .passes = 1,
               AM_SELECTS_NEEDS(1),
+              .bf16 = true,
               .tally = AM_FRAME_TALLY,
               .report = {.fixed = 2, .per_input = 3},
               .scratch = AM_FRAME_SCRATCH,

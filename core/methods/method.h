@@ -145,6 +145,7 @@ struct am_needs {
     struct am_amount lists;
     struct am_amount tally;       /* doubles of am_window.tally */
     struct am_amount report;      /* numbers that report() tells of a tensor: their memory is planned */
+    bool bf16;                    /* am_window.x16 in place of x, where it can be */
     bool masks;                   /* am_window.mask, from the statistics of a tensor to its apply() */
     struct am_amount scratch;     /* arrays of am_window.scratch, each as long as a tile */
     size_t local_bytes;           /* of am_window.local; 0: none. At most 64 KiB */
@@ -177,7 +178,10 @@ struct am_window {
     const float *const
         *x; /* merge: the models in the order of the request; unlearn: model, then the task's fine-tune; edit: model */
     size_t inputs;
-    bool change;           /* with needs.task: x[0] is not the fine-tune, but what it is more than x[1] */
+    bool change; /* with needs.task: x[0] is not the fine-tune, but what it is more than x[1] */
+    /* needs.bf16: where all sources are BF16, and finite where that is looked at, base16 and x16 may be given as they
+       are stored, and base and x are NULL then. Never with compat "exact". */
+    const uint16_t *base16, *const *x16;
     float *out;            /* apply only */
     float *const *scratch; /* needs.scratch arrays, their contents undefined */
     double *tally;         /* apply only: what apply() counts for the report; see below */

@@ -79,6 +79,7 @@ struct am_slot { /* one window in flight, with its buffers */
     unsigned char **in;   /* a chunk of each source as stored */
     float **value;        /* each source's tile, then the result's, then scratch: f32 */
     const float **x;
+    const uint16_t **x16;
     void *acc, *local;
     double *tally;
 };

@@ -126,7 +126,8 @@ static int make_slot(struct am_run_state *s, struct am_slot *slot)
     slot->in = calloc(s->sources + 1, sizeof(*slot->in));
     slot->value = calloc(z->tiles, sizeof(*slot->value));
     slot->x = calloc(s->r->inputs + 1, sizeof(*slot->x));
-    if (!slot->memory || !slot->in || !slot->value || !slot->x)
+    slot->x16 = calloc(s->r->inputs + 1, sizeof(*slot->x16));
+    if (!slot->memory || !slot->in || !slot->value || !slot->x || !slot->x16)
         return -AM_E_OUT_OF_MEMORY;
     unsigned char *at = slot->memory;
     slot->acc = part(&at, z->acc);
@@ -211,6 +212,7 @@ void am_slots_done(struct am_run_state *s)
         free(s->slot[i].in);
         free(s->slot[i].value);
         free(s->slot[i].x);
+        free(s->slot[i].x16);
     }
     free(s->slot);
     free(s->turn[0].acc);

@@ -17,6 +17,7 @@ struct job {
     const struct am_delta *delta[AM_MAX_INPUTS * 2 + 2];   /* what an adapter adds to it, or NULL */
     size_t change;                                         /* the source of which only that counts; or none */
     size_t at, n;                                          /* the chunk at work: elements of the window */
+    bool bf16;                                             /* every source is: the method may get it so */
     bool whole;                                            /* it is in slot->in */
     bool looks;                                            /* for values that are no numbers: once for each element */
 };
@@ -116,10 +117,40 @@ static int load_tile(struct job *j, size_t k, size_t at, const float **ret)
     return 0;
 }
 
+/* Every source's tile as it lies there; false: it holds values that are no numbers, which load_tiles() tells of. */
+static bool point_at_tiles(struct job *j, size_t at)
+{
+    struct am_slot *slot = j->slot;
+    const bool base = j->s->r->base.model != NULL;
+    for (size_t k = 0; k < j->s->sources; k++) {
+        const uint16_t *tile = (const uint16_t *)(const void *)slot->in[k] + at;
+        if (j->looks && !am_finite_bf16(tile, j->w.n))
+            return false;
+        if (base && k == 0)
+            j->w.base16 = tile;
+        else
+            slot->x16[k - base] = tile;
+    }
+    j->w.x16 = slot->x16;
+    j->w.base = NULL;
+    j->w.x = NULL;
+    return true;
+}
+
+static void give_floats(struct job *j)
+{
+    j->w.base16 = NULL;
+    j->w.x16 = NULL;
+    j->w.x = j->slot->x;
+}
+
 static int load_tiles(struct job *j, size_t at)
 {
     size_t k = 0;
     AM_TRY(read_sources(j));
+    if (j->bf16 && point_at_tiles(j, at))
+        return 0;
+    give_floats(j);
     if (j->s->r->base.model)
         AM_TRY(load_tile(j, k++, at, &j->w.base));
     for (size_t i = 0; k < j->s->sources; k++)
@@ -177,6 +208,8 @@ static int tile(struct job *j, size_t at)
         j->w.out = j->s->whole.x + j->w.first;
         return store_tile(j, at);
     }
+    if (piece)
+        give_floats(j);
     AM_TRY(piece ? read_piece(j, at) : load_tiles(j, at));
     int rc = slot->work == AM_SLOT_STAT ? m->stat(&j->w, j->s->sofar, slot->acc, j->s->pass)
                                         : m->apply(&j->w, slot->turn->acc);
@@ -275,14 +308,22 @@ static int convert(struct job *j)
     return 0;
 }
 
+/* Every step is rounded as mergekit's: from f32. */
+static bool exact(const struct am_args *args)
+{
+    return am_arg_has(args, "compat") && strcmp(am_arg_text(args, "compat"), "exact") == 0;
+}
+
 static int compute(const struct am_run_state *s, struct am_slot *slot)
 {
     struct job j = {.s = s, .slot = slot};
     size_t span = (size_t)slot->item->chunk;
     prepare(&j);
+    j.bf16 = s->r->method->needs.bf16 && !exact(am_run_args(s, slot->item));
     for (size_t k = 0; k < s->sources; k++) {
         j.source[k] = am_run_source(s, k, slot->item);
         j.delta[k] = am_run_delta(s->source[k], slot->item->donor->name);
+        j.bf16 &= j.source[k] && j.source[k]->dtype == AM_BF16 && !j.delta[k];
     }
     for (j.at = 0; j.at < slot->n; j.at += span) {
         j.n = slot->n - j.at < span ? slot->n - j.at : span;

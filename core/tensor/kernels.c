@@ -231,6 +231,36 @@ double am_block_sum_abs(const float *x, size_t n)
     return set()->block_sum_abs(x, n);
 }
 
+bool am_finite_bf16(const uint16_t *x, size_t n)
+{
+    return set()->most_bf16(x, n) < INF32 >> 16;
+}
+
+void am_sub_bf16(float *out, const uint16_t *x, const uint16_t *y, size_t n)
+{
+    set()->sub_bf16(out, x, y, n);
+}
+
+void am_blend_bf16(float *out, float a, const uint16_t *x, float b, const uint16_t *y, size_t n)
+{
+    set()->blend_bf16(out, a, x, b, y, n);
+}
+
+struct am_dots am_block_dots_bf16(const uint16_t *x, const uint16_t *y, size_t n)
+{
+    return set()->block_dots_bf16(x, y, n);
+}
+
+double am_delta_square_bf16(float *d, const uint16_t *x, const uint16_t *y, size_t n)
+{
+    return set()->delta_square_bf16(d, x, y, n);
+}
+
+double am_add_square_bf16(float *out, float a, const float *x, const uint16_t *y, size_t n)
+{
+    return set()->add_square_bf16(out, a, x, y, n);
+}
+
 void am_random_words(uint32_t *out, size_t n, const uint32_t key[2], uint64_t first)
 {
     set()->random_words(out, n, key[0], key[1], first);

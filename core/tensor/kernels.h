@@ -68,6 +68,15 @@ double am_add_square(float *out, float a, const float *x, const float *y, size_t
 double am_block_sum(const float *x, size_t n);
 double am_block_sum_abs(const float *x, size_t n);
 
+/* The same of BF16 as it is stored: the bits that come of am_load_f32() and the kernel on f32. The result is none of
+   the inputs, but for x of the last. */
+bool am_finite_bf16(const uint16_t *x, size_t n); /* all are */
+void am_sub_bf16(float *out, const uint16_t *x, const uint16_t *y, size_t n);
+void am_blend_bf16(float *out, float a, const uint16_t *x, float b, const uint16_t *y, size_t n);
+struct am_dots am_block_dots_bf16(const uint16_t *x, const uint16_t *y, size_t n);
+double am_delta_square_bf16(float *d, const uint16_t *x, const uint16_t *y, size_t n);
+double am_add_square_bf16(float *out, float a, const float *x, const uint16_t *y, size_t n);
+
 /*
  * Selection by magnitude. The key of an element is the 31 magnitude bits of its f32, u = bits(|x|), whose order is the
  * order of |x|.

@@ -60,6 +60,7 @@ static inline size_t least(size_t a, size_t b)
 }
 
 #include "core/tensor/kernels_body_arith.h"
+#include "core/tensor/kernels_body_bf16.h"
 #include "core/tensor/kernels_body_convert.h"
 #include "core/tensor/kernels_body_elect.h"
 #include "core/tensor/kernels_body_kl.h"
@@ -93,6 +94,12 @@ const struct am_kernel_set SET_TABLE = {
     .add_square = add_square,
     .block_sum = block_sum,
     .block_sum_abs = block_sum_abs,
+    .most_bf16 = most_bf16,
+    .sub_bf16 = sub_bf16,
+    .blend_bf16 = blend_bf16,
+    .block_dots_bf16 = block_dots_bf16,
+    .delta_square_bf16 = delta_square_bf16,
+    .add_square_bf16 = add_square_bf16,
     .count_range = count_range,
     .list_range = list_range,
     .random_words = random_words,

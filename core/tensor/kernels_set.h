@@ -36,6 +36,12 @@ struct am_kernel_set {
     double (*add_square)(float *out, float a, const float *x, const float *y, size_t n);
     double (*block_sum)(const float *x, size_t n);
     double (*block_sum_abs)(const float *x, size_t n);
+    uint16_t (*most_bf16)(const uint16_t *x, size_t n); /* the greatest magnitude, as bits */
+    void (*sub_bf16)(float *out, const uint16_t *x, const uint16_t *y, size_t n);
+    void (*blend_bf16)(float *out, float a, const uint16_t *x, float b, const uint16_t *y, size_t n);
+    struct am_dots (*block_dots_bf16)(const uint16_t *x, const uint16_t *y, size_t n);
+    double (*delta_square_bf16)(float *d, const uint16_t *x, const uint16_t *y, size_t n);
+    double (*add_square_bf16)(float *out, float a, const float *x, const uint16_t *y, size_t n);
     uint64_t (*count_range)(const float *x, size_t n, uint32_t low, uint32_t high, unsigned shift, uint32_t *bins);
     uint64_t (*list_range)(const float *x, size_t n, uint32_t low, uint32_t high, uint32_t *list, size_t *ret_hits);
     void (*random_words)(uint32_t *out, size_t n, uint32_t k0, uint32_t k1, uint64_t first);

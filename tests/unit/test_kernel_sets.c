@@ -31,7 +31,7 @@ struct in {
 
 struct out {
     float f[2][ROOM]; /* results, and beyond them what must stay */
-    unsigned char raw[8 * ROOM];
+    _Alignas(8) unsigned char raw[8 * ROOM];
     uint64_t count[4];
     double sum[4];
     uint32_t bins[64];
@@ -410,6 +410,54 @@ static void want_dot(const struct in *in, struct out *out)
     out->sum[3] = lanes(&yy, 0);
 }
 
+/* x and y of BF16 as it is stored: the upper halves of the floats. */
+static const uint16_t *halves(const float *x, size_t n, uint16_t *ret)
+{
+    for (size_t i = 0; i < n; i++)
+        ret[i] = (uint16_t)(bits(x[i]) >> 16);
+    return ret;
+}
+
+static void run_bf16(const struct in *in, struct out *out)
+{
+    static uint16_t a[ROOM], b[ROOM];
+    const uint16_t *x = halves(in->x, in->n, a), *y = halves(in->y, in->n, b);
+    struct am_dots dots = am_block_dots_bf16(x, y, in->n);
+    begin(in, out);
+    out->sum[0] = am_delta_square_bf16(out->f[0], x, y, in->n);
+    out->sum[1] = am_add_square_bf16(out->f[1], in->a, out->f[1], x, in->n);
+    out->sum[2] = dots.xy + dots.xx;
+    out->sum[3] = dots.yy;
+    am_blend_bf16((float *)(void *)out->raw, in->a, x, in->b, y, in->n);
+    am_sub_bf16((float *)(void *)out->raw + ROOM, x, y, in->n);
+    out->count[0] = am_finite_bf16(x, in->n);
+}
+
+static void want_bf16(const struct in *in, struct out *out)
+{
+    static float x[ROOM], y[ROOM];
+    float *blend = (float *)(void *)out->raw, *sub = blend + ROOM;
+    double lane[2][16] = {0};
+    for (size_t i = 0; i < in->n; i++) {
+        x[i] = from_bits(bits(in->x[i]) & 0xffff0000u);
+        y[i] = from_bits(bits(in->y[i]) & 0xffff0000u);
+        float d = minus(x[i], y[i]), t = mul(in->a, in->z[i]);
+        out->f[0][i] = sub[i] = d;
+        out->f[1][i] = plus(x[i], t);
+        blend[i] = plus(mul(in->a, x[i]), mul(in->b, y[i]));
+        lane[0][i % 16] += (double)d * (double)d;
+        lane[1][i % 16] += (double)t * (double)t;
+    }
+    struct in xy = *in, xx = *in, yy = *in;
+    xy.x = xx.x = xx.y = x;
+    xy.y = yy.x = yy.y = y;
+    out->sum[0] = tree(lane[0]);
+    out->sum[1] = tree(lane[1]);
+    out->sum[2] = lanes(&xy, 0) + lanes(&xx, 0);
+    out->sum[3] = lanes(&yy, 0);
+    out->count[0] = all_finite(x, in->n);
+}
+
 static void run_sums(const struct in *in, struct out *out)
 {
     out->sum[0] = am_block_sum(in->x, in->n);
@@ -721,6 +769,7 @@ static const struct kernel {
     {"elect", run_elect, want_elect},
     {"squares", run_squares, want_squares},
     {"dot", run_dot, want_dot},
+    {"bf16", run_bf16, want_bf16},
     {"sums", run_sums, want_sums},
     {"select", run_select, want_select},
     {"nearswap", run_nearswap, want_nearswap},
@@ -733,8 +782,11 @@ static const struct kernel {
 };
 
 /* Which NaN comes out of arithmetic is the processor's affair. */
-static void same_nan(struct out *out)
+static void same_nan(struct out *out, bool raw)
 {
+    float *x = (float *)(void *)out->raw;
+    for (size_t i = 0; raw && i < 2 * (size_t)ROOM; i++)
+        x[i] = isnan(x[i]) ? NAN : x[i];
     for (int k = 0; k < 2; k++)
         for (size_t i = 0; i < ROOM; i++)
             out->f[k][i] = isnan(out->f[k][i]) ? NAN : out->f[k][i];
@@ -757,9 +809,10 @@ static void check(const struct in *in, const char *set, enum kind kind)
         bool exact = kernels[k].run == run_load16 || kernels[k].run == run_load_wide || kernels[k].run == run_select;
         if (exact && memcmp(&got, &generic, sizeof(got)) != 0)
             fail_msg("%s: %s is not generic, n %zu, kind %d", set, kernels[k].name, in->n, (int)kind);
-        same_nan(&want);
-        same_nan(&got);
-        same_nan(&generic);
+        bool raw = kernels[k].run == run_bf16;
+        same_nan(&want, raw);
+        same_nan(&got, raw);
+        same_nan(&generic, raw);
         if (memcmp(&got, &generic, sizeof(got)) != 0)
             fail_msg("%s: %s is not generic, n %zu, kind %d", set, kernels[k].name, in->n, (int)kind);
         if (memcmp(&got, &want, sizeof(got)) != 0)
