@@ -3,6 +3,7 @@
 #   make            the three programs: build/amendd, build/amend-worker, build/amend
 #   make demo       a tour: real models in, merge, unlearn, edit, lineage out (KEEP=1 leaves the service running)
 #   make check      all tests, a few minutes on 2 cores; make check-full has more of each; parts alone: make lint unit service
+#   make check-peers  against mergekit, transformers and PEFT, in an environment of their own (tests/peers/README.md)
 #   make deps       what a bare Debian 12 with git and make lacks, by apt (asks first; YES=1, or root with CI=true, do not)
 #   make docs       the generated blocks of api.md
 #   make man        the manual pages build/man/amend.1 and amendd.8

@@ -76,10 +76,12 @@ $(VENV_SLOW)/ok: tests/requirements-slow.txt
 
 # torch, transformers, peft and mergekit itself (tests/peers/README.md); no other part needs them.
 VENV_PEERS := build/venv-peers
-$(VENV_PEERS)/ok: tests/requirements-peers.txt tests/peers/without-cuda
+$(VENV_PEERS)/installed: tests/requirements-peers.txt
 	python3 -m venv --clear $(VENV_PEERS)
 	$(VENV_PEERS)/bin/pip install -q --disable-pip-version-check --no-deps --require-hashes -r $<
-	tests/peers/without-cuda $(VENV_PEERS)/lib/python3*/site-packages/torch/lib
+	touch $@
+$(VENV_PEERS)/ok: tests/peers/without-cuda $(VENV_PEERS)/installed
+	$< $(VENV_PEERS)/lib/python3*/site-packages/torch/lib
 	touch $@
 .PHONY: check-peers
 check-peers: deps all $(VENV_PEERS)/ok

@@ -27,10 +27,6 @@ from mergekit.options import MergeOptions
 IMPORTED = time.monotonic() - IMPORTING
 
 
-def pytest_configure(config):
-    config.addinivalue_line("markers", "slow: unused here")
-
-
 @pytest.fixture(scope="session")
 def root(tmp_path_factory):
     folder = tmp_path_factory.mktemp("models")

@@ -59,6 +59,10 @@ FAMILIES = {
     "resnet": Family(tr.ResNetForImageClassification, tr.ResNetConfig, RESNET, "pixels"),
 }
 
+# For the seconds alone: 33 million parameters.
+LARGE = {"vocab_size": 8192, "hidden_size": 512, "intermediate_size": 1376, "num_hidden_layers": 8, "num_attention_heads": 8}
+MEASURED = {"llama-large": Family(tr.LlamaForCausalLM, tr.LlamaConfig, LARGE)}
+
 
 def path(model, name):
     return f"peer/{model}-{name}"
@@ -98,7 +102,7 @@ def save(net, family, folder):
 def make(root, model):
     """peer/MODEL-base and two fine-tunes -a, -b of it: every parameter moves, so norms and biases do, too; all of them in
     bfloat16, too (-base16, -a16, -b16)."""
-    family = FAMILIES[model]
+    family = (FAMILIES | MEASURED)[model]
     torch.manual_seed(sum(model.encode()))
     net = family.model(family.config(**family.sizes)).eval()
     with torch.no_grad():

@@ -187,3 +187,11 @@ def test_what_mergekit_cannot(peers, models, model, name):
 def test_stacks_are_copies(peers, models, model):
     models(model)
     compare(stacked(*inputs(peers, model)), weights(peers.pull(peers.amend(STACK % {"m": model}))), 0, 0, 0)
+
+
+@pytest.mark.parametrize("name", ["linear", "slerp", "ties"])
+def test_seconds_of_a_larger_model(peers, models, name):
+    """For the table: these must agree, too; how long either takes is for the reader."""
+    models("llama-large")
+    make, atol, rtol, few = F32[name]
+    both(peers, "llama-large", name, make("llama-large"), f"{name}, 33 M parameters", (atol, rtol, few * 100))
