@@ -311,6 +311,11 @@ def test_modules_refused(client, vlm):
     assert "no tensor starts with audio.; present: language_model., multi_modal_projector., vision_tower." in errors[0]["detail"]
     answer = post(client, f"merge_method: passthrough\nslices:\n- sources: [{{model: {a}, layer_range: [0, 1]}}]\n")
     assert problem(answer, 422, "invalid-params")["errors"][0]["reason"] == "slices-need-modules"
+    part = {"version": a, "layers": [0, 1]}
+    body = merge("linear", [], "f/vlm", params={"weight": 1}, missing="present")
+    body["inputs"]["models"] = [{"stack": [part, {**part, "use": "none"}], "modules": ["language_model."]}, {"stack": [{**part, "use": "some"}, part], "modules": ["language_model."]}]
+    errors = problem(client.post("/v1/jobs", body), 422, "invalid-params")["errors"]
+    assert {(e["pointer"], e.get("reason")) for e in errors} >= {("#/inputs/models/0/stack/1/version", "slice-lengths"), ("#/inputs/models/1/stack/0/use", None)}
     answer = post(client, "merge_method: linear\nmodules:\n  vision: {parameters: {}}\n  text: 3\n")
     errors = problem(answer, 400, "invalid-request")["errors"]
     assert [(e["pointer"], e["reason"]) for e in errors if e["code"] == "invalid-request"][:2] == [("#/modules/vision", "one-of"), ("#/modules/text", "one-of")]
