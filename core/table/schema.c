@@ -5,6 +5,7 @@
  * completes. The description says so.
  */
 #include "core/table/params.h"
+#include "core/table/settings.h"
 #include "core/table/table.h"
 
 #include "core/table/json_util.h"
@@ -65,6 +66,10 @@ static json_t *with_settings(json_t *one)
                               "object", "additionalProperties", 0, "required", "value", "properties", "filter", "type",
                               "string", "minLength", 1, "maxLength", 256, "slice", "type", "integer", "minimum", 0,
                               "value", "anyOf", number, "type", "array", "minItems", 1, "items", number);
+    json_object_set_new(json_object_get(entry, "properties"), "module",
+                        json_pack("{s:s,s:i,s:i,s:{s:s,s:i,s:i}}", "type", "array", "minItems", 1, "maxItems",
+                                  AM_PREFIXES, "items", "type", "string", "minLength", 1, "maxLength",
+                                  AM_FILTER_BYTES));
     json_t *both = json_pack("{s:[O,{s:s,s:i,s:O},{s:s,s:i,s:O},O]}", "anyOf", number, "type", "array", "minItems", 1,
                              "items", number, "type", "array", "minItems", 1, "items", entry, entry);
     json_object_set(both, "default", json_object_get(one, "default"));

@@ -87,10 +87,22 @@ static void check_lengths(const struct am_body_input *a, const struct am_body_in
     }
 }
 
+/* The layers of the result are those of the donor. */
+static void check_donor(const struct am_body_input *donor, struct am_faults *f)
+{
+    for (size_t i = 0; i < donor->parts; i++)
+        if (!am_streq(donor[i].use, "all"))
+            am_fault_add(f, AM_E_INVALID_PARAMS,
+                         (struct am_where){.pointer = donor[i].pointer, .reason = "slice-lengths"},
+                         "the result has the layers of this stack, so it gives all of each part; leave use out");
+}
+
 /* All are stacks of the same lengths, or none is. */
 void am_stacks_check(const struct am_body *b, struct am_faults *f)
 {
     const struct am_body_input *first = first_stack(b);
+    if (first)
+        check_donor(first, f);
     for (size_t i = 0; first && i < b->inputs; i++) {
         const struct am_body_input *in = &b->input[i];
         if (am_streq(in->role, "part") || in == first ||

@@ -188,7 +188,9 @@ class Maker:
         """Pointers to the objects of a value whose schema takes no other members."""
         schema = self.look(schema)
         if "oneOf" in schema:
-            schema = self.look(next(s for s in schema["oneOf"] if self.look(s).get("type") == "object"))
+            forms = [s for s in map(self.look, schema["oneOf"]) if s.get("type") == "object"]
+            keys = value.keys() if isinstance(value, dict) else set()
+            schema = next((s for s in forms if keys <= s.get("properties", {}).keys()), forms[0])
         if isinstance(value, dict):
             if schema.get("additionalProperties") is False:
                 yield at

@@ -3,6 +3,7 @@
  * that differ from tensor to tensor (core/table/settings.h). Whole configurations are tests/service's.
  */
 #include "core/recipe/yaml.h"
+#include "core/table/families.h"
 #include "core/table/layers.h"
 #include "core/table/settings.h"
 
@@ -195,6 +196,89 @@ static void layers(void **state)
     assert_true(am_layers_depth(&one, "layers.0.w", 0) == 1); /* the only layer */
 }
 
+/* What transformers calls the tensors of each family: which layer, or before or after them. */
+static void families(void **state)
+{
+    (void)state;
+    enum { BEFORE = -1, AFTER = -2 };
+    static const struct {
+        const char *name;
+        int where;
+    } rows[] = {
+        {"model.embed_tokens.weight", BEFORE},
+        {"model.layers.11.self_attn.q_norm.weight", 11},
+        {"model.layers.2.block_sparse_moe.experts.7.w1.weight", 2},
+        {"model.norm.weight", AFTER},
+        {"lm_head.weight", AFTER},
+        {"transformer.wpe.weight", BEFORE},
+        {"h.0.attn.c_attn.weight", 0},
+        {"transformer.ln_f.bias", AFTER},
+        {"bert.embeddings.LayerNorm.weight", BEFORE},
+        {"bert.encoder.layer.3.attention.self.query.weight", 3},
+        {"bert.pooler.dense.weight", AFTER},
+        {"roberta.encoder.layer.5.output.dense.bias", 5},
+        {"vit.embeddings.cls_token", BEFORE},
+        {"vit.encoder.layer.4.layernorm_before.weight", 4},
+        {"vit.layernorm.weight", AFTER},
+        {"shared.weight", BEFORE},
+        {"encoder.block.0.layer.1.DenseReluDense.wi.weight", 0},
+        {"decoder.block.5.layer.2.layer_norm.weight", 5},
+        {"decoder.final_layer_norm.weight", AFTER},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct am_layer at;
+        bool in = am_layer_of(rows[i].name, &at);
+        int where = in ? (int)at.index : am_layer_before(rows[i].name) ? BEFORE : AFTER;
+        if (where != rows[i].where)
+            print_error("%s\n", rows[i].name);
+        assert_int_equal(where, rows[i].where);
+    }
+    assert_null(am_family_find("unheard-of"));
+    assert_null(am_family_find(NULL));
+    assert_string_equal(am_family_find("gpt2")->counts, "n_layer");
+    assert_true(am_family_is_buffer("model.layers.0.self_attn.rotary_emb.inv_freq"));
+    assert_false(am_family_is_buffer("inv_freq.weight"));
+    assert_non_null(am_family_module("vision"));
+    assert_null(am_family_module("visio"));
+}
+
+/* Two inputs have a head, of two shapes; two have an embedding, one of which fits the first. */
+struct shapes {
+    int n; /* told */
+    size_t at[4];
+};
+
+static bool same_shape(void *ctx, size_t i, const char *a, size_t k, const char *b)
+{
+    static const char *const have[4][2] = {{"lm_head.weight", "[4]"},
+                                           {"model.embed_tokens.weight", "[4]"},
+                                           {"model.embed_tokens.weight", "[5]"},
+                                           {"lm_head.weight", "[5]"}};
+    (void)ctx;
+    return strcmp(have[i][0], a) == 0 && strcmp(have[k][0], b) == 0 && strcmp(have[i][1], have[k][1]) == 0;
+}
+
+static int note_tied(void *ctx, size_t i, const char *head, const char *embedding)
+{
+    struct shapes *s = ctx;
+    assert_string_equal(head, "lm_head.weight");
+    assert_string_equal(embedding, "model.embed_tokens.weight");
+    s->at[s->n++] = i;
+    return 0;
+}
+
+static void ties(void **state)
+{
+    (void)state;
+    struct shapes s = {0};
+    struct am_ties t = {same_shape, note_tied, &s};
+    assert_int_equal(am_family_ties(4, &t), 0);
+    assert_int_equal(s.n, 1);
+    assert_int_equal(s.at[0], 1);
+    assert_int_equal(am_family_ties(1, &t), 0); /* nobody has it tied */
+    assert_int_equal(s.n, 1);
+}
+
 static void cuts(void **state)
 {
     (void)state;
@@ -229,7 +313,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(scalars), cmocka_unit_test(aliases), cmocka_unit_test(refusals), cmocka_unit_test(bombs),
-        cmocka_unit_test(lines),   cmocka_unit_test(layers),  cmocka_unit_test(cuts),     cmocka_unit_test(chains),
+        cmocka_unit_test(lines),   cmocka_unit_test(layers),  cmocka_unit_test(families), cmocka_unit_test(ties),
+        cmocka_unit_test(cuts),    cmocka_unit_test(chains),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
