@@ -13,7 +13,7 @@
 #include "worker/adding.h"
 #include "worker/card.h"
 #include "worker/compare.h"
-#include "worker/config_json.h"
+#include "worker/config_edit.h"
 #include "worker/files.h"
 #include "worker/limits.h"
 #include "worker/patch.h"
@@ -405,79 +405,6 @@ static int put_report(struct job *j)
     return rc;
 }
 
-static const char *torch_name(int dtype)
-{
-    switch (dtype) {
-    case AM_F16:
-        return "float16";
-    case AM_BF16:
-        return "bfloat16";
-    case AM_F64:
-        return "float64";
-    default:
-        return "float32";
-    }
-}
-
-static int set_dtype(struct job *j, const char *text, size_t n, struct am_buf *out)
-{
-    return j->spec.out_dtype < 0 ? 0 : am_config_set_dtype(text, n, torch_name(j->spec.out_dtype), out);
-}
-
-static int set_layers(struct job *j, const char *text, size_t n, struct am_buf *out)
-{
-    uint32_t from[2 * AM_MAX_INPUTS + 1], to[2 * AM_MAX_INPUTS + 1];
-    const struct am_model *whole = &j->model[j->spec.donor];
-    const struct am_stack_view *v = &j->view[j->spec.donor];
-    struct am_config_stack s = {.from = from, .to = to, .parts = v->parts};
-    struct am_layers layers = {0};
-    for (size_t i = 0; i < v->parts; i++) {
-        from[i] = j->spec.input[j->spec.donor + i].from;
-        to[i] = j->spec.input[j->spec.donor + i].to;
-    }
-    for (size_t i = 0; i < whole->tensors; i++)
-        if (am_stack_takes(&j->spec.input[j->spec.donor], whole->tensor[i].name))
-            am_layers_add(&layers, whole->tensor[i].name);
-    if (layers.stacks) {
-        s.had = layers.stack[0].layers;
-        s.stack = layers.stack[0].name;
-        s.stack_n = layers.stack[0].n;
-    }
-    return v->parts ? am_config_set_layers(text, n, &s, out) : 0;
-}
-
-/* A head of its own is read only when the config says that there is one. */
-static int set_untied(struct job *j, const char *text, size_t n, struct am_buf *out)
-{
-    return j->adding.tied ? am_config_untie(text, n, out) : 0;
-}
-
-static int set_tokens(struct job *j, const char *text, size_t n, struct am_buf *out)
-{
-    return am_tokens_config(&j->tokens, text, n, out);
-}
-
-/* Each edit reads what the one before it made. 1: something was changed. */
-static int edit_config(struct job *j, struct am_buf text[2])
-{
-    static int (*const edits[])(struct job * j, const char *text, size_t n,
-                                struct am_buf *out) = {set_dtype, set_layers, set_untied, set_tokens};
-    int changed = 0;
-    for (size_t i = 0; i < sizeof(edits) / sizeof(*edits); i++) {
-        const char *from = changed ? text[0].data : j->config;
-        int rc = edits[i](j, from, changed ? text[0].len : j->config_n, &text[1]);
-        AM_TRY(rc);
-        if (!rc)
-            continue;
-        struct am_buf made = text[1];
-        text[1] = text[0];
-        text[0] = made;
-        text[1].len = 0;
-        changed = 1;
-    }
-    return changed;
-}
-
 /* What stands beside the factors of an adapter. */
 static int put_patch_config(struct job *j)
 {
@@ -503,7 +430,14 @@ static int put_config(struct job *j)
         return 0;
     am_buf_init(&text[0], 2 * CONFIG_MAX);
     am_buf_init(&text[1], 2 * CONFIG_MAX);
-    int rc = edit_config(j, text);
+    struct am_config_edit e = {.spec = &j->spec,
+                               .donor = &j->model[j->spec.donor],
+                               .parts = j->view[j->spec.donor].parts,
+                               .untie = j->adding.tied,
+                               .tokens = &j->tokens,
+                               .text = j->config,
+                               .n = j->config_n};
+    int rc = am_config_edit(&e, text);
     if (rc == 1) {
         int put = put_text(j, "config.json", text[0].data, text[0].len);
         rc = put < 0 ? put : 1;
