@@ -4,6 +4,7 @@
 #include "worker/config_edit.h"
 
 #include "core/base/err.h"
+#include "core/methods/run.h"
 #include "core/table/layers.h"
 #include "worker/config_json.h"
 #include "worker/stack.h"
