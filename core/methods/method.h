@@ -178,7 +178,7 @@ struct am_window {
         *x; /* merge: the models in the order of the request; unlearn: model, then the task's fine-tune; edit: model */
     size_t inputs;
     /* needs.bf16: where all sources are BF16, and finite where that is looked at, base16 and x16 may be given as they
-       are stored, and base and x are NULL then. Never with compat "exact". */
+       are stored, and base and x are NULL then. Never of rows, nor with compat "exact". */
     const uint16_t *base16, *const *x16;
     float *out;            /* apply only */
     float *const *scratch; /* needs.scratch arrays, their contents undefined */
