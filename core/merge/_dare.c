@@ -59,14 +59,14 @@ size_t am_dare_look(const struct am_window *w, const void *sofar, unsigned pass,
 /* Where the mask of an input is kept, or made. */
 static uint32_t *mask_of(const struct am_window *w, size_t input)
 {
-    return w->mask ? w->mask + input * w->mask_words : (uint32_t *)(void *)w->scratch[w->inputs + 1];
+    return w->mask ? w->mask + input * w->mask_words : (uint32_t *)(void *)w->scratch[w->inputs];
 }
 
 int am_dare_stat(const struct am_window *w, const void *sofar, void *acc, unsigned pass)
 {
     (void)sofar, (void)pass;
     const struct am_dare_local *l = w->local;
-    float *d = w->scratch[0], *y = w->scratch[w->inputs];
+    float *d = w->scratch[0];
     if (l->failed)
         return -AM_E_OUT_OF_MEMORY;
     for (size_t i = 0; i < w->inputs; i++) {
@@ -75,7 +75,7 @@ int am_dare_stat(const struct am_window *w, const void *sofar, void *acc, unsign
         uint32_t *mask = mask_of(w, i);
         am_frame_delta(w, i, 0, w->n, d);
         l->thin(w, i, d, mask);
-        am_rescale_count(acc, l->rescale, w->inputs, i, d, mask, y, w->n);
+        am_rescale_count(acc, l->rescale, w->inputs, i, d, mask, w->n);
     }
     return 0;
 }

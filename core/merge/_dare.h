@@ -32,8 +32,8 @@ struct am_dare_local {
         .name = "density", .kind = AM_REAL, .min = 0, .max = 1, .def = "1.0", .unit = "fraction",                      \
         .flags = AM_PER_INPUT, .doc = "probability that an entry of the difference is kept (paper: 0.1 and less)"      \
     }
-/* Behind the differences of all inputs: what is left of one, and a mask. */
-#define AM_DARE_SCRATCH 2
+/* Behind the differences of all inputs: a mask. */
+#define AM_DARE_SCRATCH 1
 #define AM_DARE_NEEDS                                                                                                  \
     {                                                                                                                  \
         .min_inputs = 1, .base = AM_YES, .passes = 1, .acc = AM_RESCALE_ACC, .tally = AM_FRAME_TALLY,                  \

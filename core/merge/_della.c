@@ -7,17 +7,18 @@
 
 #include <string.h>
 
-#define WORK AM_DELLA_WORK
+#define WORK AM_RANKS_WORK
 
 const struct am_rule am_della_rules[] = {
     {AM_RULE_SUM_NOT_ZERO, "weight", "normalize"}, {AM_RULE_MARGIN, "density", "epsilon"}, {AM_RULE_END, NULL, NULL}};
 
-/* The entries of a vector that are not neighbours are worked on in a copy. */
+/* The entries of a vector that are not neighbours are worked on in a copy: arrays have room for two vectors and more.
+ */
 static void thin_apart(const struct am_della_local *l, const float *d, const uint32_t *word,
                        const struct am_rank_line *line, uint32_t *const *work, uint32_t *mask)
 {
-    float *close = (float *)(void *)work[AM_RANKS_WORK];
-    uint32_t *close_word = work[AM_RANKS_WORK + 1], *bits = work[AM_RANKS_WORK + 2];
+    float *close = (float *)(void *)(work[0] + l->axis);
+    uint32_t *close_word = work[1] + l->axis, *bits = work[2] + l->axis;
     memset(mask, 0, (l->axis * l->inner + 31) / 32 * sizeof(*mask));
     for (size_t k = 0; k < l->inner; k++) {
         for (size_t i = 0; i < l->axis; i++) {

@@ -26,13 +26,12 @@ extern const struct am_rule am_della_rules[];
         .flags = AM_PER_INPUT | AM_OPEN_MAX,                                                                           \
         .doc = "the smallest entries stay with probability density - epsilon, the largest with density + epsilon"      \
     }
-/* scratch: what _dare.h needs, words, the work of ranks, and a vector with its words and mask. */
-#define AM_DELLA_WORK (AM_RANKS_WORK + 3)
+/* scratch: what _dare.h needs, words, and the work of ranks. */
 #define AM_DELLA_NEEDS                                                                                                 \
     {                                                                                                                  \
         .min_inputs = 1, .base = AM_YES, .passes = 1, .acc = AM_RESCALE_ACC, .tally = AM_FRAME_TALLY,                  \
-        .report = {.fixed = 2, .per_input = 3}, .bf16 = true, .masks = true,                                           \
-        .scratch = {.fixed = AM_DARE_SCRATCH + 1 + AM_DELLA_WORK, .per_input = 1},                                     \
+        .report = {.fixed = 2, .per_input = 3}, .masks = true,                                                         \
+        .scratch = {.fixed = AM_DARE_SCRATCH + 1 + AM_RANKS_WORK, .per_input = 1},                                     \
         .local_bytes = sizeof(struct am_della_local), .by_slab = true, .random = true                                  \
     }
 #define AM_DELLA_HOOKS AM_DARE_COMMON, .paper = "arXiv:2406.11617", .rules = am_della_rules, .prepare = am_della_prepare

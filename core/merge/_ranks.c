@@ -182,10 +182,10 @@ static size_t by_bins(const struct vector *v, const uint32_t *bin, uint32_t *ope
     return left;
 }
 
-/* By the ranks of sorted bins. work: its first array holds the list. */
+/* By the ranks of sorted bins. The arrays are used again: keys and bins are known no longer. */
 static size_t by_sorting(struct vector *v, const uint32_t *open, size_t n, uint32_t *const *work)
 {
-    struct list l = {work[0], work[1], 0}, other = {work[2], work[3], 0};
+    struct list l = {work[1], work[2], 0}, other = {work[0], work[3], 0};
     bool sort[BINS] = {false};
     size_t kept = 0, at = 0, last = BINS;
     for (size_t k = 0; k < n; k++) {
@@ -236,7 +236,7 @@ size_t am_rank_mask(uint32_t *mask, const float *d, const uint32_t *word, size_t
     fill_bins(&v, bin);
     left = by_bins(&v, bin, open, left, &kept);
     if (left > ROUNDS)
-        return kept + by_sorting(&v, open, left, work + 1);
+        return kept + by_sorting(&v, open, left, work);
     for (size_t k = 0; k < left; k++)
         kept += decide(&v, open[k], am_rank_of(v.key, n, open[k]));
     return kept;

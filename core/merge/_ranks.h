@@ -18,7 +18,7 @@ struct am_rank_line { /* p = low + rise * rank / last; an entry stays when its w
     size_t last; /* the largest rank: n - 1; with 0, p = low */
 };
 
-#define AM_RANKS_WORK 5 /* arrays of n words */
+#define AM_RANKS_WORK 4 /* arrays of n words */
 
 /* Bit i % 32 of mask[i / 32]: entry i of d stays, by its word; n < 2^31. No bits behind the n-th. Returns how many
  * stay.

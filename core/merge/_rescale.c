@@ -39,8 +39,8 @@ static double joined(enum am_rescale_by by, double a, double b)
     return by == AM_RESCALE_LINF ? fmax(a, b) : a + b;
 }
 
-void am_rescale_count(struct am_rescale *acc, enum am_rescale_by by, size_t inputs, size_t i, const float *d,
-                      const uint32_t *mask, float *y, size_t n)
+void am_rescale_count(struct am_rescale *acc, enum am_rescale_by by, size_t inputs, size_t i, float *d,
+                      const uint32_t *mask, size_t n)
 {
     struct am_rescale_one *one = &acc->of[i];
     acc->inputs = inputs;
@@ -51,8 +51,9 @@ void am_rescale_count(struct am_rescale *acc, enum am_rescale_by by, size_t inpu
         if (by == AM_RESCALE_L1) {
             s = am_block_sum_abs_mask(d + at, m, mask + at / 32);
         } else {
-            am_keep_mask(y, d + at, m, mask + at / 32);
-            s = (struct am_sizes){.all = size_of(by, d + at, m), .kept = size_of(by, y, m)};
+            s.all = size_of(by, d + at, m);
+            am_keep_mask(d + at, d + at, m, mask + at / 32);
+            s.kept = size_of(by, d + at, m);
         }
         one->before = joined(by, one->before, s.all);
         one->after = joined(by, one->after, s.kept);

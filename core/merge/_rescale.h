@@ -35,10 +35,9 @@ extern const char *const am_rescale_choices[];
     }
 enum am_rescale_by am_rescale_by(const struct am_args *args);
 
-/* In stat(): d as it was, and the mask of what is left of it; n elements, which may be more than a tile. y is to work
-   with. */
-void am_rescale_count(struct am_rescale *acc, enum am_rescale_by by, size_t inputs, size_t i, const float *d,
-                      const uint32_t *mask, float *y, size_t n);
+/* In stat(): d, which may be spoiled, and the mask of what is left of it; n elements, which may be more than a tile. */
+void am_rescale_count(struct am_rescale *acc, enum am_rescale_by by, size_t inputs, size_t i, float *d,
+                      const uint32_t *mask, size_t n);
 int am_rescale_merge(void *into, const void *from, unsigned pass); /* the method's merge() */
 /* In between(). */
 void am_rescale_settle(struct am_rescale *acc, enum am_rescale_by by, size_t inputs);
