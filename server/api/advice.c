@@ -33,7 +33,7 @@ static int advise_inputs(struct am_submit *s)
                 AM_TRY(am_submit_warn_at(s, "identical-inputs", s->body.input[i].pointer,
                                          "%s and %s are the same files, so one of them counts twice", s->in[k].label,
                                          s->in[i].label));
-            else if (am_streq(s->body.input[k].role, "base"))
+            else if (am_streq(s->body.input[k].role, "base") && !am_plan_names_only(&s->body, k))
                 AM_TRY(am_submit_warn_at(s, "input-equals-base", s->body.input[i].pointer,
                                          "%s is the same files as the base %s, so it brings no difference; check which "
                                          "version was meant",

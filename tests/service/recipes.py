@@ -251,7 +251,8 @@ no("merge_method no name", "merge_method: [linear]\n" + TWO, ("invalid-request",
 no("no mapping", "just text", ("invalid-request", None, "#", 1, "expected a configuration"))
 no("one-of: none", "merge_method: linear\n", ("invalid-request", "one-of", "#", 1, "found: none"))
 no("one-of: several", LINEAR + "slices: []\nmodules: {}\n", ("invalid-request", "one-of", "#", 1, "found: models, slices, modules"))
-no("tokenizer-twice", LINEAR + "tokenizer: {source: union}\ntokenizer_source: union\n", ("invalid-request", "tokenizer-twice", "#/tokenizer", 5, "not both"))
+no("tokenizer-twice", LINEAR + "tokenizer: {source: union}\ntokenizer_source: union\n", ("invalid-request", "tokenizer-twice", "#/tokenizer", 5, "not both"),
+   ("tokenizer-mismatch", "tokenizer-missing", "#/models/0/model", 3, "tokenizer.json"), ("tokenizer-mismatch", "tokenizer-missing", "#/models/1/model", 4, "tokenizer.json"))
 no("unknown-parameter", LINEAR + "parameters: {wieght: 3, density: 1}\n", ("unknown-member", "unknown-parameter", "#/parameters/wieght", 5, "did you mean weight?"),
    ("unknown-member", "unknown-parameter", "#/parameters/density", 5, "linear has no parameter density; it takes: "))
 no("unknown-parameter: beside a model", "merge_method: linear\n" + models((A, "weight: 1, wight: 2"), (B, "weight: 1")), ("unknown-member", "unknown-parameter", "#/models/0/parameters/wight", 3, "did you mean weight?"))

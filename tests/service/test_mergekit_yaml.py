@@ -11,10 +11,6 @@ import reference as ref
 from harness import amend, problem
 from test_merge_mergekit import ABSENT, CASES, GOLDENS, compare, name_of, read
 
-# What cannot be submitted yet, though its method is there.
-WAITING = {
-}
-
 
 def post(client, text, path="/v1/jobs", **query):
     return client.request("POST", path, data=text.encode(), params={"model": "mk/out", **query}, headers={"Content-Type": "application/yaml"})
@@ -64,7 +60,7 @@ QUICK = {"slerp-gradient-filters", "breadcrumbs", "passthrough-stack", "tokenize
 
 
 @pytest.mark.skipif(ABSENT, reason=f"no {GOLDENS}; set AMEND_DATA")
-@pytest.mark.parametrize("name", [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in sorted(set(CASES) - set(WAITING))])
+@pytest.mark.parametrize("name", [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in sorted(CASES)])
 def test_goldens(client, there, models, name):
     case = CASES[name]
     if case["method"] not in there:
@@ -78,15 +74,6 @@ def test_goldens(client, there, models, name):
     if "added_tokens_expected" in case:
         added = json.loads(client.download(version, "tokenizer.json"))["added_tokens"]
         assert {t["content"]: t["id"] for t in added} == case["added_tokens_expected"]
-
-
-@pytest.mark.skipif(ABSENT, reason=f"no {GOLDENS}; set AMEND_DATA")
-@pytest.mark.parametrize("name", sorted(set(WAITING) & set(CASES)))
-def test_what_cannot_be_done_yet_is_refused(client, models, name):
-    """Named, and never merged in another way than the file says."""
-    answer = post(client, models((GOLDENS / CASES[name]["config"]).read_text()))
-    assert 400 <= answer.status_code < 500, answer.text
-    assert WAITING[name] in {e["code"] for e in answer.json()["errors"]}, answer.text
 
 
 # ---- what is refused, and what is only said ---------------------------------------------------------------------------

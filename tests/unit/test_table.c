@@ -121,7 +121,8 @@ static void test_schema(void **state)
 #define ENTRY(one)                                                                                                     \
     "{\"type\":\"object\",\"additionalProperties\":false,\"required\":[\"value\"],\"properties\":{\"filter\":{"        \
     "\"type\":\"string\",\"minLength\":1,\"maxLength\":256},\"slice\":{\"type\":\"integer\",\"minimum\":0},"           \
-    "\"value\":{\"anyOf\":[" one "," MANY(one) "]}}}"
+    "\"module\":{\"type\":\"array\",\"minItems\":1,\"maxItems\":16,\"items\":{\"type\":\"string\",\"minLength\":1,"    \
+    "\"maxLength\":256}},\"value\":{\"anyOf\":[" one "," MANY(one) "]}}}"
 #define VARIES(one) "\"anyOf\":[" one "," MANY(one) "," MANY(ENTRY(one)) "," ENTRY(one) "]"
 #define NUMBER "{\"type\":\"number\",\"minimum\":-1000000.0,\"maximum\":1000000.0}"
 #define TRUTH "{\"type\":\"boolean\"}"
