@@ -135,7 +135,7 @@ static int on_progress(void *ctx, uint64_t bytes_done, uint64_t bytes_total, siz
 static void on_warning(void *ctx, const char *code, const char *detail)
 {
     struct job *j = ctx;
-    if (am_streq(code, "non-finite-propagated") || am_streq(code, "values-infinite"))
+    if (am_streq(code, "nonfinite-propagated") || am_streq(code, "values-infinite"))
         j->let_through = true;
     am_session_warn(j->s, code, detail);
 }
