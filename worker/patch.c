@@ -78,6 +78,18 @@ static json_t *task_of(const struct am_patch_about *a)
     return json_null();
 }
 
+/* PEFT adds these names to modules_to_save, and fails on a file that has not all of such modules. */
+const char *const *am_patch_heads(const char *config, size_t n)
+{
+    static const char *const classify[] = {"classifier", "score", NULL}, *const answer[] = {"qa_outputs", NULL};
+    struct am_patch_about about = {.config = config, .config_n = n};
+    json_auto_t *task = task_of(&about);
+    const char *name = json_string_value(task);
+    if (am_streq(name, "SEQ_CLS") || am_streq(name, "TOKEN_CLS"))
+        return classify;
+    return am_streq(name, "QUESTION_ANS") ? answer : NULL;
+}
+
 /* Whether a kind of model has its matrices [in, out], and none was taken so. */
 static bool lies_wrong(const struct am_patch_about *a, const json_t *config)
 {
@@ -92,7 +104,7 @@ static bool lies_wrong(const struct am_patch_about *a, const json_t *config)
 static bool embeds(const struct am_patch_module *m, size_t n)
 {
     for (size_t i = 0; i < n; i++)
-        if (am_glob("*embed*", m[i].name) || am_glob("*wte*", m[i].name))
+        if (am_glob("*embed*", m[i].name) || am_glob("*wte*", m[i].name) || am_glob("*shared.weight", m[i].name))
             return true;
     return false;
 }

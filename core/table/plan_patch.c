@@ -76,6 +76,13 @@ static void count_entry(struct am_plan *p, const struct am_plan_tensor *t, uint6
     p->need.text = am_plan_plus(p->need.text, am_plan_plus(text, ITEM_BYTES));
 }
 
+/* Heads that some kinds of task save whole: am_patch_heads() of worker/patch.c. Which kind it is, is not known here. */
+static bool may_be_head(const char *name)
+{
+    return am_module_ending(name, "classifier") || am_module_ending(name, "score") ||
+           am_module_ending(name, "qa_outputs");
+}
+
 static void charge_factors(struct am_plan *p, const struct am_body *b, const struct am_plan_tensor *t, uint64_t read)
 {
     const char *out = am_plan_out_dtype(b);
@@ -101,10 +108,12 @@ bool am_plan_charge_adapter(struct am_plan *p, const struct am_body *b, const st
 {
     if (gets_factors(b, t)) {
         charge_factors(p, b, t, read);
+        if (may_be_head(t->name))
+            count_entry(p, t, largest);
         return true;
     }
     p->read_bytes = am_plan_plus(p->read_bytes, read);
-    if (am_streq(text_param(b, "others"), "drop"))
+    if (am_streq(text_param(b, "others"), "drop") && !may_be_head(t->name))
         return false;
     p->read_bytes = am_plan_plus(p->read_bytes, largest);
     count_entry(p, t, largest);

@@ -170,6 +170,27 @@ def test_half_precision_and_dropped_changes(toy):
     assert warnings_of(toy.client, version) == ["change-dropped"]
 
 
+@pytest.mark.parametrize("kind, head", [("TokenClassification", "pre_classifier"), pytest.param("QuestionAnswering", "qa_outputs", marks=pytest.mark.slow)])
+def test_heads_that_peft_wants_whole(client, roots, kind, head):
+    """For some tasks PEFT adds names to modules_to_save and fails without all of their tensors, changed or not."""
+    shapes = {"body.fc.weight": (6, 6), "shared.weight": (9, 6), "rel.relative_attention_bias.weight": (8, 2)}
+    shapes |= {f"{head}.dense.weight": (6, 6), f"{head}.dense.bias": (6,), f"{head}.out.weight": (3, 6), "score.weight": (3, 6)}
+    rng = np.random.default_rng(5)
+    base = {n: rng.standard_normal(s) for n, s in shapes.items()}
+    tuned = {n: v + (not n.endswith(".bias")) * rng.standard_normal(v.shape) for n, v in base.items()}
+    pair = Pair(client, roots, f"head-{head[0]}", base, tuned, config={"architectures": ["ToyFor" + kind]})
+    for others, kept in (("save", tuned), ("drop", base)):
+        made, config, _, version = pair.extract({"others": others})
+        got = peft.apply(pair.base, made, config)
+        whole = {n for n in shapes if n.startswith(head) or (n == "score.weight" and head != "qa_outputs")}
+        for n in shapes:
+            factors = n == "body.fc.weight" or n == "score.weight" and n not in whole
+            assert np.allclose(got[n], (tuned if n in whole or factors else kept)[n], atol=1e-5), n
+        assert head in config["modules_to_save"] and config["fan_in_fan_out"] is False
+        (file,) = client.wait(client.submit(pair.body({"others": others})))["plan"]["output"]["files"]
+        assert client.files(version)[file["path"]]["bytes"] <= file["bytes"]
+
+
 def test_dtypes_that_differ(client, roots):
     """What is equal in value is no difference; what is saved has the fine-tune's dtype."""
     base = {"fc.weight": np.eye(6), "same.bias": np.arange(3), "norm.weight": np.arange(9000), "last.weight": np.arange(5)}
