@@ -83,6 +83,12 @@ static bool may_be_head(const char *name)
            am_module_ending(name, "qa_outputs");
 }
 
+/* widen() of core/methods/patch_write.c: experts and routers may get the largest rank of all. */
+static bool is_filled(const char *name)
+{
+    return strstr(name, ".experts.") || am_ends(name, ".gate.weight");
+}
+
 static void charge_factors(struct am_plan *p, const struct am_body *b, const struct am_plan_tensor *t, uint64_t read)
 {
     const char *out = am_plan_out_dtype(b);
@@ -97,8 +103,12 @@ static void charge_factors(struct am_plan *p, const struct am_body *b, const str
     uint64_t size = out ? am_plan_computed(out) : sizeof(float);
     p->read_bytes = am_plan_plus(p->read_bytes, am_plan_times(2, read)); /* once more to measure what is left */
     p->need.whole = p->need.whole > whole ? p->need.whole : whole;
-    count_entry(p, t, am_plan_times(size, am_plan_times(rows, most)));
-    count_entry(p, t, am_plan_times(size, am_plan_times(cols, most)));
+    uint64_t ranks = is_filled(t->name) ? 0 : most; /* or counted at the end */
+    count_entry(p, t, am_plan_times(size, am_plan_times(rows, ranks)));
+    count_entry(p, t, am_plan_times(size, am_plan_times(cols, ranks)));
+    p->need.most = p->need.most > most ? p->need.most : most;
+    if (ranks != most)
+        p->need.filled = am_plan_plus(p->need.filled, am_plan_times(size, am_plan_plus(rows, cols)));
     if (p->need.report)
         p->need.text = am_plan_plus(p->need.text, am_plan_plus(p->need.report, strlen(t->name)));
 }
@@ -130,7 +140,7 @@ int am_plan_adapter_output(struct am_plan *p, const struct am_body *b, unsigned 
         free(path);
         return -AM_E_OUT_OF_MEMORY;
     }
-    p->write_bytes = am_plan_plus(p->write_bytes, 128);
+    p->write_bytes = am_plan_plus(p->write_bytes, am_plan_plus(128, am_plan_times(p->need.filled, p->need.most)));
     p->file[p->files++] = (struct am_plan_file){.path = path, .bytes = p->write_bytes};
     p->shared_bytes = 0;
     p->dtype = am_plan_name(am_plan_dtype(out ? out : "F32"));

@@ -191,6 +191,23 @@ def test_heads_that_peft_wants_whole(client, roots, kind, head):
         assert client.files(version)[file["path"]]["bytes"] <= file["bytes"]
 
 
+def test_experts_and_their_router_have_one_rank(client, roots):
+    """PEFT stacks the factors of experts and cannot name the router in rank_pattern: zeros fill them up."""
+    ranks = {"l.q": 5, "l.k": 1, "l.moe.gate": 3, "l.moe.experts.0.w1": 2, "l.moe.experts.1.w1": 0, "l.moe.experts.1.w2": 4}
+    shapes = {n: (3, 12) if n.endswith("gate") else (16, 12) for n in ranks}
+    rng = np.random.default_rng(8)
+    base = {f"{n}.weight": rng.integers(-4, 5, s) for n, s in shapes.items()}
+    tuned = {f"{n}.weight": base[f"{n}.weight"] + rng.integers(-4, 5, (s[0], ranks[n])) @ rng.integers(-4, 5, (ranks[n], s[1])) / 8 for n, s in shapes.items()}
+    moe = Pair(client, roots, "moe", base, tuned)
+    made, config, report, version = moe.extract({"max_rank": 7})
+    got = {n: made[f"base_model.model.{n}.lora_A.weight"].shape[0] for n in ranks}
+    assert got == {n: 5 if ".moe." in n else r for n, r in ranks.items()} and config["r"] == 5
+    assert {n: report["tensors"][f"{n}.weight"]["rank"] for n in ranks} == ranks
+    close(moe, made, config, 1e-6)
+    (file,) = client.wait(client.submit(moe.body({"max_rank": 7})))["plan"]["output"]["files"]
+    assert client.files(version)["adapter_model.safetensors"]["bytes"] <= file["bytes"]
+
+
 def test_dtypes_that_differ(client, roots):
     """What is equal in value is no difference; what is saved has the fine-tune's dtype."""
     base = {"fc.weight": np.eye(6), "same.bias": np.arange(3), "norm.weight": np.arange(9000), "last.weight": np.arange(5)}
