@@ -186,6 +186,7 @@ def test_heads_that_peft_wants_whole(client, roots, kind, head):
         for n in shapes:
             factors = n == "body.fc.weight" or n == "score.weight" and n not in whole
             assert np.allclose(got[n], (tuned if n in whole or factors else kept)[n], atol=1e-5), n
+        assert warnings_of(client, version) == (["tied-embeddings"] if others == "save" else ["change-dropped"])
         assert head in config["modules_to_save"] and config["fan_in_fan_out"] is False
         (file,) = client.wait(client.submit(pair.body({"others": others})))["plan"]["output"]["files"]
         assert client.files(version)[file["path"]]["bytes"] <= file["bytes"]
