@@ -78,6 +78,18 @@ static json_t *task_of(const struct am_patch_about *a)
     return json_null();
 }
 
+/* PEFT adds these names to modules_to_save, and fails on a file that has not all of such modules. */
+const char *const *am_patch_heads(const char *config, size_t n)
+{
+    static const char *const classify[] = {"classifier", "score", NULL}, *const answer[] = {"qa_outputs", NULL};
+    struct am_patch_about about = {.config = config, .config_n = n};
+    json_auto_t *task = task_of(&about);
+    const char *name = json_string_value(task);
+    if (am_streq(name, "SEQ_CLS") || am_streq(name, "TOKEN_CLS"))
+        return classify;
+    return am_streq(name, "QUESTION_ANS") ? answer : NULL;
+}
+
 /* Whether a kind of model has its matrices [in, out], and none was taken so. */
 static bool lies_wrong(const struct am_patch_about *a, const json_t *config)
 {
@@ -89,22 +101,30 @@ static bool lies_wrong(const struct am_patch_about *a, const json_t *config)
     return false;
 }
 
-static bool embeds(const struct am_patch_module *m, size_t n)
+static bool any(const char *pattern, const struct am_patch_module *m, size_t n)
 {
     for (size_t i = 0; i < n; i++)
-        if (am_glob("*embed*", m[i].name) || am_glob("*wte*", m[i].name))
+        if (am_glob(pattern, m[i].name))
             return true;
     return false;
 }
 
-/* Whether embeddings that change are those of the head, too: then the file of the base has none. */
+static bool changes(const struct am_patch *p, const char *pattern)
+{
+    return any(pattern, p->target, p->targets) || any(pattern, p->saved, p->saves);
+}
+
+/* Whether embeddings that change are those of other modules, too: of the encoder's and the decoder's by their name, of
+   the head's when the file of the base has none. */
 static bool is_tied(const struct am_patch_about *a, const json_t *config)
 {
     const json_t *tie = json_object_get(config, "tie_word_embeddings");
-    bool changes = embeds(a->patch->target, a->patch->targets) || embeds(a->patch->saved, a->patch->saves);
     bool head = am_model_find(a->base, "lm_head.weight") || am_model_find(a->base, "embed_out.weight");
     json_auto_t *task = task_of(a);
-    return changes && !head && !json_is_false(tie) && json_is_string(task);
+    if (changes(a->patch, "*shared.weight"))
+        return true;
+    return (changes(a->patch, "*embed*") || changes(a->patch, "*wte*")) && !head && !json_is_false(tie) &&
+           json_is_string(task) && !am_patch_heads(a->config, a->config_n);
 }
 
 void am_patch_warn(struct am_session *s, const struct am_patch_about *a)
@@ -118,9 +138,9 @@ void am_patch_warn(struct am_session *s, const struct am_patch_about *a)
             "\"*.c_fc.weight\"]");
     if (is_tied(a, config))
         am_session_warn(s, "tied-embeddings",
-                        "the embeddings changed and are those of the head, too; PEFT changes them in one of the two "
-                        "places only, so tie them again after loading (tie_weights), or leave the change out with "
-                        "others drop");
+                        "the embeddings changed and are those of other modules, too (head, encoder, decoder); PEFT "
+                        "changes them in one of the places only, so tie them again after loading (tie_weights), or "
+                        "leave the change out with others drop");
 }
 
 /* The base as the Hub's protocol names it: its model, and its commit. */

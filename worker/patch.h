@@ -19,6 +19,8 @@ struct am_patch_about {
 /* What PEFT would not make the fine-tune of, as far as config.json tells: matrices that lie the other way, embeddings
    that two modules share. */
 void am_patch_warn(struct am_session *s, const struct am_patch_about *about);
+/* am_run.whole: what PEFT trains and saves whole for the kind of task that config.json (or NULL) names. */
+const char *const *am_patch_heads(const char *config, size_t n);
 int am_patch_config(const struct am_spec_run *s, const struct am_patch_about *about, struct am_buf *out);
 
 #endif

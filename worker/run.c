@@ -245,6 +245,7 @@ static int compute(struct job *j)
         .max_blobs = j->spec.max_blobs,
         .threads = j->spec.threads,
         .staging = j->s->staging,
+        .whole = am_patch_heads(j->config, j->config_n),
         .propagate_nonfinite = am_streq(am_arg_text(&j->args, "nonfinite"), "propagate"),
         .overflow = overflow_policy(&j->args),
         .report = &j->report,

@@ -27,6 +27,15 @@ bool am_ends(const char *s, const char *suffix)
     return s && n >= m && memcmp(s + n - m, suffix, m) == 0;
 }
 
+size_t am_module_ending(const char *name, const char *suffix)
+{
+    size_t m = strlen(suffix);
+    for (const char *dot = strchr(name, '.'), *part = name; dot; part = dot + 1, dot = strchr(part, '.'))
+        if ((size_t)(dot - part) >= m && memcmp(dot - m, suffix, m) == 0)
+            return (size_t)(dot - name);
+    return 0;
+}
+
 static size_t min3(size_t a, size_t b, size_t c)
 {
     size_t m = a < b ? a : b;

@@ -16,6 +16,8 @@
 bool am_streq(const char *a, const char *b); /* NULL equals only NULL */
 bool am_starts(const char *s, const char *prefix);
 bool am_ends(const char *s, const char *suffix);
+/* Bytes of a dotted NAME up to the end of its first part that ends in SUFFIX and is not the last one; 0: none does. */
+size_t am_module_ending(const char *name, const char *suffix);
 
 /* Whole string must be a plain decimal number. 0 or -AM_E_INVALID_REQUEST; *ret only set on success. */
 int am_parse_u64(const char *s, uint64_t *ret);

@@ -14,6 +14,9 @@ extern const char *const am_patch_solvers[];      /* randomised, full */
 extern const char *const am_patch_others[];       /* save, drop */
 extern const struct am_param am_patch_policies[]; /* nonfinite and overflow: refuse */
 
+/* The last two: T5 and BART. */
+#define AM_PATCH_EMBEDDINGS "[\"*embed*\",\"*wte*\",\"*wpe*\",\"*shared.weight\",\"*relative_attention_bias*\"]"
+
 #define AM_PATCH_PARAMS                                                                                                \
     {.name = "max_rank",                                                                                               \
      .kind = AM_INT,                                                                                                   \
@@ -36,7 +39,7 @@ extern const struct am_param am_patch_policies[]; /* nonfinite and overflow: ref
          .doc = "shell patterns; weights of modules whose name matches one get factors"},                              \
         {.name = "exclude",                                                                                            \
          .kind = AM_LIST,                                                                                              \
-         .def = "[\"*embed*\",\"*wte*\",\"*wpe*\"]",                                                                   \
+         .def = AM_PATCH_EMBEDDINGS,                                                                                   \
          .unit = "none",                                                                                               \
          .doc = "shell patterns; weights whose name matches one do not, and are as all others are"},                   \
         {.name = "others",                                                                                             \
@@ -62,8 +65,7 @@ extern const struct am_param am_patch_policies[]; /* nonfinite and overflow: ref
          .doc = "shell patterns; matrices whose name matches one are [in, out], as those of GPT-2 are (PEFT's "        \
                 "fan_in_fan_out): *.c_attn.weight, *.c_proj.weight, *.c_fc.weight"},                                   \
     {                                                                                                                  \
-        .name = "embeddings", .kind = AM_LIST, .def = "[\"*embed*\",\"*wte*\",\"*wpe*\"]", .unit = "none",             \
-        .flags = AM_ADVANCED,                                                                                          \
+        .name = "embeddings", .kind = AM_LIST, .def = AM_PATCH_EMBEDDINGS, .unit = "none", .flags = AM_ADVANCED,       \
         .doc = "shell patterns; matrices with factors whose name matches one are embeddings (lora_embedding_A and _B)" \
     }
 

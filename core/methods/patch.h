@@ -9,6 +9,9 @@
  * Names (PEFT, utils/save_and_load.py): base_model.model.<module>.lora_A.weight and .lora_B.weight; of embeddings
  * lora_embedding_A and lora_embedding_B; saved whole base_model.model.<name>, of the bias of a module with factors
  * base_model.model.<module>.base_layer.bias.
+ *
+ * PEFT stacks the factors of a layer's experts, and takes their router to have the rank of all (its rank_pattern cannot
+ * name it): these are filled up with zeros to the largest rank, and none of the experts is left out.
  */
 #ifndef AM_METHODS_PATCH_H
 #define AM_METHODS_PATCH_H

@@ -54,10 +54,26 @@ static size_t module_of(const char *name)
     return dot ? (size_t)(dot - name) : 0;
 }
 
+/* Bytes of the name of the module that is saved whole because of what it is called; 0: none. */
+static size_t whole_of(const struct am_patch_state *s, const char *name)
+{
+    for (const char *const *end = s->r->whole; end && *end; end++) {
+        size_t n = am_module_ending(name, *end);
+        if (n)
+            return n;
+    }
+    return 0;
+}
+
 static void choose_one(struct am_patch_state *s, struct am_patch_item *item)
 {
     const struct am_tensor *t = item->base;
-    if (!gets_factors(s, t))
+    size_t whole = whole_of(s, t->name);
+    if (whole) {
+        item->module = whole;
+        item->saved = true;
+    }
+    if (whole || !gets_factors(s, t))
         return;
     item->kind = AM_PATCH_FACTORS;
     item->rows = (size_t)t->shape[0];

@@ -24,6 +24,7 @@ struct am_patch_item { /* a tensor of the base, in the order of names */
     bool saved;                          /* whole */
     const struct am_patch_item *weights; /* of AM_PATCH_BIAS */
     size_t rank;                         /* 0: no difference */
+    size_t wide;                         /* the same, with what zeros fill up; 0: it gets no factors */
     uint64_t at;                         /* of its A in the spool; B follows */
 };
 

@@ -3,6 +3,7 @@
  */
 #include "core/base/err.h"
 #include "core/base/sys.h"
+#include "core/base/text.h"
 #include "core/methods/patch_parts.h"
 
 #include <errno.h>
@@ -15,7 +16,8 @@
 struct piece { /* one tensor of the file; am_out_tensor.user */
     const struct am_patch_item *item;
     bool spooled;
-    uint64_t at; /* in the spool */
+    uint64_t at;             /* in the spool */
+    uint64_t row, spool_row; /* bytes of a row, of which the spool has the first */
 };
 
 struct sheet {
@@ -55,13 +57,15 @@ static int add_factors(struct sheet *h, const struct am_patch_item *item)
     struct am_patch *patch = &h->s->patch;
     uint64_t *a = patch->shape[patch->names], *b = patch->shape[patch->names + 1];
     size_t in = item->turned ? item->rows : item->cols, size = am_dtype_bits((enum am_dtype)h->s->dtype) / 8;
+    uint64_t row = size * item->wide, spool_row = size * item->rank;
     for (unsigned k = 1; k < t->rank; k++) {
         a[k] = t->rank == 2 ? in : t->shape[k];
-        b[k] = k == 1 ? item->rank : 1;
+        b[k] = k == 1 ? item->wide : 1;
     }
-    a[0] = item->rank;
+    a[0] = item->wide;
     b[0] = item->turned ? item->cols : item->rows;
-    struct piece pa = {item, true, item->at}, pb = {item, true, item->at + size * item->rank * in};
+    struct piece pa = {item, true, item->at, row * in, spool_row * in},
+                 pb = {item, true, item->at + spool_row * in, row, spool_row};
     AM_TRY(add(h, &pa, h->s->dtype, a, t->rank,
                name_of(item, item->module, item->embeds ? ".lora_embedding_A" : ".lora_A.weight")));
     return add(h, &pb, h->s->dtype, b, t->rank,
@@ -72,7 +76,7 @@ static int add_factors(struct sheet *h, const struct am_patch_item *item)
 static int add_saved(struct sheet *h, const struct am_patch_item *item)
 {
     const struct am_tensor *t = item->tuned;
-    bool wrapped = item->weights && item->weights->rank;
+    bool wrapped = item->weights && item->weights->wide;
     struct piece p = {.item = item};
     char *name =
         wrapped ? name_of(item, item->module, ".base_layer.bias") : name_of(item, strlen(item->base->name), "");
@@ -84,9 +88,9 @@ static void list_modules(struct am_patch_state *s)
     struct am_patch *p = &s->patch;
     for (size_t i = 0; i < s->items; i++) {
         const struct am_patch_item *item = &s->item[i];
-        struct am_patch_module m = {item->base->name, item->module, item->rank};
+        struct am_patch_module m = {item->base->name, item->module, item->wide};
         const struct am_patch_module *last = p->saves ? &p->saved[p->saves - 1] : NULL;
-        if (item->kind == AM_PATCH_FACTORS && item->rank) {
+        if (item->kind == AM_PATCH_FACTORS && item->wide) {
             p->target[p->targets++] = m;
             p->rank = m.rank > p->rank ? m.rank : p->rank;
             p->in_out = p->in_out || item->in_out;
@@ -128,7 +132,7 @@ static int list_pieces(struct sheet *h)
         return -AM_E_OUT_OF_MEMORY;
     for (size_t i = 0; i < h->s->items; i++) {
         const struct am_patch_item *item = &h->s->item[i];
-        if (item->kind == AM_PATCH_FACTORS && item->rank)
+        if (item->kind == AM_PATCH_FACTORS && item->wide)
             AM_TRY(add_factors(h, item));
         else if (item->saved)
             AM_TRY(add_saved(h, item));
@@ -142,11 +146,27 @@ static int fault_write(struct am_patch_state *s, int rc)
                         "the result cannot be written: %s", strerror(errno));
 }
 
+/* Rows that are longer than those of the spool end in zeros. */
+static int read_spool(struct am_patch_state *s, const struct piece *p, size_t n, uint64_t at)
+{
+    if (p->row == p->spool_row)
+        return am_sys_pread(s->spool, s->raw, n, p->at + at);
+    memset(s->raw, 0, n);
+    for (uint64_t end = at + n, left; at < end; at += left) {
+        uint64_t row = at / p->row, in = at % p->row, to = end - at;
+        left = p->row - in < to ? p->row - in : to;
+        uint64_t has = in < p->spool_row ? p->spool_row - in : 0, m = has < left ? has : left;
+        if (m)
+            AM_TRY(am_sys_pread(s->spool, s->raw + (n - to), (size_t)m, p->at + row * p->spool_row + in));
+    }
+    return 0;
+}
+
 static int read_piece(struct am_patch_state *s, const struct piece *p, size_t n, uint64_t at)
 {
     const struct am_run_input *in = p->item->in;
     if (p->spooled)
-        return am_sys_pread(s->spool, s->raw, n, p->at + at) < 0 ? fault_write(s, -AM_E_CANNOT_WRITE) : 0;
+        return read_spool(s, p, n, at) < 0 ? fault_write(s, -AM_E_CANNOT_WRITE) : 0;
     int rc = am_model_read(in->model, p->item->tuned, s->raw, n, at);
     return rc < 0 ? am_patch_unread(s, rc, p->item->tuned->name, in) : 0;
 }
@@ -186,9 +206,40 @@ static int write_all(struct sheet *h)
     return rc < 0 ? fault_write(s, rc) : 0;
 }
 
+static bool is_expert(const struct am_patch_item *item)
+{
+    return strstr(item->base->name, ".experts.") && item->base->rank == 2;
+}
+
+static bool is_router(const struct am_patch_item *item)
+{
+    return am_ends(item->base->name, ".gate.weight");
+}
+
+/* Experts and routers get the rank of all, see patch.h; experts that do not differ, when others do. */
+static void widen(struct am_patch_state *s)
+{
+    size_t most = 0;
+    bool experts = false, differ = false;
+    for (size_t i = 0; i < s->items; i++) {
+        struct am_patch_item *item = &s->item[i];
+        item->wide = item->rank;
+        most = item->rank > most ? item->rank : most;
+        experts = experts || is_expert(item);
+        differ = differ || (is_expert(item) && item->rank);
+    }
+    for (size_t i = 0; i < s->items; i++) {
+        struct am_patch_item *item = &s->item[i];
+        if (item->kind == AM_PATCH_FACTORS &&
+            ((differ && is_expert(item)) || (experts && item->rank && is_router(item))))
+            item->wide = most;
+    }
+}
+
 int am_patch_write(struct am_patch_state *s)
 {
     struct sheet h = {.s = s};
+    widen(s);
     AM_TRY(make_lists(s));
     int rc = write_all(&h);
     for (size_t i = 0; i < s->out.tensors; i++)

@@ -57,6 +57,8 @@ struct am_run {
     unsigned threads;         /* windows in flight; >= 1 */
     int staging;              /* folder */
     unsigned first_number;    /* of the first staged file */
+    /* Of am_run_patch(): modules that are always saved whole, by what their names end in, NULL last; NULL: none. */
+    const char *const *whole;
     bool propagate_nonfinite; /* default: refuse with -AM_E_NON_FINITE */
     enum am_overflow overflow;
     struct am_report *report; /* or NULL */

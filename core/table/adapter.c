@@ -109,6 +109,10 @@ static void check_pair(struct reading *r, struct am_adapter_part *p, const char 
                  shape_text(sa, a), shape_text(sb, b));
         return;
     }
+    if (a->rank > 2) {
+        p->swapped = false;
+        p->by = AM_SIDE_KIND;
+    }
     uint64_t wanted = am_adapter_rank(&r->config, module);
     if (wanted && wanted != a->shape[0])
         mismatch(&r->fit, a->name, "lora_A of %.200s has rank %" PRIu64 ", " AM_ADAPTER_CONFIG " says %" PRIu64, module,
@@ -158,7 +162,10 @@ static int take_part(struct reading *r, const struct found *found, size_t n, con
             mismatch(&r->fit, r->t[found[i].index].name, "%.300s and %.300s mean the same; one adapter at a time",
                      r->t[*at].name, r->t[found[i].index].name);
         *at = found[i].index;
-        p->swapped |= found[i].name.embedding;
+        if (found[i].name.embedding) {
+            p->swapped = true;
+            p->by = AM_SIDE_KIND;
+        }
     }
     check_dtypes(r, p);
     if ((p->a == AM_ADAPTER_NONE) != (p->b == AM_ADAPTER_NONE))
@@ -209,6 +216,7 @@ static int make(struct reading *r, size_t tensors)
 {
     struct found *found = calloc(tensors + 1, sizeof *found);
     const char *base = json_string_value(json_object_get(r->config.root, "base_model_name_or_path"));
+    r->fit.a->swapped = r->config.swapped;
     r->fit.a->part = calloc(tensors + 1, sizeof *r->fit.a->part);
     r->fit.a->base = base && *base ? strdup(base) : NULL;
     int rc = found && r->fit.a->part && (!base || !*base || r->fit.a->base) ? 0 : -AM_E_OUT_OF_MEMORY;
@@ -262,11 +270,11 @@ static bool same_shape(const struct am_adapter_tensor *x, const struct am_adapte
 }
 
 /* The shape of B * A, or of its transpose; A may have more axes (convolutions). */
-static struct am_adapter_tensor product(const struct am_adapter_fit *fit, const struct am_adapter_part *p)
+static struct am_adapter_tensor product(const struct am_adapter_fit *fit, const struct am_adapter_part *p, bool swapped)
 {
     struct am_adapter_tensor shape = fit->t[p->a];
     shape.shape[0] = fit->t[p->b].shape[0];
-    if (p->swapped && shape.rank == 2) {
+    if (swapped) {
         shape.shape[0] = fit->t[p->a].shape[1];
         shape.shape[1] = fit->t[p->b].shape[0];
     }
@@ -282,6 +290,17 @@ static void hold(struct am_adapter_fit *fit, const struct am_adapter_part *p, co
                  fit->about->base_label);
 }
 
+/* Which way the factors of a matrix fit the base, when only one does. */
+static void take_side(const struct am_adapter_fit *fit, struct am_adapter_part *p, const struct am_adapter_tensor *base)
+{
+    struct am_adapter_tensor straight = product(fit, p, false), swapped = product(fit, p, true);
+    bool fits = same_shape(&swapped, base);
+    if (p->by != AM_SIDE_CONFIG || fits == same_shape(&straight, base))
+        return;
+    p->swapped = fits;
+    p->by = AM_SIDE_SHAPE;
+}
+
 void am_adapter_meet(struct am_adapter_fit *fit, const struct am_adapter_tensor *base)
 {
     struct am_adapter_part *p = am_adapter_find(fit->a, base->name);
@@ -294,7 +313,8 @@ void am_adapter_meet(struct am_adapter_fit *fit, const struct am_adapter_tensor 
         return;
     }
     if (p->a != AM_ADAPTER_NONE) {
-        struct am_adapter_tensor shape = product(fit, p);
+        take_side(fit, p, base);
+        struct am_adapter_tensor shape = product(fit, p, p->swapped);
         hold(fit, p, &shape, base);
     }
     if (p->bias != AM_ADAPTER_NONE)
@@ -303,8 +323,77 @@ void am_adapter_meet(struct am_adapter_fit *fit, const struct am_adapter_tensor 
         hold(fit, p, &fit->t[p->whole], base);
 }
 
+static bool is_square(const struct am_adapter_fit *fit, const struct am_adapter_part *p)
+{
+    return p->met && p->a != AM_ADAPTER_NONE && p->by == AM_SIDE_CONFIG &&
+           fit->t[p->a].shape[1] == fit->t[p->b].shape[0];
+}
+
+/* "c_proj.weight" of "h.0.attn.c_proj.weight" */
+static const char *last_of(const char *target)
+{
+    const char *at = strrchr(target, '.');
+    while (at && at > target && at[-1] != '.')
+        at--;
+    return at ? at : target;
+}
+
+/* What the shapes of an adapter's matrices told of modules, by the last part of their names. */
+struct vote {
+    const char *last;
+    bool side[2]; /* some lie straight, some swapped */
+};
+#define VOTES 64 /* names that differ; more have no vote */
+
+static size_t count_votes(const struct am_adapter *a, struct vote vote[VOTES])
+{
+    size_t n = 0;
+    for (size_t i = 0, k; i < a->parts; i++) {
+        const char *last = last_of(a->part[i].target);
+        if (a->part[i].by != AM_SIDE_SHAPE)
+            continue;
+        for (k = 0; k < n && !am_streq(vote[k].last, last);)
+            k++;
+        if (k == VOTES)
+            continue;
+        if (k == n)
+            vote[n++] = (struct vote){.last = last};
+        vote[k].side[a->part[i].swapped] = true;
+    }
+    return n;
+}
+
+static void settle_square(struct am_adapter_fit *fit, struct am_adapter_part *p, const struct vote *vote, size_t n)
+{
+    const char *last = last_of(p->target);
+    for (size_t k = 0; k < n; k++)
+        if (am_streq(vote[k].last, last) && vote[k].side[0] != vote[k].side[1]) {
+            p->swapped = vote[k].side[1];
+            return;
+        }
+    mismatch(fit, p->target,
+             "%.300s is square, and fan_in_fan_out of " AM_ADAPTER_CONFIG
+             " is wrong for other modules of the adapter, so "
+             "whether it lies [in, out] cannot be told; merge it into its base with PEFT (merge_and_unload)",
+             p->target);
+}
+
+/* Their shapes tell nothing, and fan_in_fan_out only while it is right for all others. */
+static void settle_squares(struct am_adapter_fit *fit, bool config)
+{
+    struct vote vote[VOTES];
+    bool right = true;
+    for (size_t i = 0; right && i < fit->a->parts; i++)
+        right = fit->a->part[i].by != AM_SIDE_SHAPE || fit->a->part[i].swapped == config;
+    size_t n = right ? 0 : count_votes(fit->a, vote);
+    for (size_t i = 0; !right && i < fit->a->parts; i++)
+        if (is_square(fit, &fit->a->part[i]))
+            settle_square(fit, &fit->a->part[i], vote, n);
+}
+
 void am_adapter_missed(struct am_adapter_fit *fit)
 {
+    settle_squares(fit, fit->a->swapped);
     for (size_t i = 0; i < fit->a->parts; i++)
         if (!fit->a->part[i].met)
             mismatch(fit, fit->a->part[i].target, "%.300s is not in %s", fit->a->part[i].target,

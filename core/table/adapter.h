@@ -4,8 +4,12 @@
  * computes by it. Reads no weights and no files.
  *
  * With the low-rank pair A [r, i] and B [o, r] a tensor becomes W + s * B * A, s = alpha / r (alpha / sqrt(r) with
- * use_rslora); with `swapped` (fan_in_fan_out, embeddings) it becomes W + s * (B * A)^T. A tensor of the adapter
- * without "lora_" in its name (modules_to_save, trained biases) takes the place of the base's.
+ * use_rslora); with `swapped` (embeddings, matrices that lie [in, out]) it becomes W + s * (B * A)^T. A tensor of the
+ * adapter without "lora_" in its name (modules_to_save, trained biases) takes the place of the base's.
+ *
+ * PEFT knows by the module which way a matrix lies, and fan_in_fan_out of its configuration is what the last one was.
+ * So the shape of the base tells, and convolutions are never swapped; of square matrices fan_in_fan_out tells where it
+ * is right for all others, else those others whose name has the same last part, else nobody: a fault.
  *
  * Ownership: am_adapter owns what it holds until am_adapter_done(); safe on a zeroed one.
  */
@@ -30,19 +34,23 @@ struct am_adapter_tensor { /* of the adapter, or of the base */
     uint64_t shape[AM_ADAPTER_RANKS];
 };
 
+enum am_adapter_by { AM_SIDE_CONFIG, AM_SIDE_KIND, AM_SIDE_SHAPE };
+
 struct am_adapter_part { /* what becomes of one tensor of the base */
     char *target;
     size_t a, b;  /* numbers of the adapter's tensors, both or none (AM_ADAPTER_NONE) */
     size_t bias;  /* what is added to a bias, times s */
     size_t whole; /* what takes its place */
     bool swapped;
-    double scale; /* s */
-    bool met;     /* the base has it */
+    enum am_adapter_by by; /* what told `swapped` */
+    double scale;          /* s */
+    bool met;              /* the base has it */
 };
 
 struct am_adapter {
     struct am_adapter_part *part; /* by target */
     size_t parts;
+    bool swapped;   /* fan_in_fan_out */
     char *base;     /* base_model_name_or_path, or NULL */
     uint64_t bytes; /* of all A, B and biases as f32 */
     uint64_t names; /* of the targets */
@@ -67,7 +75,7 @@ struct am_adapter_fit {
     size_t faults; /* 20 of one adapter are told one by one */
 };
 void am_adapter_meet(struct am_adapter_fit *fit, const struct am_adapter_tensor *base);
-/* After the last one: a fault for each part that the base has no tensor for. */
+/* After the last one: a fault for each part that the base has no tensor for, or that could lie either way. */
 void am_adapter_missed(struct am_adapter_fit *fit);
 
 /* Whether the adapter says that it was trained on another model than "namespace/name". */

@@ -83,6 +83,7 @@ struct am_plan_need {
     uint64_t report;            /* bytes of the numbers of a computed tensor */
     uint64_t varied;            /* bytes of what differs from tensor to tensor, of each of the donor's */
     uint64_t held;              /* bytes of adapters */
+    uint64_t filled, most;      /* of an adapter: bytes of one rank of all factors that have the largest; that rank */
     uint64_t vocab;             /* bytes of tokenizers and of the maps of rows */
 };
 

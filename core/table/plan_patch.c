@@ -76,6 +76,19 @@ static void count_entry(struct am_plan *p, const struct am_plan_tensor *t, uint6
     p->need.text = am_plan_plus(p->need.text, am_plan_plus(text, ITEM_BYTES));
 }
 
+/* Heads that some kinds of task save whole: am_patch_heads() of worker/patch.c. Which kind it is, is not known here. */
+static bool may_be_head(const char *name)
+{
+    return am_module_ending(name, "classifier") || am_module_ending(name, "score") ||
+           am_module_ending(name, "qa_outputs");
+}
+
+/* widen() of core/methods/patch_write.c: experts and routers may get the largest rank of all. */
+static bool is_filled(const char *name)
+{
+    return strstr(name, ".experts.") || am_ends(name, ".gate.weight");
+}
+
 static void charge_factors(struct am_plan *p, const struct am_body *b, const struct am_plan_tensor *t, uint64_t read)
 {
     const char *out = am_plan_out_dtype(b);
@@ -90,8 +103,12 @@ static void charge_factors(struct am_plan *p, const struct am_body *b, const str
     uint64_t size = out ? am_plan_computed(out) : sizeof(float);
     p->read_bytes = am_plan_plus(p->read_bytes, am_plan_times(2, read)); /* once more to measure what is left */
     p->need.whole = p->need.whole > whole ? p->need.whole : whole;
-    count_entry(p, t, am_plan_times(size, am_plan_times(rows, most)));
-    count_entry(p, t, am_plan_times(size, am_plan_times(cols, most)));
+    uint64_t ranks = is_filled(t->name) ? 0 : most; /* or counted at the end */
+    count_entry(p, t, am_plan_times(size, am_plan_times(rows, ranks)));
+    count_entry(p, t, am_plan_times(size, am_plan_times(cols, ranks)));
+    p->need.most = p->need.most > most ? p->need.most : most;
+    if (ranks != most)
+        p->need.filled = am_plan_plus(p->need.filled, am_plan_times(size, am_plan_plus(rows, cols)));
     if (p->need.report)
         p->need.text = am_plan_plus(p->need.text, am_plan_plus(p->need.report, strlen(t->name)));
 }
@@ -101,10 +118,12 @@ bool am_plan_charge_adapter(struct am_plan *p, const struct am_body *b, const st
 {
     if (gets_factors(b, t)) {
         charge_factors(p, b, t, read);
+        if (may_be_head(t->name))
+            count_entry(p, t, largest);
         return true;
     }
     p->read_bytes = am_plan_plus(p->read_bytes, read);
-    if (am_streq(text_param(b, "others"), "drop"))
+    if (am_streq(text_param(b, "others"), "drop") && !may_be_head(t->name))
         return false;
     p->read_bytes = am_plan_plus(p->read_bytes, largest);
     count_entry(p, t, largest);
@@ -121,7 +140,7 @@ int am_plan_adapter_output(struct am_plan *p, const struct am_body *b, unsigned 
         free(path);
         return -AM_E_OUT_OF_MEMORY;
     }
-    p->write_bytes = am_plan_plus(p->write_bytes, 128);
+    p->write_bytes = am_plan_plus(p->write_bytes, am_plan_plus(128, am_plan_times(p->need.filled, p->need.most)));
     p->file[p->files++] = (struct am_plan_file){.path = path, .bytes = p->write_bytes};
     p->shared_bytes = 0;
     p->dtype = am_plan_name(am_plan_dtype(out ? out : "F32"));

@@ -4,9 +4,10 @@ the one refusal that a daemon without them gives; extract_patch, by GET /v1/meth
 
 import peft
 import pytest
+import safetensors.torch
 import torch
 
-from families import FAMILIES, loaded, logits, path, weights
+from families import FAMILIES, fused, loaded, logits, path, weights
 from harness import merge, problem
 
 WITHOUT_ADAPTERS = "this version takes whole models"
@@ -99,7 +100,9 @@ def test_as_mergekit_merges(alive, peers, adapters):
 
 
 # GPT-2's matrices are [in, out].
-WHOLE = {"llama": {}, "mistral": {}, "qwen2": {}, "phi3": {}, "gpt2": {"in_out": ["*attn.c_*", "*mlp.c_*"]}, "bert": {}, "t5": {}}
+WHOLE = {"llama": {}, "mistral": {}, "qwen2": {}, "phi3": {}, "gpt2": {"in_out": ["*attn.c_*", "*mlp.c_*"]}, "bert": {}, "t5": {}, "t5-relu": {}, "bart": {}, "opt": {}, "qwen3": {}, "gemma2": {}, "mixtral": {}}
+# Their embeddings are in memory in two places or three, of which PEFT changes one.
+TIED = {"gpt2", "t5", "t5-relu", "bart", "opt", "gemma2"}
 # What an adapter cannot hold: tensors that are neither weight nor bias of a module.
 HOLDLESS = {"vit": "vit.embeddings.cls_token", "roberta": "lm_head.bias"}
 
@@ -112,7 +115,9 @@ def extract(client, peers):
 
     def run(tuned, base, **params):
         peers.count += 1
-        return peers.pull(client.run(merge("extract_patch", [(tuned, None)], f"out/n{peers.count}", base=base, params=params)))
+        version = client.run(merge("extract_patch", [(tuned, None)], f"out/n{peers.count}", base=base, params=params))
+        run.warned = {w["code"] for w in client.version(version)["warnings"]}
+        return peers.pull(version)
 
     return run
 
@@ -128,7 +133,29 @@ def given_back(folder, model):
 def test_peft_gives_the_fine_tune_back(extract, models, peers, model):
     models(model)
     folder = extract(path(model, "a"), path(model, "base"), max_rank=96, solver="full", **WHOLE[model])
-    near(weights(peers.root / path(model, "a")), given_back(folder, model), 1e-5, 1e-5)
+    tuned = weights(peers.root / path(model, "a"))
+    near(fused(tuned) if model == "mixtral" else tuned, given_back(folder, model), 1e-5, 1e-5)
+    assert (model in TIED) == ("tied-embeddings" in extract.warned)
+    if model not in TIED:
+        net = peft.PeftModel.from_pretrained(loaded(path(model, "base"), model), folder).eval()
+        gap = logits(net, FAMILIES[model]) - logits(loaded(path(model, "a"), model), FAMILIES[model])
+        assert gap.abs().max() < 1e-5
+
+
+def test_experts_of_different_ranks(extract, client, models, peers):
+    """PEFT stacks the factors of experts: one of rank 2, one of rank 1 and others that did not change, with a router."""
+    models("mixtral")
+    tuned = weights(peers.root / path("mixtral", "base"))
+    torch.manual_seed(3)
+    for end, rank in (("0.self_attn.q_proj", 6), ("1.block_sparse_moe.experts.2.w1", 2), ("2.block_sparse_moe.experts.0.w2", 1), ("0.block_sparse_moe.gate", 3)):
+        w = tuned[f"model.layers.{end}.weight"]
+        w += torch.randn(w.shape[0], rank) @ torch.randn(rank, w.shape[1]) * 0.05
+    there = peers.root / "peer/experts"
+    loaded(path("mixtral", "a"), "mixtral").save_pretrained(there)
+    safetensors.torch.save_file(tuned, there / "model.safetensors", {"format": "pt"})
+    client.register(there, "peer/experts")
+    folder = extract("peer/experts", path("mixtral", "base"), max_rank=16, sv_epsilon=1e-5)
+    near(fused(tuned), given_back(folder, "mixtral"), 1e-5, 1e-5)
 
 
 @pytest.mark.parametrize("model", HOLDLESS)

@@ -25,6 +25,17 @@ def is_target(config, module):
     return any(module == t or module.endswith("." + t) for t in config["target_modules"])
 
 
+HEADS = {"SEQ_CLS": ["classifier", "score"], "TOKEN_CLS": ["classifier", "score"], "QUESTION_ANS": ["qa_outputs"]}  # peft_model.py
+
+
+def saved_of(config, name):
+    """Whether a tensor is of a module that is saved whole: a key of named_modules() that ends so, and all below it."""
+    parts = name.split(".")
+    modules = [".".join(parts[:i]) for i in range(1, len(parts))]
+    ends = (config["modules_to_save"] or []) + HEADS.get(config["task_type"], [])
+    return any(m.endswith(e) for m in modules for e in ends)
+
+
 def delta_of(adapter, config, module, shape, conv1d):
     r = by_pattern(config["rank_pattern"], module, config["r"])
     alpha = by_pattern(config["alpha_pattern"], module, config["lora_alpha"])
@@ -61,11 +72,10 @@ def apply(base, adapter, config, conv1d=()):
         if name.endswith(".base_layer.bias"):
             assert config["bias"] == "all" and is_target(config, name.removesuffix(".base_layer.bias")), key
             name = name.replace(".base_layer.", ".")
-        elif not any(name.rpartition(".")[0] == m for m in config["modules_to_save"] or []):
+        elif not saved_of(config, name):
             assert config["bias"] == "all" and name.endswith(".bias"), key
         out[name] = left.pop(key)
     assert not left, list(left)
-    for module in config["modules_to_save"] or []:  # PEFT looks every tensor of them up
-        for name in (n for n in base if n.rpartition(".")[0] == module):
-            assert ROOT + name in adapter, name
+    for name in filter(lambda n: saved_of(config, n), base):  # PEFT looks every tensor of them up
+        assert ROOT + name in adapter, name
     return out

@@ -110,12 +110,19 @@ def bundle():
     return a.saved("model.layers.0.q.bias", (24,), "model.layers.0.q.base_layer.bias").saved("model.norm.weight", (24,))
 
 
+def both():
+    """PEFT takes each module as it lies, and writes as fan_in_fan_out what the last one was."""
+    a = Adapter(14, r=4, fan_in_fan_out=True).low_rank("model.layers.1.up", 70, 24, 4)
+    return a.low_rank("model.layers.1.c", 36, 24, 4, kind="swapped").low_rank("model.layers.1.conv", 6, 12, 4, kind="conv")
+
+
 ADAPTERS = {
     "r1": q_and_up(Adapter(1, r=1), 1),
     "r8": q_and_up(Adapter(2), 8, dtype="F16"),
     "r64": q_and_up(Adapter(3, r=64, lora_alpha=64), 64),
     "rslora": q_and_up(Adapter(4, use_rslora=True), 8),
     "fan": Adapter(5, r=4, fan_in_fan_out=True).low_rank("model.layers.1.c", 36, 24, 4, kind="swapped"),
+    "both": both(),
     "zero": Adapter(6).low_rank("model.layers.0.q", 24, 24, 8, zero=True),
     "some": Adapter(7, r=2).low_rank("model.layers.1.q", 24, 24, 2),
     "bundle": bundle(),
@@ -159,7 +166,7 @@ def near(got, want, bounds):
         assert (off <= limit).all(), (name, float((off - limit).max()))
 
 
-@pytest.mark.parametrize("name", [n if n in ("fan", "bundle") else pytest.param(n, marks=pytest.mark.slow) for n in ADAPTERS if n != "zero"])
+@pytest.mark.parametrize("name", [n if n in ("both", "bundle") else pytest.param(n, marks=pytest.mark.slow) for n in ADAPTERS if n != "zero"])
 def test_the_sum(client, base, lora, name):
     """base+adapter alone: touched tensors are W + s B A, all others keep their bytes."""
     a = ADAPTERS[name]
@@ -374,8 +381,9 @@ def odd(client, roots, base):
     put("vera", some(), peft_type="VERA")
     put("pissa", some(), init_lora_weights="pissa_niter_16")
     put("regex", some(), alpha_pattern={r"layers\.[01]\.q": 3})
-    wrong = some().low_rank("model.layers.7.q", 24, 24, 2).low_rank("model.layers.0.up", 24, 70, 2)
+    wrong = some().low_rank("model.layers.7.q", 24, 24, 2).low_rank("model.layers.0.up", 24, 71, 2)
     put("wrong", wrong.saved("score.weight", (6, 24)))
+    put("square", both().low_rank("model.layers.0.q", 24, 24, 4))
     lonely = some().low_rank("model.layers.0.q", 24, 24, 3)
     del lonely.tensors["base_model.model.model.layers.1.q.lora_B.weight"]
     put("lonely", lonely)
@@ -400,13 +408,14 @@ def problem_of(client, body):
 
 
 def test_refusals_all_at_once(client, odd):
-    names = ("dora", "vera", "pissa", "regex", "wrong", "lonely", "magnitude", "bare")
+    names = ("dora", "vera", "pissa", "regex", "wrong", "lonely", "magnitude", "bare", "square")
     got = refusals(client, [(f"p/base+odd/{n}", {"weight": 1}) for n in names])
     kinds = [(c, r, p) for c, r, p, _ in got]
     want = [("unsupported-format", "adapter-kind", f"#/inputs/models/{i}/version") for i in (0, 1, 2, 6)]
     want += [("unsupported-format", "adapter-config", f"#/inputs/models/{i}/version") for i in (3, 7)]
     want += [("shape-mismatch", "adapter-mismatch", "#/inputs/models/4/version")] * 3
     want += [("shape-mismatch", "adapter-mismatch", "#/inputs/models/5/version")] * 2
+    want += [("shape-mismatch", "adapter-mismatch", "#/inputs/models/8/version")]
     assert sorted(kinds) == sorted(want), got
     text = " | ".join(d for *_, d in got)
     for part in (
@@ -415,11 +424,12 @@ def test_refusals_all_at_once(client, odd):
         "pissa_niter_16-initialised adapters are not supported",
         "is a regular expression",
         "model.layers.7.q.weight is not in p/base@v1",
-        "model.layers.0.up.weight has [24,70] for [70,24] of p/base@v1",
+        "model.layers.0.up.weight has [24,71] for [70,24] of p/base@v1",
         "score.weight has [6,24] for [5,24] of p/base@v1",
         "model.layers.1.q has lora_A and no lora_B",
         "has rank 3, adapter_config.json says 2",
         "has no adapter_config.json",
+        "model.layers.0.q.weight is square, and fan_in_fan_out",
     ):
         assert part in text, (part, text)
 

@@ -170,6 +170,45 @@ def test_half_precision_and_dropped_changes(toy):
     assert warnings_of(toy.client, version) == ["change-dropped"]
 
 
+@pytest.mark.parametrize("kind, head", [("TokenClassification", "pre_classifier"), pytest.param("QuestionAnswering", "qa_outputs", marks=pytest.mark.slow)])
+def test_heads_that_peft_wants_whole(client, roots, kind, head):
+    """For some tasks PEFT adds names to modules_to_save and fails without all of their tensors, changed or not."""
+    shapes = {"body.fc.weight": (6, 6), "shared.weight": (9, 6), "rel.relative_attention_bias.weight": (8, 2)}
+    shapes |= {f"{head}.dense.weight": (6, 6), f"{head}.dense.bias": (6,), f"{head}.out.weight": (3, 6), "score.weight": (3, 6)}
+    rng = np.random.default_rng(5)
+    base = {n: rng.standard_normal(s) for n, s in shapes.items()}
+    tuned = {n: v + (not n.endswith(".bias")) * rng.standard_normal(v.shape) for n, v in base.items()}
+    pair = Pair(client, roots, f"head-{head[0]}", base, tuned, config={"architectures": ["ToyFor" + kind]})
+    for others, kept in (("save", tuned), ("drop", base)):
+        made, config, _, version = pair.extract({"others": others})
+        got = peft.apply(pair.base, made, config)
+        whole = {n for n in shapes if n.startswith(head) or (n == "score.weight" and head != "qa_outputs")}
+        for n in shapes:
+            factors = n == "body.fc.weight" or n == "score.weight" and n not in whole
+            assert np.allclose(got[n], (tuned if n in whole or factors else kept)[n], atol=1e-5), n
+        assert warnings_of(client, version) == (["tied-embeddings"] if others == "save" else ["change-dropped"])
+        assert head in config["modules_to_save"] and config["fan_in_fan_out"] is False
+        (file,) = client.wait(client.submit(pair.body({"others": others})))["plan"]["output"]["files"]
+        assert client.files(version)[file["path"]]["bytes"] <= file["bytes"]
+
+
+def test_experts_and_their_router_have_one_rank(client, roots):
+    """PEFT stacks the factors of experts and cannot name the router in rank_pattern: zeros fill them up."""
+    ranks = {"l.q": 5, "l.k": 1, "l.moe.gate": 3, "l.moe.experts.0.w1": 2, "l.moe.experts.1.w1": 0, "l.moe.experts.1.w2": 4}
+    shapes = {n: (3, 12) if n.endswith("gate") else (16, 12) for n in ranks}
+    rng = np.random.default_rng(8)
+    base = {f"{n}.weight": rng.integers(-4, 5, s) for n, s in shapes.items()}
+    tuned = {f"{n}.weight": base[f"{n}.weight"] + rng.integers(-4, 5, (s[0], ranks[n])) @ rng.integers(-4, 5, (ranks[n], s[1])) / 8 for n, s in shapes.items()}
+    moe = Pair(client, roots, "moe", base, tuned)
+    made, config, report, version = moe.extract({"max_rank": 7})
+    got = {n: made[f"base_model.model.{n}.lora_A.weight"].shape[0] for n in ranks}
+    assert got == {n: 5 if ".moe." in n else r for n, r in ranks.items()} and config["r"] == 5
+    assert {n: report["tensors"][f"{n}.weight"]["rank"] for n in ranks} == ranks
+    close(moe, made, config, 1e-6)
+    (file,) = client.wait(client.submit(moe.body({"max_rank": 7})))["plan"]["output"]["files"]
+    assert client.files(version)["adapter_model.safetensors"]["bytes"] <= file["bytes"]
+
+
 def test_dtypes_that_differ(client, roots):
     """What is equal in value is no difference; what is saved has the fine-tune's dtype."""
     base = {"fc.weight": np.eye(6), "same.bias": np.arange(3), "norm.weight": np.arange(9000), "last.weight": np.arange(5)}

@@ -142,7 +142,7 @@ static void fits(void **state)
     (void)state;
     static const struct am_adapter_tensor base[] = {
         {"emb.weight", "F32", 2, {10, 4}},  {"head.weight", "F32", 2, {3, 4}}, {"m.0.q.bias", "F32", 1, {6}},
-        {"m.0.q.weight", "F16", 2, {4, 6}}, {"m.1.q.bias", "F32", 1, {6}},     {"m.1.q.weight", "I8", 2, {6, 4}},
+        {"m.0.q.weight", "F16", 2, {4, 7}}, {"m.1.q.bias", "F32", 1, {6}},     {"m.1.q.weight", "I8", 2, {6, 4}},
         {"other", "I64", 1, {1}},
     };
     struct am_adapter a = read_with("{" PLAIN "}", several, COUNT(several));
@@ -151,10 +151,57 @@ static void fits(void **state)
         am_adapter_meet(&fit, &base[i]);
     am_adapter_missed(&fit);
     assert_int_equal(faults.total, 3);
-    assert_true(told("adapter-mismatch", "m.0.q.weight has [6,4] for [4,6] of d/base@v1"));
+    assert_true(told("adapter-mismatch", "m.0.q.weight has [6,4] for [4,7] of d/base@v1"));
     assert_true(told("adapter-mismatch", "m.1.q.weight is I8 in d/base@v1"));
     assert_true(told("adapter-mismatch", "norm.weight is not in d/base@v1"));
     am_adapter_done(&a);
+}
+
+/* PEFT knows by the module which way a matrix lies; here shapes tell, and of squares what is known of others. */
+static void sides(void **state)
+{
+    (void)state;
+    static const struct am_adapter_tensor own[] = {
+        {P "a.proj.lora_A.weight", "F32", 2, {2, 4}},     {P "a.proj.lora_B.weight", "F32", 2, {4, 2}},
+        {P "b.fc.lora_A.weight", "F32", 2, {2, 4}},       {P "b.fc.lora_B.weight", "F32", 2, {6, 2}},
+        {P "b.proj.lora_A.weight", "F32", 2, {2, 6}},     {P "b.proj.lora_B.weight", "F32", 2, {4, 2}},
+        {P "conv.lora_A.weight", "F32", 4, {2, 4, 3, 3}}, {P "conv.lora_B.weight", "F32", 4, {4, 2, 1, 1}},
+        {P "emb.lora_embedding_A", "F32", 2, {2, 4}},     {P "emb.lora_embedding_B", "F32", 2, {4, 2}},
+        {P "other.lora_A.weight", "F32", 2, {2, 4}},      {P "other.lora_B.weight", "F32", 2, {4, 2}}};
+    static const struct {
+        const char *fan;
+        uint64_t fc[2], proj[2]; /* of the base */
+        bool square;             /* how a.proj lies */
+        const char *fault;
+    } rows[] = {
+        {"false", {6, 4}, {4, 6}, false, NULL},
+        {"true", {4, 6}, {6, 4}, true, NULL},
+        {"false", {6, 4}, {6, 4}, true, "other.weight is square"}, /* proj tells of proj, and of nothing else */
+        {"true", {4, 6}, {4, 6}, false, "other.weight is square"},
+        {"false", {4, 6}, {5, 6}, false, "a.proj.weight is square"},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        char config[200];
+        snprintf(config, sizeof config, "{" PLAIN ",\"fan_in_fan_out\":%s}", rows[i].fan);
+        struct am_adapter a = read_with(config, own, COUNT(own));
+        struct am_adapter_fit fit = {.a = &a, .t = own, .about = &about, .f = &faults};
+        struct am_adapter_tensor base[] = {{"a.proj.weight", "F32", 2, {4, 4}},
+                                           {"b.fc.weight", "F32", 2, {rows[i].fc[0], rows[i].fc[1]}},
+                                           {"b.proj.weight", "F32", 2, {rows[i].proj[0], rows[i].proj[1]}},
+                                           {"conv.weight", "F32", 4, {4, 4, 3, 3}},
+                                           {"emb.weight", "F32", 2, {4, 4}},
+                                           {"other.weight", "F32", 2, {4, 4}}};
+        for (size_t k = 0; k < COUNT(base); k++)
+            am_adapter_meet(&fit, &base[k]);
+        am_adapter_missed(&fit);
+        assert_int_equal(faults.total > 0, rows[i].fault != NULL);
+        if (rows[i].fault && !told("adapter-mismatch", rows[i].fault))
+            fail_msg("row %zu: %s", i, faults.v[0].detail);
+        assert_int_equal(am_adapter_find(&a, "a.proj.weight")->swapped, rows[i].square);
+        assert_int_equal(am_adapter_find(&a, "b.fc.weight")->swapped, rows[i].fc[0] == 4);
+        assert_true(!am_adapter_find(&a, "conv.weight")->swapped && am_adapter_find(&a, "emb.weight")->swapped);
+        am_adapter_done(&a);
+    }
 }
 
 static void shapes(void **state)
@@ -172,7 +219,7 @@ static void shapes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(names), cmocka_unit_test(factors), cmocka_unit_test(refused),
-                                       cmocka_unit_test(fits), cmocka_unit_test(shapes)};
+                                       cmocka_unit_test(fits),  cmocka_unit_test(sides),   cmocka_unit_test(shapes)};
     int rc = cmocka_run_group_tests(tests, NULL, NULL);
     am_faults_done(&faults);
     return rc;
