@@ -173,6 +173,9 @@ static void test_nearest_and_glob(void **state)
     assert_true(am_streq(NULL, NULL) && !am_streq("a", NULL) && am_streq("a", "a") && !am_streq("a", "b"));
     assert_true(am_starts("job_1", "job_") && !am_starts("jo", "job_"));
     assert_true(am_ends("a.safetensors", ".safetensors") && !am_ends("rs", ".safetensors"));
+    assert_true(am_module_ending("m.pre_classifier.fc.weight", "classifier") == 16);
+    assert_true(am_module_ending("classifier", "classifier") == 0 &&
+                am_module_ending("classifiers.x", "classifier") == 0);
 }
 
 static void test_names(void **state)
