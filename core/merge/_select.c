@@ -51,8 +51,8 @@ bool am_select_part(const struct am_select *sofar, uint64_t elements, const stru
 size_t am_selects_look(const struct am_selects *sofar, uint64_t elements, const struct am_window *w, size_t *ret_first)
 {
     struct am_part part = {0};
-    if (!sofar)
-        am_select_part(NULL, elements, w, &part);
+    if (!sofar && !am_select_part(NULL, elements, w, &part))
+        part.n = 0;
     for (size_t i = 0; sofar && i < sofar->n; i++)
         if (sofar->rank[i].stage != AM_SELECT_DONE && begun(&sofar->rank[i]))
             part.n = w->n;

@@ -375,15 +375,34 @@ static void test_share(void **state)
     assert_int_equal(am_select_share(0.85, 200704), 170598);
 }
 
+/* The first round of a large tensor reads its sample and nothing beside it. */
+static void test_look_is_small(void **state)
+{
+    (void)state;
+    const uint64_t elements = 1 << 22;
+    uint64_t looked = 0, tiles = 0;
+    for (uint64_t at = 0; at < elements; at += AM_TILE) {
+        struct am_window w = {
+            .first = at, .n = AM_TILE, .index = at / AM_WINDOW, .tile = (unsigned)(at % AM_WINDOW / AM_TILE)};
+        size_t first = 0, n = am_selects_look(NULL, elements, &w, &first);
+        assert_true(first + n <= AM_TILE);
+        looked += n;
+        tiles += n > 0;
+    }
+    assert_true(tiles > 0 && tiles <= elements / AM_TILE / 8);
+    assert_true(looked > 0 && looked <= elements / 64);
+}
+
 int main(void)
 {
     mallopt(M_MMAP_THRESHOLD,
             32 << 20); /* accumulators come and go by the thousand: keep their pages, as a worker does */
     mallopt(M_TRIM_THRESHOLD, 512 << 20);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_small),  cmocka_unit_test(test_tiles),   cmocka_unit_test(test_sampled),
-        cmocka_unit_test(test_misled), cmocka_unit_test(test_rounds),  cmocka_unit_test(test_band),
-        cmocka_unit_test(test_row),    cmocka_unit_test(test_too_few), cmocka_unit_test(test_share),
+        cmocka_unit_test(test_small),         cmocka_unit_test(test_tiles),   cmocka_unit_test(test_sampled),
+        cmocka_unit_test(test_misled),        cmocka_unit_test(test_rounds),  cmocka_unit_test(test_band),
+        cmocka_unit_test(test_row),           cmocka_unit_test(test_too_few), cmocka_unit_test(test_share),
+        cmocka_unit_test(test_look_is_small),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
