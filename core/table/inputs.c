@@ -577,13 +577,13 @@ int am_inputs_check(struct am_body *b, json_t *inputs, const char *type, struct 
         return -AM_E_OUT_OF_MEMORY;
     b->inputs = 0;
     b->donor = 0; /* base, else the first model; the model of unlearn and edit: always the first entry */
-    if (am_streq(type, "merge")) {
-        int rc = merge_inputs(b, inputs, f);
+    bool merge = am_streq(type, "merge");
+    int rc = merge                        ? merge_inputs(b, inputs, f)
+             : am_streq(type, "unlearn")  ? unlearn_inputs(b, inputs, f)
+             : am_streq(type, "evaluate") ? am_inputs_evaluate(b, inputs, f)
+                                          : edit_inputs(b, inputs, f);
+    if (merge)
         check_names_only(b, f);
-        end_with_adapters(b);
-        return rc;
-    }
-    if (am_streq(type, "unlearn"))
-        return unlearn_inputs(b, inputs, f);
-    return am_streq(type, "evaluate") ? am_inputs_evaluate(b, inputs, f) : edit_inputs(b, inputs, f);
+    end_with_adapters(b); /* also where a fault let one in that does not belong here */
+    return rc;
 }
