@@ -236,6 +236,8 @@ int am_selects_merge(void *to, const void *window, unsigned pass)
     (void)pass;
     struct am_selects *into = to;
     const struct am_selects *from = window;
+    if (from->n == 0) /* nothing of this window was looked at */
+        return 0;
     into->n = from->n;
     into->elements = from->elements;
     for (size_t i = 0; i < from->n; i++) {
