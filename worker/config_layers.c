@@ -7,6 +7,7 @@
 
 #include "core/base/text.h"
 #include "core/table/families.h"
+#include "worker/json_edit.h"
 #include "worker/json_text.h"
 
 #include <jansson.h>
@@ -65,26 +66,37 @@ static bool is_listed(const struct am_family *family, const char *key)
     return false;
 }
 
-static int put_value(void *ctx, const struct am_config_value *v, struct am_buf *out)
+/* Whole numbers stay whole. */
+static int put_listed(const struct am_json_member *m, const struct am_config_stack *s, struct am_buf *out)
+{
+    json_t *list = json_loadb(m->text, m->n, 0, NULL);
+    int rc = list ? put_list(list, s, out) : -AM_E_BAD_INPUT;
+    json_decref(list);
+    return rc;
+}
+
+static int put_value(void *ctx, const struct am_json_member *m, struct am_buf *out)
 {
     const struct place *p = ctx;
     const struct am_config_stack *s = p->stack;
-    bool count = p->family ? am_streq(v->key, p->count) : is_count(v->key);
-    if (json_is_integer(v->v) && count)
-        return am_buf_printf(out, "%u", layers_of(s)) < 0 ? -AM_E_OUT_OF_MEMORY : 1;
-    bool listed = is_listed(p->family, v->key) || (s->had > 1 && !by_chance(v->key));
-    if (json_is_array(v->v) && json_array_size(v->v) == s->had && listed)
-        return put_list(v->v, s, out) < 0 ? -AM_E_OUT_OF_MEMORY : 1;
-    return 0;
+    bool count = p->family ? am_streq(m->key, p->count) : is_count(m->key);
+    bool listed = is_listed(p->family, m->key) || (s->had > 1 && !by_chance(m->key));
+    int rc;
+    if (json_is_number(m->value) && count)
+        rc = am_buf_printf(out, "%u", layers_of(s));
+    else if (json_is_array(m->value) && json_array_size(m->value) == s->had && listed)
+        rc = put_listed(m, s, out);
+    else
+        return 0;
+    return rc < 0 ? rc : 1;
 }
 
-static int put_object(void *ctx, const struct am_config_value *v, struct am_buf *out)
+static int put_object(void *ctx, const struct am_json_member *m, struct am_buf *out)
 {
     const struct place *p = ctx;
-    if (!am_streq(v->key, p->object) || !json_is_object(v->v))
-        return 0;
-    int rc = am_config_rewrite(v->text, v->n, put_value, ctx, out);
-    return rc < 0 ? rc : 1;
+    struct am_json_edit e = {.each = put_value, .ctx = ctx};
+    bool inner = am_streq(m->key, p->object) && json_is_object(m->value);
+    return inner ? am_json_edit(m->text, m->n, &e, out) : 0;
 }
 
 /* "model.layers." ends in the path "model.layers". */
@@ -124,6 +136,6 @@ int am_config_set_layers(const char *text, size_t n, const struct am_config_stac
     json_t *root = json_loadb(text, n, 0, NULL);
     struct place p = find_place(json_string_value(json_object_get(root, "model_type")), s);
     json_decref(root);
-    int rc = am_config_rewrite(text, n, p.object[0] ? put_object : put_value, &p, out);
-    return rc < 0 ? rc : 1;
+    struct am_json_edit e = {.each = p.object[0] ? put_object : put_value, .ctx = &p};
+    return am_json_edit(text, n, &e, out);
 }

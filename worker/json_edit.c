@@ -88,7 +88,7 @@ static int edit(const char *text, size_t n, const json_t *root, const struct am_
         at += at < n && text[at] == ',';
         at = skip(text, n, at);
     }
-    if (e->add_key) {
+    if (e->add_key && !json_object_get(root, e->add_key)) {
         AM_TRY(add_member(e, first, out));
         done = skip(text, n, done);
         changed = 1;
@@ -100,9 +100,10 @@ static int edit(const char *text, size_t n, const json_t *root, const struct am_
 int am_json_edit(const char *text, size_t n, const struct am_json_edit *e, struct am_buf *out)
 {
     json_t *root = json_loadb(text, n, JSON_DECODE_INT_AS_REAL, NULL);
+    size_t before = out->len;
     int rc = json_is_object(root) ? edit(text, n, root, e, out) : -AM_E_BAD_INPUT;
     json_decref(root);
     if (rc == 0)
-        out->len = 0;
+        out->len = before;
     return rc;
 }

@@ -20,10 +20,11 @@ struct am_json_edit {
     /* Puts another text of the value into `out`. 1: it did, 0: it stays. */
     int (*each)(void *ctx, const struct am_json_member *m, struct am_buf *out);
     void *ctx;
-    const char *add_key, *add_text; /* a member to be put at the end, or NULL */
+    const char *add_key, *add_text; /* a member to be put at the end if it is not there, or NULL */
 };
 
-/* 1: `out` is the changed text. 0: nothing changed, and `out` is empty. -AM_E_BAD_INPUT: the text is no object. */
+/* 1: the changed text is appended to `out`. 0: nothing changed, and nothing is. -AM_E_BAD_INPUT: the text is no object.
+ */
 int am_json_edit(const char *text, size_t n, const struct am_json_edit *e, struct am_buf *out);
 
 #endif

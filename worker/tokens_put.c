@@ -102,15 +102,8 @@ static int edit_inner(void *ctx, const struct am_json_member *m, struct am_buf *
 static int edit_member(void *ctx, const struct am_json_member *m, struct am_buf *out)
 {
     struct am_json_edit e = {.each = edit_inner, .ctx = ctx};
-    struct am_buf inner;
-    if (!am_streq(m->key, "text_config") || !json_is_object(m->value))
-        return edit_inner(ctx, m, out);
-    am_buf_init(&inner, MADE_MAX);
-    int rc = am_json_edit(m->text, m->n, &e, &inner);
-    if (rc == 1 && am_buf_put(out, inner.data, inner.len) < 0)
-        rc = -AM_E_OUT_OF_MEMORY;
-    am_buf_done(&inner);
-    return rc;
+    bool inner = am_streq(m->key, "text_config") && json_is_object(m->value);
+    return inner ? am_json_edit(m->text, m->n, &e, out) : edit_inner(ctx, m, out);
 }
 
 int am_tokens_config(struct am_tokens *t, const char *text, size_t n, struct am_buf *out)
@@ -155,12 +148,8 @@ static int make_config(struct am_tokens *t, const char *text, size_t n, struct a
     char *quoted = chat ? json_dumps(chat, JSON_ENCODE_ANY) : NULL;
     json_decref(chat);
     if (quoted) {
-        json_t *root = json_loadb(text ? text : "{}", text ? n : 2, JSON_DECODE_INT_AS_REAL, NULL);
-        if (!json_object_get(root, "chat_template")) {
-            e.add_key = "chat_template";
-            e.add_text = quoted;
-        }
-        json_decref(root);
+        e.add_key = "chat_template";
+        e.add_text = quoted;
     }
     int rc = text || quoted ? am_json_edit(text ? text : "{}", text ? n : 2, &e, out) : 0;
     free(quoted);

@@ -220,31 +220,14 @@ static const char *one_of(struct am_mk *k)
                        "give exactly one of models, slices, modules (found: %s)", n ? list : "none");
 }
 
-static json_t *as_conditions(json_t *v)
-{
-    if (json_is_object(v))
-        return json_pack("[O]", v);
-    return json_is_object(json_array_get(v, 0)) ? json_copy(v) : json_pack("[{s:O}]", "value", v);
-}
-
-/* `own` where it says something, else `next`. */
-static json_t *chain(json_t *own, json_t *next)
-{
-    if (!next || (!json_is_object(own) && !json_is_object(json_array_get(own, 0))))
-        return json_incref(own);
-    json_t *list = as_conditions(own), *rest = as_conditions(next);
-    json_array_extend(list, rest);
-    json_decref(rest);
-    return list;
-}
-
 /* Where a filter of theirs does not match, those of the whole count. */
 static void take_module_params(struct am_mk *k, json_t *from, const char *at)
 {
     json_t *own = json_object(), *v;
     const char *name;
     am_mk_params(k, from, at, own, "#/params", false);
-    json_object_foreach(own, name, v) json_object_set_new(k->params, name, chain(v, json_object_get(k->params, name)));
+    json_object_foreach(own, name, v)
+        json_object_set_new(k->params, name, am_mk_chain(v, json_object_get(k->params, name)));
     json_decref(own);
 }
 

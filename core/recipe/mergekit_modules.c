@@ -21,34 +21,10 @@ static json_t *prefixes_of(const char *name)
     return list;
 }
 
-/* A setting as entries. */
-static json_t *entries_of(json_t *v)
-{
-    if (json_is_object(v))
-        return json_pack("[O]", v);
-    return json_is_object(json_array_get(v, 0)) ? json_copy(v) : json_pack("[{s:O}]", "value", v);
-}
-
-/* `own` where it says something, else `next`. */
-static json_t *chain(json_t *own, json_t *next)
-{
-    bool conditions = json_is_object(own) || json_is_object(json_array_get(own, 0));
-    if (own && !conditions)
-        return json_incref(own);
-    json_t *list = own ? entries_of(own) : NULL, *more = entries_of(next);
-    if (!list) {
-        json_decref(more);
-        return json_incref(next);
-    }
-    json_array_extend(list, more);
-    json_decref(more);
-    return list;
-}
-
 /* Appends what holds in a module to what holds in others. */
 static void add_entries(json_t *into, const char *name, json_t *v, json_t *prefixes)
 {
-    json_t *list = json_object_get(into, name), *entry, *more = entries_of(v);
+    json_t *list = json_object_get(into, name), *entry, *more = am_mk_entries(v);
     size_t i;
     if (!list) {
         list = json_array();
@@ -90,7 +66,7 @@ static void spread(struct am_mk *k, const char *at, size_t first, json_t *prefix
         }
         for (size_t i = first; i < json_array_size(models); i++) {
             json_t *params = json_object_get(json_array_get(models, i), "params");
-            json_object_set_new(params, name, chain(json_object_get(params, name), v));
+            json_object_set_new(params, name, am_mk_chain(json_object_get(params, name), v));
         }
     }
 }
@@ -158,10 +134,7 @@ void am_mk_modules(struct am_mk *k, json_t *modules)
         }
     }
     json_object_foreach(into, name, v)
-    {
-        json_t *globals = json_object_get(k->params, name);
-        json_object_set_new(k->params, name, globals ? chain(v, globals) : json_incref(v));
-    }
+        json_object_set_new(k->params, name, am_mk_chain(v, json_object_get(k->params, name)));
     json_decref(into);
     k->broken = k->broken || !json_object_get(k->inputs, "models");
 }

@@ -123,3 +123,23 @@ void am_mk_params(struct am_mk *k, json_t *from, const char *pointer, json_t *in
         am_mk_place(k, am_pointer(body_at, body_pointer, name), at);
     }
 }
+
+json_t *am_mk_entries(json_t *v)
+{
+    if (json_is_object(v))
+        return json_pack("[O]", v);
+    return json_is_object(json_array_get(v, 0)) ? json_copy(v) : json_pack("[{s:O}]", "value", v);
+}
+
+json_t *am_mk_chain(json_t *own, json_t *next)
+{
+    bool everywhere = own && !json_is_object(own) && !json_is_object(json_array_get(own, 0));
+    if (everywhere || !next)
+        return json_incref(own);
+    if (!own)
+        return json_incref(next);
+    json_t *list = am_mk_entries(own), *rest = am_mk_entries(next);
+    json_array_extend(list, rest);
+    json_decref(rest);
+    return list;
+}

@@ -58,6 +58,10 @@ bool am_mk_same_ref(const char *a, const char *b);
  */
 void am_mk_params(struct am_mk *k, json_t *from, const char *pointer, json_t *into, const char *body_pointer,
                   bool beside);
+/* A setting as a list of entries. New reference. */
+json_t *am_mk_entries(json_t *v);
+/* `own` where it says something, else `next`; either may be NULL. New reference. */
+json_t *am_mk_chain(json_t *own, json_t *next);
 /* The described parameter, or NULL. */
 json_t *am_mk_declared(const struct am_mk *k, const char *name);
 

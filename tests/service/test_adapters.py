@@ -456,6 +456,29 @@ def test_an_adapter_is_no_model(client, lora):
     assert [e["reason"] for e in problem_of(client, body)] == ["base-required", "adapter-without-base"]
 
 
+def test_where_an_adapter_does_not_go(client, roots, base, lora):
+    """Inputs whose tensor table is another one than their version's: with a head that was tied, with what others have,
+    with rows in another order."""
+    head = {**base, "lm_head.weight": base["model.embed_tokens.weight"]}
+    client.register(ref.write(roots / "p-head", head), "p/head")
+    for name in ("one", "other"):
+        folder = ref.write(roots / f"p-tok-{name}", base)
+        (folder / "tokenizer.json").write_text(json.dumps({"model": {"type": "WordLevel", "vocab": {name: 0}}}))
+        client.register(folder, f"p/tok-{name}")
+    lora("some"), lora("bundle")
+    cases = (
+        (("p/base+p/some", "p/head"), {}, "head that other inputs have"),
+        (("p/base+p/some", "p/f32"), {"extra": "keep"}, "keep"),
+        (("p/tok-one+p/bundle", "p/tok-other"), {"tokenizer": {"source": "union"}}, "model.embed_tokens.weight"),
+    )
+    for inputs, options, why in cases:
+        body = merge("linear", [(i, {"weight": 1}) for i in inputs], "p/refused")
+        body["options"] = {**body.get("options", {}), **options}
+        (error,) = problem_of(client, body)
+        assert (error["code"], error["reason"]) == ("invalid-params", "adapter-not-here"), error
+        assert error["pointer"].startswith("#/inputs/models/0") and why in error["detail"] and "passthrough" in error["detail"]
+
+
 def test_forms_that_are_refused(client, lora):
     lora("fan"), lora("some")
     got = refusals(client, [("p/base+p/fan+p/some", {"weight": 1}), ("p/base+", {"weight": 1}), ("p/base+p/fan", {"weight": 1}), ("p/base@main+p/fan", {"weight": 1})])
