@@ -91,13 +91,24 @@ static int read_piece(struct job *j, size_t at)
     return 0;
 }
 
+/* Values that are no numbers in an input's tile are told, or counted. */
+static int check_input(struct job *j, const float *x, const char *label, enum am_dtype dtype)
+{
+    size_t count = 0, first = am_nonfinite_f32(x, j->w.n, &count);
+    j->slot->nonfinite += count;
+    if (count == 0 || j->s->r->propagate_nonfinite)
+        return 0;
+    fail_value(j->slot, "input-not-finite", label, j->w.first + first, count);
+    j->slot->fault.f64 = dtype == AM_F64;
+    return j->slot->fault.rc;
+}
+
 /* One source's tile, from element `at` of the chunk, as f32: converted, or where it lies. */
 static int load_tile(struct job *j, size_t k, size_t at, const float **ret)
 {
     struct am_slot *slot = j->slot;
     enum am_dtype dtype = j->source[k]->dtype;
     const unsigned char *raw = slot->in[k] + at * (am_dtype_bits(dtype) / 8);
-    size_t count = 0;
     bool finite = false; /* as far as is known yet */
     *ret = slot->value[k];
     if (dtype == AM_F32 && !j->delta[k])
@@ -105,16 +116,7 @@ static int load_tile(struct job *j, size_t k, size_t at, const float **ret)
     else
         finite = am_load_f32(dtype, raw, slot->value[k], j->w.n) && !j->delta[k];
     adapt(j, k, slot->in[k] + at * (am_dtype_bits(dtype) / 8));
-    if (finite || !j->looks)
-        return 0;
-    size_t first = am_nonfinite_f32(*ret, j->w.n, &count);
-    if (count && !j->s->r->propagate_nonfinite) {
-        fail_value(slot, "input-not-finite", j->s->source[k]->label, j->w.first + first, count);
-        slot->fault.f64 = dtype == AM_F64;
-        return slot->fault.rc;
-    }
-    slot->nonfinite += count;
-    return 0;
+    return finite || !j->looks ? 0 : check_input(j, *ret, j->s->source[k]->label, dtype);
 }
 
 /* Every source's tile as it lies there; false: it holds values that are no numbers, which load_tiles() tells of. */
@@ -291,9 +293,10 @@ static int convert(struct job *j)
     const struct am_model *m = donor ? donor->model : s->r->donor;
     const struct am_tensor *t = am_run_passed(s, slot->item);
     size_t size = am_dtype_bits(t->dtype) / 8, span = (size_t)slot->item->tile;
+    const char *label = donor ? donor->label : "the donor";
     int rc = am_model_read(m, t, slot->in[0], j->n * size, (slot->first + j->at) * size);
     if (rc < 0)
-        return fail(slot, rc, "the donor");
+        return fail(slot, rc, label);
     for (size_t at = 0; at < j->n; at += span) {
         j->w.n = j->n - at < span ? j->n - at : span;
         j->w.first = slot->first + j->at + at;
@@ -303,6 +306,7 @@ static int convert(struct job *j)
             am_delta_add(delta, slot->value[0], j->w.first, j->w.n);
             am_run_round(s, donor, t->name, slot->in[0] + at * size, slot->value[0], j->w.n);
         }
+        AM_TRY(check_input(j, slot->value[0], label, t->dtype));
         AM_TRY(store_tile(j, at));
     }
     return 0;

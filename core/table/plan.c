@@ -252,16 +252,17 @@ static void check_settings(struct join *j, const char *name)
                  j->body->method, param, am_shown(shown, name));
 }
 
-/* A tensor that is passed on, and has another dtype in the result. */
+/* A tensor that is passed on, in another dtype or as the donor's adapter makes it. */
 static void charge_converted(struct join *j, uint64_t size)
 {
     struct side *d = &j->side[j->donor];
     struct am_plan_need *need = &j->plan.need;
-    uint64_t elements = d->head.bytes / size;
+    uint64_t elements = d->head.bytes / size, read = d->head.adapted ? am_plan_larger(size, sizeof(float)) : size;
     j->plan.read_bytes = am_plan_plus(j->plan.read_bytes, d->head.bytes);
-    am_plan_grow(&d->window, am_plan_line(am_plan_smaller(elements, AM_PLAN_CHUNK) * size));
+    am_plan_grow(&d->window, am_plan_line(am_plan_smaller(elements, AM_PLAN_CHUNK) * read));
     am_plan_grow(&need->tile, am_plan_line(am_plan_smaller(elements, AM_PLAN_TILE) * sizeof(float)));
-    am_plan_grow(&need->out, am_plan_line(am_plan_smaller(elements, AM_PLAN_WINDOW) * j->out_bytes));
+    am_plan_grow(&need->out,
+                 am_plan_line(am_plan_smaller(elements, AM_PLAN_WINDOW) * (j->out_bytes ? j->out_bytes : size)));
     need->windows = am_plan_plus(need->windows, am_plan_windows(elements, AM_PLAN_WINDOW));
 }
 

@@ -305,6 +305,32 @@ def test_kernels(tmp_path, launch):
     assert got[0] == got[1]
 
 
+def test_what_is_passed_on_has_the_adapter(client, roots, base, lora):
+    """A tensor that the other model lacks is the donor's, which is W + s B A or what the adapter saved whole."""
+    gone = ("model.layers.1.up.weight", "score.weight", "model.layers.0.up.weight")
+    client.register(ref.write(roots / "p-short", {n: t for n, t in base.items() if n not in gone}), "p/short")
+    want = {n: v for n, v in ADAPTERS["bundle"].apply(base).items() if n in gone}
+    for out in (None, "bfloat16"):
+        body = merge("linear", [(f"p/base+{lora('bundle')}", {"weight": 1}), ("p/short", {"weight": 1})], "p/passed")
+        body["options"] = {**body["options"], "missing": "base", **({"out_dtype": out} if out else {})}
+        got = client.weights(client.run(body))
+        near(got, want, 0)
+        assert {got[n].dtype for n in gone} == ({"F32", "F16"} if out is None else {"BF16"})
+
+
+def test_what_is_passed_on_is_looked_at(client, roots, base, lora):
+    """In another dtype or with an adapter: NaN in it is told of its input, and not of the result."""
+    bad = {**base, "model.layers.0.up.weight": ref.store("F32", np.full((70, 24), np.nan))}
+    client.register(ref.write(roots / "p-bad", bad), "p/bad")
+    client.register(ref.write(roots / "p-lacks", {n: t for n, t in base.items() if n != "model.layers.0.up.weight"}), "p/lacks")
+    for name, out in (("p/bad", "bfloat16"), (f"p/bad+{lora('r8')}", None)):
+        body = merge("linear", [(name, {"weight": 1}), ("p/lacks", {"weight": 1})], "p/passed")
+        body["options"] = {**body["options"], "missing": "base", **({"out_dtype": out} if out else {})}
+        error = client.fails(body)
+        assert (error["code"], error["tensor"]) == ("non-finite", "model.layers.0.up.weight"), error
+        assert "input-not-finite" in json.dumps(error), error
+
+
 def test_in_a_stack(client, base, lora):
     """Parts of a stack have adapters of their own; a layer that is used twice has its twice."""
     part = lambda layers, lora=None: {"version": "p/base", "layers": layers, **({"adapter": lora} if lora else {})}
