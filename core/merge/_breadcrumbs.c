@@ -3,6 +3,7 @@
  */
 #include "core/merge/_breadcrumbs.h"
 
+#include "core/base/err.h"
 #include "core/merge/_select.h"
 #include "core/tensor/kernels.h"
 
@@ -80,19 +81,14 @@ static bool searched(const struct am_breadcrumbs_local *l, size_t i, size_t r, u
 static int count_input(const struct am_window *w, const struct am_selects *known, struct am_selects *acc, size_t i)
 {
     const struct am_breadcrumbs_local *l = w->local;
-    struct am_part part, have = {0};
+    struct am_part part;
     uint64_t k;
     for (size_t r = 0; r < AM_CRUMB_RANKS; r++) {
         size_t at = i * AM_CRUMB_RANKS + r;
         const struct am_select *mine = known ? &known->rank[at] : NULL;
         if (!searched(l, i, r, &k) || !am_select_part(mine, l->elements, w, &part))
             continue;
-        if (part.first != have.first || part.n != have.n)
-            am_frame_delta(w, i, part.first, part.n, w->scratch[0]);
-        have = part;
-        int rc = am_select_count(mine, &acc->rank[at], w->scratch[0], &part);
-        if (rc < 0)
-            return rc;
+        AM_TRY(am_frame_count(w, i, mine, &acc->rank[at], &part));
     }
     return 0;
 }

@@ -16,6 +16,9 @@
 #include "core/methods/method.h"
 #include "core/methods/report.h"
 
+struct am_part;
+struct am_select;
+
 enum am_consensus {
     AM_CONSENSUS_NONE,  /* num = sum of e_i, div = sum of w_i */
     AM_CONSENSUS_SUM,   /* entries with the sign of the sum of all (+ for zero) take part, and their weights */
@@ -62,6 +65,9 @@ void am_frame_apply(const struct am_window *w, const void *acc, am_sparsifier *s
 
 /* n elements of d_i from `first` of the tile on, as apply() will have them, for statistics. */
 void am_frame_delta(const struct am_window *w, size_t input, size_t first, size_t n, float *d);
+/* am_select_count() of part of them. */
+int am_frame_count(const struct am_window *w, size_t input, const struct am_select *sofar, struct am_select *acc,
+                   const struct am_part *part);
 void am_frame_apply_exact(const struct am_window *w, const void *acc,
                           am_sparsifier *sparsify); /* of am_frame_apply() */
 

@@ -83,14 +83,3 @@ void am_frame_apply_exact(const struct am_window *w, const void *acc, am_sparsif
         finish(w, f, div, at, n);
     }
 }
-
-void am_frame_delta(const struct am_window *w, size_t input, size_t first, size_t n, float *d)
-{
-    const struct am_frame *f = w->local;
-    if (w->x16)
-        am_sub_bf16(d, w->x16[input] + first, w->base16 + first, n);
-    else if (f->exact.on)
-        am_exact_delta(&f->exact, d, w->x[input] + first, w->base + first, n);
-    else
-        am_sub_f32(d, w->x[input] + first, w->base + first, n);
-}

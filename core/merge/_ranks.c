@@ -14,6 +14,7 @@
 #define ROUNDS 128 /* entries whose smaller keys are counted one by one, at most */
 #define MARK 0x80000000u
 #define DIGITS 256
+#define NEAR 4 /* words */
 
 struct list {
     uint32_t *key, *index;
@@ -27,7 +28,8 @@ struct vector {
     uint32_t *key;
     struct am_rank_split split;
     const struct am_rank_line *line;
-    uint32_t bins, first[BINS + 1]; /* the smallest rank in each bin */
+    uint32_t bins, first[BINS + 1]; /* the smallest rank in each bin, */
+    uint32_t limit[BINS + 1];       /* and below about which word it stays */
 };
 
 static uint64_t limit_of(const struct am_rank_line *l, size_t rank)
@@ -138,6 +140,18 @@ static void choose_bins(struct vector *v, uint32_t most)
     v->split.least = top >= v->bins ? top - (v->bins - 1) : 0;
 }
 
+/* limit_of() in integers: within NEAR of it, and so that NEAR can be taken from it and added. */
+static void set_limits(struct vector *v)
+{
+    const uint64_t low = (uint64_t)(v->line->low * 0x1p63),
+                   step = (uint64_t)(v->line->rise * 0x1p63 / (double)v->line->last);
+    for (size_t b = 0; b <= v->bins; b++) {
+        uint64_t words = (low + v->first[b] * step) >> 31;
+        words = words > NEAR ? words : NEAR;
+        v->limit[b] = words < UINT32_MAX - NEAR ? (uint32_t)words : UINT32_MAX - NEAR;
+    }
+}
+
 /* Two counts of each bin, so that neighbours with one key do not wait for each other. */
 static void fill_bins(struct vector *v, const uint32_t *bin)
 {
@@ -156,29 +170,25 @@ static void fill_bins(struct vector *v, const uint32_t *bin)
         first += count[0][b] + count[1][b];
     }
     v->first[v->bins] = first;
+    set_limits(v);
 }
 
-/*
- * Decides the listed entries that their bin decides, and lists the others anew. A word stays from the rank
- * t = (word + 1/2 - low * 2^32) * last / (rise * 2^32) on; `margin` is more than what rounding in f32 takes.
- */
+/* Decides the listed entries that their bin decides, and lists the others anew. */
 static size_t by_bins(const struct vector *v, const uint32_t *bin, uint32_t *open, size_t n, size_t *kept)
 {
-    const struct am_rank_line *l = v->line;
-    double slope = (double)l->last / l->rise;
-    const float factor = (float)(slope * 0x1p-32), less = (float)(slope * l->low),
-                margin = (float)(slope * 0x1p-21 + 0x1p-8 + (double)v->n * 0x1p-22);
-    size_t left = 0;
+    const uint32_t *word = v->word;
+    uint32_t *mask = v->mask;
+    size_t left = 0, all_sure = 0;
     for (size_t k = 0; k < n; k++) {
-        uint32_t i = open[k];
-        float t = (float)v->word[i] * factor - less;
-        const uint32_t *first = &v->first[bin[i]];
-        bool sure = (float)first[0] >= t + margin, never = (float)(first[1] - 1) <= t - margin;
-        clear_unless(v->mask, i, !never);
-        *kept += sure;
+        uint32_t i = open[k], w = word[i];
+        const uint32_t *limit = &v->limit[bin[i]];
+        bool sure = w<limit[0] - NEAR, never = w> limit[1] + NEAR;
+        mask[i / 32] &= ~((uint32_t)never << i % 32);
+        all_sure += sure;
         open[left] = i;
         left += !sure & !never;
     }
+    *kept += all_sure;
     return left;
 }
 

@@ -90,12 +90,14 @@ static void count_guesses(struct am_select *acc, const struct am_part *part, con
     acc->in_tiles += !acc->ragged;
 }
 
-/* The hits go into bins; those of a guess are counted, and the others listed. */
-static void count_and_list(struct am_select *acc, const float *x, const struct am_part *part)
+/* The hits go into bins; those of a guess are counted, and the others listed. x NULL: those of a difference. */
+static void count_and_list(struct am_select *acc, const float *x, const struct am_bf16_pair *pair,
+                           const struct am_part *part)
 {
     uint32_t hit[AM_TILE + 8], guess[AM_SELECT_GUESSES], count[AM_SELECT_GUESSES] = {0};
     size_t n = 0, listed = 0;
-    acc->above += am_list_range(x, part->n, acc->low, acc->high, hit, &n);
+    acc->above += x ? am_list_range(x, part->n, acc->low, acc->high, hit, &n)
+                    : am_list_delta_bf16(pair->x, pair->y, part->n, acc->low, acc->high, hit, &n);
     for (size_t g = 0; g < AM_SELECT_GUESSES; g++)
         guess[g] = acc->guessed ? acc->guess[g] - acc->low : KEYS;
     for (size_t i = 0; i < n; i++) {
@@ -115,7 +117,8 @@ static void count_and_list(struct am_select *acc, const float *x, const struct a
         count_guesses(acc, part, count);
 }
 
-int am_select_count(const struct am_select *sofar, struct am_select *acc, const float *x, const struct am_part *part)
+/* The round's bracket into a window's own accumulator. */
+static void take_round(const struct am_select *sofar, struct am_select *acc, const struct am_part *part)
 {
     acc->window = part->window;
     if (begun(sofar)) {
@@ -128,6 +131,18 @@ int am_select_count(const struct am_select *sofar, struct am_select *acc, const 
     } else {
         whole(acc, part->sample);
     }
+}
+
+/* The bracket is narrow, and an entry can say where in the data it is. */
+static bool can_list(const struct am_select *acc, const struct am_part *part)
+{
+    bool places = part->n <= AM_TILE && part->tile <= 0x1fff && part->window <= 0xfffff;
+    return acc->stage != AM_SELECT_EQUAL && acc->list && places && (part->sample || acc->high - acc->low < KEYS);
+}
+
+int am_select_count(const struct am_select *sofar, struct am_select *acc, const float *x, const struct am_part *part)
+{
+    take_round(sofar, acc, part);
     if (acc->stage == AM_SELECT_EQUAL) {
         if (part->tile >= AM_SELECT_BINS)
             return -AM_E_INTERNAL;
@@ -135,12 +150,23 @@ int am_select_count(const struct am_select *sofar, struct am_select *acc, const 
         acc->tiles = part->tile + 1;
         return 0;
     }
-    bool places = part->n <= AM_TILE && part->tile <= 0x1fff && part->window <= 0xfffff;
-    if (acc->list && places && (part->sample || acc->high - acc->low < KEYS))
-        count_and_list(acc, x, part);
+    if (can_list(acc, part))
+        count_and_list(acc, x, NULL, part);
     else
         count_only(acc, x, part);
     return 0;
+}
+
+int am_select_count_bf16(const struct am_select *sofar, struct am_select *acc, const struct am_bf16_pair *pair,
+                         float *room, const struct am_part *part)
+{
+    take_round(sofar, acc, part);
+    if (can_list(acc, part)) {
+        count_and_list(acc, NULL, pair, part);
+        return 0;
+    }
+    am_sub_bf16(room, pair->x, pair->y, part->n);
+    return am_select_count(sofar, acc, room, part);
 }
 
 static void widen(struct am_select *s)

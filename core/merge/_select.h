@@ -99,6 +99,12 @@ bool am_select_part(const struct am_select *sofar, uint64_t elements, const stru
 /* Counts part->n keys of x into the window's own `acc`. sofar: NULL in the first round. -AM_E_INTERNAL when a window
    has more than AM_SELECT_BINS tiles. */
 int am_select_count(const struct am_select *sofar, struct am_select *acc, const float *x, const struct am_part *part);
+/* The same for x - y of BF16 as stored, from element part->first of the tile on; `room` for part->n of them. */
+struct am_bf16_pair {
+    const uint16_t *x, *y;
+};
+int am_select_count_bf16(const struct am_select *sofar, struct am_select *acc, const struct am_bf16_pair *pair,
+                         float *room, const struct am_part *part);
 /* Adds a window's counts; must be called in window order. */
 void am_select_merge(struct am_select *into, const struct am_select *from);
 /* After a round: 1 = another round is needed, 0 = done, -AM_E_INTERNAL when `elements` is not what was counted. The k

@@ -7,6 +7,7 @@
  * magnitudes the lowest index first (merge.md A4). The frame of task arithmetic does the rest (_frame.h). A zero sum
  * elects +, where the paper's code asks the whole tensor's majority.
  */
+#include "core/base/err.h"
 #include "core/merge/_frame.h"
 #include "core/merge/_policies.h"
 #include "core/merge/_select.h"
@@ -99,10 +100,7 @@ static int stat(const struct am_window *w, const void *sofar, void *acc, unsigne
         const struct am_select *mine = known ? &known->rank[i] : NULL;
         if (!searched(l, i) || !am_select_part(mine, l->elements, w, &part))
             continue;
-        am_frame_delta(w, i, part.first, part.n, w->scratch[0]);
-        int rc = am_select_count(mine, &select->rank[i], w->scratch[0], &part);
-        if (rc < 0)
-            return rc;
+        AM_TRY(am_frame_count(w, i, mine, &select->rank[i], &part));
     }
     return 0;
 }

@@ -271,6 +271,12 @@ uint64_t am_list_range(const float *x, size_t n, uint32_t low, uint32_t high, ui
     return set()->list_range(x, n, low, high, list, ret_hits);
 }
 
+uint64_t am_list_delta_bf16(const uint16_t *x, const uint16_t *y, size_t n, uint32_t low, uint32_t high, uint32_t *list,
+                            size_t *ret_hits)
+{
+    return set()->list_delta_bf16(x, y, n, low, high, list, ret_hits);
+}
+
 uint64_t am_count_range(const float *x, size_t n, uint32_t low, uint32_t high, unsigned shift, uint32_t *bins)
 {
     return set()->count_range(x, n, low, high, shift, bins);

@@ -87,6 +87,9 @@ uint64_t am_count_range(const float *x, size_t n, uint32_t low, uint32_t high, u
 /* Counts keys >= high into the result, and lists the offsets u - low of those with low <= u < high, in their order; how
    many into *ret_hits. `list` has room for n + 8. */
 uint64_t am_list_range(const float *x, size_t n, uint32_t low, uint32_t high, uint32_t *list, size_t *ret_hits);
+/* The same for x - y of BF16 as stored. */
+uint64_t am_list_delta_bf16(const uint16_t *x, const uint16_t *y, size_t n, uint32_t low, uint32_t high, uint32_t *list,
+                            size_t *ret_hits);
 size_t am_count_equal(const float *x, size_t n, uint32_t key);
 /* out = x where low <= u < high, else +0. out may be x. Returns how many stayed. */
 size_t am_keep_range(float *out, const float *x, size_t n, uint32_t low, uint32_t high);

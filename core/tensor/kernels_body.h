@@ -102,6 +102,7 @@ const struct am_kernel_set SET_TABLE = {
     .add_square_bf16 = add_square_bf16,
     .count_range = count_range,
     .list_range = list_range,
+    .list_delta_bf16 = list_delta_bf16,
     .random_words = random_words,
     .count_equal = count_equal,
     .keep_range = keep_range,

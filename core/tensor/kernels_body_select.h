@@ -98,15 +98,95 @@ static uint64_t count_range(const float *x, size_t n, uint32_t low, uint32_t hig
     return above;
 }
 
+#if defined(__AVX2__)
+
+struct lister { /* of 8 magnitudes at a time: which are listed, and how many are above */
+    __m256i low, last, most, above;
+    uint32_t *to;
+    size_t k;
+};
+
+static inline struct lister lister_of(uint32_t low, uint32_t high, uint32_t *to)
+{
+    return (struct lister){.low = _mm256_set1_epi32((int)low),
+                           .last = _mm256_set1_epi32((int)(high - 1 - low)),
+                           .most = _mm256_set1_epi32((int)(high - 1)),
+                           .to = to};
+}
+
+static inline void list_lanes(struct lister *l, __m256i bits)
+{
+    __m256i u = _mm256_and_si256(bits, _mm256_set1_epi32((int)MAGNITUDE)), off = _mm256_sub_epi32(u, l->low);
+    __m256i in = _mm256_cmpeq_epi32(_mm256_min_epu32(off, l->last), off);
+    unsigned lanes = (unsigned)_mm256_movemask_ps(_mm256_castsi256_ps(in));
+    __m256i order = _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i_u *)(lane_order + lanes)));
+    l->above = _mm256_sub_epi32(l->above, _mm256_cmpgt_epi32(u, l->most));
+    _mm256_storeu_si256((__m256i_u *)(l->to + l->k), _mm256_permutevar8x32_epi32(off, order));
+    l->k += (size_t)__builtin_popcount(lanes);
+}
+
+static inline uint64_t listed_above(const struct lister *l)
+{
+    uint32_t lane[8];
+    uint64_t sum = 0;
+    _mm256_storeu_si256((__m256i_u *)lane, l->above);
+    for (size_t j = 0; j < 8; j++)
+        sum += lane[j];
+    return sum;
+}
+
+#endif
+
 static uint64_t list_range(const float *x, size_t n, uint32_t low, uint32_t high, uint32_t *list, size_t *ret_hits)
 {
-    const uint32_t span = high > low ? high - low : 0;
     uint64_t above = 0;
-    size_t k = 0;
-    for (size_t i = 0; i < n; i += GROUP) {
+    size_t k = 0, i = 0;
+    if (high <= low) {
+        *ret_hits = 0;
+        for (; i < n; i += CHUNK)
+            above += count_from(x + i, least(CHUNK, n - i), high);
+        return above;
+    }
+#if defined(__AVX2__)
+    struct lister l = lister_of(low, high, list);
+    for (; i + 8 <= n; i += 8)
+        list_lanes(&l, _mm256_loadu_si256((const __m256i_u *)(x + i)));
+    above = listed_above(&l);
+    k = l.k;
+#endif
+    for (; i < n; i += GROUP) {
         size_t m = least(GROUP, n - i);
         above += count_from(x + i, m, high);
-        k += span ? gather_hits(x + i, m, low, span, list + k) : 0;
+        k += gather_hits(x + i, m, low, high - low, list + k);
+    }
+    *ret_hits = k;
+    return above;
+}
+
+static uint64_t list_delta_bf16(const uint16_t *x, const uint16_t *y, size_t n, uint32_t low, uint32_t high,
+                                uint32_t *list, size_t *ret_hits)
+{
+    float d[GROUP];
+    uint64_t above = 0;
+    size_t k = 0, i = 0;
+#if defined(__AVX2__)
+    if (high > low) {
+        struct lister l = lister_of(low, high, list);
+        for (; i + 8 <= n; i += 8) {
+            __m256i a = _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i_u *)(x + i)));
+            __m256i b = _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i_u *)(y + i)));
+            __m256 diff = _mm256_sub_ps(_mm256_castsi256_ps(_mm256_slli_epi32(a, 16)),
+                                        _mm256_castsi256_ps(_mm256_slli_epi32(b, 16)));
+            list_lanes(&l, _mm256_castps_si256(diff));
+        }
+        above = listed_above(&l);
+        k = l.k;
+    }
+#endif
+    for (size_t m, hits; i < n; i += m, k += hits) {
+        m = least(GROUP, n - i);
+        sub_bf16(d, x + i, y + i, m);
+        above += list_range(d, m, low, high, list + k, &hits);
     }
     *ret_hits = k;
     return above;

@@ -57,24 +57,32 @@ static size_t rank_split(const struct am_rank_split *how, const uint32_t *word, 
     return k;
 }
 
+/* How many are below a limit. */
 static uint32_t count_below(const uint32_t *key, size_t n, uint32_t limit)
 {
     uint32_t count = 0;
-    for (size_t i = 0; i < n; i++)
+    size_t i = 0;
+#if defined(__AVX2__) /* the compiler does not unroll the sum */
+    const __m256i most = _mm256_set1_epi32((int)limit);
+    __m256i sum[4] = {0};
+    uint32_t lane[8];
+    for (; i + 32 <= n; i += 32)
+        for (size_t j = 0; j < 4; j++) {
+            __m256i u = _mm256_loadu_si256((const __m256i_u *)(key + i + 8 * j));
+            sum[j] = _mm256_sub_epi32(sum[j], _mm256_cmpgt_epi32(most, u));
+        }
+    sum[0] = _mm256_add_epi32(_mm256_add_epi32(sum[0], sum[1]), _mm256_add_epi32(sum[2], sum[3]));
+    _mm256_storeu_si256((__m256i_u *)lane, sum[0]);
+    for (size_t j = 0; j < 8; j++)
+        count += lane[j];
+#endif
+    for (; i < n; i++)
         count += (int32_t)key[i] < (int32_t)limit;
     return count;
 }
 
-static uint32_t count_not_above(const uint32_t *key, size_t n, uint32_t limit)
-{
-    uint32_t count = 0;
-    for (size_t i = 0; i < n; i++)
-        count += (int32_t)key[i] <= (int32_t)limit;
-    return count;
-}
-
-/* Of equal keys the later one is the smaller. */
+/* Of equal keys the later one is the smaller. No key is the largest number there is. */
 static size_t rank_of(const uint32_t *key, size_t n, size_t i)
 {
-    return count_below(key, i, key[i]) + count_not_above(key + i + 1, n - i - 1, key[i]);
+    return count_below(key, i, key[i]) + count_below(key + i + 1, n - i - 1, key[i] + 1);
 }
