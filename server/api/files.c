@@ -44,7 +44,7 @@ static int add_span(void *ctx, int64_t at, const char *blob_hex, int64_t offset,
     json_t *o =
         json_pack("{s:I, s:s, s:I, s:I, s:O}", "at", (json_int_t)at, "blob", blob_hex, "offset", (json_int_t)offset,
                   "length", (json_int_t)bytes, "from_version", json_object_get(l->origin, blob_hex));
-    return json_array_append_new(l->spans, o) < 0 ? -AM_E_OUT_OF_MEMORY : 0;
+    return am_json_add(l->spans, o);
 }
 
 static int add_layout(const struct files *c, json_t *file, int64_t layout)
