@@ -2,6 +2,7 @@
  * change.c - see change.h.
  */
 #include "cli/change.h"
+#include "cli/opt.h"
 #include "cli/out.h"
 #include "core/base/clock.h"
 #include "core/base/text.h"
@@ -55,6 +56,18 @@ int am_remove(struct am_cli *c, const char *kind, const char *name, const char *
     else
         printf("deleted %s\n", name);
     return 0;
+}
+
+int am_remove_named(struct am_cli *c, int argc, char **argv, const char *kind, const char *head)
+{
+    const char *name;
+    bool yes = false;
+    const struct am_opt opts[] = {{"yes", 'y', NULL, &yes}, {0}};
+    int rc = am_opt_parse(c, opts, argc, argv, 1, 1, &name);
+    if (rc)
+        return rc;
+    AM_CLEANUP(am_xfreep) char *path = am_url(head, name, NULL);
+    return am_remove(c, kind, name, path, yes);
 }
 
 int am_send_file(struct am_cli *c, const char *path, const struct am_sent_file *f, struct am_reply *ret)

@@ -135,7 +135,7 @@ int am_cmd_predictions_list(struct am_cli *c, int argc, char **argv)
                          "no prediction sets; upload one with: amend predictions push FILE");
 }
 
-static void show_set(struct am_cli *c, const json_t *set)
+static void show_set(const struct am_cli *c, const json_t *set)
 {
     static const char *const rows[][2] = {{"id", "id"},
                                           {"version", "version"},
@@ -188,24 +188,10 @@ int am_cmd_predictions_show(struct am_cli *c, int argc, char **argv)
     if (rc || lines)
         return rc ? rc : print_lines(c, id);
     AM_CLEANUP(am_xfreep) char *path = am_url("/v1/predictions", id, NULL);
-    AM_CLEANUP(am_reply_done) struct am_reply r = {0};
-    if ((rc = am_http_get(c, path, &r)))
-        return rc;
-    if (c->out == AM_OUT_JSON)
-        am_print_json(c, r.json);
-    else
-        show_set(c, r.json);
-    return 0;
+    return am_http_show(c, path, show_set);
 }
 
 int am_cmd_predictions_rm(struct am_cli *c, int argc, char **argv)
 {
-    const char *id;
-    bool yes = false;
-    const struct am_opt opts[] = {{"yes", 'y', NULL, &yes}, {0}};
-    int rc = am_opt_parse(c, opts, argc, argv, 1, 1, &id);
-    if (rc)
-        return rc;
-    AM_CLEANUP(am_xfreep) char *path = am_url("/v1/predictions", id, NULL);
-    return am_remove(c, "the prediction set", id, path, yes);
+    return am_remove_named(c, argc, argv, "the prediction set", "/v1/predictions");
 }
