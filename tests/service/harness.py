@@ -308,6 +308,10 @@ class Client:
         assert answer.status_code == 200, f"{version} {path}: {answer.status_code} {answer.text[:500]}"
         return answer.content
 
+    def report(self, version):
+        """What the merge told of its tensors."""
+        return json.loads(self.download(version, "amend/report.json"))
+
     def weights(self, version):
         """{name: Tensor} of all weight files, parsed by the real safetensors library."""
         found = {}
