@@ -196,6 +196,14 @@ class Daemon:
         """Names of all files below blobs/."""
         return sorted(p.name for p in (self.data / "blobs").rglob("*") if p.is_file())
 
+    def left_nothing(self, path):
+        """What was refused is gone, or soon will be: no file, and nothing in the list at `path`."""
+        deadline = time.monotonic() + 5
+        while (self.blobs() or list((self.data / "staging").iterdir())) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert self.blobs() == [] and list((self.data / "staging").iterdir()) == []
+        assert self.client.all(path) == []
+
 
 class Client:
     def __init__(self, url, build=BUILD):

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 import reference as ref
+import reference_masks as masks
 import reference_merge as rm
+import reference_tasks as multi
 from harness import merge
 
 ZERO = np.zeros(8, np.float32)
