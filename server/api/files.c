@@ -75,12 +75,12 @@ static int add_file(void *ctx, const struct am_file_row *f)
     return rc;
 }
 
-/* false: ?layout is neither true nor false, and an answer was queued. */
-static bool files_open(struct am_req *r, struct files *c, int *ret_queued)
+/* false: there is no such version, or ?layout is neither true nor false, and an answer was queued. */
+static bool files_open(struct am_req *r, struct files *c, int64_t *ret_version, int *ret_queued)
 {
     char rev[400];
     bool layout;
-    if (!am_req_flag(r, "layout", &layout, ret_queued))
+    if (am_find_version(r, ret_version, NULL, ret_queued) < 0 || !am_req_flag(r, "layout", &layout, ret_queued))
         return false;
     *c = (struct files){.db = am_store_read(r->srv->store), .layout = layout, .data = json_array()};
     if (am_url_encode(r->arg[2], false, rev, sizeof rev) < 0)
@@ -93,10 +93,8 @@ int am_api_files(struct am_req *r)
 {
     int queued = MHD_NO;
     int64_t version;
-    if (am_find_version(r, &version, NULL, &queued) < 0)
-        return queued;
     struct files c;
-    if (!files_open(r, &c, &queued))
+    if (!files_open(r, &c, &version, &queued))
         return queued;
     int rc = am_file_list(c.db, version, add_file, &c);
     if (rc < 0) {
@@ -110,10 +108,8 @@ int am_api_file(struct am_req *r)
 {
     int queued = MHD_NO;
     int64_t version;
-    if (am_find_version(r, &version, NULL, &queued) < 0)
-        return queued;
     struct files c;
-    if (!files_open(r, &c, &queued))
+    if (!files_open(r, &c, &version, &queued))
         return queued;
     int rc = am_file_get(c.db, version, r->arg[3], add_file, &c);
     json_t *f = json_incref(json_array_get(c.data, 0));
