@@ -9,6 +9,7 @@
 
 #include <stdarg.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static int good(struct am_cli *c, int rc, const struct am_reply *r)
@@ -76,11 +77,12 @@ int am_send_file(struct am_cli *c, const char *path, const struct am_sent_file *
     am_id_new("", am_now_ms(), fresh);
     AM_CLEANUP(am_xfreep) char *key = am_xprintf("Idempotency-Key: %s", fresh);
     const char *const headers[] = {key, f->gzip ? "Content-Encoding: gzip" : NULL, NULL};
-    bool again = f->bytes >= 0;
+    struct stat st;
+    bool again = fflush(f->file) == 0 && fstat(fileno(f->file), &st) == 0 && S_ISREG(st.st_mode);
     struct am_request q = {.verb = "POST",
                            .path = path,
                            .file = f->file,
-                           .file_bytes = f->bytes,
+                           .file_bytes = again ? st.st_size : -1,
                            .type = f->type,
                            .headers = headers,
                            .keyed = again,

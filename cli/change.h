@@ -20,8 +20,7 @@ int am_remove(struct am_cli *c, const char *kind, const char *name, const char *
 int am_remove_named(struct am_cli *c, int argc, char **argv, const char *kind, const char *head);
 
 struct am_sent_file {
-    FILE *file;
-    int64_t bytes; /* negative: a pipe, which can be read once only and is not tried again */
+    FILE *file; /* a pipe can be read once only and is not tried again */
     bool gzip;
     const char *type;
 };

@@ -72,7 +72,7 @@ static int send_file(struct am_cli *c, const struct am_ref *ref, const struct am
     char *path = am_xprintf("/v1/datasets/%s/versions?ids=%s%s%s", ref->model, p->row_ids ? "row" : "own",
                             named ? "&label=" : "", named ? named : "");
     const char *type = p->lines ? "application/jsonl" : "application/vnd.safetensors";
-    return am_send_file(c, path, &(struct am_sent_file){p->out, p->bytes, p->gzip, type}, ret);
+    return am_send_file(c, path, &(struct am_sent_file){p->out, p->gzip, type}, ret);
 }
 
 static int follow(struct am_cli *c, const char *task)
@@ -121,7 +121,7 @@ static int push(struct am_cli *c, const struct am_ref *ref, struct am_dataset_pu
 
 int am_cmd_dataset_push(struct am_cli *c, int argc, char **argv)
 {
-    struct am_dataset_push p = {.bytes = -1};
+    struct am_dataset_push p = {0};
     const char *label = NULL, *description = NULL, *word[AM_DATASET_FILES_MAX + 2];
     struct am_ref ref = {0};
     bool print = false;

@@ -78,7 +78,7 @@ static int follow(struct am_cli *c, const char *task)
 
 int am_cmd_predictions_push(struct am_cli *c, int argc, char **argv)
 {
-    struct am_push p = {.bytes = -1};
+    struct am_push p = {0};
     const struct am_opt opts[] = {
         {"version", 0, &p.version, NULL}, {"dataset", 0, &p.dataset, NULL}, {"id", 0, &p.id, NULL},
         {"label", 0, &p.label, NULL},     {"pred", 0, &p.pred, NULL},       {"task", 0, &p.task, NULL},
@@ -88,8 +88,7 @@ int am_cmd_predictions_push(struct am_cli *c, int argc, char **argv)
     if (rc == 0)
         rc = am_push_open(c, &p);
     if (rc == 0)
-        rc = am_send_file(c, "/v1/predictions", &(struct am_sent_file){p.file, p.bytes, p.gzip, "application/x-ndjson"},
-                          &r);
+        rc = am_send_file(c, "/v1/predictions", &(struct am_sent_file){p.file, p.gzip, "application/x-ndjson"}, &r);
     am_push_done(&p);
     if (rc)
         return rc;

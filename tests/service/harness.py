@@ -12,6 +12,7 @@ import json
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 import threading
 import time
@@ -196,6 +197,14 @@ class Daemon:
         """Names of all files below blobs/."""
         return sorted(p.name for p in (self.data / "blobs").rglob("*") if p.is_file())
 
+    def sql(self, text, *args):
+        """One statement on the database, also beside the daemon; its rows."""
+        db = sqlite3.connect(self.data / "amendd.db")
+        rows = db.execute(text, args).fetchall()
+        db.commit()
+        db.close()
+        return rows
+
     def left_nothing(self, path):
         """What was refused is gone, or soon will be: no file, and nothing in the list at `path`."""
         deadline = time.monotonic() + 5
@@ -368,6 +377,15 @@ class Client:
         job = self.wait(self.submit(body))
         assert job["status"] == "failed", json.dumps(job, indent=1)
         return job["error"]
+
+
+def until(true, seconds=10):
+    """Asks again and again; the first answer that is not false."""
+    deadline = time.monotonic() + seconds
+    while not (answer := true()):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    return answer
 
 
 def problem(answer, status, code):
