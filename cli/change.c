@@ -2,12 +2,14 @@
  * change.c - see change.h.
  */
 #include "cli/change.h"
+#include "cli/opt.h"
 #include "cli/out.h"
 #include "core/base/clock.h"
 #include "core/base/text.h"
 
 #include <stdarg.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static int good(struct am_cli *c, int rc, const struct am_reply *r)
@@ -57,17 +59,30 @@ int am_remove(struct am_cli *c, const char *kind, const char *name, const char *
     return 0;
 }
 
+int am_remove_named(struct am_cli *c, int argc, char **argv, const char *kind, const char *head)
+{
+    const char *name;
+    bool yes = false;
+    const struct am_opt opts[] = {{"yes", 'y', NULL, &yes}, {0}};
+    int rc = am_opt_parse(c, opts, argc, argv, 1, 1, &name);
+    if (rc)
+        return rc;
+    AM_CLEANUP(am_xfreep) char *path = am_url(head, name, NULL);
+    return am_remove(c, kind, name, path, yes);
+}
+
 int am_send_file(struct am_cli *c, const char *path, const struct am_sent_file *f, struct am_reply *ret)
 {
     char fresh[64];
     am_id_new("", am_now_ms(), fresh);
     AM_CLEANUP(am_xfreep) char *key = am_xprintf("Idempotency-Key: %s", fresh);
     const char *const headers[] = {key, f->gzip ? "Content-Encoding: gzip" : NULL, NULL};
-    bool again = f->bytes >= 0;
+    struct stat st;
+    bool again = fflush(f->file) == 0 && fstat(fileno(f->file), &st) == 0 && S_ISREG(st.st_mode);
     struct am_request q = {.verb = "POST",
                            .path = path,
                            .file = f->file,
-                           .file_bytes = f->bytes,
+                           .file_bytes = again ? st.st_size : -1,
                            .type = f->type,
                            .headers = headers,
                            .keyed = again,

@@ -16,10 +16,11 @@ int am_change(struct am_cli *c, const char *verb, const char *path, const char *
 int am_ask(const struct am_cli *c, const char *fmt, ...) AM_PRINTF(2, 3);
 /* Asks unless `yes`, reads `path`, deletes that state of it and prints so; `kind` is "the gate" and the like. */
 int am_remove(struct am_cli *c, const char *kind, const char *name, const char *path, bool yes);
+/* A whole command that does so: its only word names what is below `head`, and --yes does not ask. */
+int am_remove_named(struct am_cli *c, int argc, char **argv, const char *kind, const char *head);
 
 struct am_sent_file {
-    FILE *file;
-    int64_t bytes; /* negative: a pipe, which can be read once only and is not tried again */
+    FILE *file; /* a pipe can be read once only and is not tried again */
     bool gzip;
     const char *type;
 };

@@ -1,6 +1,7 @@
 /*
  * cmd_again.c - amend job retry, rerun, set.
  */
+#include "cli/change.h"
 #include "cli/commands.h"
 #include "cli/http.h"
 #include "cli/job.h"
@@ -91,17 +92,11 @@ static int take(struct am_cli *c, struct am_scan *s, const struct am_token *t, j
 /* Whatever state the job is in now: somebody who has just looked at a list means that one. */
 static int send(struct am_cli *c, const char *id, const json_t *body)
 {
-    static const char *const headers[] = {"If-Match: *", NULL};
     AM_CLEANUP(am_xfreep) char *path = am_url("/v1/jobs", id, NULL);
-    AM_CLEANUP(am_xfreep) char *text = am_js_dump(body, false);
     AM_CLEANUP(am_reply_done) struct am_reply r = {0};
-    const struct am_request q = {
-        .verb = "PATCH", .path = path, .body = text, .body_len = strlen(text), .headers = headers};
-    int rc = am_http_send(c, &q, &r);
+    int rc = am_change(c, "PATCH", path, "If-Match: *", body, &r);
     if (rc)
         return rc;
-    if (r.status != 200)
-        return am_problem_say(c, &r);
     if (c->out == AM_OUT_JSON)
         am_print_json(c, r.json);
     else

@@ -72,7 +72,7 @@ static int send_file(struct am_cli *c, const struct am_ref *ref, const struct am
     char *path = am_xprintf("/v1/datasets/%s/versions?ids=%s%s%s", ref->model, p->row_ids ? "row" : "own",
                             named ? "&label=" : "", named ? named : "");
     const char *type = p->lines ? "application/jsonl" : "application/vnd.safetensors";
-    return am_send_file(c, path, &(struct am_sent_file){p->out, p->bytes, p->gzip, type}, ret);
+    return am_send_file(c, path, &(struct am_sent_file){p->out, p->gzip, type}, ret);
 }
 
 static int follow(struct am_cli *c, const char *task)
@@ -121,7 +121,7 @@ static int push(struct am_cli *c, const struct am_ref *ref, struct am_dataset_pu
 
 int am_cmd_dataset_push(struct am_cli *c, int argc, char **argv)
 {
-    struct am_dataset_push p = {.bytes = -1};
+    struct am_dataset_push p = {0};
     const char *label = NULL, *description = NULL, *word[AM_DATASET_FILES_MAX + 2];
     struct am_ref ref = {0};
     bool print = false;
@@ -196,7 +196,7 @@ int am_cmd_dataset_list(struct am_cli *c, int argc, char **argv)
                          name ? "no versions yet" : "no datasets; upload one with: amend dataset push NAME FILE");
 }
 
-static void show(struct am_cli *c, const json_t *o)
+static void show(const struct am_cli *c, const json_t *o)
 {
     static const char *const rows[][2] = {{"dataset", "id"},
                                           {"dataset", "dataset"},
@@ -241,18 +241,11 @@ int am_cmd_dataset_show(struct am_cli *c, int argc, char **argv)
     const char *name;
     struct am_ref ref = {0};
     const struct am_opt opts[] = {{0}};
-    AM_CLEANUP(am_reply_done) struct am_reply r = {0};
     int rc = am_opt_parse(c, opts, argc, argv, 1, 1, &name);
     if (rc || (rc = am_ref_parse(c, name, &ref)))
         return rc;
     AM_CLEANUP(am_xfreep) char *path = path_of(&ref, "");
-    if ((rc = am_http_get(c, path, &r)))
-        return rc;
-    if (c->out == AM_OUT_JSON)
-        am_print_json(c, r.json);
-    else
-        show(c, r.json);
-    return 0;
+    return am_http_show(c, path, show);
 }
 
 /* ---- samples, get ---- */

@@ -116,14 +116,7 @@ int am_cmd_gate_put(struct am_cli *c, int argc, char **argv)
 
 int am_cmd_gate_rm(struct am_cli *c, int argc, char **argv)
 {
-    const char *name;
-    bool yes = false;
-    const struct am_opt opts[] = {{"yes", 'y', NULL, &yes}, {0}};
-    int rc = am_opt_parse(c, opts, argc, argv, 1, 1, &name);
-    if (rc)
-        return rc;
-    AM_CLEANUP(am_xfreep) char *path = am_url("/v1/gates", name, NULL);
-    return am_remove(c, "the gate", name, path, yes);
+    return am_remove_named(c, argc, argv, "the gate", "/v1/gates");
 }
 
 /* ---- decisions ---- */

@@ -203,12 +203,5 @@ int am_cmd_model_lineage(struct am_cli *c, int argc, char **argv)
     char *path = am_xprintf("%s?rev=%s&depth=%s&direction=up%s", base, rev, depth, mermaid ? "&format=mermaid" : "");
     if (mermaid)
         return print_text(c, path);
-    AM_CLEANUP(am_reply_done) struct am_reply r = {0};
-    if ((rc = am_http_get(c, path, &r)))
-        return rc;
-    if (c->out == AM_OUT_JSON)
-        am_print_json(c, r.json);
-    else
-        print_graph(c, r.json);
-    return 0;
+    return am_http_show(c, path, print_graph);
 }

@@ -28,6 +28,15 @@ static int report_version(struct am_cli *c, const struct am_reply *r)
     return 0;
 }
 
+int am_register_post(struct am_cli *c, const char *model, const json_t *body, struct am_reply *ret)
+{
+    AM_CLEANUP(am_xfreep) char *path = am_url_model(model, "versions", NULL);
+    am_live_draw(c, &(struct am_live){.phase = "the daemon reads the directory", .fraction = -1, .eta_seconds = -1});
+    int rc = am_http_post(c, path, body, NULL, ret);
+    am_live_clear();
+    return rc;
+}
+
 int am_cmd_model_register(struct am_cli *c, int argc, char **argv)
 {
     const char *words[2], *branch = NULL, *message = NULL, *mode = NULL;
@@ -45,13 +54,8 @@ int am_cmd_model_register(struct am_cli *c, int argc, char **argv)
         json_pack("{s:{s:s},s:s*,s:s*,s:s*}", "from", "path", dir, "mode", mode, "branch", branch, "message", message);
     if (!body)
         return am_say_usage(c, "the directory, branch and message must be UTF-8 text");
-    AM_CLEANUP(am_xfreep) char *path = am_url_model(m.model, "versions", NULL);
     AM_CLEANUP(am_reply_done) struct am_reply r = {0};
-    /* The daemon answers when the import is done, or with a task after some seconds. */
-    am_live_draw(c, &(struct am_live){.phase = "the daemon reads the directory", .fraction = -1, .eta_seconds = -1});
-    rc = am_http_post(c, path, body, NULL, &r);
-    am_live_clear();
-    if (rc)
+    if ((rc = am_register_post(c, m.model, body, &r)))
         return rc;
     if (r.status != 202)
         return report_version(c, &r);

@@ -78,7 +78,7 @@ static int follow(struct am_cli *c, const char *task)
 
 int am_cmd_predictions_push(struct am_cli *c, int argc, char **argv)
 {
-    struct am_push p = {.bytes = -1};
+    struct am_push p = {0};
     const struct am_opt opts[] = {
         {"version", 0, &p.version, NULL}, {"dataset", 0, &p.dataset, NULL}, {"id", 0, &p.id, NULL},
         {"label", 0, &p.label, NULL},     {"pred", 0, &p.pred, NULL},       {"task", 0, &p.task, NULL},
@@ -88,8 +88,7 @@ int am_cmd_predictions_push(struct am_cli *c, int argc, char **argv)
     if (rc == 0)
         rc = am_push_open(c, &p);
     if (rc == 0)
-        rc = am_send_file(c, "/v1/predictions", &(struct am_sent_file){p.file, p.bytes, p.gzip, "application/x-ndjson"},
-                          &r);
+        rc = am_send_file(c, "/v1/predictions", &(struct am_sent_file){p.file, p.gzip, "application/x-ndjson"}, &r);
     am_push_done(&p);
     if (rc)
         return rc;
@@ -135,7 +134,7 @@ int am_cmd_predictions_list(struct am_cli *c, int argc, char **argv)
                          "no prediction sets; upload one with: amend predictions push FILE");
 }
 
-static void show_set(struct am_cli *c, const json_t *set)
+static void show_set(const struct am_cli *c, const json_t *set)
 {
     static const char *const rows[][2] = {{"id", "id"},
                                           {"version", "version"},
@@ -188,24 +187,10 @@ int am_cmd_predictions_show(struct am_cli *c, int argc, char **argv)
     if (rc || lines)
         return rc ? rc : print_lines(c, id);
     AM_CLEANUP(am_xfreep) char *path = am_url("/v1/predictions", id, NULL);
-    AM_CLEANUP(am_reply_done) struct am_reply r = {0};
-    if ((rc = am_http_get(c, path, &r)))
-        return rc;
-    if (c->out == AM_OUT_JSON)
-        am_print_json(c, r.json);
-    else
-        show_set(c, r.json);
-    return 0;
+    return am_http_show(c, path, show_set);
 }
 
 int am_cmd_predictions_rm(struct am_cli *c, int argc, char **argv)
 {
-    const char *id;
-    bool yes = false;
-    const struct am_opt opts[] = {{"yes", 'y', NULL, &yes}, {0}};
-    int rc = am_opt_parse(c, opts, argc, argv, 1, 1, &id);
-    if (rc)
-        return rc;
-    AM_CLEANUP(am_xfreep) char *path = am_url("/v1/predictions", id, NULL);
-    return am_remove(c, "the prediction set", id, path, yes);
+    return am_remove_named(c, argc, argv, "the prediction set", "/v1/predictions");
 }

@@ -62,12 +62,5 @@ int am_cmd_queue(struct am_cli *c, int argc, char **argv)
         return rc;
     if (watch)
         return am_watch(c, &(struct am_watch){.path = path, .head = head, .row = put_row, .show = show});
-    AM_CLEANUP(am_reply_done) struct am_reply r = {0};
-    if ((rc = am_http_get(c, path, &r)))
-        return rc;
-    if (c->out == AM_OUT_JSON)
-        am_print_json(c, r.json);
-    else
-        show(c, r.json);
-    return 0;
+    return am_http_show(c, path, show);
 }

@@ -18,10 +18,9 @@ struct am_dataset_push {
     const char *format, *labels, *ids, *class; /* options, or NULL */
     /* what comes of it */
     FILE *out;
-    int64_t bytes; /* -1: unknown, and the file cannot be read twice */
-    bool lines;    /* JSON Lines; else safetensors */
-    bool gzip;     /* as it is sent */
-    bool row_ids;  /* its rows are to be numbered */
+    bool lines;   /* JSON Lines; else safetensors */
+    bool gzip;    /* as it is sent */
+    bool row_ids; /* its rows are to be numbered */
 };
 
 /* Opens, or makes, the file to send. Says what is wrong and returns an exit code. am_dataset_push_done() in every case.

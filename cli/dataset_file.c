@@ -13,7 +13,6 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 #include <zlib.h>
 
@@ -213,12 +212,6 @@ static int as_it_is(const struct am_cli *c, struct am_dataset_push *p, bool line
     return 0;
 }
 
-static int64_t size_of(FILE *f)
-{
-    struct stat st;
-    return fflush(f) == 0 && fstat(fileno(f), &st) == 0 && S_ISREG(st.st_mode) ? st.st_size : -1;
-}
-
 static int make(const struct am_cli *c, struct am_dataset_push *p, enum format format)
 {
     p->row_ids = am_streq(p->ids, "row") || (!p->ids && format != SAFETENSORS && format != JSONL && format != CSV);
@@ -248,8 +241,6 @@ int am_dataset_open(const struct am_cli *c, struct am_dataset_push *p)
     int rc = find_format(c, p, &format);
     if (rc == 0)
         rc = make(c, p, format);
-    if (rc == 0)
-        p->bytes = size_of(p->out);
     return rc;
 }
 

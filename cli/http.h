@@ -54,6 +54,8 @@ int am_http_json(struct am_cli *c, const char *verb, const char *path, const jso
 /* The same for POST on a route that honours Idempotency-Key; `body` and `key` may be NULL: none, a fresh one. */
 int am_http_post(struct am_cli *c, const char *path, const json_t *body, const char *key, struct am_reply *ret);
 #define am_http_get(c, path, ret) am_http_json(c, "GET", path, NULL, ret)
+/* GET, and show() it; -o json: as it is. */
+int am_http_show(struct am_cli *c, const char *path, void (*show)(const struct am_cli *c, const json_t *thing));
 /* GET for waiting: outlasts a restart of the daemon. */
 int am_http_poll(struct am_cli *c, const char *path, struct am_reply *ret);
 /* All pages of a list as one list object in *ret, at most `want` entries. `paged`: the route takes `limit`. */

@@ -20,6 +20,9 @@ int am_job_submit(struct am_cli *c, const json_t *body, bool wait, const char *k
 /* After a 202: prints the new job's id, or follows it. */
 struct am_reply;
 int am_job_accepted(struct am_cli *c, const struct am_reply *r, bool wait);
+/* cmd_model.c: POST of a version that the daemon imports. It answers when that is done, or with a task after some
+   seconds (202). */
+int am_register_post(struct am_cli *c, const char *model, const json_t *body, struct am_reply *ret);
 /* job_query.c: GET /v1/jobs with the filters on the command line; for free(). */
 int am_job_query(struct am_cli *c, int argc, char **argv, char **ret_path, size_t *ret_want);
 /* POST /v1/plans, and prints what the job would need, or why it would be refused (AM_EXIT_ERROR). */

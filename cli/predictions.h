@@ -14,7 +14,6 @@ struct am_push {
     const char *version, *dataset, *id, *label, *pred, *task, *split, *labels; /* options, or NULL */
     /* what comes of it */
     FILE *file;
-    int64_t bytes; /* -1: unknown, and the file cannot be read twice */
     bool gzip;
 };
 

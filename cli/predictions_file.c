@@ -11,7 +11,6 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #define GZIP_FIRST 0x1f
@@ -89,12 +88,6 @@ static int with_header(const struct am_cli *c, struct am_push *p, FILE *in)
     return copy_rest(c, p, in, p->file);
 }
 
-static int64_t size_of(FILE *f)
-{
-    struct stat st;
-    return fflush(f) == 0 && fstat(fileno(f), &st) == 0 && S_ISREG(st.st_mode) ? st.st_size : -1;
-}
-
 int am_push_open(struct am_cli *c, struct am_push *p)
 {
     FILE *in = open_input(c, p);
@@ -119,8 +112,6 @@ int am_push_open(struct am_cli *c, struct am_push *p)
         p->file = in;
     if (p->file != in)
         fclose(in);
-    if (rc == 0)
-        p->bytes = size_of(p->file);
     return rc;
 }
 

@@ -124,12 +124,8 @@ static int register_dir(struct am_cli *c, const char *dir, char **ret)
     json_t *body = json_pack("{s:{s:s},s:{s:s}}", "from", "path", dir, "metadata", "local_stamp", stamp);
     if (!body)
         return am_say_usage(c, "the directory must be UTF-8 text");
-    AM_CLEANUP(am_xfreep) char *path = am_url_model(model, "versions", NULL);
     AM_CLEANUP(am_reply_done) struct am_reply r = {0};
-    am_live_draw(c, &(struct am_live){.phase = "the daemon reads the directory", .fraction = -1, .eta_seconds = -1});
-    rc = am_http_post(c, path, body, NULL, &r);
-    am_live_clear();
-    if (rc)
+    if ((rc = am_register_post(c, model, body, &r)))
         return rc;
     if (r.status == 202)
         rc = wait_for(c, model, r.json, ret);

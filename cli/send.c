@@ -102,6 +102,19 @@ int am_http_post(struct am_cli *c, const char *path, const json_t *body, const c
     return rc ? rc : take_json(c, &r, ret);
 }
 
+int am_http_show(struct am_cli *c, const char *path, void (*show)(const struct am_cli *c, const json_t *thing))
+{
+    AM_CLEANUP(am_reply_done) struct am_reply r = {0};
+    int rc = am_http_get(c, path, &r);
+    if (rc)
+        return rc;
+    if (c->out == AM_OUT_JSON)
+        am_print_json(c, r.json);
+    else
+        show(c, r.json);
+    return 0;
+}
+
 int am_http_poll(struct am_cli *c, const char *path, struct am_reply *ret)
 {
     struct am_request q = {.verb = "GET", .path = path, .patience_seconds = 30};

@@ -240,6 +240,45 @@ static void fill_derived(struct am_config *c)
     }
 }
 
+/* `words` ends with NULL. */
+static int check_word(const char *name, const char *value, const char *const *words, char *why, size_t why_cap)
+{
+    char list[100] = "";
+    for (size_t i = 0; words[i]; i++) {
+        if (am_streq(words[i], value))
+            return 0;
+        size_t n = strlen(list);
+        snprintf(list + n, sizeof list - n, "%s%s", i == 0 ? "" : words[i + 1] ? ", " : " or ", words[i]);
+    }
+    snprintf(why, why_cap, "%s must be %s (got \"%s\")", name, list, value);
+    return -AM_E_INVALID_PARAMS;
+}
+
+/* What the kinds of the keys do not say. */
+static int check(const struct am_config *c, char *why, size_t why_cap)
+{
+    const struct {
+        const char *name, *value, *words[5];
+    } chosen[] = {{"auth.mode", c->auth_mode, {"none"}}, /* this version has no other */
+                  {"log.level", c->log_level, {"error", "warn", "info", "debug"}},
+                  {"log.format", c->log_format, {"journal", "text"}},
+                  {"metrics.public", c->metrics_public, {"true", "false"}},
+                  {"publish.verify", c->publish_verify, {"trust", "full"}},
+                  {"hub.enabled", c->hub_enabled, {"true", "false"}}};
+    for (size_t i = 0; i < sizeof chosen / sizeof *chosen; i++)
+        AM_TRY(check_word(chosen[i].name, chosen[i].value, chosen[i].words, why, why_cap));
+    if (c->backup_dir[0] && c->backup_dir[0] != '/') {
+        snprintf(why, why_cap, "database.backup_dir must be an absolute path (got \"%s\")", c->backup_dir);
+        return -AM_E_INVALID_PARAMS;
+    }
+    if (c->connections < c->http_threads) {
+        snprintf(why, why_cap, "limits.connections must be at least http.threads (got %llu and %llu)",
+                 (unsigned long long)c->connections, (unsigned long long)c->http_threads);
+        return -AM_E_INVALID_PARAMS;
+    }
+    return 0;
+}
+
 int am_config_load(struct am_config *ret, int argc, char **argv, char *why, size_t why_cap)
 {
     struct am_config c = {0};
@@ -251,43 +290,8 @@ int am_config_load(struct am_config *ret, int argc, char **argv, char *why, size
         rc = from_environment(&c, why, why_cap);
     if (rc == 0)
         rc = from_flags(&c, argc, argv, why, why_cap);
-    if (rc == 0 && !am_streq(c.auth_mode, "none")) {
-        snprintf(why, why_cap, "auth.mode \"%s\" is not known; this version has none", c.auth_mode);
-        rc = -AM_E_INVALID_PARAMS;
-    }
-    static const char *const levels[] = {"error", "warn", "info", "debug"};
-    bool level_ok = false;
-    for (size_t i = 0; i < 4; i++)
-        level_ok = level_ok || am_streq(c.log_level, levels[i]);
-    if (rc == 0 && !level_ok) {
-        snprintf(why, why_cap, "log.level must be error, warn, info or debug (got \"%s\")", c.log_level);
-        rc = -AM_E_INVALID_PARAMS;
-    }
-    if (rc == 0 && !am_streq(c.log_format, "journal") && !am_streq(c.log_format, "text")) {
-        snprintf(why, why_cap, "log.format must be journal or text (got \"%s\")", c.log_format);
-        rc = -AM_E_INVALID_PARAMS;
-    }
-    if (rc == 0 && !am_streq(c.metrics_public, "true") && !am_streq(c.metrics_public, "false")) {
-        snprintf(why, why_cap, "metrics.public must be true or false (got \"%s\")", c.metrics_public);
-        rc = -AM_E_INVALID_PARAMS;
-    }
-    if (rc == 0 && !am_streq(c.publish_verify, "trust") && !am_streq(c.publish_verify, "full")) {
-        snprintf(why, why_cap, "publish.verify must be trust or full (got \"%s\")", c.publish_verify);
-        rc = -AM_E_INVALID_PARAMS;
-    }
-    if (rc == 0 && !am_streq(c.hub_enabled, "true") && !am_streq(c.hub_enabled, "false")) {
-        snprintf(why, why_cap, "hub.enabled must be true or false (got \"%s\")", c.hub_enabled);
-        rc = -AM_E_INVALID_PARAMS;
-    }
-    if (rc == 0 && c.backup_dir[0] && c.backup_dir[0] != '/') {
-        snprintf(why, why_cap, "database.backup_dir must be an absolute path (got \"%s\")", c.backup_dir);
-        rc = -AM_E_INVALID_PARAMS;
-    }
-    if (rc == 0 && c.connections < c.http_threads) {
-        snprintf(why, why_cap, "limits.connections must be at least http.threads (got %llu and %llu)",
-                 (unsigned long long)c.connections, (unsigned long long)c.http_threads);
-        rc = -AM_E_INVALID_PARAMS;
-    }
+    if (rc == 0)
+        rc = check(&c, why, why_cap);
     if (rc < 0) {
         am_config_done(&c);
         return rc;

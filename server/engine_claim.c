@@ -4,6 +4,7 @@
 #include "server/engine_claim.h"
 
 #include "core/base/text.h"
+#include "server/json.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -98,7 +99,7 @@ bool am_claim_continues(const struct am_claim *c)
 int am_claim_warn(struct am_claim *c, const char *code, const char *detail)
 {
     json_t *w = json_pack("{s:s,s:s}", "code", code, "detail", detail);
-    return w && json_array_append_new(c->warnings, w) == 0 ? 0 : -AM_E_OUT_OF_MEMORY;
+    return am_json_add(c->warnings, w);
 }
 
 void am_claim_done(struct am_claim *c)

@@ -4,6 +4,7 @@
 #include "server/json.h"
 
 #include "core/base/clock.h"
+#include "core/base/err.h"
 #include "core/base/text.h"
 
 #include <string.h>
@@ -31,6 +32,24 @@ json_t *am_json_count(int64_t n)
 json_t *am_json_measure(double v)
 {
     return v >= 0 ? json_real(v) : json_null();
+}
+
+json_t *am_json_file(const char *sha256, int64_t bytes)
+{
+    return sha256 ? json_pack("{s:s, s:I}", "sha256", sha256, "bytes", (json_int_t)bytes) : json_null();
+}
+
+int am_json_add(void *array, json_t *o)
+{
+    return json_array_append_new(array, o) < 0 ? -AM_E_OUT_OF_MEMORY : 0;
+}
+
+int am_json_take(void *ret, json_t *o)
+{
+    json_t **v = ret;
+    json_decref(*v);
+    *v = o;
+    return o ? 0 : -AM_E_OUT_OF_MEMORY;
 }
 
 static const char *string_end(const char *s)

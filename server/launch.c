@@ -10,6 +10,7 @@
 #include "core/table/adapter.h"
 #include "core/table/body.h"
 #include "server/import.h"
+#include "server/json.h"
 #include "server/move.h"
 #include "server/result.h"
 #include "storage/blobs.h"
@@ -125,7 +126,7 @@ static int add_span(void *ctx, int64_t at, const char *blob_hex, int64_t offset,
                             blob_hex);
     json_t *span = json_pack("{s:i,s:I,s:I}", "fd", (int)(FIRST_INPUT + i), "offset", (json_int_t)offset, "bytes",
                              (json_int_t)bytes);
-    return span && json_array_append_new(b->spans, span) == 0 ? 0 : -AM_E_OUT_OF_MEMORY;
+    return am_json_add(b->spans, span);
 }
 
 /* Appends {"path","bytes","sha256","spans"} to `list`; spans null when the file is only named. */
@@ -137,7 +138,7 @@ static int put_file(struct builder *b, json_t *list, const struct file *f, bool 
         AM_TRY(am_span_list(b->db, f->layout, add_span, b));
     json_t *o = json_pack("{s:s,s:I,s:s,s:O}", "path", f->path, "bytes", (json_int_t)f->bytes, "sha256", f->sha256,
                           "spans", spans);
-    return o && json_array_append_new(list, o) == 0 ? 0 : -AM_E_OUT_OF_MEMORY;
+    return am_json_add(list, o);
 }
 
 static int put_weights(struct builder *b, json_t *list, const struct files *f)
@@ -228,7 +229,7 @@ static int put_input(struct builder *b, json_t *in, json_t *inputs, json_t *dono
                           json_object_get(in, "use"));
     if (o && b->texts)
         json_object_set(o, "texts", texts);
-    return o && json_array_append_new(inputs, o) == 0 ? 0 : -AM_E_OUT_OF_MEMORY;
+    return am_json_add(inputs, o);
 }
 
 /* What amend.json says of the result: the recipe without what does not determine bytes. */

@@ -201,7 +201,7 @@ static int put_task(struct sets *b, const json_t *task, size_t versions, json_t 
     json_t *o =
         json_pack("{s:O?, s:O?, s:O?, s:o}", "name", json_object_get(task, "dataset"), "random",
                   json_object_get(task, "random"), "predictions", json_object_get(task, "predictions"), "sets", sets);
-    return rc < 0 ? (json_decref(o), rc) : json_array_append_new(tasks, o) < 0 ? -AM_E_OUT_OF_MEMORY : 0;
+    return rc < 0 ? (json_decref(o), rc) : am_json_add(tasks, o);
 }
 
 /* The commit of "ns/name@commit". */

@@ -161,6 +161,16 @@ int am_publication_keep(void *ctx, const struct am_file_row *row)
     return 0;
 }
 
+struct am_file_new am_publication_kept(const struct kept *k, const char *path)
+{
+    return (struct am_file_new){.path = path,
+                                .sha256 = k->sha256,
+                                .git_sha1 = k->has_git ? k->git_sha1 : NULL,
+                                .bytes = k->bytes,
+                                .weights = k->weights,
+                                .layout = k->layout};
+}
+
 static int find_input(struct publication *p, const json_t *input, int64_t *ret)
 {
     const char *model = json_string_value(json_object_get(input, "model"));
@@ -197,12 +207,7 @@ static int list_files(struct publication *p)
         struct kept *k = &p->kept[i];
         if (am_file_get(p->db, donor, r->keep[i], am_publication_keep, k) < 0)
             return am_publication_say(p, AM_E_PUBLISH, "the worker kept %s, which its donor does not have", r->keep[i]);
-        p->file[p->files++] = (struct am_file_new){.path = r->keep[i],
-                                                   .sha256 = k->sha256,
-                                                   .git_sha1 = k->has_git ? k->git_sha1 : NULL,
-                                                   .bytes = k->bytes,
-                                                   .weights = k->weights,
-                                                   .layout = k->layout};
+        p->file[p->files++] = am_publication_kept(k, r->keep[i]);
     }
     return 0;
 }

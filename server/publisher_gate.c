@@ -7,6 +7,7 @@
 #include "core/base/clock.h"
 #include "core/base/text.h"
 #include "core/table/canon.h"
+#include "server/json.h"
 #include "storage/gates.h"
 #include "storage/refs.h"
 
@@ -41,12 +42,11 @@ static int take_row(void *ctx, const struct am_decision_row *row)
 /* "default@3" -> the name, and the revision; false: a policy without a name. */
 static bool split_gate(const struct am_gated *g, char name[AM_GATE_NAME_MAX + 1], int64_t *ret_revision)
 {
-    const char *gate = text_of(json_object_get(g->job->resolved, "gate"), "gate"),
-               *at = gate ? strchr(gate, '@') : NULL;
-    if (!at)
+    const char *gate = text_of(json_object_get(g->job->resolved, "gate"), "gate");
+    const char *revision = gate ? am_rev_split(gate, name, AM_GATE_NAME_MAX + 1) : NULL;
+    if (!revision)
         return false;
-    snprintf(name, AM_GATE_NAME_MAX + 1, "%.*s", (int)(at - gate), gate);
-    *ret_revision = strtoll(at + 1, NULL, 10);
+    *ret_revision = strtoll(revision, NULL, 10);
     return true;
 }
 
@@ -193,7 +193,7 @@ static int move_one(struct am_db *db, struct am_gated *g, const json_t *move)
                                                   .job = g->job->uid,
                                                   .decision = g->row}));
     json_t *o = json_pack("{s:s, s:s?, s:s}", "ref", ref, "from", t.version ? t.from : NULL, "to", t.commit);
-    return o && json_array_append_new(g->refs, o) == 0 ? 0 : -AM_E_OUT_OF_MEMORY;
+    return am_json_add(g->refs, o);
 }
 
 int am_gated_move(struct am_db *db, struct am_gated *g)

@@ -69,21 +69,26 @@ static int read_header(struct packing *p)
 
 /* ---- the dataset, when it is kept here ---- */
 
-static int find_dataset(struct packing *p, struct am_db *db, const char *name)
+/* `what` is a model or a dataset; returns rc. */
+static int not_here(struct packing *p, int rc, const char *what, const char *text, const char *name, const char *rev)
 {
-    char dataset[520];
-    const char *at = strchr(name, '@');
-    snprintf(dataset, sizeof dataset, "%.*s", (int)strcspn(name, "@"), name);
-    int rc = am_dataset_resolve(db, dataset, at ? at + 1 : NULL, &p->dataset_version);
+    bool model = am_streq(what, "model");
     if (rc == -AM_E_NOT_FOUND)
         snprintf(p->why, p->why_cap,
-                 "line 1: there is no dataset %s here; upload it, or name it as one that is elsewhere: "
-                 "{\"external\":\"%s\"}",
-                 dataset, name);
+                 "line 1: there is no %s %s here; %s it, or name it as one that is elsewhere: {\"external\":\"%s\"}",
+                 what, name, model ? "register" : "upload", text);
     else if (rc == -AM_E_REVISION_NOT_FOUND)
-        snprintf(p->why, p->why_cap, "line 1: %s has no version %s; GET /v1/datasets/%s/versions lists them", dataset,
-                 at ? at + 1 : "yet", dataset);
+        snprintf(p->why, p->why_cap, "line 1: %s has no %s %s; GET /v1/%ss/%s/versions lists them", name,
+                 model ? "revision" : "version", rev, what, name);
     return rc;
+}
+
+static int find_dataset(struct packing *p, struct am_db *db, const char *text)
+{
+    char name[520];
+    const char *rev = am_rev_split(text, name, sizeof name);
+    int rc = am_dataset_resolve(db, name, rev, &p->dataset_version);
+    return not_here(p, rc, "dataset", text, name, rev ? rev : "yet");
 }
 
 static int open_staged(const struct packing *p, const struct am_result_file *file)
@@ -138,21 +143,11 @@ static int still_there(void *ctx, const struct am_dataset_version_row *v)
     return 0;
 }
 
-static int find_version(struct packing *p, struct am_db *db, const char *name, int64_t *ret)
+static int find_version(struct packing *p, struct am_db *db, const char *text, int64_t *ret)
 {
-    char model[520];
-    const char *at = strchr(name, '@');
-    snprintf(model, sizeof model, "%.*s", (int)strcspn(name, "@"), name);
-    int rc = am_rev_resolve(db, model, at ? at + 1 : "main", ret, NULL);
-    if (rc == -AM_E_NOT_FOUND)
-        snprintf(p->why, p->why_cap,
-                 "line 1: there is no model %s here; register it, or name it as one that is elsewhere: "
-                 "{\"external\":\"%s\"}",
-                 model, name);
-    else if (rc == -AM_E_REVISION_NOT_FOUND)
-        snprintf(p->why, p->why_cap, "line 1: %s has no revision %s; GET /v1/models/%s/versions lists them", model,
-                 at ? at + 1 : "main", model);
-    return rc;
+    char name[520];
+    const char *at = am_rev_split(text, name, sizeof name), *rev = at ? at : "main";
+    return not_here(p, am_rev_resolve(db, name, rev, ret, NULL), "model", text, name, rev);
 }
 
 static const char *member(const json_t *o, const char *name)

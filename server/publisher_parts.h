@@ -54,6 +54,7 @@ bool am_publication_is_silent(const struct publication *p);
 int am_publication_differs(struct publication *p, struct am_db *db);
 /* Copies a row into a struct kept. */
 int am_publication_keep(void *ctx, const struct am_file_row *row);
+struct am_file_new am_publication_kept(const struct kept *k, const char *path); /* that file in the new version */
 /* The transaction: everything that a publication writes. arg: struct publication. */
 int am_publication_run(struct am_db *db, void *arg);
 /* A step of it: the files are those of the version that is reused. */

@@ -162,12 +162,12 @@ static const json_t *side_of(const struct am_reporting *p, size_t i)
 static int find_side(struct am_reporting *p, struct am_db *db, size_t i, int64_t *ret)
 {
     char model[200];
-    const char *version = member(side_of(p, i), "version"), *at = version ? strchr(version, '@') : NULL;
+    const char *version = member(side_of(p, i), "version");
+    const char *rev = version ? am_rev_split(version, model, sizeof model) : NULL;
     *ret = 0;
-    if (!at)
+    if (!rev)
         return 0;
-    snprintf(model, sizeof model, "%.*s", (int)(at - version), version);
-    int rc = am_rev_resolve_any(db, model, at + 1, ret);
+    int rc = am_rev_resolve_any(db, model, rev, ret);
     return rc == -AM_E_NOT_FOUND || rc == -AM_E_REVISION_NOT_FOUND ? 0 : rc; /* purged: its name stays in the report */
 }
 

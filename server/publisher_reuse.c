@@ -44,15 +44,8 @@ int am_publication_reuse(struct publication *p)
     p->file = calloc(p->kepts + 1, sizeof *p->file);
     if (!p->file)
         return -AM_E_OUT_OF_MEMORY;
-    for (p->files = 0; p->files < p->kepts; p->files++) {
-        struct kept *k = &p->kept[p->files];
-        p->file[p->files] = (struct am_file_new){.path = k->path,
-                                                 .sha256 = k->sha256,
-                                                 .git_sha1 = k->has_git ? k->git_sha1 : NULL,
-                                                 .bytes = k->bytes,
-                                                 .weights = k->weights,
-                                                 .layout = k->layout};
-    }
+    for (p->files = 0; p->files < p->kepts; p->files++)
+        p->file[p->files] = am_publication_kept(&p->kept[p->files], p->kept[p->files].path);
     return 0;
 }
 

@@ -153,6 +153,17 @@ static int reply_answer(struct am_req *r, struct am_answer *a)
     return am_reply_queue(r, MHD_HTTP_OK, response, headers);
 }
 
+int am_reply_created(struct am_req *r, json_t *body, const char *location, ...)
+{
+    char text[512];
+    va_list ap;
+    va_start(ap, location);
+    vsnprintf(text, sizeof text, location, ap);
+    va_end(ap);
+    const char *headers[] = {MHD_HTTP_HEADER_LOCATION, text, NULL};
+    return am_reply_json(r, 201, body, headers);
+}
+
 int am_reply_resource(struct am_req *r, json_t *body, const char *etag)
 {
     bool known = !r->keep && am_etag_matches(r, MHD_HTTP_HEADER_IF_NONE_MATCH, etag); /* its text is not needed */

@@ -12,6 +12,8 @@
 
 /* Extra headers: name, value, name, value, ..., NULL. */
 int am_reply_json(struct am_req *r, int status, json_t *body /* stolen */, const char *const *headers);
+/* 201, with the Location. */
+int am_reply_created(struct am_req *r, json_t *body /* stolen */, const char *location, ...) AM_PRINTF(3, 4);
 /* With a strong ETag; answers 304 when If-None-Match names it. */
 int am_reply_resource(struct am_req *r, json_t *body /* stolen */, const char *etag);
 /* For routes with AM_CACHED: true when an answer of before is still the one to give, and was queued. Else what

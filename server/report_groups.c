@@ -64,18 +64,8 @@ static void put_where(struct am_doc *d, json_t *where)
     }
 }
 
-static void put_share(struct am_doc *d, const json_t *row, const char *name)
-{
-    double v;
-    if (am_number_of(row, name, &v))
-        am_put_number(d, AM_UNIT_SHARE, v);
-    else
-        am_doc_put(d, "-");
-}
-
 static void put_found_row(struct am_doc *d, const json_t *row)
 {
-    double q;
     am_doc_row(d, NULL);
     am_doc_cell(d);
     put_where(d, json_object_get(row, "where"));
@@ -86,18 +76,15 @@ static void put_found_row(struct am_doc *d, const json_t *row)
     am_doc_cell(d);
     am_put_count(d, json_object_get(row, "c"));
     am_doc_cell(d);
-    put_share(d, row, "nfr");
+    am_put_share(d, row, "nfr");
     am_doc_put(d, ", at least ");
-    put_share(d, row, "lower95");
+    am_put_share(d, row, "lower95");
     am_doc_cell(d);
-    put_share(d, row, "accuracy_old");
+    am_put_share(d, row, "accuracy_old");
     am_doc_put(d, " \xe2\x86\x92 ");
-    put_share(d, row, "accuracy_new");
+    am_put_share(d, row, "accuracy_new");
     am_doc_cell(d);
-    if (am_number_of(row, "q", &q))
-        am_put_p(d, q);
-    else
-        am_doc_put(d, "-");
+    am_put_p_of(d, row, "q");
     am_doc_row_end(d);
 }
 

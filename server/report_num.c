@@ -63,6 +63,24 @@ void am_put_p(struct am_doc *d, double p)
     am_doc_number(d, p, text);
 }
 
+void am_put_share(struct am_doc *d, const json_t *o, const char *name)
+{
+    double v;
+    if (am_number_of(o, name, &v))
+        am_put_number(d, AM_UNIT_SHARE, v);
+    else
+        am_doc_put(d, "-");
+}
+
+void am_put_p_of(struct am_doc *d, const json_t *o, const char *name)
+{
+    double p;
+    if (am_number_of(o, name, &p))
+        am_put_p(d, p);
+    else
+        am_doc_put(d, "-");
+}
+
 static void put_bound(struct am_doc *d, enum am_report_unit unit, const json_t *v)
 {
     char text[AM_SHOWN] = "?";

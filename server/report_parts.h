@@ -22,6 +22,9 @@ void am_number_text(enum am_report_unit unit, double v, char out[AM_SHOWN]);
 void am_p_text(double p, char out[AM_SHOWN]);
 void am_put_number(struct am_doc *d, enum am_report_unit unit, double v);
 void am_put_p(struct am_doc *d, double p);
+/* A member of `o`, or "-" without it. */
+void am_put_share(struct am_doc *d, const json_t *o, const char *name);
+void am_put_p_of(struct am_doc *d, const json_t *o, const char *name);
 /* "[2.63, 3.29] %"; a bound that is null is "?" */
 void am_put_interval(struct am_doc *d, enum am_report_unit unit, const json_t *pair);
 void am_put_count(struct am_doc *d, const json_t *n); /* with its thousands apart, or "-" */

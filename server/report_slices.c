@@ -52,15 +52,6 @@ static double scale_of(const struct row *rows, size_t n)
     return most;
 }
 
-static void put_share(struct am_doc *d, const json_t *s, const char *name)
-{
-    double v;
-    if (am_number_of(s, name, &v))
-        am_put_number(d, AM_UNIT_SHARE, v);
-    else
-        am_doc_put(d, "-");
-}
-
 static void put_bounds(struct am_doc *d, const struct am_draw_harm *h)
 {
     json_t *pair = h->bounded ? json_pack("[ff]", h->low, h->high) : NULL;
@@ -76,7 +67,6 @@ static void put_slice(struct am_doc *d, const struct row *r, double scale)
     static const char *const p[] = {"p_mid", "q"};
     const json_t *s = r->slice;
     struct am_draw_harm h = harm_of(r);
-    double v;
     am_doc_row(d, r->small ? "small" : NULL);
     am_doc_cell(d);
     am_doc_name(d, am_text_of(s, "key", "?"));
@@ -94,19 +84,16 @@ static void put_slice(struct am_doc *d, const struct row *r, double scale)
     am_doc_cell(d);
     am_put_count(d, json_object_get(s, "c"));
     am_doc_cell(d);
-    put_share(d, s, "nfr");
+    am_put_share(d, s, "nfr");
     am_doc_put(d, " ");
     am_put_interval(d, AM_UNIT_SHARE, json_object_get(s, "interval"));
     am_doc_cell(d);
-    put_share(d, s, "accuracy_old");
+    am_put_share(d, s, "accuracy_old");
     am_doc_put(d, " \xe2\x86\x92 ");
-    put_share(d, s, "accuracy_new");
+    am_put_share(d, s, "accuracy_new");
     for (size_t i = 0; i < 2; i++) {
         am_doc_cell(d);
-        if (am_number_of(s, p[i], &v))
-            am_put_p(d, v);
-        else
-            am_doc_put(d, "-");
+        am_put_p_of(d, s, p[i]);
     }
     am_doc_cell(d);
     am_put_words(d, r->small ? "too small to rank" : am_text_of(s, "verdict", "-"));

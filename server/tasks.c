@@ -7,6 +7,7 @@
 #include "core/base/clock.h"
 #include "core/base/text.h"
 #include "core/table/canon.h"
+#include "server/json.h"
 #include "storage/jobs.h"
 
 #include <stdio.h>
@@ -16,7 +17,7 @@ int am_task_add_version(void *ctx, const char *model, const char *commit)
 {
     char text[300];
     snprintf(text, sizeof text, "%s@%s", model, commit);
-    return json_array_append_new(ctx, json_string(text)) < 0 ? -AM_E_OUT_OF_MEMORY : 0;
+    return am_json_add(ctx, json_string(text));
 }
 
 /* ---- the table ---- */

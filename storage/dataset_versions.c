@@ -4,7 +4,7 @@
  */
 #include "storage/datasets.h"
 #include "storage/db.h"
-#include "storage/events.h"
+#include "storage/events_priv.h"
 #include "storage/models_priv.h"
 
 #include "core/base/text.h"
@@ -27,20 +27,13 @@ int am_dataset_hold(struct am_db *db, const char *owner, const char *kind, const
 
 static int put_event(struct am_db *db, int64_t version, const char *type, int64_t now)
 {
-    AM_STMT st = am_db_bind(db,
-                            "SELECT d.name || '@v' || v.number, json_object('dataset', d.name, 'number', v.number,"
-                            " 'sha256', lower(hex(v.sha256)), 'rows', v.rows), v.job FROM dataset_version v JOIN"
-                            " dataset d ON d.id = v.dataset WHERE v.id = ?1",
-                            "i", version);
-    int rc = am_db_row(st);
-    if (rc <= 0)
-        return rc < 0 ? rc : -AM_E_NOT_FOUND;
-    return am_event_put(db, &(struct am_event_new){.at = now,
-                                                   .type = type,
-                                                   .subject = am_col_text(st, 0),
-                                                   .data = am_col_text(st, 1),
-                                                   .job = am_ends(type, "created") ? am_col_text(st, 2) : NULL,
-                                                   .revision = 1});
+    AM_STMT st =
+        am_db_bind(db,
+                   "SELECT d.name || '@v' || v.number, NULL, json_object('dataset', d.name, 'number', v.number,"
+                   " 'sha256', lower(hex(v.sha256)), 'rows', v.rows), v.job FROM dataset_version v JOIN"
+                   " dataset d ON d.id = v.dataset WHERE v.id = ?1",
+                   "i", version);
+    return am_event_once(db, st, type, now);
 }
 
 int am_dataset_version_insert(struct am_db *db, const struct am_dataset_version_new *v, int64_t *ret_id)

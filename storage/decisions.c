@@ -2,7 +2,7 @@
  * decisions.c - rows of gate decisions (gates.h). They are added and never changed.
  */
 #include "storage/db.h"
-#include "storage/events.h"
+#include "storage/events_priv.h"
 #include "storage/gates.h"
 #include "storage/models_priv.h"
 
@@ -12,22 +12,14 @@
 
 static int put_event(struct am_db *db, const struct am_decision_new *d)
 {
-    AM_STMT st = am_db_bind(db,
-                            "SELECT m.name, json_object('decision', d.uid, 'verdict', d.verdict, 'gate', d.gate || '@'"
-                            " || d.revision, 'old', d.old, 'new', d.new, 'report', d.report) FROM decision d"
-                            " LEFT JOIN version v ON v.id = d.new_version LEFT JOIN model m ON m.id = v.model"
-                            " WHERE d.uid = ?1",
-                            "t", d->uid);
-    int rc = am_db_row(st);
-    if (rc <= 0)
-        return rc < 0 ? rc : -AM_E_INTERNAL;
-    return am_event_put(db, &(struct am_event_new){.at = d->now,
-                                                   .type = "gate.decided",
-                                                   .subject = d->uid,
-                                                   .model = am_col_text(st, 0),
-                                                   .job = d->job,
-                                                   .revision = 1,
-                                                   .data = am_col_text(st, 1)});
+    AM_STMT st =
+        am_db_bind(db,
+                   "SELECT d.uid, m.name, json_object('decision', d.uid, 'verdict', d.verdict, 'gate', d.gate || '@'"
+                   " || d.revision, 'old', d.old, 'new', d.new, 'report', d.report), d.job FROM decision d"
+                   " LEFT JOIN version v ON v.id = d.new_version LEFT JOIN model m ON m.id = v.model"
+                   " WHERE d.uid = ?1",
+                   "t", d->uid);
+    return am_event_once(db, st, "gate.decided", d->now);
 }
 
 int am_decision_insert(struct am_db *db, const struct am_decision_new *d)

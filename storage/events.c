@@ -77,6 +77,20 @@ int am_event_put(struct am_db *db, const struct am_event_new *e)
                       "ittiittit", e->at, topic, e->type, job, job_seq, e->subject, e->model, e->revision, e->data);
 }
 
+int am_event_once(struct am_db *db, sqlite3_stmt *st, const char *type, int64_t at)
+{
+    int rc = am_db_row(st);
+    if (rc <= 0)
+        return rc < 0 ? rc : -AM_E_NOT_FOUND;
+    return am_event_put(db, &(struct am_event_new){.at = at,
+                                                   .type = type,
+                                                   .subject = am_col_text(st, 0),
+                                                   .model = am_col_text(st, 1),
+                                                   .data = am_col_text(st, 2),
+                                                   .job = am_ends(type, ".deleted") ? NULL : am_col_text(st, 3),
+                                                   .revision = 1});
+}
+
 /* "job.x" in the words for tasks. */
 static void task_type(const char *type, char out[32])
 {

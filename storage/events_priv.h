@@ -13,6 +13,10 @@
 int am_event_first(struct am_db *db, int64_t job, int64_t at);
 int am_event_move(struct am_db *db, int64_t job, int64_t at, const char *type, const char *by, const char *reason);
 
+/* Of something that is made, never changes, and may be deleted. The only row of `st`: subject, model, data, and the job
+   that made it. -AM_E_NOT_FOUND: there is no row. */
+int am_event_once(struct am_db *db, sqlite3_stmt *st, const char *type, int64_t at);
+
 struct am_life_event {
     int64_t at, model, version; /* model counts when version is 0 */
     const char *type, *by, *reason /* NULL: not known */, *more /* JSON object for its data, or NULL */;

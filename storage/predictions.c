@@ -5,7 +5,7 @@
 #include "storage/predictions.h"
 #include "storage/blobs.h"
 #include "storage/db.h"
-#include "storage/events.h"
+#include "storage/events_priv.h"
 #include "storage/models_priv.h"
 #include "storage/store_priv.h"
 
@@ -29,22 +29,12 @@ int am_prediction_hold(struct am_db *db, const char *owner, const struct am_pred
 static int put_event(struct am_db *db, const char *uid, const char *type, int64_t now)
 {
     AM_STMT st = am_db_bind(db,
-                            "SELECT m.name, json_object('version', iif(v.id IS NULL, NULL, m.name || '@' ||"
+                            "SELECT p.uid, m.name, json_object('version', iif(v.id IS NULL, NULL, m.name || '@' ||"
                             " lower(hex(v.oid))), 'external', iif(v.id IS NULL, p.model, NULL), 'dataset', p.dataset,"
                             " 'rows', p.n), p.job FROM prediction_set p LEFT JOIN version v ON v.id = p.version"
                             " LEFT JOIN model m ON m.id = v.model WHERE p.uid = ?1",
                             "t", uid);
-    int rc = am_db_row(st);
-    if (rc <= 0)
-        return rc < 0 ? rc : -AM_E_NOT_FOUND;
-    bool made = am_ends(type, "created");
-    return am_event_put(db, &(struct am_event_new){.at = now,
-                                                   .type = type,
-                                                   .subject = uid,
-                                                   .model = am_col_text(st, 0),
-                                                   .data = am_col_text(st, 1),
-                                                   .job = made ? am_col_text(st, 2) : NULL,
-                                                   .revision = 1});
+    return am_event_once(db, st, type, now);
 }
 
 int am_prediction_insert(struct am_db *db, const struct am_prediction_new *p)

@@ -4,7 +4,7 @@
  */
 #include "storage/reports.h"
 #include "storage/db.h"
-#include "storage/events.h"
+#include "storage/events_priv.h"
 #include "storage/models_priv.h"
 
 #include "core/base/text.h"
@@ -25,23 +25,13 @@ static int hold(struct am_db *db, const char *owner, const struct am_report_file
 
 static int put_event(struct am_db *db, const char *uid, const char *type, int64_t now)
 {
-    AM_STMT st = am_db_bind(
-        db,
-        "SELECT m.name, json_object('method', r.method, 'old', r.old, 'new', r.new, 'dataset', r.dataset, 'n', r.n,"
-        " 'nfr', r.nfr), r.job FROM report r LEFT JOIN version v ON v.id = r.new_version"
-        " LEFT JOIN model m ON m.id = v.model WHERE r.uid = ?1",
-        "t", uid);
-    int rc = am_db_row(st);
-    if (rc <= 0)
-        return rc < 0 ? rc : -AM_E_NOT_FOUND;
-    bool made = am_ends(type, "created");
-    return am_event_put(db, &(struct am_event_new){.at = now,
-                                                   .type = type,
-                                                   .subject = uid,
-                                                   .model = am_col_text(st, 0),
-                                                   .data = am_col_text(st, 1),
-                                                   .job = made ? am_col_text(st, 2) : NULL,
-                                                   .revision = 1});
+    AM_STMT st = am_db_bind(db,
+                            "SELECT r.uid, m.name, json_object('method', r.method, 'old', r.old, 'new', r.new, "
+                            "'dataset', r.dataset, 'n', r.n,"
+                            " 'nfr', r.nfr), r.job FROM report r LEFT JOIN version v ON v.id = r.new_version"
+                            " LEFT JOIN model m ON m.id = v.model WHERE r.uid = ?1",
+                            "t", uid);
+    return am_event_once(db, st, type, now);
 }
 
 int am_report_insert(struct am_db *db, const struct am_report_new *r)

@@ -95,15 +95,12 @@ static int put_file(struct indexing *p, const char *path, const struct am_staged
     return am_result_put(&p->s->result, am_file_record(path, s, false));
 }
 
-static int put_ids(struct indexing *p, const uint32_t *order, struct am_pack_file *ret, struct am_pack_counts *counts)
+static int put_ids(struct indexing *p, const uint32_t *order, struct am_staged *ret, struct am_pack_counts *counts)
 {
-    struct am_staged s = {.name = "f1", .lfs = true};
     struct am_pack_cols c = p->x.ids;
     c.n = p->x.n;
-    AM_TRY(am_pack_write_ids(&c, order, p->s->staging, s.name, ret, counts));
-    s.bytes = ret->bytes;
-    memcpy(s.sha256, ret->sha256, sizeof s.sha256);
-    return put_file(p, "ids.safetensors", &s);
+    AM_TRY(am_pack_write_ids(&c, order, p->s->staging, 1, ret, counts));
+    return put_file(p, "ids.safetensors", ret);
 }
 
 static int put_rows(struct indexing *p, const uint32_t *order, const char *ids_sha256, json_t **ret_columns)
@@ -146,7 +143,7 @@ static int put_content(struct indexing *p)
 
 static int put_result(struct indexing *p, const uint32_t *order)
 {
-    struct am_pack_file ids;
+    struct am_staged ids;
     struct am_pack_counts counts = {.ids = 0};
     json_auto_t *columns = NULL;
     p->phase = "write";

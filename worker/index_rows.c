@@ -4,6 +4,7 @@
  */
 #include "worker/index.h"
 
+#include "core/base/grow.h"
 #include "core/base/text.h"
 
 #include <inttypes.h>
@@ -32,28 +33,17 @@ int am_index_bad(const struct am_index *x, int64_t row, const char *member, cons
     return am_fault_add(x->f, AM_E_MALFORMED_DATASET, (struct am_where){.pointer = pointer}, "%s%s", at, text);
 }
 
-static int resize(void *at, size_t n, size_t size)
-{
-    void *old, *bigger;
-    memcpy(&old, at, sizeof old);
-    bigger = reallocarray(old, n, size);
-    if (!bigger)
-        return -AM_E_OUT_OF_MEMORY;
-    memcpy(at, &bigger, sizeof bigger);
-    return 0;
-}
-
 int am_index_grow(struct am_index *x)
 {
     if (x->n < x->cap)
         return 0;
     size_t cap = x->cap ? 2 * x->cap : FIRST;
-    AM_TRY(resize(&x->ids.id_at, cap + 1, sizeof *x->ids.id_at));
-    AM_TRY(resize(&x->label, cap, sizeof *x->label));
+    AM_TRY(am_resize(&x->ids.id_at, cap + 1, sizeof *x->ids.id_at));
+    AM_TRY(am_resize(&x->label, cap, sizeof *x->label));
     if (x->format == AM_INDEX_JSONL)
-        AM_TRY(resize(&x->line, cap + 1, sizeof *x->line));
+        AM_TRY(am_resize(&x->line, cap + 1, sizeof *x->line));
     if (!x->ids.ids) { /* there is a place for ids even when all of them are bad */
-        AM_TRY(resize(&x->ids.ids, FIRST, 1));
+        AM_TRY(am_resize(&x->ids.ids, FIRST, 1));
         x->ids.ids_cap = FIRST;
         x->ids.id_at[0] = 0;
     }
@@ -72,7 +62,7 @@ int am_index_put_id(struct am_index *x, const char *id, size_t len)
         return am_index_bad(x, (int64_t)x->n, "id", "the id is not UTF-8 without NUL");
     if (len > c->ids_cap - c->ids_n) {
         size_t cap = 2 * c->ids_cap + len;
-        AM_TRY(resize(&c->ids, cap, 1));
+        AM_TRY(am_resize(&c->ids, cap, 1));
         c->ids_cap = cap;
     }
     memcpy(c->ids + c->ids_n, id, len);

@@ -103,18 +103,6 @@ int am_index_write_rows(struct am_index *x, const uint32_t *order, const char *i
 
 /* ---- what is told of it ---- */
 
-static json_t *sorted_texts(const struct am_pack_dict *d)
-{
-    uint32_t *rank = am_pack_dict_ranks(d);
-    json_t *texts = rank ? json_array() : NULL;
-    for (size_t i = 0; texts && i < d->n; i++)
-        json_array_append_new(texts, json_null());
-    for (size_t i = 0; texts && i < d->n; i++)
-        json_array_set_new(texts, rank[i], json_string(am_pack_dict_text(d, i)));
-    free(rank);
-    return texts;
-}
-
 static int by_number(const void *a, const void *b)
 {
     int32_t x = *(const int32_t *)a, y = *(const int32_t *)b;
@@ -159,13 +147,13 @@ json_t *am_index_about(const struct am_index *x, const json_t *columns, const st
         json_object_set_new(where, x->field[i].name,
                             json_pack("{s:s,s:s,s:o}", "column", name, "kind",
                                       x->format == AM_INDEX_JSONL ? x->field[i].kind : "int", "values",
-                                      sorted_texts(&x->field[i].values)));
+                                      am_pack_dict_sorted(&x->field[i].values)));
     }
     json_object_set_new(places, "ids.offsets", json_integer((json_int_t)ids->offsets_at));
     json_object_set_new(places, "ids.bytes", json_integer((json_int_t)ids->bytes_at));
     return json_pack("{s:s,s:s,s:I,s:o,s:s,s:o,s:o,s:o,s:o}", "schema", "amend.about/1", "format",
                      x->format == AM_INDEX_JSONL ? "jsonl" : "safetensors", "rows", (json_int_t)x->n, "classes",
                      classes > 0 ? json_integer(classes) : json_null(), "ids", x->own_ids ? "own" : "row", "names",
-                     x->labels == AM_LABELS_TEXT ? sorted_texts(&x->names) : json_null(), "fields", fields, "where",
-                     where, "columns", places);
+                     x->labels == AM_LABELS_TEXT ? am_pack_dict_sorted(&x->names) : json_null(), "fields", fields,
+                     "where", where, "columns", places);
 }

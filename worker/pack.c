@@ -127,12 +127,9 @@ static int put_metric(struct pack *p, const char *name, uint64_t value)
                          json_pack("{s:s,s:s,s:I}", "record", "metric", "name", name, "value", (json_int_t)value));
 }
 
-static int put_file(struct pack *p, const char *path, const char *staged, const struct am_pack_file *file)
+static int put_file(struct pack *p, const char *path, const struct am_staged *s)
 {
-    struct am_staged s = {.lfs = true, .bytes = file->bytes};
-    snprintf(s.name, sizeof s.name, "%s", staged);
-    memcpy(s.sha256, file->sha256, sizeof s.sha256);
-    return am_result_put(&p->s->result, am_file_record(path, &s, false));
+    return am_result_put(&p->s->result, am_file_record(path, s, false));
 }
 
 static int put_header(struct pack *p)
@@ -141,18 +138,18 @@ static int put_header(struct pack *p)
     char *text = json_dumps(p->h.json, JSON_COMPACT | JSON_SORT_KEYS);
     int rc = text ? am_stage_bytes(&s, p->s->staging, 2, "header.json", text, strlen(text)) : -AM_E_OUT_OF_MEMORY;
     free(text);
-    return rc < 0 ? rc : am_result_put(&p->s->result, am_file_record("header.json", &s, false));
+    return rc < 0 ? rc : put_file(p, "header.json", &s);
 }
 
 static int put_result(struct pack *p, const uint32_t *order)
 {
-    struct am_pack_file ids, packed;
+    struct am_staged file[2];
     struct am_pack_counts counts;
-    AM_TRY(am_pack_write(&p->c, order, p->s->staging, "f0", "f1", &ids, &packed, &counts));
+    AM_TRY(am_pack_write(&p->c, order, p->s->staging, 0, file, &counts));
     AM_TRY(am_result_open(&p->s->result, p->s->staging));
     AM_TRY(am_result_put(&p->s->result, json_pack("{s:s,s:n}", "record", "model", "architecture")));
-    AM_TRY(put_file(p, "ids.safetensors", "f0", &ids));
-    AM_TRY(put_file(p, "packed.safetensors", "f1", &packed));
+    AM_TRY(put_file(p, "ids.safetensors", &file[0]));
+    AM_TRY(put_file(p, "packed.safetensors", &file[1]));
     AM_TRY(put_header(p));
     AM_TRY(put_metric(p, "rows", p->c.n));
     AM_TRY(put_metric(p, "ids", counts.ids));

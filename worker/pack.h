@@ -7,6 +7,7 @@
 #define AM_WORKER_PACK_H
 
 #include "core/base/fault.h"
+#include "worker/files.h"
 
 #include <jansson.h>
 #include <stdbool.h>
@@ -93,6 +94,7 @@ struct am_pack_dict { /* zero is an empty one */
 int am_pack_dict_take(struct am_pack_dict *d, const char *text, size_t max, uint32_t *ret);
 /* ret[entry] = its rank among the sorted entries; for free(). NULL: out of memory. */
 uint32_t *am_pack_dict_ranks(const struct am_pack_dict *d);
+json_t *am_pack_dict_sorted(const struct am_pack_dict *d); /* its texts in that order; NULL: out of memory */
 const char *am_pack_dict_text(const struct am_pack_dict *d, size_t entry);
 uint64_t am_pack_dict_memory(const struct am_pack_dict *d);
 void am_pack_dict_done(struct am_pack_dict *d);
@@ -149,10 +151,6 @@ bool am_pack_same_id(const struct am_pack_cols *c, size_t a, size_t b);
 
 /* ---- pack_write.c ---- */
 
-struct am_pack_file {
-    char sha256[65];
-    uint64_t bytes;
-};
 struct am_pack_counts {
     uint64_t ids;
     int64_t correct;                             /* -1: not known */
@@ -160,10 +158,11 @@ struct am_pack_counts {
     uint32_t columns;                            /* of core/table/plan_compare.h */
 };
 /* The dictionary alone; of the columns only ids and id_at are looked at. */
-int am_pack_write_ids(struct am_pack_cols *c, const uint32_t *order, int dir, const char *name,
-                      struct am_pack_file *ret, struct am_pack_counts *ret_counts);
-/* The two files into folder `dir`, under these names, synced. The columns are changed: texts are numbered by rank. */
-int am_pack_write(struct am_pack_cols *c, const uint32_t *order, int dir, const char *ids_name, const char *packed_name,
-                  struct am_pack_file *ret_ids, struct am_pack_file *ret_packed, struct am_pack_counts *ret);
+int am_pack_write_ids(struct am_pack_cols *c, const uint32_t *order, int dir, unsigned number, struct am_staged *ret,
+                      struct am_pack_counts *ret_counts);
+/* The two files into folder `dir`, as f<first> (ids) and the next number (packed), synced. The columns are changed:
+   texts are numbered by rank. */
+int am_pack_write(struct am_pack_cols *c, const uint32_t *order, int dir, unsigned first, struct am_staged ret[2],
+                  struct am_pack_counts *ret_counts);
 
 #endif

@@ -4,6 +4,7 @@
  */
 #include "worker/pack.h"
 
+#include "core/base/grow.h"
 #include "core/base/text.h"
 
 #include <math.h>
@@ -66,17 +67,6 @@ static int check_budget(const struct am_pack_cols *c, size_t cap, size_t ids_cap
                         c->n, (unsigned long long)(c->budget >> 20));
 }
 
-static int resize(void *at, size_t cap, size_t bytes)
-{
-    void *old, *bigger;
-    memcpy(&old, at, sizeof old);
-    bigger = reallocarray(old, cap, bytes);
-    if (!bigger)
-        return -AM_E_OUT_OF_MEMORY;
-    memcpy(at, &bigger, sizeof bigger);
-    return 0;
-}
-
 static int grow_rows(struct am_pack_cols *c, struct am_faults *f)
 {
     size_t cap = c->cap + c->cap / 2 + CAP_FIRST;
@@ -85,10 +75,10 @@ static int grow_rows(struct am_pack_cols *c, struct am_faults *f)
     if (c->h->n > c->n && cap > c->h->n) /* the header knows */
         cap = (size_t)c->h->n;
     AM_TRY(check_budget(c, cap, c->ids_cap, AM_COLS, f));
-    AM_TRY(resize(&c->id_at, cap + 1, sizeof *c->id_at));
+    AM_TRY(am_resize(&c->id_at, cap + 1, sizeof *c->id_at));
     for (unsigned i = 0; i < AM_COLS; i++)
         if (c->col[i])
-            AM_TRY(resize(&c->col[i], cap, am_pack_col_bytes(c, i)));
+            AM_TRY(am_resize(&c->col[i], cap, am_pack_col_bytes(c, i)));
     c->cap = cap;
     return 0;
 }
@@ -98,7 +88,7 @@ static int place(struct am_pack_cols *c, enum am_pack_col col, struct am_faults 
 {
     if (!c->col[col]) {
         AM_TRY(check_budget(c, c->cap, c->ids_cap, col, f));
-        AM_TRY(resize(&c->col[col], c->cap, am_pack_col_bytes(c, col)));
+        AM_TRY(am_resize(&c->col[col], c->cap, am_pack_col_bytes(c, col)));
         fill(c, col, 0, c->n + 1);
     }
     *ret = (char *)c->col[col] + c->n * am_pack_col_bytes(c, col);
@@ -125,7 +115,7 @@ static int put_id(struct am_pack_cols *c, const char *id, struct am_faults *f)
     if (n > c->ids_cap - c->ids_n) {
         size_t cap = c->ids_cap + c->ids_cap / 2 + n + 65536;
         AM_TRY(check_budget(c, c->cap, cap, AM_COLS, f));
-        AM_TRY(resize(&c->ids, cap, 1));
+        AM_TRY(am_resize(&c->ids, cap, 1));
         c->ids_cap = cap;
     }
     memcpy(c->ids + c->ids_n, id, n);

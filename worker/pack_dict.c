@@ -104,6 +104,18 @@ uint32_t *am_pack_dict_ranks(const struct am_pack_dict *d)
     return NULL;
 }
 
+json_t *am_pack_dict_sorted(const struct am_pack_dict *d)
+{
+    uint32_t *rank = am_pack_dict_ranks(d);
+    json_t *texts = rank ? json_array() : NULL;
+    for (size_t i = 0; texts && i < d->n; i++)
+        json_array_append_new(texts, json_null());
+    for (size_t i = 0; texts && i < d->n; i++)
+        json_array_set_new(texts, rank[i], json_string(am_pack_dict_text(d, i)));
+    free(rank);
+    return texts;
+}
+
 uint64_t am_pack_dict_memory(const struct am_pack_dict *d)
 {
     return d->bytes_cap + d->cap * sizeof *d->at + d->slots * sizeof *d->slot;

@@ -85,11 +85,10 @@ static void check_external(json_t *o, const char *name, struct am_faults *f)
 static void check_name(const char *text, const char *member, struct am_faults *f)
 {
     char name[TEXT_MAX + 1];
-    snprintf(name, sizeof name, "%.*s", (int)strcspn(text, "@"), text);
-    const char *why = am_model_name_fault(name);
+    const char *rev = am_rev_split(text, name, sizeof name), *why = am_model_name_fault(name);
     if (why)
         bad(f, member, "%.200s: %s", name, why);
-    else if (text[strlen(name)] == '@' && !text[strlen(name) + 1])
+    else if (rev && !*rev)
         bad(f, member, "there is no revision behind the @ of %.200s", text);
 }
 

@@ -4,84 +4,23 @@
  */
 #include "worker/pack.h"
 
-#include "core/base/hash.h"
-#include "core/base/sys.h"
 #include "core/table/plan_compare.h"
-#include "core/tensor/safetensors.h"
+#include "worker/sink.h"
 
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { PART = 262144, HEADER_MAX = 16 << 20, TENSORS = AM_COLS + 1 };
+enum { TENSORS = AM_COLS + 1 };
 
 struct writer {
     struct am_pack_cols *c;
     const uint32_t *order;
-    int fd;
-    struct am_hash *hash;
-    char *part;
-    size_t used;
-    uint64_t bytes;
+    struct am_sink sink;
 };
-
-static int flush(struct writer *w)
-{
-    am_hash_put(w->hash, w->part, w->used);
-    int rc = am_sys_write(w->fd, w->part, w->used);
-    w->bytes += w->used;
-    w->used = 0;
-    return rc == -AM_E_INTERNAL ? -AM_E_CANNOT_WRITE : rc;
-}
 
 static int put(struct writer *w, const void *bytes, size_t n)
 {
-    const char *from = bytes;
-    while (n > 0) {
-        size_t room = PART - w->used, k = n < room ? n : room;
-        memcpy(w->part + w->used, from, k);
-        w->used += k;
-        from += k;
-        n -= k;
-        if (w->used == PART)
-            AM_TRY(flush(w));
-    }
-    return 0;
-}
-
-static int writer_open(struct writer *w, int dir, const char *name)
-{
-    w->hash = am_hash_new(AM_SHA256);
-    w->part = malloc(PART);
-    w->fd = w->hash && w->part ? am_sys_open(dir, name, O_WRONLY | O_CREAT | O_EXCL, 0600) : -AM_E_OUT_OF_MEMORY;
-    return w->fd < 0 ? w->fd : 0;
-}
-
-static int writer_end(struct writer *w, struct am_pack_file *ret)
-{
-    AM_TRY(flush(w));
-    AM_TRY(am_sys_fsync(w->fd));
-    am_hash_hex(w->hash, ret->sha256);
-    ret->bytes = w->bytes;
-    return 0;
-}
-
-static void writer_done(struct writer *w)
-{
-    am_sys_closep(&w->fd);
-    am_hash_free(w->hash);
-    free(w->part);
-}
-
-static int put_header(struct writer *w, struct am_st_out *v, size_t n, const char *key, const char *value)
-{
-    struct am_buf head;
-    am_buf_init(&head, HEADER_MAX);
-    int rc = am_st_write_header(v, n, key, value, &head);
-    if (rc == 0)
-        rc = put(w, head.data, head.len);
-    am_buf_done(&head);
-    return rc;
+    return am_sink_put(&w->sink, bytes, n);
 }
 
 /* ---- ids: the dictionary ---- */
@@ -129,7 +68,7 @@ static int write_ids(struct writer *w, struct am_pack_counts *ret)
     const uint64_t places = ids + 1;
     struct am_st_out v[] = {{.name = "bytes", .shape = &bytes, .dtype = AM_U8, .rank = 1},
                             {.name = "offsets", .shape = &places, .dtype = AM_U64, .rank = 1}};
-    AM_TRY(put_header(w, v, 2, "amend", "ids/1"));
+    AM_TRY(am_sink_header(&w->sink, v, 2, "amend", "ids/1"));
     AM_TRY(put_offsets(w)); /* the wider dtype comes first */
     AM_TRY(put_ids(w));
     ret->ids = ids;
@@ -260,18 +199,6 @@ static int number_by_rank(struct am_pack_cols *c, enum am_pack_col col, const st
     return 0;
 }
 
-static json_t *sorted_texts(const struct am_pack_dict *d)
-{
-    uint32_t *rank = am_pack_dict_ranks(d);
-    json_t *list = rank ? json_array() : NULL;
-    for (size_t i = 0; list && i < d->n; i++)
-        json_array_append_new(list, json_null());
-    for (size_t i = 0; list && i < d->n; i++)
-        json_array_set_new(list, rank[i], json_string(am_pack_dict_text(d, i)));
-    free(rank);
-    return list;
-}
-
 /* {"key":{"tensor":"slice.00","values":[...]}} */
 static json_t *slices_json(const struct am_pack_cols *c, const uint32_t *rank)
 {
@@ -280,7 +207,7 @@ static json_t *slices_json(const struct am_pack_cols *c, const uint32_t *rank)
         char name[24];
         snprintf(name, sizeof name, "slice.%02u", rank[i]);
         json_object_set_new(o, am_pack_dict_text(&c->slice_keys, i),
-                            json_pack("{s:s,s:o}", "tensor", name, "values", sorted_texts(&c->slice[i])));
+                            json_pack("{s:s,s:o}", "tensor", name, "values", am_pack_dict_sorted(&c->slice[i])));
     }
     return o;
 }
@@ -318,7 +245,7 @@ static int write_packed(struct writer *w, const uint32_t *rank, const char *ids_
     struct am_st_out v[TENSORS];
     size_t n = list_tensors(w->c, rank, t, v);
     char *meta = meta_text(w->c, rank, ids_sha256, counts->ids);
-    int rc = meta ? put_header(w, v, n, "amend", meta) : -AM_E_OUT_OF_MEMORY;
+    int rc = meta ? am_sink_header(&w->sink, v, n, "amend", meta) : -AM_E_OUT_OF_MEMORY;
     free(meta);
     for (size_t i = 0; i < n && rc == 0; i++) /* v is in the order of the file now */
         for (size_t k = 0; k < n && rc == 0; k++)
@@ -348,47 +275,44 @@ static int64_t count_correct(const struct am_pack_cols *c)
     return ok ? n : -1;
 }
 
-int am_pack_write_ids(struct am_pack_cols *c, const uint32_t *order, int dir, const char *name,
-                      struct am_pack_file *ret, struct am_pack_counts *ret_counts)
+int am_pack_write_ids(struct am_pack_cols *c, const uint32_t *order, int dir, unsigned number, struct am_staged *ret,
+                      struct am_pack_counts *ret_counts)
 {
-    struct writer w = {.c = c, .order = order, .fd = -1};
-    struct am_pack_file file = {0};
+    struct writer w = {.c = c, .order = order, .sink.fd = -1};
     struct am_pack_counts counts = *ret_counts;
-    int rc = writer_open(&w, dir, name);
+    int rc = am_sink_open(&w.sink, dir, number);
     if (rc == 0)
         rc = write_ids(&w, &counts);
     if (rc == 0)
-        rc = writer_end(&w, &file);
-    writer_done(&w);
-    if (rc < 0)
-        return rc;
-    *ret = file;
-    *ret_counts = counts;
-    return 0;
+        rc = am_sink_end(&w.sink, ret);
+    am_sink_done(&w.sink);
+    if (rc == 0)
+        *ret_counts = counts;
+    return rc;
 }
 
-int am_pack_write(struct am_pack_cols *c, const uint32_t *order, int dir, const char *ids_name, const char *packed_name,
-                  struct am_pack_file *ret_ids, struct am_pack_file *ret_packed, struct am_pack_counts *ret)
+int am_pack_write(struct am_pack_cols *c, const uint32_t *order, int dir, unsigned first, struct am_staged ret[2],
+                  struct am_pack_counts *ret_counts)
 {
-    struct writer packed = {.c = c, .order = order, .fd = -1};
+    struct writer w = {.c = c, .order = order, .sink.fd = -1};
     struct am_pack_counts counts = {.correct = count_correct(c)};
-    struct am_pack_file ids_file = {0}, packed_file = {0};
+    struct am_staged ids, packed;
     uint32_t *rank = am_pack_dict_ranks(&c->slice_keys);
     int rc = rank ? rank_texts(c) : -AM_E_OUT_OF_MEMORY;
     if (rc == 0)
-        rc = am_pack_write_ids(c, order, dir, ids_name, &ids_file, &counts);
+        rc = am_pack_write_ids(c, order, dir, first, &ids, &counts);
     if (rc == 0)
-        rc = writer_open(&packed, dir, packed_name);
+        rc = am_sink_open(&w.sink, dir, first + 1);
     if (rc == 0)
-        rc = write_packed(&packed, rank, ids_file.sha256, &counts);
+        rc = write_packed(&w, rank, ids.sha256, &counts);
     if (rc == 0)
-        rc = writer_end(&packed, &packed_file);
-    writer_done(&packed);
+        rc = am_sink_end(&w.sink, &packed);
+    am_sink_done(&w.sink);
     free(rank);
     if (rc < 0)
         return rc;
-    *ret_ids = ids_file;
-    *ret_packed = packed_file;
-    *ret = counts;
+    ret[0] = ids;
+    ret[1] = packed;
+    *ret_counts = counts;
     return 0;
 }

@@ -1,5 +1,5 @@
 /*
- * grow.h - room for one more entry in an array that is allocated as it fills. The ceiling is the caller's to check.
+ * grow.h - room in an array that is allocated as it fills. The ceiling is the caller's to check.
  */
 #ifndef AM_BASE_GROW_H
 #define AM_BASE_GROW_H
@@ -11,5 +11,7 @@
 /* `array`: the address of the pointer; of `n` entries of `size` bytes each it has room for *cap. When they fill it, it
    gets twice the room. 0, or -AM_E_OUT_OF_MEMORY and nothing changed. */
 int am_grow(void *array, size_t n, size_t *cap, size_t size);
+/* The same for as many as are asked for. */
+int am_resize(void *array, size_t n, size_t size);
 
 #endif

@@ -3,6 +3,7 @@
  */
 #include "core/base/text.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #define PART_MAX 96
@@ -56,6 +57,13 @@ const char *am_model_name_fault(const char *id)
         if (strlen(reserved[i]) == n && memcmp(reserved[i], id, n) == 0)
             return "this namespace is reserved for the service; choose another one";
     return part_fault(slash + 1, strlen(slash + 1));
+}
+
+const char *am_rev_split(const char *text, char *name, size_t cap)
+{
+    size_t n = strcspn(text, "@");
+    snprintf(name, cap, "%.*s", (int)(n < cap ? n : 0), text);
+    return text[n] ? text + n + 1 : NULL;
 }
 
 bool am_rev_is_number(const char *rev, int64_t *ret)

@@ -90,11 +90,11 @@ int am_sys_pread(int fd, void *buf, size_t n, uint64_t off)
     return 0;
 }
 
-int am_sys_pwrite(int fd, const void *buf, size_t n, uint64_t off)
+/* off NULL: where the file is. */
+static int put_all(int fd, const char *p, size_t n, off_t *off)
 {
-    const char *p = buf;
     while (n > 0) {
-        ssize_t put = ops->pwrite(fd, p, n, (off_t)off);
+        ssize_t put = off ? ops->pwrite(fd, p, n, *off) : ops->write(fd, p, n);
         if (put < 0 && errno == EINTR)
             continue;
         if (put == 0)
@@ -103,26 +103,21 @@ int am_sys_pwrite(int fd, const void *buf, size_t n, uint64_t off)
             return fail();
         p += put;
         n -= (size_t)put;
-        off += (uint64_t)put;
+        if (off)
+            *off += put;
     }
     return 0;
 }
 
+int am_sys_pwrite(int fd, const void *buf, size_t n, uint64_t off)
+{
+    off_t at = (off_t)off;
+    return put_all(fd, buf, n, &at);
+}
+
 int am_sys_write(int fd, const void *buf, size_t n)
 {
-    const char *p = buf;
-    while (n > 0) {
-        ssize_t put = ops->write(fd, p, n);
-        if (put < 0 && errno == EINTR)
-            continue;
-        if (put == 0)
-            errno = EIO;
-        if (put <= 0)
-            return fail();
-        p += put;
-        n -= (size_t)put;
-    }
-    return 0;
+    return put_all(fd, buf, n, NULL);
 }
 
 ssize_t am_sys_read(int fd, void *buf, size_t n)

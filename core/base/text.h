@@ -43,6 +43,9 @@ void am_id_new(const char *prefix, int64_t now_ms, char *out);
 
 /* namespace/name by the Hub's rules (hub.md 2.1). NULL when good, else why not. Reserved namespaces are refused. */
 const char *am_model_name_fault(const char *id);
+/* "ns/name@rev" apart: what stands before the @ goes into `name` ("": there is no room), what follows is returned;
+   NULL: there is no @. */
+const char *am_rev_split(const char *text, char *name, size_t cap);
 /* Whether `rev` is v<N>; *ret (may be NULL) is N. */
 bool am_rev_is_number(const char *rev, int64_t *ret);
 /* A path inside a version: relative, no empty, "." or ".." segment, no control character, at most 1,024 bytes. */

@@ -14,16 +14,19 @@ static int wrong(struct am_faults *f, const char *pointer, const char *expected,
                         am_json_kind(got));
 }
 
-/* The member, or NULL after a fault when it is required and absent. */
-static json_t *member(json_t *obj, const char *pointer, const char *name, bool required, const char *expected,
+/* The member, or NULL, after a fault when it is required and absent or of another type. */
+static json_t *member(json_t *obj, const char *pointer, const char *name, bool required, json_type type,
                       struct am_faults *f)
 {
+    const char *expected = type == JSON_STRING ? "a text" : type == JSON_OBJECT ? "an object" : "a list";
     char at[AM_POINTER];
     json_t *v = json_object_get(obj, name);
     if (!v && required)
         am_fault_add(f, AM_E_INVALID_REQUEST, (struct am_where){.pointer = am_pointer(at, pointer, name)},
                      "required member is missing; give %s", expected);
-    return v;
+    if (v && json_typeof(v) != type)
+        wrong(f, am_pointer(at, pointer, name), expected, v);
+    return v && json_typeof(v) == type ? v : NULL;
 }
 
 static void unknown(const char *name, const char *pointer, const char *const *known, struct am_faults *f)
@@ -58,15 +61,8 @@ void am_members_known(json_t *obj, const char *pointer, const char *const *known
 const char *am_member_text(json_t *obj, const char *pointer, const char *name, bool required, const char *def,
                            struct am_faults *f)
 {
-    char at[AM_POINTER];
-    json_t *v = member(obj, pointer, name, required, "a text", f);
-    if (!v)
-        return def;
-    if (!json_is_string(v)) {
-        wrong(f, am_pointer(at, pointer, name), "a text", v);
-        return def;
-    }
-    return json_string_value(v);
+    json_t *v = member(obj, pointer, name, required, JSON_STRING, f);
+    return v ? json_string_value(v) : def;
 }
 
 int64_t am_member_int(json_t *obj, const char *pointer, const char *name, int64_t min, int64_t max, int64_t def,
@@ -114,22 +110,10 @@ bool am_member_bool(json_t *obj, const char *pointer, const char *name, bool def
 
 json_t *am_member_object(json_t *obj, const char *pointer, const char *name, bool required, struct am_faults *f)
 {
-    char at[AM_POINTER];
-    json_t *v = member(obj, pointer, name, required, "an object", f);
-    if (v && !json_is_object(v)) {
-        wrong(f, am_pointer(at, pointer, name), "an object", v);
-        return NULL;
-    }
-    return v;
+    return member(obj, pointer, name, required, JSON_OBJECT, f);
 }
 
 json_t *am_member_array(json_t *obj, const char *pointer, const char *name, bool required, struct am_faults *f)
 {
-    char at[AM_POINTER];
-    json_t *v = member(obj, pointer, name, required, "a list", f);
-    if (v && !json_is_array(v)) {
-        wrong(f, am_pointer(at, pointer, name), "a list", v);
-        return NULL;
-    }
-    return v;
+    return member(obj, pointer, name, required, JSON_ARRAY, f);
 }

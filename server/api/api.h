@@ -147,16 +147,20 @@ int am_api_version_verify(struct am_req *r);
 /* ---- shared by the handlers ---- */
 
 json_t *am_json_list(json_t *data /* stolen */, const char *next /* cursor or NULL */);
+/* A page of a list is asked for: ?limit=, at most 100, and ?after=, a number (0: not given; ret_after NULL: the handler
+   reads it). The connection to read it from; NULL: a problem was queued. */
+struct am_db *am_page_reader(struct am_req *r, int64_t *ret_limit, int64_t *ret_after, int *ret_queued);
 /* 200 with a page: `data` (stolen) has at most `limit` + 1 entries, and one too many says that there is more. The
-   cursor is member `key` of the last one shown, a text or a number. */
-int am_reply_page(struct am_req *r, json_t *data, int64_t limit, const char *key);
+   cursor is member `key` of the last one shown, a text or a number. For rc < 0 the error: `what`, a plural, could not
+   be listed. */
+int am_reply_page(struct am_req *r, int rc, json_t *data, int64_t limit, const char *key, const char *what);
 /* The same for rows, newest first, whose ids the entries do not show: the cursor names the ids below it. */
 struct am_rows {
     json_t *data;
     int64_t last; /* id of the row of the last entry */
 };
 int am_rows_add(struct am_rows *rows, int64_t id, json_t *entry /* stolen; NULL: memory is short */);
-int am_reply_rows(struct am_req *r, struct am_rows *rows /* data is stolen */, int64_t limit);
+int am_reply_rows(struct am_req *r, int rc, struct am_rows *rows /* data is stolen */, int64_t limit, const char *what);
 /* 404, which says of a model that is deleted what can be done. */
 int am_reply_no_model(struct am_req *r, const char *name);
 /* For the negative error of reading the job arg[0]: there is none, or the database failed. */
@@ -182,6 +186,12 @@ int am_version_read(const struct am_config *cfg, struct am_db *db, int64_t versi
 int am_reply_version(struct am_req *r, int64_t version);
 int am_reply_model(struct am_req *r, const char *name);
 
+/* What the body that makes a model or a dataset says of either, judged; borrowed from it. */
+struct am_about {
+    const char *id, *description;
+    json_t *labels; /* NULL: none */
+};
+struct am_about am_about_read(json_t *body, struct am_faults *f); /* patch.c */
 void am_description_check(const char *text, struct am_faults *f); /* patch.c; text may be NULL */
 
 /* labels.c: faults at "#/labels/<name>"; may_remove: a label may be null. */

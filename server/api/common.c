@@ -14,8 +14,25 @@ json_t *am_json_list(json_t *data, const char *next)
     return json_pack("{s:s, s:o, s:b, s:s?}", "object", "list", "data", data, "has_more", next != NULL, "next", next);
 }
 
-int am_reply_page(struct am_req *r, json_t *data, int64_t limit, const char *key)
+struct am_db *am_page_reader(struct am_req *r, int64_t *ret_limit, int64_t *ret_after, int *ret_queued)
 {
+    bool good = am_req_int(r, "limit", 1, 100, 20, ret_limit, ret_queued) &&
+                (!ret_after || am_req_int(r, "after", 1, INT64_MAX - 1, 0, ret_after, ret_queued));
+    return good ? am_reader(r, ret_queued) : NULL;
+}
+
+static int not_listed(struct am_req *r, int rc, json_t *data /* stolen */, const char *what)
+{
+    char text[80];
+    snprintf(text, sizeof text, "the %s could not be listed", what);
+    json_decref(data);
+    return am_reply_error(r, rc, text);
+}
+
+int am_reply_page(struct am_req *r, int rc, json_t *data, int64_t limit, const char *key, const char *what)
+{
+    if (rc < 0)
+        return not_listed(r, rc, data, what);
     json_t *cursor = NULL;
     char number[24];
     if (json_array_size(data) > (size_t)limit) {
@@ -31,12 +48,14 @@ int am_reply_page(struct am_req *r, json_t *data, int64_t limit, const char *key
 int am_rows_add(struct am_rows *rows, int64_t id, json_t *entry)
 {
     rows->last = id;
-    return json_array_append_new(rows->data, entry) < 0 ? -AM_E_OUT_OF_MEMORY : 0;
+    return am_json_add(rows->data, entry);
 }
 
 /* The last row is the first one not shown: pages do not shift under the reader. */
-int am_reply_rows(struct am_req *r, struct am_rows *rows, int64_t limit)
+int am_reply_rows(struct am_req *r, int rc, struct am_rows *rows, int64_t limit, const char *what)
 {
+    if (rc < 0)
+        return not_listed(r, rc, rows->data, what);
     char next[32];
     bool more = json_array_size(rows->data) > (size_t)limit;
     if (more)

@@ -52,10 +52,7 @@ int am_find_dataset_version(struct am_req *r, int64_t *ret, int *ret_queued)
 
 static int take_version(void *ctx, const struct am_dataset_version_row *v)
 {
-    json_t **ret = ctx;
-    json_decref(*ret);
-    *ret = am_dataset_version_json(v);
-    return *ret ? 0 : -AM_E_OUT_OF_MEMORY;
+    return am_json_take(ctx, am_dataset_version_json(v));
 }
 
 json_t *am_dataset_version_load(struct am_req *r, int64_t version, int *ret_queued)
@@ -83,7 +80,7 @@ int am_api_dataset_version(struct am_req *r)
 
 static int add_version(void *ctx, const struct am_dataset_version_row *v)
 {
-    return json_array_append_new(ctx, am_dataset_version_json(v)) < 0 ? -AM_E_OUT_OF_MEMORY : 0;
+    return am_json_add(ctx, am_dataset_version_json(v));
 }
 
 static int take_id(void *ctx, const struct am_dataset_row *d)
@@ -97,10 +94,7 @@ int am_api_dataset_versions(struct am_req *r)
     int64_t limit, after, dataset = 0;
     int queued = MHD_NO;
     char name[200];
-    if (!am_req_int(r, "limit", 1, 100, 20, &limit, &queued) ||
-        !am_req_int(r, "after", 1, INT64_MAX - 1, 0, &after, &queued))
-        return queued;
-    struct am_db *db = am_reader(r, &queued);
+    struct am_db *db = am_page_reader(r, &limit, &after, &queued);
     if (!db)
         return queued;
     am_model_id(r, name);
@@ -110,10 +104,7 @@ int am_api_dataset_versions(struct am_req *r)
     json_t *data = json_array();
     if (rc == 0)
         rc = am_dataset_version_list(db, dataset, after, (int)limit + 1, add_version, data);
-    if (rc == 0)
-        return am_reply_page(r, data, limit, "number");
-    json_decref(data);
-    return am_reply_error(r, rc, "the versions of the dataset could not be listed");
+    return am_reply_page(r, rc, data, limit, "number", "versions of the dataset");
 }
 
 /* ---- bytes ---- */

@@ -41,7 +41,7 @@ int am_reply_no_dataset(struct am_req *r, const char *name)
 
 static int add_dataset(void *ctx, const struct am_dataset_row *d)
 {
-    return json_array_append_new(ctx, am_dataset_json(d)) < 0 ? -AM_E_OUT_OF_MEMORY : 0;
+    return am_json_add(ctx, am_dataset_json(d));
 }
 
 int am_api_datasets(struct am_req *r)
@@ -49,9 +49,7 @@ int am_api_datasets(struct am_req *r)
     int64_t limit;
     int queued = MHD_NO;
     char *labels = NULL;
-    if (!am_req_int(r, "limit", 1, 100, 20, &limit, &queued))
-        return queued;
-    struct am_db *db = am_reader(r, &queued);
+    struct am_db *db = am_page_reader(r, &limit, NULL, &queued);
     if (!db || !am_labels_wanted(r, &labels, &queued))
         return queued;
     const struct am_dataset_filter f = {.search = am_req_query(r, "search"),
@@ -62,10 +60,7 @@ int am_api_datasets(struct am_req *r)
     json_t *data = json_array();
     int rc = am_dataset_list(db, &f, add_dataset, data);
     free(labels);
-    if (rc == 0)
-        return am_reply_page(r, data, limit, "id");
-    json_decref(data);
-    return am_reply_error(r, rc, "the datasets could not be listed");
+    return am_reply_page(r, rc, data, limit, "id", "datasets");
 }
 
 struct taken {
@@ -118,10 +113,7 @@ static int create_dataset(struct am_db *db, void *arg)
 
 static int reply_created(struct am_req *r, json_t *dataset /* stolen */)
 {
-    char location[260];
-    snprintf(location, sizeof location, "/v1/datasets/%s", json_string_value(json_object_get(dataset, "id")));
-    const char *headers[] = {"Location", location, NULL};
-    return am_reply_json(r, 201, dataset, headers);
+    return am_reply_created(r, dataset, "/v1/datasets/%s", json_string_value(json_object_get(dataset, "id")));
 }
 
 static int create(struct am_req *r, const struct am_idem *idem)
@@ -129,30 +121,26 @@ static int create(struct am_req *r, const struct am_idem *idem)
     static const char *const known[] = {"id", "description", "labels", NULL};
     struct am_faults f = {0};
     am_members_known(r->json, "#", known, &f);
-    const char *id = am_member_text(r->json, "#", "id", true, NULL, &f);
-    const char *description = am_member_text(r->json, "#", "description", false, "", &f);
-    json_t *labels = am_member_object(r->json, "#", "labels", false, &f);
-    am_labels_check(labels, false, &f);
-    am_description_check(description, &f);
-    const char *why = id ? am_model_name_fault(id) : NULL;
-    if (why)
-        am_fault_add(&f, AM_E_INVALID_REQUEST, (struct am_where){.pointer = "#/id"}, "%s", why);
+    struct am_about about = am_about_read(r->json, &f);
     if (f.n)
         return am_reply_faults(r, &f);
-    char *text = labels ? json_dumps(labels, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
-    struct create c = {
-        .idem = idem,
-        .row = {.name = id, .description = description, .labels = text, .created_by = "local", .now = am_now_ms()}};
+    char *text = about.labels ? json_dumps(about.labels, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
+    struct create c = {.idem = idem,
+                       .row = {.name = about.id,
+                               .description = about.description,
+                               .labels = text,
+                               .created_by = "local",
+                               .now = am_now_ms()}};
     int rc = am_store_write(r->srv->store, create_dataset, &c);
     free(text);
     if (rc == 0)
         return reply_created(r, c.answer.dataset);
     json_decref(c.answer.dataset);
     if (rc == -AM_E_CONFLICT)
-        return am_reply_fault(r, AM_E_CONFLICT, "#/id", "the dataset %s exists already", id);
+        return am_reply_fault(r, AM_E_CONFLICT, "#/id", "the dataset %s exists already", about.id);
     if (rc == -AM_E_NAME_TAKEN)
-        return am_reply_fault(r, AM_E_NAME_TAKEN, "#/id", "%s differs only in case from the existing dataset %s", id,
-                              c.other);
+        return am_reply_fault(r, AM_E_NAME_TAKEN, "#/id", "%s differs only in case from the existing dataset %s",
+                              about.id, c.other);
     return am_reply_error(r, rc, "the dataset could not be created");
 }
 

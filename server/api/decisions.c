@@ -32,11 +32,9 @@ static bool split(struct am_req *r, const char *query, char model[200], const ch
 {
     const char *text = am_req_query(r, query);
     char where[32];
-    size_t n = strcspn(text, "@");
-    snprintf(model, 200, "%.*s", (int)(n < 200 ? n : 0), text);
+    const char *rest = am_rev_split(text, model, 200), *why = am_model_name_fault(model);
     snprintf(where, sizeof where, "?%s", query);
-    const char *why = am_model_name_fault(model);
-    *ret_rest = text[n] ? text + n + 1 : "main";
+    *ret_rest = rest ? rest : "main";
     if (why)
         *ret_queued = am_reply_fault(r, AM_E_INVALID_REQUEST, where, "%s must be namespace/name@%s (%s)", query,
                                      am_streq(query, "ref") ? "ref" : "rev", why);
@@ -80,26 +78,18 @@ int am_api_decisions(struct am_req *r)
 {
     int64_t limit, after;
     int queued = MHD_NO;
-    if (!am_req_int(r, "limit", 1, 100, 20, &limit, &queued) ||
-        !am_req_int(r, "after", 1, INT64_MAX - 1, 0, &after, &queued))
-        return queued;
-    struct am_db *db = am_reader(r, &queued);
+    struct am_db *db = am_page_reader(r, &limit, &after, &queued);
     struct am_decision_filter f = {.verdict = am_req_query(r, "verdict"), .after = after, .limit = (int)limit + 1};
     if (!db || !read_filter(r, db, &f, &queued))
         return queued;
     struct am_rows rows = {.data = json_array()};
     int rc = am_decision_list(db, &f, add_decision, &rows);
-    if (rc == 0)
-        return am_reply_rows(r, &rows, limit);
-    json_decref(rows.data);
-    return am_reply_error(r, rc, "the decisions could not be listed");
+    return am_reply_rows(r, rc, &rows, limit, "decisions");
 }
 
-static int take_decision(void *ctx, const struct am_decision_row *d)
+int am_decision_take(void *ctx, const struct am_decision_row *d)
 {
-    json_t **ret = ctx;
-    *ret = am_decision_json(d);
-    return *ret ? 0 : -AM_E_OUT_OF_MEMORY;
+    return am_json_take(ctx, am_decision_json(d));
 }
 
 /* A decision never changes, so its id says all of its state. */
@@ -110,7 +100,7 @@ int am_api_decision(struct am_req *r)
     struct am_db *db = am_reader(r, &queued);
     if (!db)
         return queued;
-    int rc = am_decision_get(db, r->arg[0], take_decision, &decision);
+    int rc = am_decision_get(db, r->arg[0], am_decision_take, &decision);
     if (rc == 0)
         return am_reply_resource(r, decision, r->arg[0]);
     return rc == -AM_E_NOT_FOUND

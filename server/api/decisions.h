@@ -8,6 +8,7 @@
 #include "storage/gates.h"
 
 json_t *am_decision_json(const struct am_decision_row *d);
+int am_decision_take(void *ret, const struct am_decision_row *d); /* am_json_take() of it */
 /* Its rules as the entries of OpenLineage's `test` run facet (openlineage_gate.c). */
 json_t *am_decision_tests(const struct am_decision_row *d);
 

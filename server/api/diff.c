@@ -148,7 +148,7 @@ static int add_tensor(void *ctx, const struct am_tensor_diff *d)
     }
     json_t *o = json_pack("{s:s, s:s, s:o, s:o}", "name", t->name, "class", am_diff_name(d->is), "from",
                           tensor_json(d->from), "to", tensor_json(d->to));
-    return json_array_append_new(c->data, o) < 0 ? -AM_E_OUT_OF_MEMORY : 0;
+    return am_json_add(c->data, o);
 }
 
 static json_t *file_json(const struct am_file_row *f)
@@ -164,7 +164,7 @@ static int add_file(void *ctx, const struct am_file_diff *d)
         return 0;
     json_t *o = json_pack("{s:s, s:s, s:o, s:o}", "path", d->path, "class", am_diff_name(d->is), "from",
                           file_json(d->from), "to", file_json(d->to));
-    return json_array_append_new(c->data, o) < 0 ? -AM_E_OUT_OF_MEMORY : 0;
+    return am_json_add(c->data, o);
 }
 
 static int read_files(struct am_db *db, const struct end *from, const struct end *to, json_t **ret)

@@ -78,9 +78,8 @@ static int64_t kept_here(struct am_db *db, const char *dataset)
 {
     char name[200];
     int64_t version = 0;
-    size_t n = strcspn(dataset, "@");
-    snprintf(name, sizeof name, "%.*s", (int)(n < sizeof name ? n : 0), dataset);
-    return am_dataset_resolve(db, name, dataset[n] ? dataset + n + 1 : NULL, &version) < 0 ? 0 : version;
+    const char *rev = am_rev_split(dataset, name, sizeof name);
+    return am_dataset_resolve(db, name, rev, &version) < 0 ? 0 : version;
 }
 
 int am_side_newest(struct am_db *db, int64_t version, const char *external, const char *dataset, struct am_side *ret)
@@ -103,8 +102,8 @@ int am_side_row(struct am_db *db, struct am_side *side)
     char model[200];
     if (!side->version)
         return 0;
-    snprintf(model, sizeof model, "%.*s", (int)strcspn(side->version, "@"), side->version);
-    int rc = am_rev_resolve_any(db, model, strchr(side->version, '@') + 1, &side->version_row);
+    const char *rev = am_rev_split(side->version, model, sizeof model);
+    int rc = am_rev_resolve_any(db, model, rev, &side->version_row);
     return rc == -AM_E_NOT_FOUND || rc == -AM_E_REVISION_NOT_FOUND ? 0 : rc;
 }
 

@@ -7,6 +7,7 @@
 #include "core/base/text.h"
 #include "core/table/plan_compare.h"
 #include "server/gates.h"
+#include "server/json.h"
 #include "storage/gates.h"
 
 #include <stdio.h>
@@ -88,7 +89,7 @@ static int put_critical(struct am_submit *s, json_t *list, const char *dataset)
     if (rc == 0 && side[0].uid[0] && side[1].uid[0]) {
         o = json_pack("{s:s, s:o, s:o}", "dataset", dataset, "old", am_side_json(&side[0], "old"), "new",
                       am_side_json(&side[1], "new"));
-        rc = o && json_array_append_new(list, o) == 0 ? 0 : -AM_E_OUT_OF_MEMORY;
+        rc = am_json_add(list, o);
         for (i = 0; i < 2; i++) { /* held beside the samples themselves, with their join */
             s->plan.read_bytes += (uint64_t)(side[i].packed_bytes + side[i].ids_bytes);
             s->plan.peak_memory_bytes += 2 * (uint64_t)(side[i].packed_bytes + side[i].ids_bytes);

@@ -82,7 +82,7 @@ static bool find_job(struct am_req *r, bool *ret_over, int *ret_queued)
 
 static int add_event(void *ctx, const struct am_event_row *e)
 {
-    return json_array_append_new(ctx, am_event_json(e, true)) < 0 ? -AM_E_OUT_OF_MEMORY : 0;
+    return am_json_add(ctx, am_event_json(e, true));
 }
 
 static int reply_list(struct am_req *r, struct am_event_query *q)
@@ -98,11 +98,7 @@ static int reply_list(struct am_req *r, struct am_event_query *q)
     q->limit = (int)limit + 1;
     json_t *data = json_array();
     int rc = am_event_list(db, q, add_event, data);
-    if (rc < 0) {
-        json_decref(data);
-        return am_reply_error(r, rc, "the events could not be listed");
-    }
-    return am_reply_page(r, data, limit, "seq");
+    return am_reply_page(r, rc, data, limit, "seq", "events");
 }
 
 int am_api_events(struct am_req *r)

@@ -44,7 +44,7 @@ static int add_span(void *ctx, int64_t at, const char *blob_hex, int64_t offset,
     json_t *o =
         json_pack("{s:I, s:s, s:I, s:I, s:O}", "at", (json_int_t)at, "blob", blob_hex, "offset", (json_int_t)offset,
                   "length", (json_int_t)bytes, "from_version", json_object_get(l->origin, blob_hex));
-    return json_array_append_new(l->spans, o) < 0 ? -AM_E_OUT_OF_MEMORY : 0;
+    return am_json_add(l->spans, o);
 }
 
 static int add_layout(const struct files *c, json_t *file, int64_t layout)
@@ -75,12 +75,12 @@ static int add_file(void *ctx, const struct am_file_row *f)
     return rc;
 }
 
-/* false: ?layout is neither true nor false, and an answer was queued. */
-static bool files_open(struct am_req *r, struct files *c, int *ret_queued)
+/* false: there is no such version, or ?layout is neither true nor false, and an answer was queued. */
+static bool files_open(struct am_req *r, struct files *c, int64_t *ret_version, int *ret_queued)
 {
     char rev[400];
     bool layout;
-    if (!am_req_flag(r, "layout", &layout, ret_queued))
+    if (am_find_version(r, ret_version, NULL, ret_queued) < 0 || !am_req_flag(r, "layout", &layout, ret_queued))
         return false;
     *c = (struct files){.db = am_store_read(r->srv->store), .layout = layout, .data = json_array()};
     if (am_url_encode(r->arg[2], false, rev, sizeof rev) < 0)
@@ -93,10 +93,8 @@ int am_api_files(struct am_req *r)
 {
     int queued = MHD_NO;
     int64_t version;
-    if (am_find_version(r, &version, NULL, &queued) < 0)
-        return queued;
     struct files c;
-    if (!files_open(r, &c, &queued))
+    if (!files_open(r, &c, &version, &queued))
         return queued;
     int rc = am_file_list(c.db, version, add_file, &c);
     if (rc < 0) {
@@ -110,10 +108,8 @@ int am_api_file(struct am_req *r)
 {
     int queued = MHD_NO;
     int64_t version;
-    if (am_find_version(r, &version, NULL, &queued) < 0)
-        return queued;
     struct files c;
-    if (!files_open(r, &c, &queued))
+    if (!files_open(r, &c, &version, &queued))
         return queued;
     int rc = am_file_get(c.db, version, r->arg[3], add_file, &c);
     json_t *f = json_incref(json_array_get(c.data, 0));

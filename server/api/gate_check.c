@@ -10,6 +10,7 @@
 #include "server/api/api.h"
 #include "server/api/decisions.h"
 #include "server/api/idempotency.h"
+#include "server/api/predictions.h"
 #include "server/gates.h"
 #include "server/reply.h"
 #include "server/report_files.h"
@@ -53,31 +54,6 @@ static int take_report(void *ctx, const struct am_report_row *p)
     return c->body ? 0 : -AM_E_STORE_DAMAGED;
 }
 
-/* "ns/name@rev", or external:NAME. false: an answer was queued. */
-static bool find_side(struct check *c, struct am_db *db, const char *text, const char *pointer, int64_t *ret,
-                      const char **ret_external, int *ret_queued)
-{
-    char model[200];
-    size_t n = strcspn(text, "@");
-    if (am_starts(text, "external:")) {
-        *ret_external = text + strlen("external:");
-        return true;
-    }
-    snprintf(model, sizeof model, "%.*s", (int)(n < sizeof model ? n : 0), text);
-    const char *why = am_model_name_fault(model);
-    int rc = why ? -AM_E_INVALID_REQUEST : am_rev_resolve_any(db, model, text[n] ? text + n + 1 : "main", ret);
-    if (rc == 0)
-        return true;
-    if (why)
-        *ret_queued = am_reply_fault(c->r, AM_E_INVALID_REQUEST, pointer,
-                                     "a version is namespace/name@rev, or external:NAME (%s)", why);
-    else if (rc == -AM_E_NOT_FOUND || rc == -AM_E_REVISION_NOT_FOUND)
-        *ret_queued = am_reply_fault(c->r, -rc, pointer, "there is no version %.300s here", text);
-    else
-        *ret_queued = am_reply_error(c->r, rc, "the database could not answer");
-    return false;
-}
-
 static int no_report(struct check *c)
 {
     json_t *side = c->dataset ? json_pack("{s:s}", "external", c->dataset) : json_null();
@@ -94,8 +70,8 @@ static int no_report(struct check *c)
 static bool find_pair(struct check *c, struct am_db *db, int *ret_queued)
 {
     struct am_report_filter f = {.dataset = c->dataset, .method = "compare", .limit = 1};
-    if (!find_side(c, db, c->old, "#/old", &f.old_version, &f.old_external, ret_queued) ||
-        !find_side(c, db, c->new, "#/new", &f.new_version, &f.new_external, ret_queued))
+    if (!am_named_version(c->r, db, c->old, "#/old", &f.old_version, &f.old_external, ret_queued) ||
+        !am_named_version(c->r, db, c->new, "#/new", &f.new_version, &f.new_external, ret_queued))
         return false;
     int rc = am_report_list(db, &f, take_report, c);
     if (rc == 0 && c->body)
@@ -141,14 +117,6 @@ static int decide(struct check *c)
     return c->text ? 0 : -AM_E_OUT_OF_MEMORY;
 }
 
-static int take_answer(void *ctx, const struct am_decision_row *d)
-{
-    json_t **ret = ctx;
-    json_decref(*ret);
-    *ret = am_decision_json(d);
-    return *ret ? 0 : -AM_E_OUT_OF_MEMORY;
-}
-
 static int insert(struct am_db *db, void *arg)
 {
     struct check *c = arg;
@@ -167,16 +135,13 @@ static int insert(struct am_db *db, void *arg)
                                       .body = c->text,
                                       .created_by = "local",
                                       .now = now}));
-    AM_TRY(am_decision_get(db, c->id, take_answer, &c->answer));
+    AM_TRY(am_decision_get(db, c->id, am_decision_take, &c->answer));
     return am_idem_keep(db, c->idem, 201, c->answer);
 }
 
 static int reply_decision(struct am_req *r, json_t *decision)
 {
-    char location[100];
-    snprintf(location, sizeof location, "/v1/decisions/%s", json_string_value(json_object_get(decision, "id")));
-    const char *headers[] = {MHD_HTTP_HEADER_LOCATION, location, NULL};
-    return am_reply_json(r, 201, decision, headers);
+    return am_reply_created(r, decision, "/v1/decisions/%s", json_string_value(json_object_get(decision, "id")));
 }
 
 /* ---- the request ---- */

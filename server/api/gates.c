@@ -22,7 +22,7 @@ static json_t *gate_json(const struct am_gate_row *g)
 
 static int add_gate(void *ctx, const struct am_gate_row *g)
 {
-    return json_array_append_new(ctx, gate_json(g)) < 0 ? -AM_E_OUT_OF_MEMORY : 0;
+    return am_json_add(ctx, gate_json(g));
 }
 
 static int no_gate(struct am_req *r)
@@ -34,25 +34,17 @@ int am_api_gates(struct am_req *r)
 {
     int64_t limit;
     int queued = MHD_NO;
-    if (!am_req_int(r, "limit", 1, 100, 20, &limit, &queued))
-        return queued;
-    struct am_db *db = am_reader(r, &queued);
+    struct am_db *db = am_page_reader(r, &limit, NULL, &queued);
     if (!db)
         return queued;
     json_t *data = json_array();
     int rc = am_gate_list(db, am_req_query(r, "after"), (int)limit + 1, add_gate, data);
-    if (rc == 0)
-        return am_reply_page(r, data, limit, "name");
-    json_decref(data);
-    return am_reply_error(r, rc, "the gates could not be listed");
+    return am_reply_page(r, rc, data, limit, "name", "gates");
 }
 
 static int take_gate(void *ctx, const struct am_gate_row *g)
 {
-    json_t **ret = ctx;
-    json_decref(*ret);
-    *ret = gate_json(g);
-    return *ret ? 0 : -AM_E_OUT_OF_MEMORY;
+    return am_json_take(ctx, gate_json(g));
 }
 
 static void etag_of(const json_t *gate, char out[AM_ETAG])
@@ -79,18 +71,15 @@ int am_api_gate_revisions(struct am_req *r)
 {
     int64_t limit, after;
     int queued = MHD_NO;
-    if (!am_req_int(r, "limit", 1, 100, 20, &limit, &queued) ||
-        !am_req_int(r, "after", 1, INT64_MAX - 1, 0, &after, &queued))
-        return queued;
-    struct am_db *db = am_reader(r, &queued);
+    struct am_db *db = am_page_reader(r, &limit, &after, &queued);
     if (!db)
         return queued;
     json_t *data = json_array();
     int rc = am_gate_revisions(db, r->arg[0], after, (int)limit + 1, add_gate, data);
-    if (rc == 0 && (json_array_size(data) > 0 || after))
-        return am_reply_page(r, data, limit, "revision");
+    if (rc < 0 || json_array_size(data) > 0 || after)
+        return am_reply_page(r, rc, data, limit, "revision", "revisions of the gate");
     json_decref(data);
-    return rc == 0 ? no_gate(r) : am_reply_error(r, rc, "the gate could not be read");
+    return no_gate(r);
 }
 
 /* ---- changes ---- */

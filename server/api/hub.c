@@ -217,8 +217,7 @@ int am_api_hub_auth_check(struct am_req *r)
 
 static int add_org(void *ctx, const char *name)
 {
-    return json_array_append_new(ctx, json_pack("{s:s, s:s}", "type", "org", "name", name)) < 0 ? -AM_E_OUT_OF_MEMORY
-                                                                                                : 0;
+    return am_json_add(ctx, json_pack("{s:s, s:s}", "type", "org", "name", name));
 }
 
 /* Without tokens everybody is the one local user, who may write everything. */

@@ -43,7 +43,7 @@ static int take_base(void *ctx, const char *model, const char *type)
     struct object *o = ctx;
     if (!o->relation)
         o->relation = am_streq(type, "merge") ? "merge" : "finetune";
-    return json_array_append_new(o->bases, json_string(model)) < 0 ? -AM_E_OUT_OF_MEMORY : 0;
+    return am_json_add(o->bases, json_string(model));
 }
 
 static void add_tag(json_t *tags, const char *a, const char *b, const char *c)

@@ -26,7 +26,7 @@ static int add_ref(void *ctx, const struct am_ref_row *row)
                                           : "aliases",
              row->name);
     json_t *ref = json_pack("{s:s, s:s, s:s}", "name", row->name, "ref", full, "targetCommit", row->commit);
-    return json_array_append_new(branch ? c->branches : c->tags, ref) < 0 ? -AM_E_OUT_OF_MEMORY : 0;
+    return am_json_add(branch ? c->branches : c->tags, ref);
 }
 
 int am_api_hub_refs(struct am_req *r)
@@ -68,7 +68,7 @@ static int add_commit(void *ctx, const struct am_hub_commit *row)
     json_t *o =
         json_pack("{s:s, s:s%, s:s, s:[{s:s}], s:o}", "id", row->commit, "title", row->message, title, "message",
                   rest + strspn(rest, "\n"), "authors", "user", row->author, "date", am_json_time(row->at));
-    return json_array_append_new(c->data, o) < 0 ? -AM_E_OUT_OF_MEMORY : 0;
+    return am_json_add(c->data, o);
 }
 
 int am_api_hub_commits(struct am_req *r)

@@ -116,7 +116,7 @@ static int add_job(void *ctx, const struct am_job_row *j)
     /* progress enters the ETag at most once a second (api.md 6) */
     snprintf(c->etag, sizeof c->etag, "%lld-%lld-%lld", (long long)j->rev, (long long)(updated / 1000),
              (long long)j->queue_position);
-    return json_array_append_new(c->data, o) < 0 ? -AM_E_OUT_OF_MEMORY : 0;
+    return am_json_add(c->data, o);
 }
 
 json_t *am_job_load(struct am_req *r, struct am_db *db, const char *uid, char *ret_etag)
@@ -202,13 +202,10 @@ int am_api_jobs(struct am_req *r)
         return queued;
     struct collect c = {.data = json_array(), .engine = r->srv->engine};
     int rc = am_job_list(db, &f, add_job, &c);
-    if (rc < 0) {
-        json_decref(c.data);
-        return rc == -AM_E_NOT_FOUND ? am_reply_fault(r, AM_E_INVALID_REQUEST, "?after",
-                                                      "after names no job; it is `next` of the page before")
-                                     : am_reply_error(r, rc, "the jobs could not be listed");
-    }
-    return am_reply_page(r, c.data, limit, "id");
+    if (rc != -AM_E_NOT_FOUND)
+        return am_reply_page(r, rc, c.data, limit, "id", "jobs");
+    json_decref(c.data);
+    return am_reply_fault(r, AM_E_INVALID_REQUEST, "?after", "after names no job; it is `next` of the page before");
 }
 
 struct cancel {

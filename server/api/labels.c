@@ -106,7 +106,7 @@ static int want(void *ctx, const char *name, const char *value)
         list = json_array();
         json_object_set_new(w->all, key, list);
     }
-    return json_array_append_new(list, json_string(value)) < 0 ? -AM_E_OUT_OF_MEMORY : 0;
+    return am_json_add(list, json_string(value));
 }
 
 bool am_labels_wanted(struct am_req *r, char **ret, int *ret_queued)

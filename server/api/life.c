@@ -172,10 +172,8 @@ static int remove_with_task(struct am_db *db, const char *uid, void *arg)
 
 static int add_descendant(void *ctx, const struct am_descendant *d)
 {
-    return json_array_append_new(ctx, json_pack("{s:s, s:s, s:o}", "model", d->model, "commit", d->commit, "number",
-                                                am_json_count(d->number))) < 0
-               ? -AM_E_OUT_OF_MEMORY
-               : 0;
+    return am_json_add(
+        ctx, json_pack("{s:s, s:s, s:o}", "model", d->model, "commit", d->commit, "number", am_json_count(d->number)));
 }
 
 static json_t *deletion_json(struct removal *d, json_t *descendants, int64_t total)

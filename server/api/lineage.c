@@ -29,14 +29,12 @@ static int add_node(void *ctx, const struct am_lineage_node *n)
                   "complete", "created_at", am_json_time(n->created_at), "job", n->job, "type", n->type, "method",
                   n->method, "verdict", "deleted_at", am_json_time(n->deleted_at));
     json_object_set(g->by_id, n->commit, o);
-    return json_array_append_new(g->nodes, o) < 0 ? -AM_E_OUT_OF_MEMORY : 0;
+    return am_json_add(g->nodes, o);
 }
 
 static int take_report(void *ctx, const struct am_report_row *p)
 {
-    json_t **ret = ctx;
-    *ret = am_report_summary(p);
-    return *ret ? 0 : -AM_E_OUT_OF_MEMORY;
+    return am_json_take(ctx, am_report_summary(p));
 }
 
 static int add_edge(void *ctx, const struct am_lineage_edge *e)
@@ -52,7 +50,7 @@ static int add_edge(void *ctx, const struct am_lineage_edge *e)
                           isfinite(e->trust) ? json_real(e->trust) : json_null(), "job", json_object_get(child, "job"),
                           "type", json_object_get(child, "type"), "method", json_object_get(child, "method"), "report",
                           report ? report : json_null());
-    return json_array_append_new(g->edges, o) < 0 ? -AM_E_OUT_OF_MEMORY : 0;
+    return am_json_add(g->edges, o);
 }
 
 static const char *text_of(json_t *o, const char *name)

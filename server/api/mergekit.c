@@ -5,6 +5,7 @@
 #include "server/api/mergekit.h"
 
 #include "core/base/text.h"
+#include "server/json.h"
 #include "server/reply.h"
 
 #include <stdlib.h>
@@ -37,7 +38,7 @@ static int take(void *ctx, const char *name, const char *value)
         json_decref(text);
         return 0;
     }
-    return json_array_append_new(tags, text) < 0 ? -AM_E_OUT_OF_MEMORY : 0;
+    return am_json_add(tags, text);
 }
 
 static int refuse_beside_json(struct am_req *r, const char *name)

@@ -48,16 +48,14 @@ static int add_model(void *ctx, const struct am_model_row *m)
 {
     struct collect *c = ctx;
     am_model_etag(m, c->etag);
-    return json_array_append_new(c->data, am_model_json(c->cfg, c->db, m)) < 0 ? -AM_E_OUT_OF_MEMORY : 0;
+    return am_json_add(c->data, am_model_json(c->cfg, c->db, m));
 }
 
 int am_api_models(struct am_req *r)
 {
     int64_t limit;
     int queued = MHD_NO;
-    if (!am_req_int(r, "limit", 1, 100, 20, &limit, &queued))
-        return queued;
-    struct am_db *db = am_reader(r, &queued);
+    struct am_db *db = am_page_reader(r, &limit, NULL, &queued);
     char *labels = NULL;
     if (!db || !am_labels_wanted(r, &labels, &queued))
         return queued;
@@ -66,19 +64,12 @@ int am_api_models(struct am_req *r)
         .search = am_req_query(r, "search"), .space = am_req_query(r, "namespace"), .labels = labels};
     int rc = am_model_find(db, &filter, am_req_query(r, "after"), (int)limit + 1, add_model, &c);
     free(labels);
-    if (rc < 0) {
-        json_decref(c.data);
-        return am_reply_error(r, rc, "the models could not be listed");
-    }
-    return am_reply_page(r, c.data, limit, "id");
+    return am_reply_page(r, rc, c.data, limit, "id", "models");
 }
 
 static int reply_created(struct am_req *r, json_t *model /* stolen */)
 {
-    char location[260];
-    snprintf(location, sizeof location, "/v1/models/%s", json_string_value(json_object_get(model, "id")));
-    const char *headers[] = {"Location", location, NULL};
-    return am_reply_json(r, 201, model, headers);
+    return am_reply_created(r, model, "/v1/models/%s", json_string_value(json_object_get(model, "id")));
 }
 
 int am_reply_model(struct am_req *r, const char *name)
@@ -136,22 +127,15 @@ static int create(struct am_req *r, const struct am_idem *idem)
     static const char *const known[] = {"id", "description", "private", "labels", NULL};
     struct am_faults f = {0};
     am_members_known(r->json, "#", known, &f);
-    const char *id = am_member_text(r->json, "#", "id", true, NULL, &f);
-    const char *description = am_member_text(r->json, "#", "description", false, "", &f);
+    struct am_about about = am_about_read(r->json, &f);
     bool is_private = am_member_bool(r->json, "#", "private", false, &f);
-    json_t *labels = am_member_object(r->json, "#", "labels", false, &f);
-    am_labels_check(labels, false, &f);
-    am_description_check(description, &f);
-    const char *why = id ? am_model_name_fault(id) : NULL;
-    if (why)
-        am_fault_add(&f, AM_E_INVALID_REQUEST, (struct am_where){.pointer = "#/id"}, "%s", why);
     if (f.n)
         return am_reply_faults(r, &f);
-    char *text = labels ? json_dumps(labels, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
+    char *text = about.labels ? json_dumps(about.labels, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
     struct create c = {.cfg = r->srv->cfg,
                        .idem = idem,
-                       .row = {.name = id,
-                               .description = description,
+                       .row = {.name = about.id,
+                               .description = about.description,
                                .labels = text ? text : "{}",
                                .created_by = "local",
                                .is_private = is_private,
@@ -165,13 +149,13 @@ static int create(struct am_req *r, const struct am_idem *idem)
         char hint[500] = "";
         struct am_db *db = am_store_read(r->srv->store);
         if (db)
-            am_model_deleted(r, db, id, hint, sizeof hint);
+            am_model_deleted(r, db, about.id, hint, sizeof hint);
         return hint[0] ? am_reply_fault(r, AM_E_CONFLICT, "#/id", "%s", hint)
-                       : am_reply_fault(r, AM_E_CONFLICT, "#/id", "the model %s exists already", id);
+                       : am_reply_fault(r, AM_E_CONFLICT, "#/id", "the model %s exists already", about.id);
     }
     if (rc == -AM_E_NAME_TAKEN)
-        return am_reply_fault(r, AM_E_NAME_TAKEN, "#/id", "%s differs only in case from the existing model %s", id,
-                              c.other);
+        return am_reply_fault(r, AM_E_NAME_TAKEN, "#/id", "%s differs only in case from the existing model %s",
+                              about.id, c.other);
     return am_reply_error(r, rc, "the model could not be created");
 }
 

@@ -128,9 +128,7 @@ static int add_job(void *ctx, const struct am_job_row *j)
 
 static int take_tests(void *ctx, const struct am_decision_row *d)
 {
-    json_t **ret = ctx;
-    *ret = am_decision_tests(d);
-    return *ret ? 0 : -AM_E_OUT_OF_MEMORY;
+    return am_json_take(ctx, am_decision_tests(d));
 }
 
 /* What the newest decision about the version says, rule by rule. */

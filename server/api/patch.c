@@ -47,6 +47,19 @@ void am_description_check(const char *text, struct am_faults *f)
     check_text(text, "#/description", DESCRIPTION_MAX, f);
 }
 
+struct am_about am_about_read(json_t *body, struct am_faults *f)
+{
+    struct am_about a = {.id = am_member_text(body, "#", "id", true, NULL, f),
+                         .description = am_member_text(body, "#", "description", false, "", f),
+                         .labels = am_member_object(body, "#", "labels", false, f)};
+    am_labels_check(a.labels, false, f);
+    am_description_check(a.description, f);
+    const char *why = a.id ? am_model_name_fault(a.id) : NULL;
+    if (why)
+        am_fault_add(f, AM_E_INVALID_REQUEST, (struct am_where){.pointer = "#/id"}, "%s", why);
+    return a;
+}
+
 static void check_not_empty(struct am_req *r, const char *members, struct am_faults *f)
 {
     if (json_object_size(r->json) == 0)

@@ -26,11 +26,6 @@ static json_t *dataset(const struct am_prediction_row *p)
                      "sha256", p->dataset_sha256);
 }
 
-static json_t *file(const char *sha256, int64_t bytes)
-{
-    return sha256 ? json_pack("{s:s, s:I}", "sha256", sha256, "bytes", (json_int_t)bytes) : json_null();
-}
-
 json_t *am_prediction_json(const struct am_prediction_row *p)
 {
     char version[300], self[120], content[140];
@@ -44,11 +39,11 @@ json_t *am_prediction_json(const struct am_prediction_row *p)
                   dataset(p), "split", p->split, "task", p->task, "metric", p->metric, "rows", (json_int_t)p->n, "ids",
                   (json_int_t)p->ids, "correct", p->correct < 0 ? json_null() : json_integer(p->correct), "accuracy",
                   p->correct < 0 ? json_null() : json_real((double)p->correct / (double)p->n));
-    json_t *rest =
-        json_pack("{s:o, s:o, s:o, s:o, s:s, s:s, s:s?, s:o, s:{s:s, s:s}}", "header", am_json_stored(p->header),
-                  "upload", file(p->upload_sha256, p->upload_bytes), "packed", file(p->packed_sha256, p->packed_bytes),
-                  "dictionary", file(p->ids_sha256, p->ids_bytes), "source", p->source, "created_by", p->created_by,
-                  "job", p->job, "created_at", am_json_time(p->created_at), "links", "self", self, "content", content);
+    json_t *rest = json_pack(
+        "{s:o, s:o, s:o, s:o, s:s, s:s, s:s?, s:o, s:{s:s, s:s}}", "header", am_json_stored(p->header), "upload",
+        am_json_file(p->upload_sha256, p->upload_bytes), "packed", am_json_file(p->packed_sha256, p->packed_bytes),
+        "dictionary", am_json_file(p->ids_sha256, p->ids_bytes), "source", p->source, "created_by", p->created_by,
+        "job", p->job, "created_at", am_json_time(p->created_at), "links", "self", self, "content", content);
     json_object_update(o, rest);
     json_decref(rest);
     return o;
@@ -59,33 +54,35 @@ static int add_set(void *ctx, const struct am_prediction_row *p)
     return am_rows_add(ctx, p->id, am_prediction_json(p));
 }
 
-bool am_req_version(struct am_req *r, struct am_db *db, const char *name, int64_t *ret_version,
-                    const char **ret_external, int *ret_queued)
+bool am_named_version(struct am_req *r, struct am_db *db, const char *text, const char *pointer, int64_t *ret_version,
+                      const char **ret_external, int *ret_queued)
 {
-    const char *text = am_req_query(r, name);
-    char model[200], at[40];
-    if (!text)
-        return true;
+    char model[200];
     if (am_starts(text, "external:")) {
         *ret_external = text + strlen("external:");
         return true;
     }
-    snprintf(at, sizeof at, "?%s", name);
-    size_t n = strcspn(text, "@");
-    snprintf(model, sizeof model, "%.*s", (int)(n < sizeof model ? n : 0), text);
-    const char *why = am_model_name_fault(model);
-    if (why) {
-        *ret_queued = am_reply_fault(r, AM_E_INVALID_REQUEST, at,
-                                     "%s must be namespace/name@rev, or external:NAME (%s)", name, why);
-        return false;
-    }
-    int rc = am_rev_resolve_any(db, model, text[n] ? text + n + 1 : "main", ret_version);
+    const char *rev = am_rev_split(text, model, sizeof model), *why = am_model_name_fault(model);
+    int rc = why ? -AM_E_INVALID_REQUEST : am_rev_resolve_any(db, model, rev ? rev : "main", ret_version);
     if (rc == 0)
         return true;
-    *ret_queued = rc == -AM_E_NOT_FOUND || rc == -AM_E_REVISION_NOT_FOUND
-                      ? am_reply_fault(r, -rc, at, "there is no version %.300s here", text)
-                      : am_reply_error(r, rc, "the database could not answer");
+    if (why)
+        *ret_queued = am_reply_fault(r, AM_E_INVALID_REQUEST, pointer,
+                                     "a version is namespace/name@rev, or external:NAME (%s)", why);
+    else if (rc == -AM_E_NOT_FOUND || rc == -AM_E_REVISION_NOT_FOUND)
+        *ret_queued = am_reply_fault(r, -rc, pointer, "there is no version %.300s here", text);
+    else
+        *ret_queued = am_reply_error(r, rc, "the database could not answer");
     return false;
+}
+
+bool am_req_version(struct am_req *r, struct am_db *db, const char *name, int64_t *ret_version,
+                    const char **ret_external, int *ret_queued)
+{
+    const char *text = am_req_query(r, name);
+    char at[40];
+    snprintf(at, sizeof at, "?%s", name);
+    return !text || am_named_version(r, db, text, at, ret_version, ret_external, ret_queued);
 }
 
 static int take_id(void *ctx, const struct am_dataset_row *d)
@@ -103,10 +100,9 @@ static bool read_dataset(struct am_req *r, struct am_db *db, struct am_predictio
     f->dataset = text;
     if (!text)
         return true;
-    size_t n = strcspn(text, "@");
-    snprintf(name, sizeof name, "%.*s", (int)(n < sizeof name ? n : 0), text);
+    const char *rev = am_rev_split(text, name, sizeof name);
     int rc = am_model_name_fault(name) ? -AM_E_NOT_FOUND
-             : text[n]                 ? am_dataset_resolve(db, name, text + n + 1, &f->dataset_version)
+             : rev                     ? am_dataset_resolve(db, name, rev, &f->dataset_version)
                                        : am_dataset_get(db, name, take_id, &f->dataset_id);
     if (rc == 0 || rc == -AM_E_NOT_FOUND)
         return true;
@@ -120,27 +116,18 @@ int am_api_predictions(struct am_req *r)
 {
     int64_t limit, after;
     int queued = MHD_NO;
-    if (!am_req_int(r, "limit", 1, 100, 20, &limit, &queued) ||
-        !am_req_int(r, "after", 1, INT64_MAX - 1, 0, &after, &queued))
-        return queued;
-    struct am_db *db = am_reader(r, &queued);
+    struct am_db *db = am_page_reader(r, &limit, &after, &queued);
     struct am_prediction_filter f = {.after = after, .limit = (int)limit + 1};
     if (!db || !am_req_version(r, db, "version", &f.version, &f.external, &queued) || !read_dataset(r, db, &f, &queued))
         return queued;
     struct am_rows rows = {.data = json_array()};
     int rc = am_prediction_list(db, &f, add_set, &rows);
-    if (rc == 0)
-        return am_reply_rows(r, &rows, limit);
-    json_decref(rows.data);
-    return am_reply_error(r, rc, "the prediction sets could not be listed");
+    return am_reply_rows(r, rc, &rows, limit, "prediction sets");
 }
 
 static int take_set(void *ctx, const struct am_prediction_row *p)
 {
-    json_t **ret = ctx;
-    json_decref(*ret);
-    *ret = am_prediction_json(p);
-    return *ret ? 0 : -AM_E_OUT_OF_MEMORY;
+    return am_json_take(ctx, am_prediction_json(p));
 }
 
 json_t *am_prediction_load(struct am_req *r, const char *uid, int *ret_queued)

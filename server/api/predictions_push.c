@@ -36,15 +36,12 @@ static int begin(struct am_req *r, const struct am_idem *idem, char uid[64], int
 static int reply_created(struct am_req *r, struct am_db *db, const json_t *job)
 {
     (void)db;
-    char location[120];
     int queued = MHD_NO;
     const char *uid = json_string_value(json_object_get(json_object_get(job, "result"), "prediction_set"));
     json_t *set = uid ? am_prediction_load(r, uid, &queued) : NULL;
     if (!set)
         return uid ? queued : am_reply_problem(r, AM_E_INTERNAL, "the task does not say what it made");
-    snprintf(location, sizeof location, "/v1/predictions/%s", uid);
-    const char *headers[] = {"Location", location, NULL};
-    return am_reply_json(r, 201, set, headers);
+    return am_reply_created(r, set, "/v1/predictions/%s", uid);
 }
 
 static int reply_task(struct am_req *r, const char *uid, bool ended)

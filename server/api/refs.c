@@ -84,7 +84,7 @@ static bool begin(struct am_req *r, struct reading *q, int *ret_queued)
 static int add_ref(void *ctx, const struct am_ref_row *row)
 {
     struct reading *q = ctx;
-    return json_array_append_new(q->data, am_ref_json(q->model, row)) < 0 ? -AM_E_OUT_OF_MEMORY : 0;
+    return am_json_add(q->data, am_ref_json(q->model, row));
 }
 
 int am_api_refs(struct am_req *r)
@@ -101,11 +101,7 @@ int am_api_refs(struct am_req *r)
     if (!begin(r, &q, &queued))
         return queued;
     int rc = am_ref_page(q.db, q.model_row, kind, am_req_query(r, "after"), (int)limit + 1, add_ref, &q);
-    if (rc < 0) {
-        json_decref(q.data);
-        return am_reply_error(r, rc, "the refs could not be read");
-    }
-    return am_reply_page(r, q.data, limit, "name");
+    return am_reply_page(r, rc, q.data, limit, "name", "refs");
 }
 
 /* NULL: an answer was queued. */
@@ -163,7 +159,7 @@ static int add_move(void *ctx, const struct am_ref_move_row *m)
                           am_json_count(m->from_number), "to", m->to, "to_number", am_json_count(m->to_number), "steps",
                           am_json_count(m->steps ? m->steps : -1), "at", am_json_time(m->at), "by", m->by, "reason",
                           m->reason, "job", m->job, "decision", m->decision, "forced", m->forced);
-    return json_array_append_new(q->data, o) < 0 ? -AM_E_OUT_OF_MEMORY : 0;
+    return am_json_add(q->data, o);
 }
 
 /* A ref that never was has no history. */
@@ -206,9 +202,8 @@ int am_api_ref_history(struct am_req *r)
                   : am_ref_history(q.db, q.model_row, r->arg[2], after, (int)limit + 1, add_move, &q);
     if (rc == 0)
         rc = check_known(&q, r->arg[2]);
-    if (rc == 0)
-        return am_reply_page(r, q.data, limit, "seq");
+    if (rc != -AM_E_NOT_FOUND)
+        return am_reply_page(r, rc, q.data, limit, "seq", "moves of the ref");
     json_decref(q.data);
-    return rc == -AM_E_NOT_FOUND ? am_reply_no_ref(r, q.model, r->arg[2])
-                                 : am_reply_error(r, rc, "the history could not be read");
+    return am_reply_no_ref(r, q.model, r->arg[2]);
 }

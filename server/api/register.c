@@ -91,7 +91,7 @@ static int reply_created(struct am_req *r, struct am_db *db, const json_t *job)
     char model[200];
     int64_t version;
     json_t *body;
-    char location[300], etag[AM_ETAG];
+    char etag[AM_ETAG];
     const char *commit =
         json_string_value(json_object_get(json_object_get(json_object_get(job, "result"), "version"), "commit"));
     am_model_id(r, model);
@@ -100,9 +100,7 @@ static int reply_created(struct am_req *r, struct am_db *db, const json_t *job)
         rc = am_version_read(r->srv->cfg, db, version, &body, etag);
     if (rc < 0)
         return am_reply_error(r, rc, "the version was registered and could not be read back");
-    snprintf(location, sizeof location, "/v1/models/%s/versions/%s", model, commit);
-    const char *headers[] = {"Location", location, NULL};
-    return am_reply_json(r, 201, body, headers);
+    return am_reply_created(r, body, "/v1/models/%s/versions/%s", model, commit);
 }
 
 static int reply_task(struct am_req *r, const char *uid, bool ended)

@@ -83,19 +83,11 @@ static int reply(struct am_req *r, enum am_report_form form, const char *etag, s
     return am_reply_queue(r, 200, MHD_create_response_from_buffer(n, text, MHD_RESPMEM_MUST_FREE), headers);
 }
 
-static int take_decision(void *ctx, const struct am_decision_row *d)
-{
-    json_t **ret = ctx;
-    json_decref(*ret);
-    *ret = am_decision_json(d);
-    return *ret ? 0 : -AM_E_OUT_OF_MEMORY;
-}
-
 /* With its rules; NULL: no gate was asked. */
 static int read_decision(struct am_req *r, const json_t *report, json_t **ret)
 {
     const char *uid = decision_id(report);
-    int rc = uid ? am_decision_get(am_store_read(r->srv->store), uid, take_decision, ret) : 0;
+    int rc = uid ? am_decision_get(am_store_read(r->srv->store), uid, am_decision_take, ret) : 0;
     return rc == -AM_E_NOT_FOUND ? 0 : rc;
 }
 

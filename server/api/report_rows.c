@@ -35,11 +35,8 @@ static bool begin(struct am_req *r, int64_t *ret_limit, int64_t *ret_first, stru
         return false;
     *ret_first = after + 1;
     int rc = am_report_get(db, r->arg[0], take_files, ret);
-    if (rc == -AM_E_NOT_FOUND)
-        *ret_queued =
-            am_reply_problem(r, AM_E_NOT_FOUND, "no report %.80s; GET /v1/reports lists what is here", r->arg[0]);
-    else if (rc < 0)
-        *ret_queued = am_reply_error(r, rc, "the report could not be read");
+    if (rc < 0)
+        *ret_queued = am_reply_no_report(r, rc, r->arg[0]);
     return rc == 0;
 }
 
@@ -79,7 +76,7 @@ int am_api_report_slices(struct am_req *r)
         return queued;
     struct page p = {.data = json_array(), .limit = (size_t)limit};
     int rc = f.slices[0] ? am_slices_walk(r->srv->store, f.slices, first, add_slice, &p) : 0; /* of a line: none */
-    return rc < 0 ? refuse(r, rc, p.data, "slices") : am_reply_page(r, p.data, limit, "row");
+    return rc < 0 ? refuse(r, rc, p.data, "slices") : am_reply_page(r, 0, p.data, limit, "row", "slices");
 }
 
 /* ---- samples ---- */
@@ -130,7 +127,7 @@ int am_api_report_samples(struct am_req *r)
     if (!read_cell(r, &f.cells, &queued) || !begin(r, &limit, &first, &found, &queued))
         return queued;
     if (!found.samples[0]) /* of a line: none */
-        return am_reply_page(r, json_array(), limit, "row");
+        return am_reply_page(r, 0, json_array(), limit, "row", "samples");
     int rc = am_samples_open(&s, r->srv->store, found.samples);
     if (rc < 0)
         return refuse(r, rc, NULL, "samples");
@@ -144,5 +141,5 @@ int am_api_report_samples(struct am_req *r)
     json_t *data = json_array();
     rc = add_rows(&s, &f, first, (size_t)limit + 1, data);
     am_samples_close(&s);
-    return rc < 0 ? refuse(r, rc, data, "samples") : am_reply_page(r, data, limit, "row");
+    return rc < 0 ? refuse(r, rc, data, "samples") : am_reply_page(r, 0, data, limit, "row", "samples");
 }

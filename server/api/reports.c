@@ -74,11 +74,6 @@ json_t *am_report_summary(const struct am_report_row *p)
     return o;
 }
 
-static json_t *file(const char *sha256, int64_t bytes)
-{
-    return sha256 ? json_pack("{s:s, s:I}", "sha256", sha256, "bytes", (json_int_t)bytes) : json_null();
-}
-
 static json_t *report_json(const struct am_report_row *p)
 {
     json_t *o = am_json_stored(p->body), *own = envelope(p, "report");
@@ -87,8 +82,8 @@ static json_t *report_json(const struct am_report_row *p)
     json_object_set_new(o, "sha256", json_string(p->sha256));
     json_object_set_new(o, "decision", decision(p));
     json_object_set_new(o, "files",
-                        json_pack("{s:o, s:o}", "slices", file(p->slices_sha256, p->slices_bytes), "samples",
-                                  file(p->samples_sha256, p->samples_bytes)));
+                        json_pack("{s:o, s:o}", "slices", am_json_file(p->slices_sha256, p->slices_bytes), "samples",
+                                  am_json_file(p->samples_sha256, p->samples_bytes)));
     return o;
 }
 
@@ -111,10 +106,7 @@ int am_api_reports(struct am_req *r)
 {
     int64_t limit, after;
     int queued = MHD_NO;
-    if (!am_req_int(r, "limit", 1, 100, 20, &limit, &queued) ||
-        !am_req_int(r, "after", 1, INT64_MAX - 1, 0, &after, &queued))
-        return queued;
-    struct am_db *db = am_reader(r, &queued);
+    struct am_db *db = am_page_reader(r, &limit, &after, &queued);
     struct am_report_filter f = {.dataset = am_req_query(r, "dataset"),
                                  .method = am_req_query(r, "method"),
                                  .job = am_req_query(r, "job"),
@@ -126,18 +118,19 @@ int am_api_reports(struct am_req *r)
         return queued;
     struct am_rows rows = {.data = json_array()};
     int rc = am_report_list(db, &f, add_report, &rows);
-    if (rc == 0)
-        return am_reply_rows(r, &rows, limit);
-    json_decref(rows.data);
-    return am_reply_error(r, rc, "the reports could not be listed");
+    return am_reply_rows(r, rc, &rows, limit, "reports");
 }
 
 static int take_report(void *ctx, const struct am_report_row *p)
 {
-    json_t **ret = ctx;
-    json_decref(*ret);
-    *ret = report_json(p);
-    return *ret ? 0 : -AM_E_OUT_OF_MEMORY;
+    return am_json_take(ctx, report_json(p));
+}
+
+int am_reply_no_report(struct am_req *r, int rc, const char *uid)
+{
+    return rc == -AM_E_NOT_FOUND
+               ? am_reply_problem(r, AM_E_NOT_FOUND, "no report %.80s; GET /v1/reports lists what is here", uid)
+               : am_reply_error(r, rc, "the report could not be read");
 }
 
 json_t *am_report_load(struct am_req *r, const char *uid, int *ret_queued)
@@ -148,10 +141,7 @@ json_t *am_report_load(struct am_req *r, const char *uid, int *ret_queued)
         return NULL;
     int rc = am_report_get(db, uid, take_report, &report);
     if (rc < 0)
-        *ret_queued =
-            rc == -AM_E_NOT_FOUND
-                ? am_reply_problem(r, AM_E_NOT_FOUND, "no report %.80s; GET /v1/reports lists what is here", uid)
-                : am_reply_error(r, rc, "the report could not be read");
+        *ret_queued = am_reply_no_report(r, rc, uid);
     return report;
 }
 

@@ -8,6 +8,8 @@
 #include "storage/reports.h"
 
 json_t *am_report_summary(const struct am_report_row *row); /* schema ReportSummary; new reference */
+/* For the negative error of reading one: it is not here, or the database failed. */
+int am_reply_no_report(struct am_req *r, int rc, const char *uid);
 /* The report as an object (schema Report), or NULL: a problem was queued. */
 json_t *am_report_load(struct am_req *r, const char *uid, int *ret_queued);
 

@@ -89,7 +89,7 @@ static int add_version(void *ctx, const struct am_version_row *v)
     struct collect *c = ctx;
     c->last = v->id;
     am_version_etag(c->cfg, v, c->etag);
-    return json_array_append_new(c->data, version_json(c->cfg, v)) < 0 ? -AM_E_OUT_OF_MEMORY : 0;
+    return am_json_add(c->data, version_json(c->cfg, v));
 }
 
 /* Where the walk over ?ref= begins: at the first version that the page before did not show, whatever the ref names now.
@@ -126,26 +126,21 @@ int am_api_versions(struct am_req *r)
     char model[200];
     int64_t limit, after;
     int queued = MHD_NO;
-    if (!am_req_int(r, "limit", 1, 100, 20, &limit, &queued) ||
-        !am_req_int(r, "after", 1, INT64_MAX - 1, 0, &after, &queued) || !state_ok(r, &queued))
+    struct am_db *db = am_page_reader(r, &limit, &after, &queued);
+    if (!db || !state_ok(r, &queued))
         return queued;
     am_model_id(r, model);
-    struct am_db *db = am_reader(r, &queued);
-    if (!db)
-        return queued;
     struct collect c = {.cfg = r->srv->cfg, .data = json_array()};
     int rc = list(r, db, model, after, (int)limit + 1, &c);
-    if (rc < 0) {
-        json_decref(c.data);
-        if (rc == -AM_E_REVISION_NOT_FOUND)
-            return am_reply_fault(r, AM_E_REVISION_NOT_FOUND, "?ref",
-                                  "%s has no revision \"%.100s\"; GET /v1/models/%s/refs lists its refs", model,
-                                  am_req_query(r, "ref"), model);
-        return rc == -AM_E_NOT_FOUND ? am_reply_no_model(r, model)
-                                     : am_reply_error(r, rc, "the versions could not be listed");
-    }
     struct am_rows rows = {c.data, c.last};
-    return am_reply_rows(r, &rows, limit);
+    if (rc != -AM_E_REVISION_NOT_FOUND && rc != -AM_E_NOT_FOUND)
+        return am_reply_rows(r, rc, &rows, limit, "versions");
+    json_decref(c.data);
+    return rc == -AM_E_NOT_FOUND
+               ? am_reply_no_model(r, model)
+               : am_reply_fault(r, AM_E_REVISION_NOT_FOUND, "?ref",
+                                "%s has no revision \"%.100s\"; GET /v1/models/%s/refs lists its refs", model,
+                                am_req_query(r, "ref"), model);
 }
 
 int am_api_version_get(struct am_req *r)
@@ -157,7 +152,7 @@ int am_api_version_get(struct am_req *r)
 
 static int add_compared(void *ctx, const struct am_report_row *p)
 {
-    return json_array_append_new(ctx, am_report_summary(p)) < 0 ? -AM_E_OUT_OF_MEMORY : 0;
+    return am_json_add(ctx, am_report_summary(p));
 }
 
 /* The newest report against each version that it was compared with. */
@@ -231,7 +226,7 @@ static int add_tensor(struct tensors *c, const struct am_tensor_row *t)
     json_t *o = json_pack("{s:s, s:s, s:o, s:I, s:s, s:I, s:s?}", "name", t->name, "dtype", t->dtype, "shape",
                           am_json_stored(t->shape), "bytes", (json_int_t)t->bytes, "file", t->file, "begin",
                           (json_int_t)t->begin, "from_version", origin);
-    return json_array_append_new(c->data, o) < 0 ? -AM_E_OUT_OF_MEMORY : 0;
+    return am_json_add(c->data, o);
 }
 
 /* The next rows, by name, that begin with `prefix`: at most `limit`. */
@@ -264,9 +259,5 @@ int am_api_tensors(struct am_req *r)
     }
     am_tensor_close(c.cursor);
     am_places_free(c.places);
-    if (rc < 0) {
-        json_decref(data);
-        return am_reply_error(r, rc, "the tensors could not be read");
-    }
-    return am_reply_page(r, data, limit, "name");
+    return am_reply_page(r, rc, data, limit, "name", "tensors");
 }

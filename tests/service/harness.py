@@ -12,6 +12,7 @@ import json
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 import threading
 import time
@@ -196,6 +197,22 @@ class Daemon:
         """Names of all files below blobs/."""
         return sorted(p.name for p in (self.data / "blobs").rglob("*") if p.is_file())
 
+    def sql(self, text, *args):
+        """One statement on the database, also beside the daemon; its rows."""
+        db = sqlite3.connect(self.data / "amendd.db")
+        rows = db.execute(text, args).fetchall()
+        db.commit()
+        db.close()
+        return rows
+
+    def left_nothing(self, path):
+        """What was refused is gone, or soon will be: no file, and nothing in the list at `path`."""
+        deadline = time.monotonic() + 5
+        while (self.blobs() or list((self.data / "staging").iterdir())) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert self.blobs() == [] and list((self.data / "staging").iterdir()) == []
+        assert self.client.all(path) == []
+
 
 class Client:
     def __init__(self, url, build=BUILD):
@@ -308,6 +325,10 @@ class Client:
         assert answer.status_code == 200, f"{version} {path}: {answer.status_code} {answer.text[:500]}"
         return answer.content
 
+    def report(self, version):
+        """What the merge told of its tensors."""
+        return json.loads(self.download(version, "amend/report.json"))
+
     def weights(self, version):
         """{name: Tensor} of all weight files, parsed by the real safetensors library."""
         found = {}
@@ -356,6 +377,15 @@ class Client:
         job = self.wait(self.submit(body))
         assert job["status"] == "failed", json.dumps(job, indent=1)
         return job["error"]
+
+
+def until(true, seconds=10):
+    """Asks again and again; the first answer that is not false."""
+    deadline = time.monotonic() + seconds
+    while not (answer := true()):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    return answer
 
 
 def problem(answer, status, code):

@@ -374,7 +374,7 @@ def test_port_of_an_adapter(client, base, lora):
     touched = set(a.change) | set(a.whole)
     assert all(got[n] == new[n] for n in new if n not in touched)
     assert plan["shared_bytes"] == sum(len(new[n].data) for n in set(new) - touched) or plan["shared_bytes"] == 0, plan
-    told = json.loads(client.download(version, "amend/report.json"))["tensors"]
+    told = client.report(version)["tensors"]
     assert set(told) == touched
     row = told["model.layers.1.q.weight"]
     size = np.linalg.norm(a.change["model.layers.1.q.weight"]) / np.linalg.norm(ref.load(new["model.layers.1.q.weight"]).astype(np.float64))
@@ -388,7 +388,7 @@ def test_port_with_what_the_adapter_was_trained_on(client, base, lora):
     version = client.run(body)
     name = "model.layers.1.q.weight"
     old, new = (ref.load(client.weights(v)[name]).astype(np.float64) for v in ("p/f32", "p/next"))
-    row = json.loads(client.download(version, "amend/report.json"))["tensors"][name]
+    row = client.report(version)["tensors"][name]
     assert abs(row["drift"] / (np.linalg.norm(new - old) / np.linalg.norm(old)) - 1) < 1e-6, row
     got = client.weights(version)
     near({name: got[name]}, {name: (new + ADAPTERS["some"].change[name], np.abs(new) * 2.0**-22)}, 1e-7)

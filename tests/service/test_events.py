@@ -20,7 +20,7 @@ import pytest
 
 import harness
 import reference as ref
-from harness import merge, problem
+from harness import merge, problem, until
 from streams import Stream
 
 TOLD = """#!{python} -IS
@@ -96,10 +96,7 @@ class Told:
 
     def running(self):
         uid = self.submit().json()["id"]
-        deadline = time.monotonic() + 10
-        while self.client.job(uid)["status"] != "running":
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
+        until(lambda: self.client.job(uid)["status"] == "running")
         return uid
 
 

@@ -20,7 +20,7 @@ import pytest
 
 import harness
 import reference as ref
-from harness import BUILD, REPO, merge
+from harness import BUILD, REPO, merge, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]  # the first test may have to build
 MIB = 1 << 20
@@ -342,14 +342,6 @@ def test_how_much_it_got(daemon):
 def limits_of(pid):
     lines = open(f"/proc/{pid}/limits").read().splitlines()[1:]
     return {line[:25].strip(): tuple(line[25:].split()[:2]) for line in lines}
-
-
-def until(true, seconds=10):
-    deadline = time.monotonic() + seconds
-    while not (answer := true()):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    return answer
 
 
 def test_limits_seen_from_outside(daemon):

@@ -7,7 +7,6 @@ with what they were before, and with their hashes.
 import concurrent.futures
 import datetime
 import hashlib
-import sqlite3
 import time
 
 import numpy as np
@@ -473,14 +472,6 @@ def test_purges_of_random_versions(daemon, roots, seed):
 # ---- retention ----------------------------------------------------------------------------------------------------------
 
 
-def sql(d, text, *args):
-    db = sqlite3.connect(d.data / "amendd.db")
-    rows = db.execute(text, args).fetchall()
-    db.commit()
-    db.close()
-    return rows
-
-
 def test_retention(launch, roots):
     d = launch("--retention.unreferenced_days=10", name="keep")
     c = d.client
@@ -523,7 +514,7 @@ def test_retention(launch, roots):
     # eleven days later
     d.stop()
     for table, column in (("version", "created_at"), ("version", "held_at"), ("ref_move", "at")):
-        sql(d, f"UPDATE {table} SET {column} = {column} - ?", 11 * DAY)
+        d.sql(f"UPDATE {table} SET {column} = {column} - ?", 11 * DAY)
     d.start()
     c = d.client
     deleted = task(c, "retention")["deleted"]
@@ -551,7 +542,7 @@ def test_housekeeping_comes_by_itself(launch, roots):
     d.stop()
     for table, column in (("version", "created_at"), ("version", "held_at"), ("ref_move", "at"), ("job", "created_at"),
                           ("blob", "created_at")):
-        sql(d, f"UPDATE {table} SET {column} = {column} - ?", 11 * DAY)
+        d.sql(f"UPDATE {table} SET {column} = {column} - ?", 11 * DAY)
     d.start()
     deadline = time.monotonic() + 20
     while (tasks := {j["method"]: j for j in d.client.all("/v1/jobs?type=task&limit=100")}).keys() < {"retention", "gc", "import"} or any(

@@ -97,7 +97,7 @@ def test_present_beside_a_base(client, uneven):
     np.testing.assert_array_equal(got[ONE], ref.task_arithmetic(p[ONE], [x[ONE]], [0.5], 0.5))
     version = client.run({**body, "method": "ties", "params": {}})
     np.testing.assert_allclose(numbers(client, version)[ONE], x[ONE], rtol=1e-5, atol=1e-6)
-    report = json.loads(client.download(version, "amend/report.json"))["tensors"]
+    report = client.report(version)["tensors"]
     assert report[SOME]["merged_from"] == [0, 2] and len(report[SOME]["kept"]) == 2
     assert "merged_from" not in report[ALL] and len(report[ALL]["kept"]) == 3
 

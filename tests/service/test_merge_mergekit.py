@@ -227,17 +227,22 @@ def registered(client):
     return set()
 
 
+def register(client, roots, path):
+    """A folder of the goldens, copied to where the daemon may read it."""
+    folder = roots / path.replace("/", "-")
+    folder.mkdir()
+    for f in (GOLDENS / path).iterdir():
+        (folder / f.name).write_bytes(f.read_bytes())
+    client.register(folder, name_of(path))
+
+
 @pytest.mark.parametrize("name", translated())
 def test_mergekit(client, roots, registered, name):
     case = CASES[name]
     recipe, golden = Recipe(case), read(GOLDENS / case["output"])
     for path in filter(None, [recipe.base, *recipe.models]):
         if path not in registered:
-            folder = roots / path.replace("/", "-")
-            folder.mkdir()
-            for f in (GOLDENS / path).iterdir():
-                (folder / f.name).write_bytes(f.read_bytes())
-            client.register(folder, name_of(path))
+            register(client, roots, path)
             registered.add(path)
     version = client.run(recipe.job(f"mk/out-{name}"))
     got = client.weights(version)

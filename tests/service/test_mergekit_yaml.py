@@ -9,7 +9,7 @@ import pytest
 
 import reference as ref
 from harness import amend, problem
-from test_merge_mergekit import ABSENT, CASES, GOLDENS, compare, name_of, read
+from test_merge_mergekit import ABSENT, CASES, GOLDENS, compare, name_of, read, register
 
 
 def post(client, text, path="/v1/jobs", **query):
@@ -43,11 +43,7 @@ def models(client, roots):
     def named(text):
         for path in sorted(set(re.findall(r"inputs/[\w/-]+", text)), key=len, reverse=True):
             if path not in known:
-                folder = roots / path.replace("/", "-")
-                folder.mkdir()
-                for f in (GOLDENS / path).iterdir():
-                    (folder / f.name).write_bytes(f.read_bytes())
-                client.register(folder, name_of(path))
+                register(client, roots, path)
                 known.add(path)
             text = re.sub(re.escape(path) + r"(?![\w/-])", name_of(path), text)
         return text

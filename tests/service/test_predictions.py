@@ -6,16 +6,14 @@ import gzip
 import hashlib
 import json
 import random
-import signal
 import socket
-import time
 
 import numpy as np
 import pytest
 import safetensors.numpy
 
 import reference as ref
-from harness import SANITIZED, amend, problem
+from harness import SANITIZED, amend, problem, until
 
 LINES = {"Content-Type": "application/x-ndjson"}
 
@@ -262,14 +260,6 @@ def own(tmp_path_factory, roots):
     d.stop()
 
 
-def left_nothing(d):
-    deadline = time.monotonic() + 5
-    while (d.blobs() or list((d.data / "staging").iterdir())) and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert d.blobs() == [] and list((d.data / "staging").iterdir()) == []
-    assert d.client.all("/v1/predictions") == []
-
-
 def test_every_bad_line_is_told_with_its_number(own):
     """All of them in one upload; the rest of it is good."""
     lines = [json.dumps(header(2, labels=["x", "y", "z"])).encode()]
@@ -281,14 +271,14 @@ def test_every_bad_line_is_told_with_its_number(own):
         told = [e["detail"] for e in errors if e["pointer"] == at or e["pointer"].startswith(at + "/")]
         assert told and told[0].startswith(f"line {2 * i + 2}: ") and any(words in d for d in told), (line[:60], told)
     assert len({e["pointer"].split("/")[1] for e in errors} - {"1"}) == len(BAD_LINES), "a good line is told of"
-    left_nothing(own)
+    own.left_nothing("/v1/predictions")
 
 
 def test_a_line_of_a_megabyte_and_a_nul_alone(own):
     for line, words in (BAD_LINES[6], BAD_LINES[8]):
         doc = problem(push(own.client, text(header(1), []) + line), 422, "malformed-predictions")
         assert doc["errors"][0]["pointer"] == "#/2" and words in doc["detail"], doc["detail"][:200]
-    left_nothing(own)
+    own.left_nothing("/v1/predictions")
 
 
 BAD_HEADERS = [  # changes of a good one, and what is said of each
@@ -310,7 +300,7 @@ def test_bad_headers(own):
             at = "#/1/" + member if member else "#/1"
             assert any(e["pointer"] == at and words in e["detail"] for e in doc["errors"]), (member, doc["errors"])
         assert len(doc["errors"]) == len(want), doc["errors"]
-    left_nothing(own)
+    own.left_nothing("/v1/predictions")
 
 
 def test_all_faults_at_once_and_a_hundred_listed(own):
@@ -321,7 +311,7 @@ def test_all_faults_at_once_and_a_hundred_listed(own):
     assert [e["pointer"] for e in few["errors"]] == ["#/3/p", "#/4/id"] and "line 2 already" in few["errors"][1]["detail"]
     mixed = problem(push(own.client, text(header(2), [GOOD, {"id": "b", "y": 0, "ok": 1}])), 422, "malformed-predictions")
     assert mixed["errors"][0]["pointer"] == "#/3/p"
-    left_nothing(own)
+    own.left_nothing("/v1/predictions")
 
 
 def test_broken_uploads(own):
@@ -336,7 +326,7 @@ def test_broken_uploads(own):
     problem(push(own.client, b" " * (8 << 20) + b"x"), 413, "payload-too-large")
     chunks = (b"x" * 65536 for _ in range(160))  # nobody says how long it is
     problem(push(own.client, chunks), 413, "payload-too-large")
-    left_nothing(own)
+    own.left_nothing("/v1/predictions")
 
 
 def test_a_small_body_that_grows_takes_no_memory(own):
@@ -344,7 +334,7 @@ def test_a_small_body_that_grows_takes_no_memory(own):
     doc = problem(push(own.client, bomb, True), 422, "malformed-predictions")
     assert "line 2: longer than" in doc["detail"]
     assert SANITIZED or own.status("VmHWM") < 64 << 10
-    left_nothing(own)
+    own.left_nothing("/v1/predictions")
 
 
 def test_the_same_key_is_one_set(client):
@@ -372,10 +362,7 @@ def half_an_upload(d):
         b"POST /v1/predictions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-ndjson\r\nContent-Length: 1000000\r\n\r\n"
         + b"x" * 100000
     )
-    deadline = time.monotonic() + 5
-    while sum(f.stat().st_size for f in (d.data / "staging").rglob("*") if f.is_file()) < 100000:
-        assert time.monotonic() < deadline, "the upload does not arrive in staging"
-        time.sleep(0.005)
+    until(lambda: sum(f.stat().st_size for f in (d.data / "staging").rglob("*") if f.is_file()) >= 100000, 5)
     return s
 
 
@@ -385,9 +372,9 @@ def test_a_crash_in_an_upload_leaves_nothing(launch):
     d.kill()
     assert list((d.data / "staging").iterdir()), "what is to be removed is there"
     d.start()
-    left_nothing(d)
+    d.left_nothing("/v1/predictions")
     half_an_upload(d).close()  # a client that goes away
-    left_nothing(d)
+    d.left_nothing("/v1/predictions")
     held = half_an_upload(d)
     task = d.client.wait(d.client.post("/v1/admin/tasks", {"kind": "gc"}).json()["id"])
     assert task["result"]["staging"] == 0, "a gc takes no upload that is under way"

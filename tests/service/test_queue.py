@@ -19,7 +19,7 @@ import pytest
 
 import harness
 import reference as ref
-from harness import merge, problem
+from harness import merge, problem, until
 
 ODD = """#!{python} -IS
 import json, os, signal, sys, time
@@ -289,10 +289,7 @@ def test_a_pause_outlives_the_daemon(start):
     """While it waits the job says why; killed and started again, the daemon keeps the pause and the count."""
     d = start("--jobs.retry_pause=1500")
     uid = d.client.submit(body("crash-1"))
-    deadline = time.monotonic() + 10
-    while not (reason := d.client.job(uid)["status_reason"] or {}).get("cause"):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    reason = until(lambda: (r := d.client.job(uid)["status_reason"] or {}).get("cause") and r)
     assert reason["code"] == "requeued" and reason["cause"] == "worker-crashed" and "SIGSEGV" in reason["detail"]
     assert d.client.job(uid)["queue_position"] is None, "it is in no line while it waits"
     d.kill()
@@ -411,10 +408,7 @@ def test_a_child_that_left_the_group_holds_up_nothing(start, odd):
 def test_a_job_that_waits_for_another_attempt_is_cancelled_at_once(start):
     d = start("--jobs.retry_pause=60000")
     uid = d.client.submit(body("crash"))
-    deadline = time.monotonic() + 10
-    while (d.client.job(uid)["status_reason"] or {}).get("code") != "requeued":
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    until(lambda: (d.client.job(uid)["status_reason"] or {}).get("code") == "requeued")
     assert d.client.post(f"/v1/jobs/{uid}/cancel").json()["status"] == "cancelled"
 
 

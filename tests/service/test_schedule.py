@@ -28,14 +28,6 @@ def store(launch, roots):
     return d
 
 
-def sql(d, text, *args):
-    db = sqlite3.connect(d.data / "amendd.db")
-    rows = db.execute(text, args).fetchall()
-    db.commit()
-    db.close()
-    return rows
-
-
 def restart(d, *flags, log=[0]):
     log[0] += 1
     new = harness.Daemon(d.data, d.roots, args=["--workers.count=1", *flags], log=f"{d.data}.{log[0]}.log")
@@ -59,15 +51,15 @@ def one_task(c, kind, others=0):
 def age(d, **blobs):
     """Blobs by their length, in the order of their age: they came so many days ago."""
     for sha, days in blobs.items():
-        sql(d, "UPDATE blob SET created_at = created_at - ? WHERE lower(hex(sha256)) = ?", days * DAY, sha)
+        d.sql("UPDATE blob SET created_at = created_at - ? WHERE lower(hex(sha256)) = ?", days * DAY, sha)
 
 
 def weights(d):
-    return [r[0] for r in sql(d, "SELECT lower(hex(sha256)) FROM blob WHERE bytes > 8000 ORDER BY bytes")]
+    return [r[0] for r in d.sql("SELECT lower(hex(sha256)) FROM blob WHERE bytes > 8000 ORDER BY bytes")]
 
 
 def read_since(d, when):
-    return {r[0] for r in sql(d, "SELECT lower(hex(sha256)) FROM blob WHERE verified_at >= ?", when)}
+    return {r[0] for r in d.sql("SELECT lower(hex(sha256)) FROM blob WHERE verified_at >= ?", when)}
 
 
 @pytest.mark.slow
@@ -98,14 +90,14 @@ def test_a_scrub_reads_its_share_and_goes_on_after_a_restart(store):
     time.sleep(LOOK)
     assert len(tasks(two.client, "scrub")) == 1
     two.stop()
-    sql(d, "UPDATE job SET created_at = created_at - ? WHERE method = 'scrub'", 2 * HOUR)
+    d.sql("UPDATE job SET created_at = created_at - ? WHERE method = 'scrub'", 2 * HOUR)
     three = restart(d, "--store.scrub_days=30", "--database.backup_hours=0")
     again = one_task(three.client, "scrub", others=1)
     assert again["result"]["blobs"] == 1 and again["resolved"]["budget_bytes"] > 1.9 * job["resolved"]["budget_bytes"]
     three.stop()
     assert read_since(d, began) == {middle, large}
     # all is read within half of the time, and then nothing is due
-    sql(d, "UPDATE job SET created_at = created_at - ? WHERE method = 'scrub'", 2 * HOUR)
+    d.sql("UPDATE job SET created_at = created_at - ? WHERE method = 'scrub'", 2 * HOUR)
     four = restart(d, "--store.scrub_days=30", "--database.backup_hours=0")
     one_task(four.client, "scrub", others=2)
     asked = four.client.post("/v1/admin/tasks", {"kind": "scrub"}).json()
@@ -147,7 +139,7 @@ def test_no_scrub(store):
 @pytest.mark.slow
 def test_backups_by_themselves(store, tmp_path):
     d = store
-    sql(d, "UPDATE job SET created_at = created_at - ?", 25 * HOUR)
+    d.sql("UPDATE job SET created_at = created_at - ?", 25 * HOUR)
     folder = d.data / "backup"
     folder.mkdir()
     old = [f"scheduled-20200{i}01T000000000Z.db" for i in (1, 2, 3)]
@@ -172,7 +164,7 @@ def test_backups_by_themselves(store, tmp_path):
     time.sleep(LOOK)
     assert len(tasks(two.client, "backup")) == 2
     two.stop()
-    sql(d, "UPDATE job SET created_at = created_at - ?", 25 * HOUR)
+    d.sql("UPDATE job SET created_at = created_at - ?", 25 * HOUR)
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     three = restart(d, f"--database.backup_dir={elsewhere}")
@@ -183,7 +175,7 @@ def test_backups_by_themselves(store, tmp_path):
 
 def test_a_backup_that_cannot_be_made_is_told(store, tmp_path):
     d = store
-    sql(d, "UPDATE job SET created_at = created_at - ?", 25 * HOUR)
+    d.sql("UPDATE job SET created_at = created_at - ?", 25 * HOUR)
     new = restart(d, f"--database.backup_dir={tmp_path}/nowhere")
     time.sleep(LOOK)
     assert tasks(new.client, "backup") == [] and "no backup: " in new.log() and "nowhere" in new.log()

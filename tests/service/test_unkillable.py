@@ -14,18 +14,10 @@ import numpy as np
 import pytest
 
 import reference as ref
-from harness import BUILD, merge
+from harness import BUILD, merge, until
 
 PTRACE_SEIZE, WALL = 0x4206, 0x40000000
 libc = ctypes.CDLL(None, use_errno=True)
-
-
-def until(true, seconds=10):
-    deadline = time.monotonic() + seconds
-    while not (answer := true()):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    return answer
 
 
 def name_of(pid):

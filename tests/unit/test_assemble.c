@@ -17,22 +17,7 @@
 
 #include <cmocka.h>
 
-static char place[] = "/tmp/am-test-assemble-XXXXXX";
-static int dir = -1;
-
-static int setup(void **state)
-{
-    (void)state;
-    dir = mkdtemp(place) ? am_sys_open(AT_FDCWD, place, O_RDONLY | O_DIRECTORY, 0) : -1;
-    return dir >= 0 ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    am_sys_closep(&dir);
-    return am_sys_rmtree(AT_FDCWD, place);
-}
+#include "tests/unit/folder_fixture.h"
 
 struct opened { /* a model of one whole file */
     int fd;
@@ -298,5 +283,5 @@ int main(void)
         cmocka_unit_test(what_does_not_fit),
         cmocka_unit_test(plans),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, make_folder, drop_folder);
 }

@@ -23,8 +23,7 @@
 
 #include <cmocka.h>
 
-#define NEAR(got, want, by)                                                                                            \
-    assert_true(fabs((got) - (want)) <= (by) || (printf("%.12g, not %.12g\n", (double)(got), (double)(want)), 0))
+#include "tests/unit/compat_fixture.h"
 
 static struct am_maybe relative(const double *sums, const void *arg)
 {

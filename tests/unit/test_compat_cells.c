@@ -17,15 +17,7 @@
 
 #include <cmocka.h>
 
-static uint64_t state_ = 88172645463325252u;
-
-static uint64_t next(void) /* xorshift64 */
-{
-    state_ ^= state_ << 13;
-    state_ ^= state_ >> 7;
-    state_ ^= state_ << 17;
-    return state_;
-}
+#include "tests/unit/compat_fixture.h"
 
 /* Two versions that say one of `classes` of each sample. All words hold random bits behind the last sample. */
 struct pair {
@@ -163,9 +155,6 @@ static double value(const struct am_cells *c, enum am_metric_id id)
     assert_true(fabs(m.ratio.value - m.numerator / m.denominator) <= 0);
     return m.ratio.value;
 }
-
-#define NEAR(got, want, by)                                                                                            \
-    assert_true(fabs((got) - (want)) <= (by) || (printf("%.12g, not %.12g\n", (double)(got), (double)(want)), 0))
 
 static void golden(void **state)
 {

@@ -21,8 +21,7 @@
 
 #include <cmocka.h>
 
-#define NEAR(got, want, by)                                                                                            \
-    assert_true(fabs((got) - (want)) <= (by) || (printf("%.12g, not %.12g\n", (double)(got), (double)(want)), 0))
+#include "tests/unit/compat_fixture.h"
 
 static struct am_maybe relative(const double *sums, const void *arg)
 {
@@ -315,14 +314,9 @@ static void faults(void **state)
         assert_null(am_gate_rule_fault(&am_gate_default.rules[i]));
 }
 
-static uint64_t state_ = 88172645463325252u;
-
-static double uniform(void) /* xorshift64 */
+static double uniform(void)
 {
-    state_ ^= state_ << 13;
-    state_ ^= state_ >> 7;
-    state_ ^= state_ << 17;
-    return (double)(state_ >> 11) * 0x1p-53;
+    return (double)(next() >> 11) * 0x1p-53;
 }
 
 /* Tightening any limit never moves a verdict towards promote, and the same question has the same answer. */

@@ -21,8 +21,7 @@
 
 #include <cmocka.h>
 
-#define NEAR(got, want, by)                                                                                            \
-    assert_true(fabs((got) - (want)) <= (by) || (printf("%.12g, not %.12g\n", (double)(got), (double)(want)), 0))
+#include "tests/unit/compat_fixture.h"
 
 static const enum am_metric_id ids[] = {AM_METRIC_NFR, AM_METRIC_RELATIVE_NFR, AM_METRIC_ACCURACY_DELTA, AM_METRIC_NFI,
                                         AM_METRIC_PFR};

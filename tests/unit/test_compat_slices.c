@@ -19,18 +19,7 @@
 
 #include <cmocka.h>
 
-#define NEAR(got, want, by)                                                                                            \
-    assert_true(fabs((got) - (want)) <= (by) || (printf("%.12g, not %.12g\n", (double)(got), (double)(want)), 0))
-
-static uint64_t state_ = 88172645463325252u;
-
-static uint64_t next(void) /* xorshift64 */
-{
-    state_ ^= state_ << 13;
-    state_ ^= state_ >> 7;
-    state_ ^= state_ << 17;
-    return state_;
-}
+#include "tests/unit/compat_fixture.h"
 
 static void set(uint64_t *bits, size_t i, bool on)
 {

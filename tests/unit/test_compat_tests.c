@@ -19,8 +19,7 @@
 
 #include <cmocka.h>
 
-#define NEAR(got, want, by)                                                                                            \
-    assert_true(fabs((got) - (want)) <= (by) || (printf("%.15g, not %.15g\n", (double)(got), (double)(want)), 0))
+#include "tests/unit/compat_fixture.h"
 
 static void normal(void **state)
 {

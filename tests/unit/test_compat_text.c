@@ -17,8 +17,7 @@
 
 #include <cmocka.h>
 
-#define NEAR(got, want, by)                                                                                            \
-    assert_true(fabs((got) - (want)) <= (by) || (printf("%.12g, not %.12g\n", (double)(got), (double)(want)), 0))
+#include "tests/unit/compat_fixture.h"
 
 static double score(enum am_text_metric m, const char *output, const char *reference)
 {

@@ -16,6 +16,7 @@
 #include <cmocka.h>
 
 #include "tests/unit/kernel_fixture.h"
+#include "tests/unit/kernel_sets.h"
 
 enum { ROOM = 4097 + 16, COLUMNS = 100 };
 
@@ -59,10 +60,6 @@ static void sorts(const char *set, enum kind kind, size_t m, size_t n)
 
 static void test_set(const char *set)
 {
-    if (!am_kernels_force(set)) {
-        print_message("this processor has no %s: its kernels were not tested\n", set);
-        skip();
-    }
     for (enum kind kind = 0; kind < KINDS; kind++) {
         for (size_t m = 0; m <= COLUMNS; m = m < 20 ? m + 1 : m + 16)
             sorts(set, kind, m, m * 29 % 131);
@@ -70,30 +67,10 @@ static void test_set(const char *set)
     }
 }
 
-static void test_generic(void **state)
-{
-    (void)state;
-    test_set("generic");
-}
-
-static void test_avx2(void **state)
-{
-    (void)state;
-    test_set("avx2");
-}
-
-static void test_avx512(void **state)
-{
-    (void)state;
-    test_set("avx512");
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_generic),
-        cmocka_unit_test(test_avx2),
-        cmocka_unit_test(test_avx512),
+        SET_TESTS,
     };
     setenv("AMEND_KERNELS", "generic", 1);
     if (strcmp(am_kernels_name(), "generic") != 0)

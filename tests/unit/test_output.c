@@ -18,22 +18,7 @@
 
 #include <cmocka.h>
 
-static char place[] = "/tmp/am-test-output-XXXXXX";
-static int dir = -1;
-
-static int setup(void **state)
-{
-    (void)state;
-    dir = mkdtemp(place) ? am_sys_open(AT_FDCWD, place, O_RDONLY | O_DIRECTORY, 0) : -1;
-    return dir >= 0 ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    am_sys_closep(&dir);
-    return am_sys_rmtree(AT_FDCWD, place);
-}
+#include "tests/unit/folder_fixture.h"
 
 static const uint64_t two_two[] = {2, 2}, none_three[] = {0, 3}, hundred[] = {25}, eight[] = {2};
 static const unsigned char example[24] = {7, 0, 0, 0,    0, 0, 0,    0,    0, 0, 0x80, 0x3f,
@@ -225,5 +210,5 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_one_file), cmocka_unit_test(test_shards_and_model),
                                        cmocka_unit_test(test_failures), cmocka_unit_test(test_too_many_shards)};
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, make_folder, drop_folder);
 }

@@ -17,6 +17,8 @@
 
 #include <cmocka.h>
 
+#include "tests/unit/folder_fixture.h"
+
 #define SHA "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
 #define GIT "0972e95c1405cc1507c19dcbe784f7a36c930907"
 #define MODEL "{\"record\":\"model\",\"architecture\":\"DigitsMLP\"}\n"
@@ -32,9 +34,6 @@
 #define WARNING "{\"record\":\"warning\",\"code\":\"integer-differs\",\"detail\":\"x\"}\n"
 #define METRIC "{\"record\":\"metric\",\"name\":\"zeros\",\"value\":0.5}\n"
 #define END(n) "{\"record\":\"end\",\"records\":" #n "}\n"
-
-static char folder[] = "/tmp/test_result.XXXXXX";
-static int dir;
 
 static void write_result(const char *text, size_t n, struct am_record_done *done, uint64_t records)
 {
@@ -114,15 +113,19 @@ static void test_order_and_counts(void **state)
     assert_false(refused(MODEL WEIGHTS END(2), 3));
 }
 
-/* A file line with one member replaced. */
+/* `lines` behind the model's, with one member replaced, of `records` in all. */
+static bool changed_refused(const char *lines, const char *from, const char *to, const char *end, uint64_t records)
+{
+    char text[4096];
+    const char *at = strstr(lines, from);
+    assert_non_null(at);
+    snprintf(text, sizeof text, "%s%.*s%s%s%s", MODEL, (int)(at - lines), lines, to, at + strlen(from), end);
+    return refused(text, records);
+}
+
 static bool file_refused(const char *from, const char *to)
 {
-    char text[4096], line[1024];
-    snprintf(line, sizeof line, "%s", WEIGHTS);
-    char *at = strstr(line, from);
-    assert_non_null(at);
-    snprintf(text, sizeof text, "%s%.*s%s%s%s", MODEL, (int)(at - line), line, to, at + strlen(from), END(2));
-    return refused(text, 3);
+    return changed_refused(WEIGHTS, from, to, END(2), 3);
 }
 
 static void test_members_of_a_file(void **state)
@@ -297,15 +300,10 @@ static void test_spans_that_do_not_fit(void **state)
     assert_true(refused(MODEL MADE END(2), 3));
 }
 
-/* A blob line, or the file of an assembled file, with one member replaced. */
+/* A blob line, or the file of an assembled file. */
 static bool spans_refused(const char *from, const char *to)
 {
-    char text[4096], all[2048];
-    snprintf(all, sizeof all, "%s", BLOB INPUT MADE SPAN(0, 0, 0, 50) SPAN(50, 1, 0, 70));
-    char *at = strstr(all, from);
-    assert_non_null(at);
-    snprintf(text, sizeof text, "%s%.*s%s%s%s", MODEL, (int)(at - all), all, to, at + strlen(from), END(6));
-    return refused(text, 7);
+    return changed_refused(BLOB INPUT MADE SPAN(0, 0, 0, 50) SPAN(50, 1, 0, 70), from, to, END(6), 7);
 }
 
 static void test_members_of_a_blob(void **state)
@@ -326,23 +324,6 @@ static void test_members_of_a_blob(void **state)
     assert_true(refused(MODEL "{\"record\":\"blob\",\"staged\":\"f0\",\"bytes\":120,\"sha256\":\"" SHA
                               "\"}\n" MADE SPAN(0, 0, 0, 120) WEIGHTS END(5),
                         6));
-}
-
-static int make_folder(void **state)
-{
-    (void)state;
-    if (!mkdtemp(folder))
-        return -1;
-    dir = open(folder, O_RDONLY | O_DIRECTORY);
-    return dir < 0 ? -1 : 0;
-}
-
-static int drop_folder(void **state)
-{
-    (void)state;
-    unlinkat(dir, AM_RESULT_NAME, 0);
-    close(dir);
-    return rmdir(folder);
 }
 
 int main(void)
