@@ -20,7 +20,6 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 enum { HEADER_MAX = 1 << 20 };
 

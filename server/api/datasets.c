@@ -4,7 +4,6 @@
 #include "server/api/datasets.h"
 
 #include "core/base/clock.h"
-#include "core/base/text.h"
 #include "core/table/members.h"
 #include "server/api/api.h"
 #include "server/api/idempotency.h"

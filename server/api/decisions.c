@@ -10,7 +10,6 @@
 
 #include <microhttpd.h>
 #include <stdio.h>
-#include <string.h>
 
 json_t *am_decision_json(const struct am_decision_row *d)
 {

@@ -19,7 +19,6 @@
 #include <microhttpd.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 struct check {
     struct am_req *r;

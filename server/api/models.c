@@ -2,7 +2,6 @@
  * models.c - models: list, create, get.
  */
 #include "core/base/clock.h"
-#include "core/base/text.h"
 #include "core/table/members.h"
 #include "server/api/api.h"
 #include "server/api/idempotency.h"
