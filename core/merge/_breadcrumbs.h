@@ -69,9 +69,9 @@ extern const struct am_canonical am_breadcrumbs_canonical;
         .name = "lambda", .kind = AM_REAL, .min = -1e6, .max = 1e6, .def = "1.0", .unit = "factor",                    \
         .doc = "factor of the merged difference; the paper's alpha (0.3 to 0.4)"                                       \
     }
-#define AM_CRUMB_NEEDS(stored)                                                                                         \
+#define AM_CRUMB_NEEDS                                                                                                 \
     {                                                                                                                  \
-        .min_inputs = 1, .base = AM_YES, .passes = 1, .bf16 = (stored), AM_SELECTS_NEEDS(AM_CRUMB_RANKS),              \
+        .min_inputs = 1, .base = AM_YES, .passes = 1, .bf16 = true, AM_SELECTS_NEEDS(AM_CRUMB_RANKS),                  \
         .tally = AM_FRAME_TALLY, .report = {.fixed = 2, .per_input = 4}, .scratch = AM_FRAME_SCRATCH,                  \
         .local_bytes = sizeof(struct am_breadcrumbs_local), .by_row = true, .symmetric = true                          \
     }

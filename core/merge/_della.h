@@ -30,7 +30,7 @@ extern const struct am_rule am_della_rules[];
 #define AM_DELLA_NEEDS                                                                                                 \
     {                                                                                                                  \
         .min_inputs = 1, .base = AM_YES, .passes = 1, .acc = AM_RESCALE_ACC, .tally = AM_FRAME_TALLY,                  \
-        .report = {.fixed = 2, .per_input = 3}, .masks = true,                                                         \
+        .report = {.fixed = 2, .per_input = 3}, .bf16 = true, .masks = true,                                           \
         .scratch = {.fixed = AM_DARE_SCRATCH + 1 + AM_RANKS_WORK, .per_input = 1},                                     \
         .local_bytes = sizeof(struct am_della_local), .by_slab = true, .random = true                                  \
     }

@@ -15,6 +15,6 @@ const struct am_method am_method_merge_breadcrumbs = {
     AM_CRUMB_HOOKS,
     .name = "breadcrumbs",
     .summary = "drop the smallest and the largest differences from the base, add the rest",
-    .needs = AM_CRUMB_NEEDS(false), /* its plan would be too large for what it then uses */
+    .needs = AM_CRUMB_NEEDS,
     .params = params,
 };

@@ -15,6 +15,6 @@ const struct am_method am_method_merge_breadcrumbs_ties = {
     AM_CRUMB_HOOKS,
     .name = "breadcrumbs_ties",
     .summary = "drop the smallest and the largest differences from the base, elect signs, add what agrees",
-    .needs = AM_CRUMB_NEEDS(true),
+    .needs = AM_CRUMB_NEEDS,
     .params = params,
 };

@@ -116,6 +116,7 @@ static json_t *describe_needs(const struct am_method *m)
     json_object_set_new(o, "lists", amount(n->lists));
     json_object_set_new(o, "tally", amount(n->tally));
     put_bool(o, "masks", n->masks);
+    put_bool(o, "bf16", n->bf16);
     json_object_set_new(o, "scratch", amount(n->scratch));
     json_object_set_new(o, "local_bytes", json_integer((json_int_t)n->local_bytes));
     json_object_set_new(o, "rows",

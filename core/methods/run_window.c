@@ -323,8 +323,7 @@ static int compute(const struct am_run_state *s, struct am_slot *slot)
     struct job j = {.s = s, .slot = slot};
     size_t span = (size_t)slot->item->chunk;
     prepare(&j);
-    /* rows may be long, and the plan counts their f32 tiles as used */
-    j.bf16 = s->r->method->needs.bf16 && slot->item->tile == AM_TILE && !exact(am_run_args(s, slot->item));
+    j.bf16 = s->r->method->needs.bf16 && !exact(am_run_args(s, slot->item));
     for (size_t k = 0; k < s->sources; k++) {
         j.source[k] = am_run_source(s, k, slot->item);
         j.delta[k] = am_run_delta(s->source[k], slot->item->donor->name);

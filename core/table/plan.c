@@ -23,6 +23,8 @@
 
 #define ARGS_BYTES 48 /* of a tensor with parameters of its own, beside their values */
 
+#define PAGE 4096 /* bytes */
+
 #define BYTES_A_SECOND 150e6 /* read, computed with, hashed and synced, by one slow core on a slow disk */
 
 struct side {
@@ -48,6 +50,8 @@ struct join {
     size_t named, uncovered;    /* uncovered: tensors without a value of some parameter */
     bool incomplete;            /* there is such a parameter */
     uint64_t inputs;            /* as the method counts them */
+    uint64_t sources;           /* that values are read of */
+    bool widened;               /* some of them into f32 tiles */
     struct am_plan_ways ways;
     const char *asked;  /* tensor */
     uint64_t least[2];  /* as am_plan_have.least */
@@ -179,6 +183,7 @@ static void charge_sources(struct join *j, const char *name, uint64_t chunk)
         if (!gives(s, name) || s->in->names_only)
             continue;
         j->plan.read_bytes = am_plan_plus(j->plan.read_bytes, am_plan_times(s->head.bytes, j->reads));
+        j->widened = j->widened || s->head.adapted || !am_streq(s->head.dtype, "BF16");
         uint64_t size = am_plan_computed(s->head.dtype); /* what an adapter puts in its place is mostly F32 */
         am_plan_grow(&s->window, am_plan_line(chunk * (s->head.adapted ? am_plan_larger(size, sizeof(float)) : size)));
     }
@@ -457,11 +462,11 @@ static void take_needs(struct join *j, const struct am_body *b)
     struct am_plan_need *need = &j->plan.need;
     json_int_t passes = am_row_need_int(b->row, "passes", 0), local = am_row_need_int(b->row, "local_bytes", 0);
     const json_t *needs = json_object_get(b->row, "needs");
-    uint64_t sources = 0, inputs = 0;
+    uint64_t inputs = 0;
     bool beside = false;
     for (size_t i = 0; i < j->n; i++) {
         const struct am_plan_input *in = j->side[i].in;
-        sources += !in->names_only;
+        j->sources += !in->names_only;
         inputs += !in->names_only && !in->beside;
         beside = beside || (in->beside && !in->names_only);
         need->spans += in->spans;
@@ -479,7 +484,7 @@ static void take_needs(struct join *j, const struct am_body *b)
     uint64_t numbers = am_plan_amount(needs, "report", inputs);
     need->report = numbers ? am_plan_times(am_plan_plus(numbers, 1), NUMBER_BYTES) : 0;
     need->others = j->n > 1;
-    need->tiles = sources + 1 + am_plan_amount(needs, "scratch", inputs);
+    need->tiles = 1 + am_plan_amount(needs, "scratch", inputs);
     uint64_t acc = am_plan_line(am_plan_amount(needs, "acc_bytes", inputs));
     need->acc = acc;
     need->lists = am_plan_amount(needs, "lists", inputs);
@@ -490,6 +495,16 @@ static void take_needs(struct join *j, const struct am_body *b)
     size_t varied = am_settings_count(b);
     need->varied = varied ? ARGS_BYTES + varied * sizeof(double) : 0;
     j->incomplete = varied > 0;
+}
+
+/* The tiles that sources are widened into; of those that never are, a sample touches a page. */
+static void add_tiles(struct join *j)
+{
+    struct am_plan_need *need = &j->plan.need;
+    if (j->widened || !am_plan_takes_bf16(j->body))
+        need->tiles += j->sources;
+    else
+        need->fixed = am_plan_plus(need->fixed, am_plan_times(j->sources, am_plan_smaller(need->tile, PAGE)));
 }
 
 static int make(struct join *j, const struct am_body *b)
@@ -506,6 +521,7 @@ static int make(struct join *j, const struct am_body *b)
                          "%s looks at all tensors of a model together; leave modules out", am_row_text(b->row, "name"));
     AM_TRY(walk(j));
     am_plan_vectors_add(&j->plan.need);
+    add_tiles(j);
     for (size_t i = 0; i < j->n; i++)
         j->plan.need.in = am_plan_plus(j->plan.need.in, j->side[i].window);
     sum_up(j);

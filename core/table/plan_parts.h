@@ -88,6 +88,9 @@ struct am_plan_spans am_plan_cut(struct am_plan_need *need, const struct am_body
 void am_plan_vectors_need(struct am_plan_need *need, const struct am_body *b);
 void am_plan_vectors_add(struct am_plan_need *need);
 
+/* Whether the method works on BF16 as it is stored, where all sources of a tensor are. */
+bool am_plan_takes_bf16(const struct am_body *b);
+
 /* An amount of the described needs: [fixed, per_input, per_pair]. */
 uint64_t am_plan_amount(const json_t *needs, const char *name, uint64_t inputs);
 /* Whether the lists `include` and `exclude` of the parameters let the name through. */

@@ -30,6 +30,18 @@ static bool holds(const struct am_body *b, const char *condition, const char *te
     return any;
 }
 
+static bool param_is(const struct am_body *b, const char *name, const char *value)
+{
+    const char *text = json_string_value(json_object_get(b->params, name));
+    return text && strcmp(text, value) == 0;
+}
+
+bool am_plan_takes_bf16(const struct am_body *b)
+{
+    return json_is_true(json_object_get(json_object_get(b->row, "needs"), "bf16")) && !param_is(b, "compat", "exact") &&
+           !param_is(b, "nonfinite", "propagate");
+}
+
 static bool is_stack(const struct am_body *b)
 {
     for (size_t i = 0; i < b->inputs; i++)

@@ -145,6 +145,29 @@ static void run_bf16(const struct in *in, struct out *out)
     out->count[0] = am_finite_bf16(x, in->n);
 }
 
+/* What is listed of a difference is what is listed of the same difference in f32. */
+static void run_list_bf16(const struct in *in, struct out *out)
+{
+    static uint16_t a[ROOM], b[ROOM];
+    static uint32_t list[ROOM];
+    const uint16_t *x = halves(in->x, in->n, a), *y = halves(in->y, in->n, b);
+    size_t hits;
+    out->count[0] = am_list_delta_bf16(x, y, in->n, in->low, in->high, list, &hits);
+    out->count[1] = hits;
+    memcpy(out->raw, list, hits * sizeof(*list));
+}
+
+static void want_list_bf16(const struct in *in, struct out *out)
+{
+    for (size_t i = 0; i < in->n; i++) {
+        float x = from_bits(bits(in->x[i]) & 0xffff0000u), y = from_bits(bits(in->y[i]) & 0xffff0000u);
+        uint32_t u = bits(minus(x, y)) % 0x80000000u, off = u - in->low;
+        out->count[0] += u >= in->high;
+        if (u >= in->low && u < in->high)
+            memcpy(out->raw + 4 * out->count[1]++, &off, 4);
+    }
+}
+
 static void want_bf16(const struct in *in, struct out *out)
 {
     static float x[ROOM], y[ROOM];

@@ -52,7 +52,7 @@ static void says_what_methods_declare(void **state)
         "{\"min_inputs\":1,\"max_inputs\":null,\"base\":\"donor\",\"task\":\"none\",\"data\":\"none\",\"engine\":"
         "false,"
         "\"unit\":\"window\",\"selects\":\"all\",\"passes\":0,\"scope\":\"tensor\",\"random\":false,\"symmetric\":true,"
-        "\"acc_bytes\":[0,0,0],\"lists\":[0,0,0],\"tally\":[0,0,0],\"masks\":false,\"scratch\":["
+        "\"acc_bytes\":[0,0,0],\"lists\":[0,0,0],\"tally\":[0,0,0],\"masks\":false,\"bf16\":false,\"scratch\":["
         "0,0,0],\"local_bytes\":408,\"rows\":null,\"unchanged_at\":null,\"rows_when\":null,"
         "\"row_doubles\":0,\"columns_when\":null,\"column_bytes\":0,\"report\":[0,0,"
         "0],\"matrix\":null,\"adapter\":false,"

@@ -114,6 +114,24 @@ static void test_sums(void **state)
     assert_int_equal(p.peak_memory_bytes, am_plan_memory(&p.need, 2));
 }
 
+/* A method that works on BF16 as stored widens nothing, as long as nothing else is there. */
+static void test_tiles_of_stored_bf16(void **state)
+{
+    (void)state;
+    static const struct am_plan_tensor stored[] = {{.name = "w", .dtype = "BF16", .shape = "[40]", .bytes = 80}},
+                                       wide[] = {{.name = "w", .dtype = "F32", .shape = "[40]", .bytes = 160}};
+    struct am_plan p, mixed;
+    json_t *row = am_table_find(&table, "merge", "linear"), *needs = json_object_get(row, "needs");
+    json_object_set_new(needs, "bf16", json_true());
+    struct list l[] = {LIST(stored), LIST(stored)}, m[] = {LIST(stored), LIST(wide)};
+    assert_int_equal(plan_of("linear", NULL, l, 2, 0, &p), 0);
+    assert_int_equal(plan_of("linear", NULL, m, 2, 0, &mixed), 0);
+    json_object_del(needs, "bf16");
+    assert_int_equal(p.need.tiles, 1); /* the result's */
+    assert_int_equal(mixed.need.tiles, 3);
+    assert_int_equal(p.need.fixed, mixed.need.fixed + 2 * 192); /* what a sample touches: here a tile of each */
+}
+
 static void test_sums_of_passes_and_dtypes(void **state)
 {
     (void)state;
@@ -496,6 +514,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_sums),
+        cmocka_unit_test(test_tiles_of_stored_bf16),
         cmocka_unit_test(test_counts_as_the_runner),
         cmocka_unit_test(test_counts_whole_tensors_as_the_runner),
         cmocka_unit_test(test_counts_factors_as_the_runner),
