@@ -226,6 +226,14 @@ def losses(result):
     return ["Most that is lost under any of the attacks:", "", *lines, ""] if lines else []
 
 
+def collapse(result):
+    if "mean" not in result["rules"]:
+        return []
+    found = result["rules"]["mean"]["accuracy"]
+    before, after = percent(found["none"]), percent(found["random, 1"])
+    return [f"One random contributor takes the mean from {before} to {after}.", ""]
+
+
 def compared(result):
     """Differences from the specified table, in points, by their size."""
     return sorted(
@@ -261,7 +269,7 @@ def text(result):
         lines.append(row([attack, *[percent(f["accuracy"][attack]) + g for f, g in zip(found, gone)]]))
     if ran_away:
         lines += ["", "\\* The gradients of at least one seed passed 1e30; the model is the one before."]
-    lines += ["", *losses(result)]
+    lines += ["", *collapse(result), *losses(result)]
     apart = compared(result)
     lines += [
         "Against the table that these methods were specified with (one seed of other random numbers): "
