@@ -40,6 +40,13 @@ void *am_mk_fault(struct am_mk *k, int code, const char *pointer, const char *re
     return NULL;
 }
 
+static bool is_one(const char *text, const char *const *words)
+{
+    while (*words && !am_streq(text, *words))
+        words++;
+    return *words != NULL;
+}
+
 void am_mk_keys(struct am_mk *k, json_t *obj, const char *pointer, const char *const *known)
 {
     char at[AM_POINTER], shown[AM_SHOWN];
@@ -59,6 +66,9 @@ void am_mk_keys(struct am_mk *k, json_t *obj, const char *pointer, const char *c
         am_pointer(at, pointer, name);
         if (k->lenient)
             am_mk_warn(k, "unknown-key", at, "unknown key %s; it is left out", am_shown(shown, name));
+        else if (!near && am_mk_declared(k, name) && is_one("parameters", known))
+            am_mk_fault(k, AM_E_UNKNOWN_MEMBER, at, "unknown-key", "unknown key %s; put it below parameters",
+                        am_shown(shown, name));
         else
             am_mk_fault(k, AM_E_UNKNOWN_MEMBER, at, "unknown-key", "unknown key %s%s%s%s", am_shown(shown, name),
                         near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
@@ -89,7 +99,7 @@ static void take_dtype(struct am_mk *k, const char *name)
     char at[AM_POINTER], shown[AM_SHOWN];
     json_t *v = json_object_get(k->doc, name);
     const char *text = json_string_value(v);
-    if (!v || json_is_null(v))
+    if (!v || json_is_null(v) || am_streq(text, ""))
         return;
     am_pointer(at, "#", name);
     if (!text) {
@@ -113,13 +123,6 @@ static void take_dtype(struct am_mk *k, const char *name)
 }
 
 /* ---- what a YAML body implies ---- */
-
-static bool is_one(const char *text, const char *const *words)
-{
-    while (*words && !am_streq(text, *words))
-        words++;
-    return *words != NULL;
-}
 
 static void take_compat(struct am_mk *k)
 {
@@ -290,9 +293,9 @@ static void translate(struct am_mk *k, json_t *body, const char *text, size_t n)
                                  "parameters",
                                  k->names ? "name" : NULL,
                                  NULL};
+    take_method(k, body);
     am_mk_keys(k, k->doc, "#", known);
     am_mk_place(k, "#/inputs/base", "#/base_model");
-    take_method(k, body);
     am_mk_place(k, "#/params", "#/parameters");
     am_mk_params(k, json_object_get(k->doc, "parameters"), "#/parameters", k->params, "#/params", false);
     am_mk_base(k);

@@ -50,8 +50,10 @@ static json_t *leaf(const json_t *p, json_t *v)
     return json_incref(v);
 }
 
-static json_t *setting(const json_t *p, json_t *v, unsigned depth)
+static json_t *setting(struct am_mk *k, const json_t *p, json_t *v, const char *at, unsigned depth)
 {
+    static const char *const entry[] = {"filter", "value", NULL};
+    char below[AM_POINTER];
     json_t *out, *one;
     const char *key;
     size_t i;
@@ -59,14 +61,19 @@ static json_t *setting(const json_t *p, json_t *v, unsigned depth)
         return leaf(p, v);
     if (json_is_array(v)) {
         out = json_array();
-        json_array_foreach(v, i, one) json_array_append_new(out, setting(p, one, depth + 1));
+        json_array_foreach(v, i, one)
+            json_array_append_new(out, setting(k, p, one, am_pointer_at(below, at, i), depth + 1));
         return out;
     }
     out = json_object();
+    am_mk_keys(k, v, at, entry);
     json_object_foreach(v, key, one)
     {
         bool filter = am_streq(key, "filter");
-        json_object_set_new(out, key, filter ? json_incref(one) : setting(p, one, depth + 1));
+        if (!filter && !am_streq(key, "value")) /* told */
+            continue;
+        json_object_set_new(out, key,
+                            filter ? json_incref(one) : setting(k, p, one, am_pointer(below, at, key), depth + 1));
     }
     return out;
 }
@@ -119,7 +126,7 @@ void am_mk_params(struct am_mk *k, json_t *from, const char *pointer, json_t *in
             am_mk_warn(k, "unknown-parameter", at, "%.60s is one value for all models; here it is left out", name);
             continue;
         }
-        json_object_set_new(into, name, p ? setting(p, v, 0) : json_incref(v));
+        json_object_set_new(into, name, p ? setting(k, p, v, at, 0) : json_incref(v));
         am_mk_place(k, am_pointer(body_at, body_pointer, name), at);
     }
 }
