@@ -278,6 +278,23 @@ static void take_inputs(struct am_mk *k)
         am_mk_slices(k, list, at);
 }
 
+/* Files of mergekit's other programs. True: told. */
+static bool is_of_others(struct am_mk *k)
+{
+    static const char *const files[][3] = {
+        {"experts", "mergekit-moe",
+         "a mixture of experts is not made here; merge the models, or register what it makes"},
+        {"genome", "mergekit-evolve", "there is no search here; submit a configuration for each of its genomes"}};
+    for (size_t i = 0; i < 2 && !json_object_get(k->doc, "merge_method"); i++)
+        if (json_object_get(k->doc, files[i][0])) {
+            k->broken = true;
+            am_mk_fault(k, AM_E_INVALID_REQUEST, "#", "not-supported", "this is a configuration of %s: %s", files[i][1],
+                        files[i][2]);
+            return true;
+        }
+    return false;
+}
+
 static void translate(struct am_mk *k, json_t *body, const char *text, size_t n)
 {
     const char *const known[] = {"merge_method",
@@ -293,6 +310,8 @@ static void translate(struct am_mk *k, json_t *body, const char *text, size_t n)
                                  "parameters",
                                  k->names ? "name" : NULL,
                                  NULL};
+    if (is_of_others(k))
+        return;
     take_method(k, body);
     am_mk_keys(k, k->doc, "#", known);
     am_mk_place(k, "#/inputs/base", "#/base_model");

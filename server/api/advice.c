@@ -16,11 +16,17 @@ static bool is_model(const struct am_body_input *in)
 
 /* ---- inputs ---- */
 
+static int64_t adapter_of(const struct am_submit *s, size_t i)
+{
+    size_t adapter = s->body.input[i].adapter;
+    return adapter ? s->in[adapter].version : 0;
+}
+
 /* By the bytes of all their files: names and commits may differ. A stack is more than its first part. */
 static bool same_files(const struct am_submit *s, size_t a, size_t b)
 {
     return s->in[a].version && s->in[b].version && !s->body.input[a].parts && !s->body.input[b].parts &&
-           am_streq(s->in[a].manifest, s->in[b].manifest);
+           adapter_of(s, a) == adapter_of(s, b) && am_streq(s->in[a].manifest, s->in[b].manifest);
 }
 
 static int advise_inputs(struct am_submit *s)

@@ -347,6 +347,10 @@ static int tell_missing(struct am_submit *s)
     AM_TRY(tell(s, "tensor-missing", &s->plan.from_some, "not in all inputs, and merged from those that have them"));
     AM_TRY(tell(s, "tensor-missing", &s->plan.kept,
                 "in too few inputs to be merged, and passed on as the donor has them"));
+    AM_TRY(
+        tell(s, "vocab-truncated", &s->plan.cropped,
+             "of more rows in an input than in the result, which leaves the last ones out; with a tokenizer rows are "
+             "joined by their tokens"));
     AM_TRY(tell(s, "tensor-extra", &s->plan.dropped, "in an input but not in the donor, and left out"));
     return tell(s, "module-outside", &s->plan.outside,
                 "in no module that is merged, and passed on as the donor has them");

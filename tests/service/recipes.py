@@ -268,6 +268,9 @@ no("tokenizer-twice", LINEAR + "tokenizer: {source: union}\ntokenizer_source: un
    ("tokenizer-mismatch", "tokenizer-missing", "#/models/0/model", 3, "tokenizer.json"), ("tokenizer-mismatch", "tokenizer-missing", "#/models/1/model", 4, "tokenizer.json"))
 no("unknown-parameter", LINEAR + "parameters: {wieght: 3, density: 1}\n", ("unknown-member", "unknown-parameter", "#/parameters/wieght", 5, "did you mean weight?"),
    ("unknown-member", "unknown-parameter", "#/parameters/density", 5, "linear has no parameter density; it takes: "))
+no("template-unknown", LINEAR + "chat_template: chatlm\n", ("invalid-params", "template-unknown", "#/chat_template", 5, "did you mean chatml?"))
+no("mergekit-moe", "base_model: r/a\ngate_mode: hidden\nexperts:\n- {source_model: r/b, positive_prompts: [x]}\n", ("invalid-request", "not-supported", "#", 1, "mergekit-moe"))
+no("mergekit-evolve", "genome: {models: [r/a]}\ntasks: []\n", ("invalid-request", "not-supported", "#", 1, "mergekit-evolve"))
 no("unknown-parameter: beside a model", "merge_method: linear\n" + models((A, "weight: 1, wight: 2"), (B, "weight: 1")), ("unknown-member", "unknown-parameter", "#/models/0/parameters/wight", 3, "did you mean weight?"))
 no("parameter-missing", "merge_method: linear\n" + models((A, "weight: 1"), B),
    ("invalid-params", "parameter-missing", "#/models/1", 4, "set it at #/models/1/parameters/weight or once for all at #/parameters/weight"))
@@ -305,6 +308,7 @@ no("duplicate-input", LINEAR + "- {model: r/a@main, parameters: {weight: 9}}\n",
 STACK = "merge_method: slerp\nbase_model: r/base\nslices:\n- sources: [{model: r/base, layer_range: [0, 2]}, {model: r/a, layer_range: %s}]\nparameters: {t: 0}\n"
 no("layer-range", STACK % "[3, 5]", ("invalid-params", "layer-range", "#/slices/0/sources/1/model", 4, "r/a@v1 has layers 0..3, asked [3, 5)"))
 no("layer-range: form", STACK % "[3]", ("invalid-params", "layer-range", "#/slices/0/sources/1/layer_range", 4, "two whole numbers"), ("invalid-params", "slice-lengths", "#/slices/0/sources/1/model", 4, "the same number of layers"))
+no("slice-lengths: of whole models", "merge_method: linear\n" + models((A, "weight: 1"), ("r/five", "weight: 1")), ("invalid-params", "slice-lengths", "#/models/1/model", 4, "r/a@v1 has 4, r/five@v1 has 5"))
 no("base-not-in-slice", (STACK % "[0, 2]").replace("base_model: r/base", "base_model: r/c"),
    ("invalid-params", "base-not-in-slice", "#/slices/0", 4, "slice 0 uses slerp but base_model r/c is not among its sources; add it with a layer_range"),
    ("invalid-params", "input-count", "#/slices", 4, "slerp takes exactly 1 models, got 2"))
