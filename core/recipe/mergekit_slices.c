@@ -14,8 +14,8 @@ static bool varies(const struct am_mk *k, const char *name)
     return am_streq(kind, "real") || am_streq(kind, "bool");
 }
 
-/* Appends what `v` says to the entries of `into`, for one slice. */
-static void add_setting(json_t *into, const char *name, json_t *v, size_t slice)
+/* Appends what `v` says to the entries of `into`, for one slice. How many there were. */
+static size_t add_setting(json_t *into, const char *name, json_t *v, size_t slice)
 {
     json_t *list = json_object_get(into, name), *entry;
     size_t i;
@@ -23,9 +23,10 @@ static void add_setting(json_t *into, const char *name, json_t *v, size_t slice)
         list = json_array();
         json_object_set_new(into, name, list);
     }
+    size_t before = json_array_size(list);
     if (!json_is_object(v) && !json_is_object(json_array_get(v, 0))) {
         json_array_append_new(list, json_pack("{s:I, s:O}", "slice", (json_int_t)slice, "value", v));
-        return;
+        return before;
     }
     json_t *one = json_is_object(v) ? json_pack("[O]", v) : json_incref(v);
     json_array_foreach(one, i, entry)
@@ -36,6 +37,7 @@ static void add_setting(json_t *into, const char *name, json_t *v, size_t slice)
         json_array_append_new(list, copy);
     }
     json_decref(one);
+    return before;
 }
 
 /* Of a source (beside) into its stack; of a slice into each stack, or what is one value for all into `params`. */
@@ -59,6 +61,7 @@ static void take_settings(struct am_mk *k, json_t *from, const char *at, size_t 
         }
         if (!per_input && !beside) {
             add_setting(k->params, name, v, slice);
+            am_mk_add_origins(k->origins, name, am_mk_origins(v, param_at));
             am_mk_place(k, am_pointer(body, "#/params", name), param_at);
             continue;
         }
@@ -66,9 +69,10 @@ static void take_settings(struct am_mk *k, json_t *from, const char *at, size_t 
             char model[AM_POINTER], params[AM_POINTER];
             if (beside && i != only)
                 continue;
-            add_setting(json_object_get(json_array_get(models, i), "params"), name, v, slice);
+            size_t n = add_setting(json_object_get(json_array_get(models, i), "params"), name, v, slice);
             am_pointer(params, am_pointer_at(model, "#/inputs/models", i), "params");
             am_mk_place(k, am_pointer(body, params, name), param_at);
+            am_mk_place_entries(k, body, n, am_mk_origins(v, param_at));
         }
     }
     json_decref(read);
@@ -256,7 +260,7 @@ static void take_slice(struct am_mk *k, json_t *slice, const char *at, size_t in
 }
 
 /* The settings of all slices stood before those of the whole, which are the last resort. */
-static void end_with_globals(struct am_mk *k, json_t *globals)
+static void end_with_globals(struct am_mk *k, json_t *globals, const json_t *origins)
 {
     const char *name;
     json_t *v, *entry;
@@ -264,6 +268,7 @@ static void end_with_globals(struct am_mk *k, json_t *globals)
     json_object_foreach(globals, name, v)
     {
         json_t *list = json_object_get(k->params, name);
+        am_mk_add_origins(k->origins, name, json_copy(json_object_get(origins, name)));
         if (!list) {
             json_object_set(k->params, name, v);
             continue;
@@ -298,7 +303,8 @@ static void level(struct am_mk *k, json_t *models, const json_t *lengths)
 void am_mk_slices(struct am_mk *k, json_t *list, const char *pointer)
 {
     char at[AM_POINTER];
-    json_t *models = json_array(), *base = json_array(), *slice, *globals = json_copy(k->params);
+    json_t *models = json_array(), *base = json_array(), *slice, *globals = json_copy(k->params),
+           *origins = json_deep_copy(k->origins);
     size_t i;
     json_object_set_new(k->inputs, "models", models);
     am_mk_place(k, "#/inputs/models", pointer);
@@ -306,7 +312,9 @@ void am_mk_slices(struct am_mk *k, json_t *list, const char *pointer)
         k->broken = am_mk_fault(k, AM_E_INVALID_REQUEST, pointer, NULL, "expected a list of slices, got %s",
                                 json_is_array(list) ? "none" : am_json_kind(list)) == NULL;
     json_object_clear(k->params);
+    json_object_clear(k->origins);
     struct sources all = {.lengths = json_array()};
+    k->slices = json_array_size(list);
     json_array_foreach(list, i, slice)
     {
         all.last = i + 1 == json_array_size(list);
@@ -314,8 +322,9 @@ void am_mk_slices(struct am_mk *k, json_t *list, const char *pointer)
     }
     level(k, models, all.lengths);
     json_decref(all.lengths);
-    end_with_globals(k, globals);
+    end_with_globals(k, globals, origins);
     json_decref(globals);
+    json_decref(origins);
     if (!k->base && json_array_size(base) && json_array_size(base) != json_array_size(list))
         am_mk_fault(k, AM_E_MISSING_INPUT, pointer, "base-required",
                     "%zu of %zu slices have a base_model; give each of them one, or one for all beside slices",

@@ -86,7 +86,7 @@ ok("gradient of one", linear("[3]"), weighed(3))
 ok("filters", linear("[{filter: mlp, value: 2}, {filter: '*', value: 3}]"), weighed([{"filter": "mlp", "value": 2}, {"value": 3}]))
 ok("filter with a gradient", linear("[{filter: self_attn, value: [0, 1]}, {value: 3}]"), weighed([{"filter": "self_attn", "value": [0, 1]}, {"value": 3}]))
 ok("gradient for all", linear("[{filter: self_attn, value: 2}, {value: [1, 2]}]"), weighed([{"filter": "self_attn", "value": 2}, {"value": [1, 2]}]),
-   warnings=[("gradient-edge", "#/models/0/parameters/weight")])
+   warnings=[("gradient-edge", "#/models/0/parameters/weight/1")])
 ok("bare_filter_mapping", linear("{filter: mlp, value: 2}", "parameters: {weight: 7}\n"), weighed([{"filter": "mlp", "value": 2}, {"value": 7}]))
 ok("truth of flags", LINEAR + "parameters: {normalize: [{filter: mlp, value: 0}, {value: 1}]}\n", LINEAR_IN, {"normalize": [{"filter": "mlp", "value": False}, {"value": True}]})
 ok("rescale as truth", "merge_method: dare_ties\n" + FRAME + "parameters: {weight: 1, rescale: false}\n", [base(), model(A, weight=1, density=1), model(B, weight=1, density=1)], {"rescale": "none"})
@@ -136,6 +136,10 @@ ok("override_architecture", "merge_method: linear\n" + models(("{model: {path: r
 
 # ---- B8: slices -------------------------------------------------------------------------------------------------------
 
+ok("a gradient in the first slice", "merge_method: slerp\nbase_model: r/base\n" + "slices:\n" + "".join(f"- sources: [{{model: r/base, layer_range: [{i}, {i + 2}]}}, {{model: r/a, layer_range: [{i}, {i + 2}]}}]\n  parameters: {{t: {t}}}\n" for i, t in ((0, [0, 1]), (2, 0.5))),
+   [("base", BASE, [0, 2], None), ("part", BASE, [2, 4], None), ("model", A, [0, 2], {}), ("part", A, [2, 4], None)])
+ok("a model in two modules", "merge_method: linear\nmodules:\n  model.embed_tokens: {models: [{model: r/a}]}\n  lm_head: {models: [{model: r/a}]}\nparameters: {weight: 1}\n", [model(A, weight=1), model(A, weight=1)],
+   warnings=[("module-outside", None)])
 ok("three sources", "merge_method: linear\nslices:\n- sources:\n" + "".join(f"  - {{model: {m}, layer_range: [{k}, {k + 2}]}}\n" for k, m in enumerate((A, B, C))) + "parameters: {weight: 1}\n",
    [("model", m, [k, k + 2], {"weight": 1}) for k, m in enumerate((A, B, C))])
 ok("overlapping and repeated", "merge_method: passthrough\nslices:\n" + "".join(f"- sources: [{{model: r/a, layer_range: {r}}}]\n" for r in ([0, 3], [1, 4], [1, 4], [3, 4])),
@@ -318,6 +322,14 @@ no("slices: forms", "merge_method: linear\nslices:\n- 3\n- sources: []\n- source
    ("invalid-request", None, "#/slices/3/sources/0", 6, "model and layer_range"))
 no("models: forms", "merge_method: linear\nmodels:\n- r/a\n- {parameters: {weight: 1}}\nparameters: {weight: 1}\n", ("invalid-request", None, "#/models/0", 3, "expected {model, parameters}"),
    ("invalid-request", None, "#/models/1", 4, "needs the key model"))
+PARTS = "slices:\n" + "".join(f"- sources:\n  - {{model: r/base, layer_range: [{i}, {i + 2}]}}\n  - {{model: r/a, layer_range: [{i}, {i + 2}]}}\n  - {{model: r/b, layer_range: [{i}, {i + 2}]}}\n  parameters: {{%s}}\n" for i in (0, 2))
+no("of which slice a value is", "merge_method: ties\nbase_model: r/base\n" + PARTS % ("density: 5, lambda: [{filter: mlp, value: x}, {value: 1}]", "lambda: 1, densty: 1") + "parameters: {weight: 1, lambda: [1, y], densty: 2}\n",
+   ("invalid-params", "parameter-range", "#/slices/0/parameters/density", 8, "density = 5"), ("invalid-params", "setting-shape", "#/slices/0/parameters/lambda/0/value", 8, "got a text"),
+   ("unknown-member", "unknown-parameter", "#/slices/1/parameters/densty", 13, "did you mean density?"), ("unknown-member", "unknown-parameter", "#/parameters/densty", 14, "did you mean density?"),
+   ("invalid-params", "setting-shape", "#/parameters/lambda/1", 14, "got a text"))
+no("of which module a value is", "merge_method: slerp\nbase_model: r/base\nmodules:\n  model.embed_tokens:\n    models: [{model: r/a}]\n    parameters: {t: [{filter: x, value: q}]}\n  model.norm:\n    models: [{model: r/b}]\n    parameters: {t: 0.5}\nparameters: {t: z}\n",
+   ("invalid-params", "setting-shape", "#/modules/model.embed_tokens/parameters/t/0/value", 6, "got a text"), ("invalid-params", "setting-shape", "#/parameters/t", 10, "got a text"))
+no("of which model a value is", "merge_method: karcher\nbase_model: r/base\n" + models(A, "r/nope"), ("not-found", "ref-unknown", "#/models/1/model", 5, "no model r/nope"))
 no("one value for all, by slice", "merge_method: dare_ties\nbase_model: r/base\nslices:\n- sources: [{model: r/base, layer_range: [0, 2]}, {model: r/a, layer_range: [0, 2]}]\n  parameters: {rescale: false}\nparameters: {weight: 1}\n",
    ("invalid-params", "setting-shape", "#/slices/0/parameters/rescale", 5, "one value for all slices"))
 no("architecture", "merge_method: linear\n" + models((A, "weight: 1"), ("r/other", "weight: 1")), ("architecture-mismatch", "architecture", "#/models/1/model", 4, "allow_mixed_architectures"))
@@ -337,5 +349,6 @@ no("several at once", "merge_method: ties\nmodels:\n- {model: r/aa, parameters: 
    ("not-found", "ref-unknown", "#/models/0/model", 3, "no model r/aa"), ("invalid-params", "setting-shape", "#/models/0/parameters/weight", 3, "expected a number"),
    ("invalid-params", "ref-not-a-model", "#/models/1/model", 4, "is a path"), ("invalid-params", "parameter-missing", "#/models/1", 4, "weight"), ("dtype-unsupported", "dtype", "#/dtype", 5, "int8"),
    ("unknown-member", "unknown-key", "#/foo", 6, "unknown key foo"), ("invalid-params", "parameter-range", "#/parameters/density", 7, "density = 2"), ("missing-input", "base-required", "#/base_model", 1, "ties needs base"))
+no("query: lenient", LINEAR, ("invalid-request", None, "?lenient", None, "true or false"), lenient="yes")
 no("query", LINEAR, *[("invalid-request", None, f"?{name}", None, "") for name in ("compat",)], compat="some")
 no("compat exact without a dtype", LINEAR, ("invalid-params", None, "?compat", None, "give dtype"), compat="exact")
