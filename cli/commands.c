@@ -189,7 +189,8 @@ const struct am_command am_commands[] = {
      "  --compat C         rules (mergekit's counts and divisors, the default), exact or none\n"
      "  --lenient          unknown keys are warnings, as in mergekit\n"
      "  --seed N, --shard-bytes N, --branch B, --message T, --tag T, --priority N, --metadata K=V, --nonfinite P,\n"
-     "  --overflow P, --post-layers-t T, --allow-mixed-architectures: as in the query of POST /v1/jobs\n"
+     "  --overflow P, --missing W, --extra W, --post-layers-t T, --allow-mixed-architectures: as in the query of POST "
+     "/v1/jobs\n"
      "example: amend merge ties.yml --into demo/multi --wait\n",
      am_cmd_shorthand, true},
     {"unlearn", NULL, "METHOD MODEL [--task FINE_TUNE[,base=OLD_BASE]] [--into M] [options]",

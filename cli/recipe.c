@@ -226,13 +226,34 @@ static void add(struct asked *a, const char *name, const char *value)
     a->query = longer;
 }
 
+/* Those of mergekit-yaml get its answer (merge.md B16). */
+static int say_unknown(const struct am_cli *c, const char *name, const char *const *known, size_t n)
+{
+    static const char *const theirs[][2] = {
+        {"out-shard-size", "is --shard-bytes here, in bytes or with k, M or B"},
+        {"random-seed", "is --seed here"},
+        {"allow-crimes", "is --allow-mixed-architectures here"},
+        {"copy-tokenizer", "is always done here; leave it out"},
+        {"write-model-card", "is always done here; leave it out"},
+        {"lora-merge-cache", "is not needed here; leave it out"},
+        {"lazy-unpickle", "makes no difference here; leave it out"},
+        {"low-cpu-memory", "makes no difference here; leave it out"},
+        {"cuda", "makes no difference here; leave it out"},
+    };
+    for (size_t i = 0; i < sizeof theirs / sizeof *theirs; i++)
+        if (am_streq(name, theirs[i][0]))
+            return am_say_usage(c, "mergekit's --%s %s", name, theirs[i][1]);
+    return am_say_unknown(c, "option", name, known, n);
+}
+
 /* --into M, --seed 7, --metadata k=v ...: every option that is none of the client's is one of the route. */
 static int read_options(struct am_cli *c, int argc, char **argv, struct asked *a)
 {
-    static const char *const values[] = {"into",          "branch",         "message",  "tag",      "on-conflict",
-                                         "seed",          "compat",         "gate",     "against",  "data",
-                                         "shard-bytes",   "nonfinite",      "overflow", "priority", "metadata",
-                                         "post-layers-t", "idempotency-key"},
+    static const char *const values[] = {"into",        "branch",   "message",        "tag",
+                                         "on-conflict", "seed",     "compat",         "gate",
+                                         "against",     "data",     "shard-bytes",    "nonfinite",
+                                         "overflow",    "priority", "metadata",       "post-layers-t",
+                                         "missing",     "extra",    "idempotency-key"},
                              *const flags[] = {"wait", "dry-run", "lenient", "allow-mixed-architectures"};
     struct am_scan s = {.argc = argc, .argv = argv};
     struct am_token t;
@@ -245,7 +266,7 @@ static int read_options(struct am_cli *c, int argc, char **argv, struct asked *a
         while (i < n && !am_streq(t.name, values[i]))
             i++;
         if (k == m && i == n)
-            return am_say_unknown(c, "option", t.name, values, n);
+            return say_unknown(c, t.name, values, n);
         AM_CLEANUP(am_xfreep) char *name = am_xdup(t.name);
         for (char *p = name; *p; p++)
             *p = *p == '-' ? '_' : *p;
@@ -308,7 +329,7 @@ int am_recipe_run(struct am_cli *c, const char *file, int argc, char **argv)
     if (rc == 0)
         rc = am_read_all(c, file, &text, &n);
     if (rc == 0)
-        rc = am_refs_read(c, text, n, &refs);
+        rc = am_refs_read(c, file, text, n, &refs);
     am_interrupt_watch();
     if (rc == 0)
         rc = bind_all(c, file, &refs);

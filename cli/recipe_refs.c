@@ -7,6 +7,7 @@
 #include "core/base/buf.h"
 #include "core/base/text.h"
 
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 #include <yaml.h>
@@ -43,6 +44,18 @@ static size_t byte_at(struct walk *w, size_t chars)
     return w->bytes;
 }
 
+/* "&name " before a value stays: others may refer to it. */
+static size_t behind_anchor(const struct walk *w, size_t from)
+{
+    if (from == w->n || w->text[from] != '&')
+        return from;
+    while (from < w->n && !isspace((unsigned char)w->text[from]))
+        from++;
+    while (from < w->n && isspace((unsigned char)w->text[from]))
+        from++;
+    return from;
+}
+
 static void take_scalar(struct walk *w, const yaml_event_t *e)
 {
     const char *text = (const char *)e->data.scalar.value;
@@ -62,7 +75,9 @@ static void take_scalar(struct walk *w, const yaml_event_t *e)
         w->r->v = am_xgrow(w->r->v, (w->r->n + 1) * sizeof *w->r->v);
         struct am_ref_place *p = &w->r->v[w->r->n++];
         *p = (struct am_ref_place){.value = am_xdup(text), .is_path = w->path[d]};
-        p->from = byte_at(w, e->start_mark.index);
+        p->is_block =
+            e->data.scalar.style == YAML_LITERAL_SCALAR_STYLE || e->data.scalar.style == YAML_FOLDED_SCALAR_STYLE;
+        p->from = behind_anchor(w, byte_at(w, e->start_mark.index));
         p->to = byte_at(w, e->end_mark.index);
     }
     w->value[d] = false;
@@ -117,20 +132,22 @@ static void drop_stages(struct am_refs *r)
     r->n = kept;
 }
 
-int am_refs_read(const struct am_cli *c, const char *text, size_t n, struct am_refs *ret)
+int am_refs_read(const struct am_cli *c, const char *file, const char *text, size_t n, struct am_refs *ret)
 {
-    struct walk w = {.r = ret, .text = text, .n = n};
+    static const char mark[] = "\xef\xbb\xbf"; /* of UTF-8, as some editors begin a file with */
+    size_t begin = n >= 3 && memcmp(text, mark, 3) == 0 ? 3 : 0;
+    struct walk w = {.r = ret, .text = text, .n = n, .bytes = begin};
     yaml_parser_t p;
     yaml_event_t e;
     bool good = yaml_parser_initialize(&p);
     yaml_parser_set_encoding(&p, YAML_UTF8_ENCODING);
-    yaml_parser_set_input_string(&p, (const unsigned char *)text, n);
+    yaml_parser_set_input_string(&p, (const unsigned char *)text + begin, n - begin);
     for (bool end = false; good && !end; yaml_event_delete(&e)) {
         good = yaml_parser_parse(&p, &e) && take(&w, &e);
         end = good && e.type == YAML_STREAM_END_EVENT;
     }
     if (!good)
-        am_say_error(c, NULL, "line %zu, column %zu: %s", p.problem_mark.line + 1, p.problem_mark.column + 1,
+        am_say_error(c, NULL, "%s, line %zu, column %zu: %s", file, p.problem_mark.line + 1, p.problem_mark.column + 1,
                      p.problem ? p.problem : "this is no YAML that a configuration is written in");
     yaml_parser_delete(&p);
     drop_stages(ret);
@@ -146,7 +163,7 @@ char *am_refs_apply(const struct am_refs *r, const char *text, size_t n)
         if (!r->v[i].with)
             continue;
         am_buf_put(&b, text + at, r->v[i].from - at);
-        am_buf_printf(&b, "\"%s\"", r->v[i].with);
+        am_buf_printf(&b, "\"%s\"%s", r->v[i].with, r->v[i].is_block ? "\n" : "");
         at = r->v[i].to;
     }
     am_buf_put(&b, text + at, n - at);

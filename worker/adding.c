@@ -5,6 +5,7 @@
 
 #include "core/base/err.h"
 #include "core/table/families.h"
+#include "worker/stack.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -69,6 +70,8 @@ static int tied(void *ctx, size_t i, const char *head, const char *embedding)
     struct am_adding_view *v = &a->view[2 * i];
     struct row *row = NULL;
     if (v->model.files) /* a second head: no family has one */
+        return 0;
+    if (a->spec->input[i + am_stack_parts(a->spec, i) - 1].no_ends) /* it gives nothing that lies after the layers */
         return 0;
     int rc = open_view(v, &a->in[i], 1, 0, &row);
     if (rc == 0) {

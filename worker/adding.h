@@ -8,6 +8,7 @@
 #define AM_WORKER_ADDING_H
 
 #include "core/methods/run.h"
+#include "worker/spec.h"
 
 struct am_adding_view {
     struct am_model model; /* its tables are the view's own; files == 0: there is no view */
@@ -16,6 +17,7 @@ struct am_adding_view {
 };
 
 struct am_adding {
+    const struct am_spec_run *spec;
     struct am_run_input *in; /* of the spec: .model NULL where there is none of its own (a part of a stack). In: as they
                                 are read. Out: as the method sees them */
     size_t inputs, donor;

@@ -203,8 +203,11 @@ static int open_inputs(struct job *j)
     for (size_t i = 0; i < j->spec.inputs; i++)
         if (!is_part(&j->spec.input[i]) && !is_adapter(&j->spec.input[i]))
             j->in[i] = input_of(j, i);
-    j->adding = (struct am_adding){
-        .in = j->in, .inputs = j->spec.inputs, .donor = j->spec.donor, .keep = am_streq(j->spec.extra, "keep")};
+    j->adding = (struct am_adding){.spec = &j->spec,
+                                   .in = j->in,
+                                   .inputs = j->spec.inputs,
+                                   .donor = j->spec.donor,
+                                   .keep = am_streq(j->spec.extra, "keep")};
     return merge ? am_adding_open(&j->adding) : 0;
 }
 
@@ -434,7 +437,7 @@ static int put_config(struct job *j)
     struct am_config_edit e = {.spec = &j->spec,
                                .donor = &j->model[j->spec.donor],
                                .parts = j->view[j->spec.donor].parts,
-                               .untie = j->adding.tied,
+                               .untie = j->adding.tied || j->view[j->spec.donor].untied,
                                .tokens = &j->tokens,
                                .text = j->config,
                                .n = j->config_n};

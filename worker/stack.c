@@ -4,6 +4,7 @@
 #include "worker/stack.h"
 
 #include "core/base/text.h"
+#include "core/table/families.h"
 #include "core/table/layers.h"
 
 #include <stdio.h>
@@ -18,7 +19,7 @@ struct row { /* a tensor and its own name, sorted together */
     const struct am_delta *delta;
 };
 
-static size_t parts_of(const struct am_spec_run *spec, size_t head)
+size_t am_stack_parts(const struct am_spec_run *spec, size_t head)
 {
     size_t n = 1;
     while (head + n < spec->inputs && am_streq(spec->input[head + n].role, "part"))
@@ -78,6 +79,21 @@ bool am_stack_takes(const struct am_spec_input *in, const char *tensor)
     return in->modules == 0;
 }
 
+/* name NULL: its own. first: the number of the part's first file, which those of the adapter follow. */
+static int put(struct am_stack_view *v, const struct am_tensor *t, const char *name, size_t first,
+               const struct am_lora *lora, struct row *row)
+{
+    struct row *r = &row[v->model.tensors++];
+    *r = (struct row){.tensor = *t, .own = t->name};
+    r->tensor.file += (uint32_t)first;
+    r->tensor.name = name ? v->name[v->names] = strdup(name) : r->own;
+    if (name && !v->name[v->names++])
+        return -AM_E_OUT_OF_MEMORY;
+    r->plain = r->tensor;
+    adapt(r, lora, v->model.files - adapter_files(lora));
+    return 0;
+}
+
 /* c NULL: all of it, under its own names. */
 static int take_part(struct am_stack_view *v, const struct am_model *m, const struct am_lora *lora,
                      const struct am_spec_input *in, const struct am_cut *c, struct row *row)
@@ -86,7 +102,6 @@ static int take_part(struct am_stack_view *v, const struct am_model *m, const st
     size_t first = v->model.files;
     for (size_t i = 0; i < m->files; i++)
         v->file[v->model.files++] = m->file[i];
-    size_t second = v->model.files;
     for (size_t i = 0; i < adapter_files(lora); i++)
         v->file[v->model.files++] = lora->m->file[i];
     for (size_t i = 0; i < m->tensors; i++) {
@@ -96,14 +111,33 @@ static int take_part(struct am_stack_view *v, const struct am_model *m, const st
             snprintf(name, sizeof name, "%s", m->tensor[i].name);
         } else if (c && !am_cut_name(c, m->tensor[i].name, name, sizeof name))
             continue;
-        struct row *r = &row[v->model.tensors++];
-        *r = (struct row){.tensor = m->tensor[i], .own = m->tensor[i].name};
-        r->tensor.file += (uint32_t)first;
-        r->tensor.name = c ? v->name[v->names] = strdup(name) : r->own;
-        if (c && !v->name[v->names++])
-            return -AM_E_OUT_OF_MEMORY;
-        r->plain = r->tensor;
-        adapt(r, lora, second);
+        AM_TRY(put(v, &m->tensor[i], c ? name : NULL, first, lora, row));
+    }
+    return 0;
+}
+
+/* The head that tensor `i` of `m` stands for: `m` has it tied, and `other` has one of its own. NULL: none. */
+static const char *tied_head(const struct am_model *m, size_t i, const struct am_model *other)
+{
+    const char *head = am_family_head(m->tensor[i].name);
+    return head && !am_model_find(m, head) && am_model_find(other, head) ? head : NULL;
+}
+
+/* What comes after the layers is the last part's: where it has its head tied and the first part has not, its embedding
+   is the head, in the place of the one of the first part, which is left out. */
+static int take_head(struct am_stack_view *v, const struct am_model *model, const struct am_lora *lora,
+                     const struct am_spec_input *in, struct row *row)
+{
+    const struct am_model *begin = &model[0], *end = &model[v->parts - 1];
+    size_t first = v->model.files - end->files - adapter_files(&lora[v->parts - 1]);
+    for (size_t i = 0; i < begin->tensors; i++)
+        v->untied = v->untied || tied_head(begin, i, end);
+    for (size_t i = 0; i < end->tensors; i++) {
+        const char *head = tied_head(end, i, begin);
+        if (!head || !am_stack_takes(in, head))
+            continue;
+        AM_TRY(put(v, &end->tensor[i], head, first, &lora[v->parts - 1], row));
+        row[v->model.tensors - 1].own = row[v->model.tensors - 1].tensor.name;
     }
     return 0;
 }
@@ -141,6 +175,8 @@ static int take_parts(struct am_stack_view *v, const struct am_spec_run *spec, c
             continue;
         AM_TRY(check_layers(&model[i], in, &spec->input[head], faults));
         AM_TRY(take_part(v, &model[i], &lora[i], &spec->input[head], &c, row));
+        if (c.last)
+            AM_TRY(take_head(v, model, lora, &spec->input[head], row));
     }
     return 0;
 }
@@ -148,7 +184,7 @@ static int take_parts(struct am_stack_view *v, const struct am_spec_run *spec, c
 int am_stack_view(struct am_stack_view *ret, const struct am_spec_run *spec, const struct am_model *model,
                   const struct am_lora *lora, size_t head, struct am_faults *faults)
 {
-    struct am_stack_view v = {.parts = parts_of(spec, head)};
+    struct am_stack_view v = {.parts = am_stack_parts(spec, head)};
     struct row *row = NULL;
     int rc = open_tables(&v, model + head, lora + head, &row);
     v.plain.file = v.file;

@@ -21,6 +21,7 @@ struct am_stack_view {
     const char **own; /* what model.tensor[i] is called in its version */
     uint32_t *layers; /* of each part */
     size_t parts;     /* 0: no stack, but a version with its adapter */
+    bool untied;      /* it has a head (of the last part), which in the first part is tied to the embedding */
     uint64_t all;
     char label[420];
 };
@@ -29,6 +30,8 @@ struct am_stack_view {
  * with a fault when a layer is not there. */
 int am_stack_view(struct am_stack_view *ret, const struct am_spec_run *spec, const struct am_model *model,
                   const struct am_lora *lora, size_t head, struct am_faults *faults);
+/* How many inputs from `head` on are parts of it; 1: it is no stack. */
+size_t am_stack_parts(const struct am_spec_run *spec, size_t head);
 /* Whether the tensor is in the modules that the input stacks layers of. */
 bool am_stack_takes(const struct am_spec_input *in, const char *tensor);
 void am_stack_view_done(struct am_stack_view *v);

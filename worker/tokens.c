@@ -99,14 +99,21 @@ static int read_vocab(struct am_tokens *t, size_t i)
     size_t n;
     if (!f)
         return am_fault_add(&t->s->faults, AM_E_TOKENIZER, (struct am_where){.reason = "tokenizer-missing"},
-                            "%.200s has no tokenizer.json", label);
+                            "%.200s has no tokenizer.json, by which its rows would be found; add one (save_pretrained "
+                            "of a fast tokenizer writes it), or leave tokenizer out of the merge",
+                            label);
     for (size_t k = 0; k < i; k++)
         if ((o = file_of(&t->spec->input[k], "tokenizer.json")) && am_streq(o->sha256, f->sha256)) {
             t->in[i].vocab = t->in[k].vocab;
             return 0;
         }
     AM_TRY(am_tokens_read(t, i, "tokenizer.json", &text, &n));
-    int rc = text ? am_vocab_read(&t->vocab[i], text, n, label, &t->s->faults) : -AM_E_TOO_LARGE;
+    if (!text)
+        return am_fault_add(&t->s->faults, AM_E_TOKENIZER,
+                            (struct am_where){.reason = "tokenizer-limit", .file = "tokenizer.json"},
+                            "the tokenizer.json of %.200s has %" PRIu64 " bytes; at most %" PRIu64 " are read", label,
+                            f->bytes, AM_VOCAB_FILE_MAX);
+    int rc = am_vocab_read(&t->vocab[i], text, n, label, &t->s->faults);
     free(text);
     t->in[i].vocab = &t->vocab[i];
     return rc;
@@ -119,15 +126,20 @@ static void on_warning(void *ctx, const char *code, const char *detail)
 
 static int join(struct am_tokens *t, struct am_model *model)
 {
-    for (size_t i = 0; i < t->spec->inputs; i++) {
+    int rc = 0;
+    for (size_t i = 0; i < t->inputs; i++) {
         t->in[i] = (struct am_vjoin_input){.label = t->spec->input[i].label, .name = t->name[i], .same = t->same[i]};
         AM_TRY(count_rows(t, &model[i], i, &t->in[i].rows));
-        AM_TRY(read_vocab(t, i));
+        int one = read_vocab(t, i);
+        if (one != -AM_E_TOKENIZER) /* of which those of all inputs are told */
+            AM_TRY(one);
+        rc = one < 0 ? one : rc;
         AM_TRY(am_session_alive(t->s));
     }
+    AM_TRY(rc);
     struct am_vjoin_ask ask = {
         .tokenizer = t->spec->tokenizer, .base = t->spec->donor, .warn = on_warning, .ctx = t->s};
-    AM_TRY(am_vjoin_make(&t->join, t->in, t->spec->inputs, &ask, &t->s->faults));
+    AM_TRY(am_vjoin_make(&t->join, t->in, t->inputs, &ask, &t->s->faults));
     t->joined = true;
     t->changed = t->join.added || t->join.taken;
     t->source = t->join.source;
@@ -170,7 +182,7 @@ static int warn_larger(struct am_tokens *t)
 static int cut(struct am_tokens *t, struct am_model *model, bool as_base)
 {
     t->cut = (struct am_gather_map){
-        .inputs = t->spec->inputs, .base = t->same[t->spec->donor], .same = t->same, .as_base = as_base};
+        .inputs = t->inputs, .base = t->same[t->spec->donor], .same = t->same, .as_base = as_base};
     AM_TRY(am_gather_open(&t->gather, model, &t->cut, am_vocab_has_rows));
     t->rows = rows_of(&model[t->spec->donor]);
     return t->rows ? warn_larger(t) : 0;
@@ -196,10 +208,10 @@ static int find_chat(struct am_tokens *t)
         t->chat_text = builtin ? builtin : asked;
         return 0;
     }
-    for (size_t i = 0; i < t->spec->inputs; i++)
+    for (size_t i = 0; i < t->inputs; i++)
         if (t->same[i] == i)
             AM_TRY(read_chat(t, i));
-    t->chat_text = am_chat_most_common(t->chat, t->spec->inputs);
+    t->chat_text = am_chat_most_common(t->chat, t->inputs);
     if (!t->chat_text)
         am_session_warn(t->s, "chat-template-none", "no input has a chat template, so the result has none");
     return 0;
@@ -209,6 +221,8 @@ int am_tokens_open(struct am_tokens *ret, struct am_session *s, const struct am_
                    bool as_base)
 {
     *ret = (struct am_tokens){.s = s, .spec = spec, .source = spec->donor};
+    while (ret->inputs < spec->inputs && !am_streq(spec->input[ret->inputs].role, "adapter"))
+        ret->inputs++;
     if (!spec->tokenizer && !spec->truncate && !spec->chat_template)
         return 0;
     AM_TRY(name_inputs(ret));

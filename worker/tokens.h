@@ -18,6 +18,7 @@
 struct am_tokens {
     struct am_session *s;
     const struct am_spec_run *spec;
+    size_t inputs;          /* of the spec: those before the adapters, whose base's tokens are meant */
     struct am_vocab *vocab; /* of each input; those of the same file have one */
     struct am_vjoin_input *in;
     char **name;

@@ -24,7 +24,17 @@ struct reader {
 static int bad(const struct reader *r, const char *reason, const char *why)
 {
     return am_fault_add(r->faults, AM_E_TOKENIZER, (struct am_where){.reason = reason, .file = "tokenizer.json"},
-                        "the tokenizer.json of %.200s cannot be used: %.300s", r->label, why);
+                        "the tokenizer.json of %.200s cannot be used: %.300s. Write it anew (AutoTokenizer, then "
+                        "save_pretrained) and register the model again, or leave tokenizer out of the merge",
+                        r->label, why);
+}
+
+/* Of one of its tokens. */
+static int bad_token(const struct reader *r, const char *reason, const char *text, const char *what)
+{
+    char shown[AM_SHOWN], why[AM_SHOWN + 160];
+    snprintf(why, sizeof why, "the token %s %s", am_shown(shown, text), what);
+    return bad(r, reason, why);
 }
 
 /* ---- looking up ---- */
@@ -71,11 +81,11 @@ const struct am_token *am_vocab_at(const struct am_vocab *v, uint32_t id)
 
 /* ---- reading ---- */
 
-static int read_id(const struct reader *r, const json_t *v, uint32_t *ret)
+static int read_id(const struct reader *r, const char *text, const json_t *v, uint32_t *ret)
 {
     json_int_t id = json_integer_value(v);
     if (!json_is_integer(v) || id < 0 || id >= AM_VOCAB_TOKENS)
-        return bad(r, "tokenizer-malformed", "an id is no whole number from 0 to 1,999,999");
+        return bad_token(r, "tokenizer-malformed", text, "has an id that is no whole number from 0 to 1,999,999");
     *ret = (uint32_t)id;
     return 0;
 }
@@ -113,7 +123,7 @@ static int read_listed(struct reader *r, json_t *vocab)
     json_object_foreach(vocab, text, v)
     {
         uint32_t id = 0;
-        AM_TRY(read_id(r, v, &id));
+        AM_TRY(read_id(r, text, v, &id));
         AM_TRY(add(r, text, strlen(text), (struct am_token){.id = id, .flags = AM_TOKEN_LISTED}));
     }
     return 0;
@@ -142,10 +152,8 @@ static int put_slot(struct reader *r, size_t i)
 {
     const struct am_token *t = &r->v.v[i];
     size_t at = am_vocab_place(&r->v, t->text, t->bytes);
-    char shown[AM_SHOWN], why[200];
-    snprintf(why, sizeof why, "the token %s is in it twice", am_shown(shown, t->text));
     if (r->v.slot[at])
-        return bad(r, "tokenizer-duplicate", why);
+        return bad_token(r, "tokenizer-duplicate", t->text, "is in it twice");
     r->v.slot[at] = (uint32_t)i + 1;
     return 0;
 }
@@ -160,11 +168,11 @@ static int read_added(struct reader *r, const json_t *added)
         uint32_t id = 0;
         if (!json_is_string(content))
             return bad(r, "tokenizer-malformed", "added_tokens has an entry without content");
-        AM_TRY(read_id(r, json_object_get(o, "id"), &id));
         const char *text = json_string_value(content);
+        AM_TRY(read_id(r, text, json_object_get(o, "id"), &id));
         struct am_token *t = (struct am_token *)(uintptr_t)am_vocab_find(&r->v, text, json_string_length(content));
         if (t && (t->id != id || (t->flags & AM_TOKEN_ADDED)))
-            return bad(r, "tokenizer-duplicate", "a token is in it twice, or with two ids, in added_tokens");
+            return bad_token(r, "tokenizer-duplicate", text, "is in it twice, or with two ids, in added_tokens");
         if (t) {
             t->flags |= flags_of(o);
             continue;
@@ -205,8 +213,12 @@ static int settle(struct reader *r)
 {
     qsort(r->v.v, r->v.n, sizeof *r->v.v, by_id);
     for (size_t i = 1; i < r->v.n; i++)
-        if (r->v.v[i].id == r->v.v[i - 1].id)
-            return bad(r, "tokenizer-duplicate", "two tokens have the same id");
+        if (r->v.v[i].id == r->v.v[i - 1].id) {
+            char what[AM_SHOWN + 80], shown[AM_SHOWN];
+            snprintf(what, sizeof what, "has the same id %" PRIu32 " as %s", r->v.v[i].id,
+                     am_shown(shown, r->v.v[i - 1].text));
+            return bad_token(r, "tokenizer-duplicate", r->v.v[i].text, what);
+        }
     memset(r->v.slot, 0, r->v.slots * sizeof *r->v.slot);
     for (size_t i = 0; i < r->v.n; i++)
         AM_TRY(put_slot(r, i));
@@ -236,6 +248,8 @@ static int take(struct reader *r, const json_t *root)
            *added = json_object_get(root, "added_tokens");
     if (!json_is_object(model) || (!json_is_object(vocab) && !json_is_array(vocab)))
         return bad(r, "tokenizer-malformed", "it has no model.vocab");
+    if (added && !json_is_null(added) && !json_is_array(added))
+        return bad(r, "tokenizer-malformed", "added_tokens is no list");
     AM_TRY(name_family(r, model));
     if (am_streq(r->v.family, "Unigram") != json_is_array(vocab))
         return bad(r, "tokenizer-malformed", "model.vocab is not of the form that model.type has");

@@ -40,6 +40,13 @@ void *am_mk_fault(struct am_mk *k, int code, const char *pointer, const char *re
     return NULL;
 }
 
+static bool is_one(const char *text, const char *const *words)
+{
+    while (*words && !am_streq(text, *words))
+        words++;
+    return *words != NULL;
+}
+
 void am_mk_keys(struct am_mk *k, json_t *obj, const char *pointer, const char *const *known)
 {
     char at[AM_POINTER], shown[AM_SHOWN];
@@ -59,6 +66,9 @@ void am_mk_keys(struct am_mk *k, json_t *obj, const char *pointer, const char *c
         am_pointer(at, pointer, name);
         if (k->lenient)
             am_mk_warn(k, "unknown-key", at, "unknown key %s; it is left out", am_shown(shown, name));
+        else if (!near && am_mk_declared(k, name) && is_one("parameters", known))
+            am_mk_fault(k, AM_E_UNKNOWN_MEMBER, at, "unknown-key", "unknown key %s; put it below parameters",
+                        am_shown(shown, name));
         else
             am_mk_fault(k, AM_E_UNKNOWN_MEMBER, at, "unknown-key", "unknown key %s%s%s%s", am_shown(shown, name),
                         near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
@@ -89,7 +99,7 @@ static void take_dtype(struct am_mk *k, const char *name)
     char at[AM_POINTER], shown[AM_SHOWN];
     json_t *v = json_object_get(k->doc, name);
     const char *text = json_string_value(v);
-    if (!v || json_is_null(v))
+    if (!v || json_is_null(v) || am_streq(text, ""))
         return;
     am_pointer(at, "#", name);
     if (!text) {
@@ -114,13 +124,6 @@ static void take_dtype(struct am_mk *k, const char *name)
 
 /* ---- what a YAML body implies ---- */
 
-static bool is_one(const char *text, const char *const *words)
-{
-    while (*words && !am_streq(text, *words))
-        words++;
-    return *words != NULL;
-}
-
 static void take_compat(struct am_mk *k)
 {
     static const char *const known[] = {"none", "rules", "exact", NULL};
@@ -140,22 +143,43 @@ static void take_compat(struct am_mk *k)
                    am_row_text(k->row, "name"));
 }
 
-static bool reaches_the_end(const json_t *v)
+static bool is_gradient(const json_t *v)
 {
-    const json_t *e;
+    return json_is_number(json_array_get(v, 0)) && json_array_size(v) > 1;
+}
+
+/* The entry that such a tensor takes its value from, in the last slice. NULL: none. */
+static json_t *entry_of(const struct am_mk *k, json_t *v, const char *tensor, size_t *ret)
+{
+    json_t *e;
     size_t i;
-    if (!json_is_object(json_array_get(v, 0)))
-        return json_is_array(v) && json_array_size(v) > 1;
     json_array_foreach(v, i, e)
     {
+        *ret = i;
         const char *filter = json_string_value(json_object_get(e, "filter"));
-        if (filter && !am_streq(filter, "*") && !strstr("model.norm.weight", filter) &&
-            !strstr("lm_head.weight", filter))
+        const json_t *slice = json_object_get(e, "slice");
+        if (slice && (size_t)json_integer_value(slice) + 1 != k->slices)
             continue;
-        if (json_is_array(json_object_get(e, "value")))
-            return true;
+        if (!filter || am_streq(filter, "*") || strstr(tensor, filter))
+            return e;
     }
-    return false;
+    return NULL;
+}
+
+/* Whether a list over the depth is met by what lies after the layers, and where it stands: in `at`. */
+static bool reaches_the_end(const struct am_mk *k, json_t *v, char at[AM_POINTER])
+{
+    static const char *const tensors[] = {"model.norm.weight", "lm_head.weight"};
+    char list[AM_POINTER];
+    size_t n = 0;
+    for (size_t i = 0; json_is_object(json_array_get(v, 0)) && i < 2; i++) {
+        if (!is_gradient(json_object_get(entry_of(k, v, tensors[i], &n), "value")))
+            continue;
+        snprintf(list, sizeof list, "%s", at);
+        am_pointer_at(at, list, n);
+        return true;
+    }
+    return is_gradient(v);
 }
 
 static void warn_edges(struct am_mk *k, json_t *params, const char *pointer)
@@ -165,9 +189,9 @@ static void warn_edges(struct am_mk *k, json_t *params, const char *pointer)
     json_t *v;
     json_object_foreach(params, name, v)
     {
-        if (!reaches_the_end(v))
-            continue;
         am_pointer(at, pointer, name);
+        if (!reaches_the_end(k, v, at))
+            continue;
         am_mk_warn(k, "gradient-edge", am_mk_translate(k->m, at, yaml) ? yaml : at,
                    "as in mergekit, tensors after the layers (final norm, head) take the first value of the list; "
                    "post_layers_t=1 gives them the last");
@@ -223,11 +247,18 @@ static const char *one_of(struct am_mk *k)
 /* Where a filter of theirs does not match, those of the whole count. */
 static void take_module_params(struct am_mk *k, json_t *from, const char *at)
 {
+    char param_at[AM_POINTER];
     json_t *own = json_object(), *v;
     const char *name;
     am_mk_params(k, from, at, own, "#/params", false);
     json_object_foreach(own, name, v)
+    {
+        json_t *origins = am_mk_origins(v, am_pointer(param_at, at, name)), *next = json_object_get(k->origins, name);
+        if (next)
+            json_array_extend(origins, next);
+        json_object_set_new(k->origins, name, origins);
         json_object_set_new(k->params, name, am_mk_chain(v, json_object_get(k->params, name)));
+    }
     json_decref(own);
 }
 
@@ -275,6 +306,23 @@ static void take_inputs(struct am_mk *k)
         am_mk_slices(k, list, at);
 }
 
+/* Files of mergekit's other programs. True: told. */
+static bool is_of_others(struct am_mk *k)
+{
+    static const char *const files[][3] = {
+        {"experts", "mergekit-moe",
+         "a mixture of experts is not made here; merge the models, or register what it makes"},
+        {"genome", "mergekit-evolve", "there is no search here; submit a configuration for each of its genomes"}};
+    for (size_t i = 0; i < 2 && !json_object_get(k->doc, "merge_method"); i++)
+        if (json_object_get(k->doc, files[i][0])) {
+            k->broken = true;
+            am_mk_fault(k, AM_E_INVALID_REQUEST, "#", "not-supported", "this is a configuration of %s: %s", files[i][1],
+                        files[i][2]);
+            return true;
+        }
+    return false;
+}
+
 static void translate(struct am_mk *k, json_t *body, const char *text, size_t n)
 {
     const char *const known[] = {"merge_method",
@@ -290,14 +338,17 @@ static void translate(struct am_mk *k, json_t *body, const char *text, size_t n)
                                  "parameters",
                                  k->names ? "name" : NULL,
                                  NULL};
+    if (is_of_others(k))
+        return;
+    take_method(k, body);
     am_mk_keys(k, k->doc, "#", known);
     am_mk_place(k, "#/inputs/base", "#/base_model");
-    take_method(k, body);
     am_mk_place(k, "#/params", "#/parameters");
     am_mk_params(k, json_object_get(k->doc, "parameters"), "#/parameters", k->params, "#/params", false);
     am_mk_base(k);
     take_compat(k);
     take_inputs(k);
+    am_mk_place_params(k);
     take_dtype(k, "dtype");
     take_dtype(k, "out_dtype");
     am_mk_tokenizer(k);
@@ -323,7 +374,11 @@ void am_mk_document(struct am_mergekit *m, json_t *doc, const char *text, size_t
                     json_t *ask, const struct am_table *t, struct am_faults *f)
 {
     struct am_mk k = {.m = m, .doc = doc, .ask = ask, .table = t, .f = f, .names = names};
-    k.lenient = am_streq(json_string_value(json_object_get(ask, "lenient")), "true");
+    const char *lenient = json_string_value(json_object_get(ask, "lenient"));
+    k.lenient = am_streq(lenient, "true");
+    if (lenient && !k.lenient && !am_streq(lenient, "false"))
+        am_mk_fault(&k, AM_E_INVALID_REQUEST, "?lenient", NULL, "lenient is true or false");
+    k.origins = json_object();
     if (!json_is_object(doc)) {
         am_mk_fault(&k, AM_E_INVALID_REQUEST, "#", NULL,
                     "expected a configuration with merge_method and models, got %s", am_json_kind(doc));
@@ -336,6 +391,7 @@ void am_mk_document(struct am_mergekit *m, json_t *doc, const char *text, size_t
             m->body = NULL;
         }
     }
+    json_decref(k.origins);
     m->own = f->n;
     am_mk_place_warnings(m);
 }

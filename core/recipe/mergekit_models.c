@@ -119,8 +119,16 @@ void am_mk_models(struct am_mk *k, json_t *list, const char *pointer)
         bool there = false;
         json_array_foreach(models, i, entry) there |=
             am_mk_same_ref(json_string_value(json_object_get(entry, "version")), k->base);
-        if (!there)
+        if (!there && am_row_need_int(k->row, "max_inputs", 0) == 1)
+            am_mk_fault(k, AM_E_INVALID_PARAMS, "#/base_model", "base-forbidden",
+                        "%s takes one model, and a base_model that is another one would be a second; leave it out",
+                        am_row_text(k->row, "name"));
+        else if (!there) {
             json_array_insert_new(models, 0, json_pack("{s:s}", "version", k->base));
+            am_mk_shift_models(k);
+            am_mk_place(k, "#/inputs/models/0", "#/base_model");
+            am_mk_place(k, "#/inputs/models/0/version", "#/base_model");
+        }
         k->base = NULL;
         json_object_del(k->inputs, "base");
     }

@@ -46,8 +46,25 @@ static bool varies(const struct am_mk *k, const char *name)
     return !am_mk_declared(k, name) || am_streq(kind, "real") || am_streq(kind, "bool");
 }
 
+/* Beside a model, after what it says of itself. */
+static void spread_one(struct am_mk *k, json_t *params, size_t i, const char *name, json_t *v)
+{
+    char model[AM_POINTER], params_at[AM_POINTER], body[AM_POINTER];
+    json_t *own = json_object_get(params, name), *entries = am_mk_entries(own), *whole = am_mk_chain(own, v);
+    am_pointer(params_at, am_pointer_at(model, "#/inputs/models", i), "params");
+    am_pointer(body, params_at, name);
+    if (!own)
+        am_mk_place(k, body,
+                    json_string_value(json_array_get(json_array_get(json_object_get(k->origins, name), 0), 0)));
+    if (json_is_object(json_array_get(whole, 0)) && whole != own)
+        am_mk_place_entries(k, body, own ? json_array_size(entries) : 0,
+                            json_incref(json_object_get(k->origins, name)));
+    json_object_set_new(params, name, whole);
+    json_decref(entries);
+}
+
 /* k->params is what the module says of itself. */
-static void spread(struct am_mk *k, const char *at, size_t first, json_t *prefixes, json_t *into)
+static void spread(struct am_mk *k, const char *at, size_t first, json_t *prefixes, json_t *into, json_t *origins)
 {
     char params_at[AM_POINTER], param_at[AM_POINTER];
     json_t *models = json_object_get(k->inputs, "models"), *v;
@@ -62,12 +79,11 @@ static void spread(struct am_mk *k, const char *at, size_t first, json_t *prefix
         }
         if (!json_is_true(json_object_get(am_mk_declared(k, name), "per_input"))) {
             add_entries(into, name, v, prefixes);
+            am_mk_add_origins(origins, name, json_copy(json_object_get(k->origins, name)));
             continue;
         }
-        for (size_t i = first; i < json_array_size(models); i++) {
-            json_t *params = json_object_get(json_array_get(models, i), "params");
-            json_object_set_new(params, name, am_mk_chain(json_object_get(params, name), v));
-        }
+        for (size_t i = first; i < json_array_size(models); i++)
+            spread_one(k, json_object_get(json_array_get(models, i), "params"), i, name, v);
     }
 }
 
@@ -84,28 +100,32 @@ static const char *content_of(struct am_mk *k, json_t *module, const char *at)
                        "a module has exactly one of models and slices, and parameters if it likes");
 }
 
-static void take_module(struct am_mk *k, const char *name, json_t *module, const char *what, json_t *into)
+static void take_module(struct am_mk *k, const char *name, json_t *module, const char *what, json_t *into,
+                        json_t *origins)
 {
     char at[AM_POINTER], list_at[AM_POINTER], params_at[AM_POINTER];
-    json_t *prefixes = prefixes_of(name), *all = k->params, *m;
+    json_t *prefixes = prefixes_of(name), *all = k->params, *from = k->origins, *m;
     size_t first = json_array_size(json_object_get(k->inputs, "models")), i;
     am_pointer(at, "#/modules", name);
     am_pointer(list_at, at, what);
     k->params = json_object();
+    k->origins = json_object();
     am_mk_params(k, json_object_get(module, "parameters"), am_pointer(params_at, at, "parameters"), k->params,
                  "#/params", false);
     if (am_streq(what, "models"))
         am_mk_models(k, json_object_get(module, what), list_at);
     else
         am_mk_slices(k, json_object_get(module, what), list_at);
-    spread(k, at, first, prefixes, into);
+    spread(k, at, first, prefixes, into, origins);
     json_array_foreach(json_object_get(k->inputs, "models"), i, m) if (i >= first)
         json_object_set(m, "modules", prefixes);
     m = json_object_get(k->inputs, "base");
     if (json_is_object(m) && am_streq(what, "slices"))
         json_object_set(m, "modules", prefixes);
     json_decref(k->params);
+    json_decref(k->origins);
     k->params = all;
+    k->origins = from;
     json_decref(prefixes);
 }
 
@@ -114,7 +134,7 @@ void am_mk_modules(struct am_mk *k, json_t *modules)
 {
     static const char *const order[] = {"slices", "models"};
     char at[AM_POINTER];
-    json_t *into = json_object(), *module, *v;
+    json_t *into = json_object(), *origins = json_object(), *module, *v;
     const char *name, *what;
     size_t stacked = 0;
     for (size_t i = 0; i < 2; i++) {
@@ -129,12 +149,17 @@ void am_mk_modules(struct am_mk *k, json_t *modules)
                                 "layers are stacked in one module of a model here; merge the modules one after the "
                                 "other");
                 else if (what && am_streq(what, order[i]))
-                    take_module(k, name, module, what, into);
+                    take_module(k, name, module, what, into, origins);
             }
         }
     }
     json_object_foreach(into, name, v)
+    {
+        am_mk_add_origins(origins, name, json_copy(json_object_get(k->origins, name)));
+        json_object_set(k->origins, name, json_object_get(origins, name));
         json_object_set_new(k->params, name, am_mk_chain(v, json_object_get(k->params, name)));
+    }
     json_decref(into);
+    json_decref(origins);
     k->broken = k->broken || !json_object_get(k->inputs, "models");
 }

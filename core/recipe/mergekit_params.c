@@ -4,6 +4,7 @@
  */
 #include "core/base/text.h"
 #include "core/recipe/mergekit_parts.h"
+#include "core/table/params.h"
 
 #include <string.h>
 
@@ -50,8 +51,10 @@ static json_t *leaf(const json_t *p, json_t *v)
     return json_incref(v);
 }
 
-static json_t *setting(const json_t *p, json_t *v, unsigned depth)
+static json_t *setting(struct am_mk *k, const json_t *p, json_t *v, const char *at, unsigned depth)
 {
+    static const char *const entry[] = {"filter", "value", NULL};
+    char below[AM_POINTER];
     json_t *out, *one;
     const char *key;
     size_t i;
@@ -59,14 +62,19 @@ static json_t *setting(const json_t *p, json_t *v, unsigned depth)
         return leaf(p, v);
     if (json_is_array(v)) {
         out = json_array();
-        json_array_foreach(v, i, one) json_array_append_new(out, setting(p, one, depth + 1));
+        json_array_foreach(v, i, one)
+            json_array_append_new(out, setting(k, p, one, am_pointer_at(below, at, i), depth + 1));
         return out;
     }
     out = json_object();
+    am_mk_keys(k, v, at, entry);
     json_object_foreach(v, key, one)
     {
         bool filter = am_streq(key, "filter");
-        json_object_set_new(out, key, filter ? json_incref(one) : setting(p, one, depth + 1));
+        if (!filter && !am_streq(key, "value")) /* told */
+            continue;
+        json_object_set_new(out, key,
+                            filter ? json_incref(one) : setting(k, p, one, am_pointer(below, at, key), depth + 1));
     }
     return out;
 }
@@ -114,14 +122,75 @@ void am_mk_params(struct am_mk *k, json_t *from, const char *pointer, json_t *in
         if (no_effect(k, name, at) || !is_known(k, name, at))
             continue;
         json_t *p = am_mk_declared(k, name);
+        if (k->row && !p) {
+            const struct am_body of = {.row = k->row, .method = am_row_text(k->row, "name")};
+            am_params_unknown(&of, name, at, beside, k->f);
+            continue;
+        }
         /* one value for all that stands beside one model, as mergekit reads it nowhere */
         if (beside && p && k->lenient && !json_is_true(json_object_get(p, "per_input"))) {
             am_mk_warn(k, "unknown-parameter", at, "%.60s is one value for all models; here it is left out", name);
             continue;
         }
-        json_object_set_new(into, name, p ? setting(p, v, 0) : json_incref(v));
+        json_object_set_new(into, name, p ? setting(k, p, v, at, 0) : json_incref(v));
         am_mk_place(k, am_pointer(body_at, body_pointer, name), at);
+        if (into == k->params)
+            json_object_set_new(k->origins, name, am_mk_origins(v, at));
     }
+}
+
+static bool is_list_of_entries(const json_t *v)
+{
+    return json_is_object(json_array_get(v, 0));
+}
+
+json_t *am_mk_origins(json_t *v, const char *yaml)
+{
+    char at[AM_POINTER], value[AM_POINTER];
+    json_t *list = json_array();
+    if (!json_is_object(v) && !is_list_of_entries(v))
+        json_array_append_new(list, json_pack("[s,s]", yaml, yaml));
+    else if (json_is_object(v))
+        json_array_append_new(list, json_pack("[s,s]", yaml, am_pointer(value, yaml, "value")));
+    for (size_t i = 0; is_list_of_entries(v) && i < json_array_size(v); i++) {
+        am_pointer_at(at, yaml, i);
+        am_pointer(value, at, "value");
+        json_array_append_new(list, json_pack("[s,s]", at, value));
+    }
+    return list;
+}
+
+void am_mk_place_entries(struct am_mk *k, const char *body, size_t first, json_t *origins)
+{
+    char at[AM_POINTER], value[AM_POINTER];
+    json_t *one;
+    size_t i;
+    json_array_foreach(origins, i, one)
+    {
+        am_mk_place(k, am_pointer_at(at, body, first + i), json_string_value(json_array_get(one, 0)));
+        am_mk_place(k, am_pointer(value, at, "value"), json_string_value(json_array_get(one, 1)));
+    }
+    json_decref(origins);
+}
+
+void am_mk_add_origins(json_t *origins, const char *name, json_t *more)
+{
+    json_t *list = json_object_get(origins, name);
+    if (!list) {
+        json_object_set_new(origins, name, more);
+        return;
+    }
+    json_array_extend(list, more);
+    json_decref(more);
+}
+
+void am_mk_place_params(struct am_mk *k)
+{
+    char at[AM_POINTER];
+    const char *name;
+    json_t *v;
+    json_object_foreach(k->params, name, v) if (is_list_of_entries(v))
+        am_mk_place_entries(k, am_pointer(at, "#/params", name), 0, json_incref(json_object_get(k->origins, name)));
 }
 
 json_t *am_mk_entries(json_t *v)

@@ -22,9 +22,11 @@ struct am_mk { /* a translation at work */
     json_t *row; /* the method; NULL: unknown */
     struct am_faults *f;
     const struct am_mk_names *names; /* NULL: one document */
+    size_t slices;                   /* how many there are */
     bool uneven;                     /* a slice lacks sources, and a fault says why */
     bool broken;                     /* too much is missing for a body */
     bool lenient, rules;             /* rules: mergekit's ways where they are a matter of choice (compat is not none) */
+    json_t *origins;                 /* where the entries of `params` come from, by name: am_mk_origins() */
     json_t *inputs, *params, *options, *publish, *metadata; /* of the body; borrowed */
     const char *base; /* the text of base_model, or NULL; in the body's own form */
 };
@@ -32,6 +34,8 @@ struct am_mk { /* a translation at work */
 /* `body` is where the fault would be seen, `yaml` where it comes from ("?seed": a query parameter). */
 void am_mk_place(struct am_mk *k, const char *body, const char *yaml);
 void am_mk_warn(struct am_mk *k, const char *code, const char *pointer, const char *fmt, ...) AM_PRINTF(4, 5);
+/* Places of models from number 0 on are those of number 1 on: one was put before them. */
+void am_mk_shift_models(struct am_mk *k);
 /* Faults, or with lenient warnings, for the keys of `obj` that are not known there. */
 void am_mk_keys(struct am_mk *k, json_t *obj, const char *pointer, const char *const *known);
 /* A fault; returns NULL. */
@@ -62,6 +66,15 @@ void am_mk_params(struct am_mk *k, json_t *from, const char *pointer, json_t *in
 json_t *am_mk_entries(json_t *v);
 /* `own` where it says something, else `next`; either may be NULL. New reference. */
 json_t *am_mk_chain(json_t *own, json_t *next);
+/* Where the entries of a setting stand that is read from there: [pointer to the entry, pointer to its value] each, as
+   am_mk_entries() makes them. New reference. */
+json_t *am_mk_origins(json_t *v, const char *yaml);
+/* The entries of the list at `body` from `first` on come from there. Takes over `origins`. */
+void am_mk_place_entries(struct am_mk *k, const char *body, size_t first, json_t *origins);
+/* `more` behind what `origins` has for that name. Takes over `more`. */
+void am_mk_add_origins(json_t *origins, const char *name, json_t *more);
+/* Those of the whole; when all of it is read. */
+void am_mk_place_params(struct am_mk *k);
 /* The described parameter, or NULL. */
 json_t *am_mk_declared(const struct am_mk *k, const char *name);
 

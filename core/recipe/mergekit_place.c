@@ -40,6 +40,24 @@ bool am_mk_translate(const struct am_mergekit *m, const char *pointer, char out[
     return translate(m, pointer, strlen(pointer), out);
 }
 
+void am_mk_shift_models(struct am_mk *k)
+{
+    static const char models[] = "#/inputs/models/";
+    char at[AM_POINTER];
+    json_t *pair;
+    size_t i;
+    json_array_foreach(k->m->place, i, pair)
+    {
+        const char *body = json_string_value(json_array_get(pair, 0));
+        if (!am_starts(body, models))
+            continue;
+        char *rest;
+        unsigned long n = strtoul(body + strlen(models), &rest, 10);
+        snprintf(at, sizeof at, "%s%lu%.*s", models, n + 1, AM_POINTER - 64, rest);
+        json_array_set_new(pair, 0, json_string(at));
+    }
+}
+
 /* "#/models" as it is among several documents: "#/1/models". */
 static void number(const struct am_mergekit *m, char at[AM_POINTER])
 {
@@ -114,6 +132,15 @@ static bool told(const struct am_mergekit *m, const struct am_faults *f, size_t 
     return false;
 }
 
+/* One value of the configuration that is one for each model in the body. */
+static bool is_repeated(const struct am_faults *f, size_t i)
+{
+    for (size_t k = 0; k < i; k++)
+        if (am_streq(f->v[k].pointer, f->v[i].pointer) && am_streq(f->v[k].detail, f->v[i].detail))
+            return true;
+    return false;
+}
+
 static void drop(struct am_faults *f, size_t i)
 {
     struct am_faults one = {.v = calloc(1, sizeof *one.v), .n = 1, .total = 1};
@@ -140,7 +167,7 @@ void am_mergekit_place(const struct am_mergekit *m, struct am_faults *f)
             replace(&v->pointer, strdup(at));
         }
         replace(&v->detail, translate_text(m, v->detail));
-        if (v->pointer && told(m, f, i))
+        if (v->pointer && (told(m, f, i) || is_repeated(f, i)))
             drop(f, i--);
     }
 }

@@ -46,26 +46,30 @@ static json_t *text_ref(struct am_mk *k, const char *text, const char *pointer)
         return stage;
     if (!well_formed(text))
         return am_mk_fault(k, AM_E_INVALID_PARAMS, pointer, "ref-syntax", "%s: at most one '+' and one '@' per part",
-                           am_shown(shown, text));
+                           *text ? am_shown(shown, text) : "an empty text names no model");
     const char *plus = strchr(text, '+');
     if (is_path(text) || (plus && is_path(plus + 1)))
         return am_mk_fault(
             k, AM_E_INVALID_PARAMS, pointer, "ref-not-a-model",
-            "%s is a path, not a model of this service; upload it as namespace/name first, or use `amend "
-            "merge FILE.yml`",
+            "%s is a path, not a model of this service; register it as namespace/name first, which `amend merge "
+            "FILE.yml` does with every directory that it finds",
             am_shown(shown, text));
     return json_string(text);
 }
 
-/* {path, revision} as text after `glue`: how long that is; 0: it is none. */
+/* {path, revision}, or path@revision, as text after `glue`: how long that is; 0: it is none. */
 static size_t path_of(struct am_mk *k, json_t *v, const char *at, const char *glue, char *out, size_t cap)
 {
     static const char *const parts[] = {"path", "revision", NULL};
-    if (!json_is_object(v))
-        return 0;
+    json_t *revision = json_object_get(v, "revision");
+    if (json_is_string(v)) { /* path@revision */
+        int length = snprintf(out, cap, "%s%.1200s", glue, json_string_value(v));
+        return length > 0 && (size_t)length < cap ? (size_t)length : 0;
+    }
+    if (!json_is_object(v) || (revision && !json_is_string(revision) && !json_is_null(revision)))
+        return 0; /* a revision that reads like a number is not the one that was meant */
     am_mk_keys(k, v, at, parts);
-    const char *path = json_string_value(json_object_get(v, "path")),
-               *rev = json_string_value(json_object_get(v, "revision"));
+    const char *path = json_string_value(json_object_get(v, "path")), *rev = json_string_value(revision);
     int n = path ? snprintf(out, cap, "%s%.1000s%s%.250s", glue, path, rev ? "@" : "", rev ? rev : "") : 0;
     return n > 0 && (size_t)n < cap ? (size_t)n : 0;
 }
@@ -86,7 +90,7 @@ static json_t *mapping_ref(struct am_mk *k, json_t *v, const char *pointer)
         return text_ref(k, text, pointer);
     return am_mk_fault(k, AM_E_INVALID_REQUEST, pointer, "ref-syntax",
                        "expected a model as namespace/name@revision, or {model: {path, revision}, lora: {path, "
-                       "revision}}");
+                       "revision}}; each a text (a revision of digits alone in quotes)");
 }
 
 json_t *am_mk_ref(struct am_mk *k, json_t *v, const char *pointer)

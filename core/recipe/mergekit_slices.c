@@ -14,8 +14,8 @@ static bool varies(const struct am_mk *k, const char *name)
     return am_streq(kind, "real") || am_streq(kind, "bool");
 }
 
-/* Appends what `v` says to the entries of `into`, for one slice. */
-static void add_setting(json_t *into, const char *name, json_t *v, size_t slice)
+/* Appends what `v` says to the entries of `into`, for one slice. How many there were. */
+static size_t add_setting(json_t *into, const char *name, json_t *v, size_t slice)
 {
     json_t *list = json_object_get(into, name), *entry;
     size_t i;
@@ -23,9 +23,10 @@ static void add_setting(json_t *into, const char *name, json_t *v, size_t slice)
         list = json_array();
         json_object_set_new(into, name, list);
     }
+    size_t before = json_array_size(list);
     if (!json_is_object(v) && !json_is_object(json_array_get(v, 0))) {
         json_array_append_new(list, json_pack("{s:I, s:O}", "slice", (json_int_t)slice, "value", v));
-        return;
+        return before;
     }
     json_t *one = json_is_object(v) ? json_pack("[O]", v) : json_incref(v);
     json_array_foreach(one, i, entry)
@@ -36,6 +37,7 @@ static void add_setting(json_t *into, const char *name, json_t *v, size_t slice)
         json_array_append_new(list, copy);
     }
     json_decref(one);
+    return before;
 }
 
 /* Of a source (beside) into its stack; of a slice into each stack, or what is one value for all into `params`. */
@@ -59,6 +61,7 @@ static void take_settings(struct am_mk *k, json_t *from, const char *at, size_t 
         }
         if (!per_input && !beside) {
             add_setting(k->params, name, v, slice);
+            am_mk_add_origins(k->origins, name, am_mk_origins(v, param_at));
             am_mk_place(k, am_pointer(body, "#/params", name), param_at);
             continue;
         }
@@ -66,9 +69,10 @@ static void take_settings(struct am_mk *k, json_t *from, const char *at, size_t 
             char model[AM_POINTER], params[AM_POINTER];
             if (beside && i != only)
                 continue;
-            add_setting(json_object_get(json_array_get(models, i), "params"), name, v, slice);
+            size_t n = add_setting(json_object_get(json_array_get(models, i), "params"), name, v, slice);
             am_pointer(params, am_pointer_at(model, "#/inputs/models", i), "params");
             am_mk_place(k, am_pointer(body, params, name), param_at);
+            am_mk_place_entries(k, body, n, am_mk_origins(v, param_at));
         }
     }
     json_decref(read);
@@ -108,7 +112,34 @@ struct sources { /* of one slice */
     size_t first;     /* models of the first slice */
     bool last;        /* it is the last one */
     json_t *lengths;  /* [first, end) of the slices so far, counted from 0 */
+    json_t *seen;     /* the names of the models */
 };
+
+/* As mergekit, which keeps the tensors of the last source of that name with the parameters of the first. */
+static bool is_seen(struct am_mk *k, json_t *source, const char *at, json_t *ref, json_t *models,
+                    const struct sources *n)
+{
+    json_t *one, *range = json_object_get(source, "layer_range");
+    size_t i;
+    json_array_foreach(n->seen, i, one)
+    {
+        char body[AM_POINTER], stack_at[AM_POINTER], layers[AM_POINTER], range_at[AM_POINTER];
+        json_t *stack = json_object_get(json_array_get(models, i), "stack");
+        size_t last = json_array_size(stack) - 1;
+        if (!k->rules || !range || !am_mk_same_ref(json_string_value(one), json_string_value(ref)))
+            continue;
+        am_mk_warn(k, "compat-effects", at,
+                   "%.200s is listed twice in this slice; as in mergekit the layers of the last and the parameters of "
+                   "the first count; compat=none merges both",
+                   json_string_value(ref));
+        json_object_set(json_array_get(stack, last), "layers", range);
+        am_pointer(stack_at, am_pointer_at(body, "#/inputs/models", i), "stack");
+        am_pointer(layers, am_pointer_at(body, stack_at, last), "layers");
+        am_mk_place(k, layers, am_pointer(range_at, at, "layer_range"));
+        return true;
+    }
+    return false;
+}
 
 /* Parts without tensors for the slices that the model is not in. */
 static void fill_gaps(json_t *stack, json_t *ref, const json_t *lengths, size_t until)
@@ -124,12 +155,12 @@ static void take_source(struct am_mk *k, json_t *source, const char *at, size_t 
     static const char *const known[] = {"model", "layer_range", "parameters", NULL};
     char model_at[AM_POINTER], params_at[AM_POINTER], body[AM_POINTER], stack_at[AM_POINTER];
     am_pointer(model_at, at, "model");
+    am_mk_keys(k, source, at, known);
     if (!json_is_object(source) || !json_object_get(source, "model")) {
         am_mk_fault(k, AM_E_INVALID_REQUEST, at, NULL, "a source has the keys model and layer_range");
         n->broken = true;
         return;
     }
-    am_mk_keys(k, source, at, known);
     json_t *ref = am_mk_ref(k, json_object_get(source, "model"), model_at);
     ref = ref ? ref : json_string("");
     bool required = k->row && am_streq(am_row_need(k->row, "base"), "required");
@@ -139,7 +170,8 @@ static void take_source(struct am_mk *k, json_t *source, const char *at, size_t 
         if (json_object_size(json_object_get(source, "parameters")))
             am_mk_warn(k, "base-listed-as-input", am_pointer(params_at, at, "parameters"),
                        "%s is the base of this slice and no model beside it; its parameters are left out", n->base);
-    } else {
+    } else if (!is_seen(k, source, at, ref, models, n)) {
+        json_array_append(n->seen, ref);
         json_t *m = n->models < json_array_size(models) ? json_array_get(models, n->models) : new_model(models),
                *stack = json_object_get(m, "stack"), *part = part_of(k, source, ref, at);
         fill_gaps(stack, ref, n->lengths, slice);
@@ -200,20 +232,23 @@ static void take_slice(struct am_mk *k, json_t *slice, const char *at, size_t in
     json_t *source, *list = json_object_get(slice, "sources");
     struct sources n = {.first = all->first, .last = all->last, .lengths = all->lengths};
     size_t i;
-    if (!json_is_object(slice) || !json_array_size(list)) {
-        am_mk_fault(k, AM_E_INVALID_REQUEST, at, NULL, "a slice has the key sources, a list of {model, layer_range}");
+    am_mk_keys(k, slice, at, known);
+    am_pointer(list_at, at, "sources");
+    if (!json_array_size(list)) {
+        am_mk_fault(k, AM_E_INVALID_REQUEST, list && !json_is_array(list) ? list_at : at, NULL,
+                    "a slice has the key sources, a list of {model, layer_range}");
         k->uneven = true;
         return;
     }
-    am_mk_keys(k, slice, at, known);
     if (json_object_get(slice, "residual_weight"))
         am_mk_warn(k, "residual-weight-ignored", am_pointer(source_at, at, "residual_weight"),
                    "residual_weight changes no result; it is left out");
     json_t *own = base_of(k, slice, at);
     n.base = json_string_value(own);
-    am_pointer(list_at, at, "sources");
+    n.seen = json_array();
     json_array_foreach(list, i, source)
         take_source(k, source, am_pointer_at(source_at, list_at, i), index, models, base, &n);
+    json_decref(n.seen);
     k->uneven |= n.broken;
     json_array_append_new(n.lengths, length_of(list));
     if (index == 0)
@@ -225,7 +260,7 @@ static void take_slice(struct am_mk *k, json_t *slice, const char *at, size_t in
 }
 
 /* The settings of all slices stood before those of the whole, which are the last resort. */
-static void end_with_globals(struct am_mk *k, json_t *globals)
+static void end_with_globals(struct am_mk *k, json_t *globals, const json_t *origins)
 {
     const char *name;
     json_t *v, *entry;
@@ -233,6 +268,7 @@ static void end_with_globals(struct am_mk *k, json_t *globals)
     json_object_foreach(globals, name, v)
     {
         json_t *list = json_object_get(k->params, name);
+        am_mk_add_origins(k->origins, name, json_copy(json_object_get(origins, name)));
         if (!list) {
             json_object_set(k->params, name, v);
             continue;
@@ -267,7 +303,8 @@ static void level(struct am_mk *k, json_t *models, const json_t *lengths)
 void am_mk_slices(struct am_mk *k, json_t *list, const char *pointer)
 {
     char at[AM_POINTER];
-    json_t *models = json_array(), *base = json_array(), *slice, *globals = json_copy(k->params);
+    json_t *models = json_array(), *base = json_array(), *slice, *globals = json_copy(k->params),
+           *origins = json_deep_copy(k->origins);
     size_t i;
     json_object_set_new(k->inputs, "models", models);
     am_mk_place(k, "#/inputs/models", pointer);
@@ -275,7 +312,9 @@ void am_mk_slices(struct am_mk *k, json_t *list, const char *pointer)
         k->broken = am_mk_fault(k, AM_E_INVALID_REQUEST, pointer, NULL, "expected a list of slices, got %s",
                                 json_is_array(list) ? "none" : am_json_kind(list)) == NULL;
     json_object_clear(k->params);
+    json_object_clear(k->origins);
     struct sources all = {.lengths = json_array()};
+    k->slices = json_array_size(list);
     json_array_foreach(list, i, slice)
     {
         all.last = i + 1 == json_array_size(list);
@@ -283,8 +322,9 @@ void am_mk_slices(struct am_mk *k, json_t *list, const char *pointer)
     }
     level(k, models, all.lengths);
     json_decref(all.lengths);
-    end_with_globals(k, globals);
+    end_with_globals(k, globals, origins);
     json_decref(globals);
+    json_decref(origins);
     if (!k->base && json_array_size(base) && json_array_size(base) != json_array_size(list))
         am_mk_fault(k, AM_E_MISSING_INPUT, pointer, "base-required",
                     "%zu of %zu slices have a base_model; give each of them one, or one for all beside slices",

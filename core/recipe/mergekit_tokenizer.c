@@ -4,9 +4,21 @@
 #include "core/base/text.h"
 #include "core/recipe/mergekit_parts.h"
 
+#include <string.h>
+
 static bool given(const json_t *v)
 {
     return v && !json_is_null(v);
+}
+
+/* A model as the body names it: an adapter has no tokens of its own, so its base is meant. New reference, or NULL. */
+static json_t *model_of(struct am_mk *k, json_t *v, const char *at)
+{
+    json_t *ref = am_mk_ref(k, v, at);
+    const char *text = json_string_value(ref), *plus = text ? strchr(text, '+') : NULL;
+    json_t *base = plus ? json_stringn(text, (size_t)(plus - text)) : json_incref(ref);
+    json_decref(ref);
+    return base;
 }
 
 /* union, base, or a model as the body names it. */
@@ -15,7 +27,17 @@ static json_t *source_of(struct am_mk *k, json_t *v, const char *at)
     const char *text = json_string_value(v);
     if (!given(v) || am_streq(text, "union") || am_streq(text, "base"))
         return json_string(text ? text : "union");
-    return am_mk_ref(k, v, at);
+    static const char *const words[] = {"union", "base"};
+    const char *near = text && strlen(text) <= 100 ? am_nearest(text, words, 2) : NULL;
+    json_t *stage = NULL;
+    if (text && am_mk_stage(k, text, at, &stage))
+        return stage;
+    char shown[AM_SHOWN];
+    if (text && *text && !strpbrk(text, "/~"))
+        return am_mk_fault(k, AM_E_INVALID_PARAMS, at, "tokenizer-source",
+                           "%s is no source: expected union, base, or one of the models that are merged%s%s%s",
+                           am_shown(shown, text), near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
+    return model_of(k, v, at);
 }
 
 /* The source of one token's row: a model, or {kind, model, token, token_id} with the model's name. */
@@ -23,11 +45,11 @@ static json_t *row_of(struct am_mk *k, json_t *v, const char *at)
 {
     char model_at[AM_POINTER];
     if (!json_object_get(v, "kind"))
-        return am_mk_ref(k, v, at);
+        return model_of(k, v, at);
     json_t *row = json_deep_copy(v), *model = json_object_get(v, "model");
     if (!given(model))
         return row;
-    json_object_set_new(row, "model", am_mk_ref(k, model, am_pointer(model_at, at, "model")));
+    json_object_set_new(row, "model", model_of(k, model, am_pointer(model_at, at, "model")));
     return row;
 }
 

@@ -6,6 +6,8 @@
 
 #include "core/base/text.h"
 
+#include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <yaml.h>
@@ -27,6 +29,7 @@ struct reader {
     size_t anchors, nodes;
     unsigned deepest; /* of the value that is being read, from the top of the document */
     struct am_faults *f;
+    bool mark; /* the text begins with the character that says that it is UTF-8, as some editors write it */
 };
 
 static int fail(struct reader *r, const yaml_mark_t *at, const char *reason, const char *what)
@@ -78,22 +81,47 @@ static bool is_one(const char *text, const char *const *words)
     return false;
 }
 
+/* Whole numbers as YAML 1.1 spells them beside decimal ones, and 1.2's octal ones: 0x1f, 017, 0o17, 1_000. */
+static bool is_whole(const char *text, json_int_t *ret)
+{
+    static const struct {
+        const char *start, *digits;
+        int base;
+    } forms[] = {
+        {"0x", "0123456789abcdefABCDEF_", 16}, {"0o", "01234567", 8}, {"0", "01234567_", 8}, {"", DIGITS "_", 10}};
+    char plain[NUMBER_BYTES + 1], *end = plain;
+    bool minus = *text == '-';
+    size_t f = 0;
+    text += minus || *text == '+';
+    while (!am_starts(text, forms[f].start) || (f == 2 && !text[1]))
+        f++;
+    const char *digits = text + strlen(forms[f].start);
+    if (!*digits || *digits == '_' || digits[strspn(digits, forms[f].digits)] || strlen(digits) > NUMBER_BYTES)
+        return false;
+    for (; *digits; digits++)
+        if (*digits != '_')
+            *end++ = *digits;
+    *end = 0;
+    errno = 0;
+    long long n = strtoll(plain, NULL, forms[f].base);
+    *ret = minus ? -n : n;
+    return errno == 0 && n <= 9007199254740991;
+}
+
 /* What a plain scalar means; NULL: a text. */
 static json_t *plain_value(const char *text)
 {
     static const char *const nothing[] = {"", "~", "null", NULL}, *const yes[] = {"true", "yes", "on", NULL},
                              *const no[] = {"false", "no", "off", NULL};
+    json_int_t n;
     double d;
     if (is_one(text, nothing))
         return json_null();
     if (is_one(text, yes) || is_one(text, no))
         return json_boolean(is_one(text, yes));
-    if (am_yaml_number(text, &d) < 0)
-        return NULL;
-    size_t digits = strspn(text + (*text == '-' || *text == '+'), DIGITS);
-    bool whole =
-        text[digits + (*text == '-' || *text == '+')] == 0 && d >= -9007199254740991.0 && d <= 9007199254740991.0;
-    return whole ? json_integer((json_int_t)d) : json_real(d);
+    if (is_whole(text, &n))
+        return json_integer(n);
+    return am_yaml_number(text, &d) < 0 ? NULL : json_real(d);
 }
 
 static int take_scalar(struct reader *r, const yaml_event_t *e, struct am_yaml_document *ret)
@@ -336,7 +364,7 @@ static int take_documents(struct reader *r, struct am_yaml *ret)
         yaml_event_type_t type = e.type;
         int rc = 0;
         if (type == YAML_DOCUMENT_START_EVENT)
-            from = ret->n ? e.start_mark.index : 0;
+            from = ret->n ? e.start_mark.index + r->mark : 0;
         if (type == YAML_DOCUMENT_END_EVENT)
             forget_anchors(r);
         else if (type != YAML_STREAM_START_EVENT && type != YAML_STREAM_END_EVENT &&
@@ -367,8 +395,9 @@ int am_yaml_read(struct am_yaml *ret, const char *text, size_t n, struct am_faul
         return -AM_E_OUT_OF_MEMORY;
     }
     r->f = f;
+    r->mark = n >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0;
     yaml_parser_set_encoding(&r->p, YAML_UTF8_ENCODING);
-    yaml_parser_set_input_string(&r->p, (const unsigned char *)text, n);
+    yaml_parser_set_input_string(&r->p, (const unsigned char *)text + (r->mark ? 3 : 0), n - (r->mark ? 3 : 0));
     int rc = take_documents(r, &y);
     if (rc == 0 && y.n == 0)
         rc = am_fault_add(f, AM_E_INVALID_REQUEST, all, "the recipe is empty");
@@ -400,10 +429,15 @@ static int own_line(const json_t *lines)
 /* One part of a pointer, unescaped, into `out`; returns what follows. */
 static const char *part(const char *p, char *out, size_t cap)
 {
+    unsigned char byte;
     size_t n = 0;
     for (; *p && *p != '/'; p++) {
         char c = *p;
-        if (c == '~' && (p[1] == '0' || p[1] == '1'))
+        char hex[3] = {p[1], p[1] ? p[2] : '\0', '\0'};
+        if (c == '%' && am_unhex(hex, 1, &byte) == 0) {
+            c = (char)byte;
+            p += 2;
+        } else if (c == '~' && (p[1] == '0' || p[1] == '1'))
             c = *++p == '0' ? '~' : '/';
         if (n + 1 < cap)
             out[n++] = c;

@@ -33,7 +33,7 @@ static bool is_set(const json_t *root, const char *name)
 /* Initialisations that also change the base's weights, which then are not those of the base here. */
 static bool changes_base(const json_t *root, char shown[AM_SHOWN])
 {
-    static const char *const known[] = {"pissa", "olora", "corda", "loftq"};
+    static const char *const known[] = {"pissa", "olora", "corda", "loftq", "lora_ga"};
     const char *how = json_string_value(json_object_get(root, "init_lora_weights"));
     for (size_t i = 0; how && i < sizeof known / sizeof *known; i++)
         if (strncasecmp(how, known[i], strlen(known[i])) == 0) {
@@ -51,7 +51,12 @@ static void check_kind(const json_t *root, const struct am_adapter_about *about,
                   {"use_qalora", "QALoRA"},
                   {"layer_replication", "layer-replicating LoRA"},
                   {"alora_invocation_tokens", "aLoRA"},
-                  {"trainable_token_indices", "trainable-token"}};
+                  {"trainable_token_indices", "trainable-token"},
+                  {"target_parameters", "target_parameters (fused experts)"},
+                  {"kasa_config", "KaSA"},
+                  {"use_bdlora", "BD-LoRA"},
+                  {"monteclora_config", "MonteCLoRA"},
+                  {"arrow_config", "Arrow"}};
     static const char *const merge_it = "merge it into its base with PEFT (merge_and_unload) and register the result";
     const char *kind = json_string_value(json_object_get(root, "peft_type"));
     char shown[AM_SHOWN], why[AM_SHOWN + 40];

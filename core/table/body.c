@@ -332,6 +332,11 @@ int am_body_check(struct am_body *ret, json_t *body, const struct am_table *t, s
     if (!json_is_object(body))
         return am_fault_add(faults, AM_E_INVALID_REQUEST, (struct am_where){.pointer = "#"},
                             "expected an object, got %s", am_json_kind(body));
+    if (json_object_get(body, "merge_method") && !json_object_get(body, "type"))
+        return am_fault_add(
+            faults, AM_E_INVALID_REQUEST, (struct am_where){.pointer = "#/merge_method", .reason = "media-type"},
+            "this is a configuration of mergekit: send it as it is, with Content-Type: application/yaml "
+            "(JSON is YAML, too)");
     int rc = check_all(&b, body, t, faults);
     am_faults_order(faults, first, body);
     if (rc < 0) {

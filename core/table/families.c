@@ -119,12 +119,28 @@ bool am_family_is_buffer(const char *tensor)
 
 /* ---- tied heads ---- */
 
+const char *am_family_head(const char *embedding)
+{
+    for (size_t f = 0; f < FAMILIES; f++)
+        if (families[f].head[0] && am_streq(families[f].embedding, embedding))
+            return families[f].head;
+    return NULL;
+}
+
 static bool first_of_head(size_t f)
 {
     for (size_t i = 0; i < f; i++)
         if (am_streq(families[i].head, families[f].head))
             return false;
     return families[f].head[0] != 0;
+}
+
+const char *am_family_embedding(const char *head, size_t i)
+{
+    for (size_t f = 0; f < FAMILIES; f++)
+        if (families[f].head[0] && am_streq(families[f].head, head) && i-- == 0)
+            return families[f].embedding;
+    return NULL;
 }
 
 /* The input whose head gives the shape; `inputs`: none has one. */

@@ -22,6 +22,10 @@ bool am_family_is_stack(const char *part, size_t n);
 bool am_family_is_before(const char *part, size_t n);
 /* What the names of a module's tensors begin with, as a list of words; NULL: no module is called so. */
 const char *am_family_module(const char *name);
+/* The head that this embedding stands for in models with a tied head; NULL: none. */
+const char *am_family_head(const char *embedding);
+/* The `i`th embedding that stands for this head in some family; NULL: there are fewer. */
+const char *am_family_embedding(const char *head, size_t i);
 /* What is computed anew wherever it is needed. */
 bool am_family_is_buffer(const char *tensor);
 

@@ -210,7 +210,7 @@ static const json_t *declared(const struct am_body *b, const char *name)
     return NULL;
 }
 
-static void unknown_param(const struct am_body *b, const char *name, const char *at, bool beside, struct am_faults *f)
+void am_params_unknown(const struct am_body *b, const char *name, const char *at, bool beside, struct am_faults *f)
 {
     const char *names[64];
     char list[AM_LIST_TEXT] = "", shown[AM_SHOWN];
@@ -241,7 +241,7 @@ static void check_names(const struct am_body *b, json_t *given, const char *poin
         const json_t *p = declared(b, name);
         am_pointer(at, pointer, name);
         if (!p)
-            unknown_param(b, name, at, beside, f);
+            am_params_unknown(b, name, at, beside, f);
         else if (beside && !flag(p, "per_input"))
             am_fault_add(f, AM_E_UNKNOWN_MEMBER, (struct am_where){.pointer = at, .reason = "unknown-parameter"},
                          "%s is one value for all models; give it in #/params", name);

@@ -17,6 +17,8 @@
  */
 int am_params_check(struct am_body *b, json_t *given, struct am_faults *f);
 
+/* The fault for a name that the method (b->row, b->method) has not, or not for one model; with what it takes. */
+void am_params_unknown(const struct am_body *b, const char *name, const char *at, bool beside, struct am_faults *f);
 /* "#/inputs/models/0" of an input whose pointer may be ".../0/version". */
 void am_model_pointer(const struct am_body_input *in, char out[AM_POINTER]);
 

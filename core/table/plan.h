@@ -105,7 +105,7 @@ struct am_plan {
     char **passed;     /* tensors of the donor that are passed on, for others lack them; by name */
     size_t passed_n, passed_cap;
     /* merged from some, passed on, left out, in no module of any input */
-    struct am_plan_told from_some, kept, dropped, outside;
+    struct am_plan_told from_some, kept, dropped, outside, cropped;
     struct am_plan_rows row[AM_PLAN_ROWS]; /* whose rows are not the donor's as they are */
     size_t rows;
     bool cut; /* inputs have more rows than the result: options.vocab says "truncate" */

@@ -109,6 +109,24 @@ static int check_join(struct am_body *b, json_t *options, struct am_faults *f)
     return rc;
 }
 
+/* A name, or Jinja; a text that is neither would be what every conversation looks like. */
+static void check_template(const char *text, struct am_faults *f)
+{
+    static const char *const names[] = {"auto", "alpaca", "chatml", "exaone", "llama3", "mistral"};
+    const size_t n = sizeof names / sizeof *names;
+    char shown[AM_SHOWN];
+    if (strchr(text, '{'))
+        return;
+    for (size_t i = 0; i < n; i++)
+        if (am_streq(text, names[i]))
+            return;
+    const char *near = strlen(text) <= 100 ? am_nearest(text, names, n) : NULL;
+    am_fault_add(f, AM_E_INVALID_PARAMS,
+                 (struct am_where){.pointer = "#/options/chat_template", .reason = "template-unknown"},
+                 "%s is no template: expected auto, alpaca, chatml, exaone, llama3, mistral, or Jinja%s%s%s",
+                 am_shown(shown, text), near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
+}
+
 int am_tokenizer_check(struct am_body *b, json_t *options, struct am_faults *f)
 {
     if (!b->options)
@@ -123,5 +141,7 @@ int am_tokenizer_check(struct am_body *b, json_t *options, struct am_faults *f)
     const char *chat = am_member_text(options, "#/options", "chat_template", false, NULL, f);
     if (chat && (!*chat || strlen(chat) > TEMPLATE_BYTES))
         too_long("#/options/chat_template", strlen(chat), TEMPLATE_BYTES, f);
+    else if (chat)
+        check_template(chat, f);
     return set_text(b->options, "chat_template", chat);
 }

@@ -176,6 +176,11 @@ int am_vocab_judge(struct am_plan *p, const struct am_body *b, struct am_vocab_s
     if (told)
         return 1;
     p->cut = p->cut || cuts;
+    bool longer = false;
+    for (size_t i = 0; i < n && cuts; i++)
+        longer = longer || v[i].rows > rows;
+    if (longer)
+        am_plan_tell(&p->cropped, v[0].head->name);
     AM_TRY(note(p, v[0].head->name, rows));
     for (size_t i = 0; i < n; i++)
         resize(v[i].head, rows, v[i].shape);

@@ -22,11 +22,14 @@ static bool keeps(const struct am_submit *s)
     return am_streq(json_string_value(json_object_get(s->body.options, "extra")), "keep");
 }
 
-/* Everything that has tensors for the result, or for its shapes. */
+/* Everything that has tensors for the result, or for its shapes; a stack when all its parts are there. */
 static bool is_input(const struct am_submit *s, size_t i)
 {
     const char *role = s->body.input[i].role;
-    return !am_streq(role, "part") && !am_streq(role, "adapter") && s->in[i].version > 0;
+    bool there = true;
+    for (size_t k = 0; k < parts_of(s, i); k++)
+        there = there && s->in[i + k].version > 0;
+    return there && !am_streq(role, "part") && !am_streq(role, "adapter");
 }
 
 /* ---- tied heads ---- */
@@ -41,10 +44,16 @@ static int take_shape(void *ctx, const struct am_tensor_row *t)
 static bool shape_of(struct am_submit *s, size_t i, const char *tensor, char out[200])
 {
     size_t at = am_layer_before(tensor) ? i : i + parts_of(s, i) - 1;
-    const char *use = s->body.input[at].use;
-    if (use && !am_streq(use, "all"))
+    const char *use = s->body.input[at].use, *embedding;
+    if ((use && !am_streq(use, "all")) || !is_input(s, i))
         return false;
-    return is_input(s, i) && am_tensor_get(s->db, s->in[at].version, tensor, take_shape, out) == 0;
+    bool there = am_tensor_get(s->db, s->in[at].version, tensor, take_shape, out) == 0;
+    if (there || at == i || am_tensor_get(s->db, s->in[i].version, tensor, take_shape, out) < 0)
+        return there;
+    /* a last part that has its head tied, behind a first one that has not (stack.c) */
+    for (size_t k = 0; !there && (embedding = am_family_embedding(tensor, k)); k++)
+        there = am_tensor_get(s->db, s->in[at].version, embedding, take_shape, out) == 0;
+    return there;
 }
 
 static bool same(void *ctx, size_t i, const char *a, size_t k, const char *b)
@@ -53,9 +62,25 @@ static bool same(void *ctx, size_t i, const char *a, size_t k, const char *b)
     return shape_of(ctx, i, a, one) && shape_of(ctx, k, b, other) && am_streq(one, other);
 }
 
+/* What comes before the layers is of one version, and what comes after them of another. */
+static bool is_of_two(const struct am_submit *s, size_t i)
+{
+    return s->in[i].version != s->in[i + parts_of(s, i) - 1].version;
+}
+
 static int tied(void *ctx, size_t i, const char *head, const char *embedding)
 {
     struct am_submit *s = ctx;
+    const struct am_body_input *last = &s->body.input[i + parts_of(s, i) - 1];
+    if (last->use && !am_streq(last->use, "all")) /* it gives nothing that lies after the layers */
+        return 0;
+    if (is_of_two(s, i))
+        return am_fault_add(&s->faults, AM_E_SHAPE_MISMATCH,
+                            (struct am_where){.pointer = last->pointer, .reason = "tied-head", .tensor = head},
+                            "%s has no %s, which other inputs have: it is tied to the embedding, and the embedding of "
+                            "this stack is that of %s; put a model with a head of its own into the last slice",
+                            s->in[i + parts_of(s, i) - 1].label, head, s->in[i].label),
+               0;
     struct am_tied *grown = realloc(s->tied, (s->tied_n + 1) * sizeof *grown);
     if (!grown)
         return -AM_E_OUT_OF_MEMORY;

@@ -16,18 +16,31 @@ static bool is_model(const struct am_body_input *in)
 
 /* ---- inputs ---- */
 
+static int64_t adapter_of(const struct am_submit *s, size_t i)
+{
+    size_t adapter = s->body.input[i].adapter;
+    return adapter ? s->in[adapter].version : 0;
+}
+
 /* By the bytes of all their files: names and commits may differ. A stack is more than its first part. */
 static bool same_files(const struct am_submit *s, size_t a, size_t b)
 {
     return s->in[a].version && s->in[b].version && !s->body.input[a].parts && !s->body.input[b].parts &&
-           am_streq(s->in[a].manifest, s->in[b].manifest);
+           adapter_of(s, a) == adapter_of(s, b) && am_streq(s->in[a].manifest, s->in[b].manifest);
+}
+
+/* They take part in other modules, or one of them in some and the other in all. */
+static bool is_apart(const struct am_submit *s, size_t a, size_t b)
+{
+    const json_t *x = s->body.input[a].modules, *y = s->body.input[b].modules;
+    return is_model(&s->body.input[b]) && x != y && !(x && y && json_equal(x, y));
 }
 
 static int advise_inputs(struct am_submit *s)
 {
     for (size_t i = 1; i < s->body.inputs; i++)
         for (size_t k = 0; k < i && is_model(&s->body.input[i]); k++) {
-            if (!same_files(s, i, k) || s->body.input[i].set)
+            if (!same_files(s, i, k) || s->body.input[i].set || is_apart(s, i, k))
                 continue;
             if (is_model(&s->body.input[k]))
                 AM_TRY(am_submit_warn_at(s, "identical-inputs", s->body.input[i].pointer,

@@ -5,6 +5,7 @@
  */
 #include "core/base/sys.h"
 #include "core/base/text.h"
+#include "core/table/families.h"
 #include "core/table/json_util.h"
 #include "server/api/submit.h"
 #include "storage/blobs.h"
@@ -124,6 +125,48 @@ static void list_differences(const struct am_submit *s, json_t *a, json_t *b, ch
         am_list_put(list, "...");
 }
 
+/* "text_config.num_hidden_layers" in it; 0: nothing. */
+static json_int_t count_at(const json_t *config, const char *word, size_t n)
+{
+    char key[128];
+    snprintf(key, sizeof key, "%.*s", (int)n, word);
+    char *dot = strchr(key, '.');
+    if (dot)
+        *dot = 0;
+    const json_t *v = json_object_get(config, key);
+    return json_integer_value(dot ? json_object_get(v, dot + 1) : v);
+}
+
+/* A configuration of mergekit goes layer by layer: a model with more of them is refused there, and not merged in part,
+   as tensors that others lack are else. */
+static bool goes_by_layers(const struct am_submit *s, size_t i)
+{
+    const json_t *o = s->body.options;
+    return s->body.mergekit_config && !s->body.input[i].parts && !s->body.input[i].modules &&
+           am_streq(json_string_value(json_object_get(o, "missing")), "present") &&
+           am_streq(json_string_value(json_object_get(o, "extra")), "drop");
+}
+
+static void check_layers(struct am_submit *s, size_t donor, const json_t *a, size_t i, const json_t *b)
+{
+    const struct am_family *family = am_family_find(json_string_value(json_object_get(a, "model_type")));
+    const char *counts = family ? family->counts : "num_hidden_layers|n_layer|num_layers", *word;
+    size_t n;
+    if (!goes_by_layers(s, i) || s->body.input[donor].parts)
+        return;
+    for (size_t k = 0; (word = am_family_word(counts, k, &n)); k++) {
+        json_int_t x = count_at(a, word, n), y = count_at(b, word, n);
+        if (x == 0 || y == 0 || x == y)
+            continue;
+        am_fault_add(&s->faults, AM_E_INVALID_PARAMS,
+                     (struct am_where){.pointer = s->body.input[i].pointer, .reason = "slice-lengths"},
+                     "all inputs must contain the same number of layers: %s has %lld, %s has %lld (%.*s); say with "
+                     "slices which layers go together",
+                     s->in[donor].label, (long long)x, s->in[i].label, (long long)y, (int)n, word);
+        return;
+    }
+}
+
 static int compare(struct am_submit *s, size_t donor, json_t *a, size_t i, json_t *b)
 {
     char list[AM_LIST_TEXT] = "", one[AM_SHOWN], other[AM_SHOWN];
@@ -137,6 +180,7 @@ static int compare(struct am_submit *s, size_t donor, json_t *a, size_t i, json_
                      "inputs differ: %s has the model_type %s and %s has %s; set options.allow_mixed_architectures to "
                      "merge anyway",
                      s->in[donor].label, am_shown(one, x), s->in[i].label, am_shown(other, y));
+    check_layers(s, donor, a, i, b);
     list_differences(s, a, b, list);
     return list[0] ? am_submit_warn(s, "config-differs", "config.json of %s is not that of %s in: %s", s->in[i].label,
                                     s->in[donor].label, list)

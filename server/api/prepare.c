@@ -106,9 +106,23 @@ static int pin_inputs(struct am_submit *s)
     return 0;
 }
 
+static size_t parts_of(const struct am_submit *s, size_t i)
+{
+    return s->body.input[i].parts ? s->body.input[i].parts : 1;
+}
+
+/* A stack is there when all of its parts are. */
+static bool all_pinned(const struct am_submit *s, size_t i)
+{
+    for (size_t k = 0; k < parts_of(s, i); k++)
+        if (s->in[i + k].version == 0)
+            return false;
+    return true;
+}
+
 static bool has_donor(const struct am_submit *s)
 {
-    return s->body.inputs > 0 && s->in[s->body.donor].version > 0;
+    return s->body.inputs > 0 && all_pinned(s, s->body.donor);
 }
 
 /* The input that the others are held to: the donor; when it could not be found, the first that could, so that its
@@ -118,11 +132,10 @@ static const struct am_pinned *yardstick(const struct am_submit *s)
     const struct am_pinned *first = NULL;
     if (has_donor(s))
         return &s->in[s->body.donor];
-    for (size_t i = 0; i < s->body.inputs - s->body.adapters; i++) {
-        if (!am_streq(s->body.input[i].role, "base") && !am_streq(s->body.input[i].role, "model") &&
-            !am_streq(s->body.input[i].role, "part"))
+    for (size_t i = 0; i < s->body.inputs - s->body.adapters; i += parts_of(s, i)) {
+        if (!am_streq(s->body.input[i].role, "base") && !am_streq(s->body.input[i].role, "model"))
             return NULL;
-        if (!first && s->in[i].version > 0)
+        if (!first && all_pinned(s, i))
             first = &s->in[i];
     }
     return first;
@@ -162,11 +175,6 @@ static int next_tensor(void *cursor, struct am_plan_tensor *ret)
     return rc;
 }
 
-static size_t parts_of(const struct am_submit *s, size_t i)
-{
-    return s->body.input[i].parts ? s->body.input[i].parts : 1;
-}
-
 /* The cursor over an input's own table, or over that of a stack. */
 static int open_input(struct am_submit *s, size_t i, struct am_plan_input *in, struct am_stack *stack,
                       struct am_adapted *adapted)
@@ -200,14 +208,6 @@ static int open_input(struct am_submit *s, size_t i, struct am_plan_input *in, s
     in->next = am_adapted_next;
     in->cursor = adapted;
     return adapted->cursor ? 0 : -AM_E_INTERNAL;
-}
-
-static bool all_pinned(const struct am_submit *s, size_t i)
-{
-    for (size_t k = 0; k < parts_of(s, i); k++)
-        if (s->in[i + k].version == 0)
-            return false;
-    return true;
 }
 
 /* Layers that do not go together are told; what their tensors lack follows from it. */
@@ -347,9 +347,26 @@ static int tell_missing(struct am_submit *s)
     AM_TRY(tell(s, "tensor-missing", &s->plan.from_some, "not in all inputs, and merged from those that have them"));
     AM_TRY(tell(s, "tensor-missing", &s->plan.kept,
                 "in too few inputs to be merged, and passed on as the donor has them"));
+    AM_TRY(
+        tell(s, "vocab-truncated", &s->plan.cropped,
+             "of more rows in an input than in the result, which leaves the last ones out; with a tokenizer rows are "
+             "joined by their tokens"));
     AM_TRY(tell(s, "tensor-extra", &s->plan.dropped, "in an input but not in the donor, and left out"));
     return tell(s, "module-outside", &s->plan.outside,
                 "in no module that is merged, and passed on as the donor has them");
+}
+
+/* Of stacks with parts that are not there: what the others ask for is told all the same. */
+static int check_parts(struct am_submit *s)
+{
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < s->body.inputs - s->body.adapters; i += parts_of(s, i)) {
+        struct am_stack stack = {0};
+        if (s->body.input[i].parts && !all_pinned(s, i))
+            rc = am_stack_make(&stack, s, i);
+        am_stack_done(&stack);
+    }
+    return rc;
 }
 
 /* From the tensor tables alone. Faults of the tensors end it early: there is no plan then. */
@@ -469,6 +486,8 @@ static int look_up(struct am_submit *s)
         AM_TRY(am_submit_tokenizers(s));
     if (s->body.row)
         AM_TRY(am_submit_advise(s));
+    if (s->body.row && !s->waits)
+        AM_TRY(check_parts(s));
     if (s->body.row && !s->waits && yardstick(s))
         AM_TRY(make_plan(s));
     s->to_model = s->body.publish_model ? s->body.publish_model

@@ -5,6 +5,7 @@
 
 #include "core/base/grow.h"
 #include "core/base/text.h"
+#include "core/table/families.h"
 #include "core/table/layers.h"
 #include "core/table/plan_parts.h"
 #include "core/table/settings.h"
@@ -129,6 +130,31 @@ static int cut(struct am_stack *into, const struct am_stack *whole, const json_t
     return 0;
 }
 
+static int skip_tensor(void *ctx, const struct am_tensor_row *t)
+{
+    (void)ctx;
+    (void)t;
+    return 0;
+}
+
+/* A last part that has its head tied, behind a first one that has not: its embedding is the head of the stack. */
+static int take_head(struct am_stack *into, const struct am_stack *whole, struct am_submit *s, size_t first,
+                     const json_t *modules, size_t part)
+{
+    const size_t last = first + part;
+    for (size_t i = 0; i < whole->n; i++) {
+        const char *name = whole->row[i].name, *head = am_family_head(name);
+        if (!head || !am_prefix_of(modules, head) || am_stack_has(whole, whole->n, head) ||
+            am_tensor_get(s->db, s->in[first].version, head, skip_tensor, NULL) < 0)
+            continue;
+        AM_TRY(am_stack_put(into, head, &whole->row[i], part, false));
+        AM_TRY(am_submit_warn_at(s, "tied-head", s->body.input[last].pointer,
+                                 "%s has no %s: its %s stands for it; the result has a head of its own",
+                                 s->in[last].label, head, name));
+    }
+    return 0;
+}
+
 static int take_part(struct am_stack *into, struct am_submit *s, size_t i, const json_t *modules,
                      const struct am_cut *c, size_t part)
 {
@@ -137,6 +163,10 @@ static int take_part(struct am_stack *into, struct am_submit *s, size_t i, const
     int rc = take_version(&whole, s, i);
     if (rc == 0 && fits(&whole, &s->body.input[i], modules, p, &s->faults))
         rc = cut(into, &whole, modules, c, part);
+    if (rc == 0 && c->last) {
+        am_stack_sort(&whole, false);
+        rc = take_head(into, &whole, s, i - part, modules, part);
+    }
     am_stack_done(&whole);
     return rc;
 }
@@ -153,7 +183,7 @@ int am_stack_make(struct am_stack *ret, struct am_submit *submit, size_t head)
         const struct am_body_input *part = &b->input[head + i];
         bool ends = am_streq(part->use, "all");
         struct am_cut c = {part->from, part->to, offset, i == 0 && ends, i + 1 == parts && ends};
-        if (!am_streq(part->use, "none"))
+        if (!am_streq(part->use, "none") && submit->in[head + i].version > 0) /* else that is told */
             rc = take_part(&s, submit, head + i, b->input[head].modules, &c, i);
         offset += part->to - part->from;
     }

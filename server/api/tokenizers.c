@@ -47,7 +47,7 @@ static int input_of(struct am_submit *s, const char *text, const char *at)
     int rc = am_ref_split(text, &model, &rev, &why);
     if (rc == 0)
         rc = am_rev_resolve(s->db, model, rev, &version, NULL);
-    for (size_t i = 0; rc == 0 && found < 0 && i < s->body.inputs; i++)
+    for (size_t i = 0; rc == 0 && found < 0 && i < s->body.inputs - s->body.adapters; i++)
         found = s->in[i].version == version ? (int)i : -1;
     free(model);
     free(rev);

@@ -52,6 +52,8 @@ def ok(name, text, inputs, params={}, options={}, warnings=(), **query):
 ok("models", LINEAR, LINEAR_IN, {"normalize": True, "compat": "rules"}, {"seed": 0, "out_dtype": None, "shard_bytes": 5000000000})
 ok("models without parameters", "merge_method: karcher\n" + TWO, [model(A), model(B)])
 ok("dtype", LINEAR + "dtype: float16\n", LINEAR_IN, options={"out_dtype": "F16"})
+ok("dtype: empty", LINEAR + "dtype: ''\n", LINEAR_IN, options={"out_dtype": None})
+ok("a mark of UTF-8", "\ufeff" + LINEAR, LINEAR_IN)
 ok("dtype of torch", LINEAR + "dtype: torch.bfloat16\n", LINEAR_IN, options={"out_dtype": "BF16"})
 ok("out_dtype", LINEAR + "out_dtype: bfloat16\n", LINEAR_IN, options={"out_dtype": "BF16"})
 ok("both dtypes", LINEAR + "dtype: float32\nout_dtype: float16\n", LINEAR_IN, options={"out_dtype": "F16"})
@@ -77,12 +79,14 @@ ok("lenient", LINEAR + "foo: 1\nparameters: {wieght: 3}\n", LINEAR_IN, warnings=
 
 for spelled, value in (("1", 1), ("-2", -2), ("+1.5", 1.5), (".5", 0.5), ("5.", 5), ("1e-4", 1e-4), ("1E+2", 100), ("'0.25'", 0.25), ('"1e-3"', 1e-3), ("yes", 1), ("off", 0), ("true", 1)):
     ok(f"number {spelled}", linear(spelled), weighed(value))
+for spelled, value in (("0x10", 16), ("010", 8), ("0o17", 15), ("1_000", 1000), ("-0", 0)):
+    ok(f"whole number {spelled}", linear(spelled), weighed(value))
 ok("gradient", linear("[0.25, 1, 2]"), weighed([0.25, 1, 2]), warnings=[("gradient-edge", "#/models/0/parameters/weight")])
 ok("gradient of one", linear("[3]"), weighed(3))
 ok("filters", linear("[{filter: mlp, value: 2}, {filter: '*', value: 3}]"), weighed([{"filter": "mlp", "value": 2}, {"value": 3}]))
 ok("filter with a gradient", linear("[{filter: self_attn, value: [0, 1]}, {value: 3}]"), weighed([{"filter": "self_attn", "value": [0, 1]}, {"value": 3}]))
 ok("gradient for all", linear("[{filter: self_attn, value: 2}, {value: [1, 2]}]"), weighed([{"filter": "self_attn", "value": 2}, {"value": [1, 2]}]),
-   warnings=[("gradient-edge", "#/models/0/parameters/weight")])
+   warnings=[("gradient-edge", "#/models/0/parameters/weight/1")])
 ok("bare_filter_mapping", linear("{filter: mlp, value: 2}", "parameters: {weight: 7}\n"), weighed([{"filter": "mlp", "value": 2}, {"value": 7}]))
 ok("truth of flags", LINEAR + "parameters: {normalize: [{filter: mlp, value: 0}, {value: 1}]}\n", LINEAR_IN, {"normalize": [{"filter": "mlp", "value": False}, {"value": True}]})
 ok("rescale as truth", "merge_method: dare_ties\n" + FRAME + "parameters: {weight: 1, rescale: false}\n", [base(), model(A, weight=1, density=1), model(B, weight=1, density=1)], {"rescale": "none"})
@@ -125,13 +129,17 @@ ok("defaults", "merge_method: della\n" + FRAME + "parameters: {weight: 1}\n", [b
 
 # ---- B6: references ---------------------------------------------------------------------------------------------------
 
-for spelled, name in (("r/a@main", A), ("r/a@v1", "r/a@v1"), ("{model: {path: r/a}}", A), ("{model: {path: r/a, revision: v1}}", "r/a@v1")):
+for spelled, name in (("r/a@main", A), ("r/a@v1", "r/a@v1"), ("{model: {path: r/a}}", A), ("{model: {path: r/a, revision: v1}}", "r/a@v1"), ("{model: r/a@v1, lora: null}", "r/a@v1")):
     ok(f"reference {spelled}", "merge_method: linear\n" + models((spelled, "weight: 1"), (B, "weight: 2")), [model(name, weight=1), model(B, weight=2)])
 ok("override_architecture", "merge_method: linear\n" + models(("{model: {path: r/a}, override_architecture: X}", "weight: 1"), (B, "weight: 2")), LINEAR_IN,
    warnings=[("override-architecture-ignored", "#/models/0/model/override_architecture")])
 
 # ---- B8: slices -------------------------------------------------------------------------------------------------------
 
+ok("a gradient in the first slice", "merge_method: slerp\nbase_model: r/base\n" + "slices:\n" + "".join(f"- sources: [{{model: r/base, layer_range: [{i}, {i + 2}]}}, {{model: r/a, layer_range: [{i}, {i + 2}]}}]\n  parameters: {{t: {t}}}\n" for i, t in ((0, [0, 1]), (2, 0.5))),
+   [("base", BASE, [0, 2], None), ("part", BASE, [2, 4], None), ("model", A, [0, 2], {}), ("part", A, [2, 4], None)])
+ok("a model in two modules", "merge_method: linear\nmodules:\n  model.embed_tokens: {models: [{model: r/a}]}\n  lm_head: {models: [{model: r/a}]}\nparameters: {weight: 1}\n", [model(A, weight=1), model(A, weight=1)],
+   warnings=[("module-outside", None)])
 ok("three sources", "merge_method: linear\nslices:\n- sources:\n" + "".join(f"  - {{model: {m}, layer_range: [{k}, {k + 2}]}}\n" for k, m in enumerate((A, B, C))) + "parameters: {weight: 1}\n",
    [("model", m, [k, k + 2], {"weight": 1}) for k, m in enumerate((A, B, C))])
 ok("overlapping and repeated", "merge_method: passthrough\nslices:\n" + "".join(f"- sources: [{{model: r/a, layer_range: {r}}}]\n" for r in ([0, 3], [1, 4], [1, 4], [3, 4])),
@@ -146,6 +154,9 @@ ok("a base of one slice", "merge_method: ties\nbase_model: r/base\nslices:\n- so
    [("base", BASE, [0, 2], None), ("part", C, [1, 3], None), ("model", A, [0, 2], {"weight": 1, "density": 1}), ("part", A, [2, 4], None)])
 ok("parameters beside the base of a slice", "merge_method: ties\nbase_model: r/base\nslices:\n- sources: [{model: r/a, layer_range: [0, 2]}, {model: r/base, layer_range: [0, 2], parameters: {weight: 3}}]\nparameters: {weight: 1}\n",
    [("base", BASE, [0, 2], None), ("model", A, [0, 2], {"weight": 1, "density": 1})], warnings=[("base-listed-as-input", "#/slices/0/sources/1/parameters")])
+ok("twice in a slice", "merge_method: linear\nslices:\n- sources:\n  - {model: r/a, layer_range: [0, 2], parameters: {weight: 1}}\n  - {model: r/b, layer_range: [0, 2], parameters: {weight: 2}}\n"
+   "  - {model: r/a, layer_range: [2, 4], parameters: {weight: 3}}\n", [("model", A, [2, 4], {"weight": [{"slice": 0, "value": 1}]}), ("model", B, [0, 2], {"weight": [{"slice": 0, "value": 2}]})],
+   warnings=[("compat-effects", "#/slices/0/sources/2")])
 ok("donor that no slice has", "merge_method: passthrough\nbase_model: r/base\nslices:\n- sources: [{model: r/a, layer_range: [0, 3]}]\n",
    [("model", A, [0, 3], {"scale": 1.0})], warnings=[("base-not-in-slice", "#/base_model")])
 
@@ -239,6 +250,12 @@ no("unknown-key: of every level", "merge_method: linear\nslices:\n- sources:\n  
    ("unknown-member", "unknown-key", "#/slices/0/sources/1/model/lra", 5, "unknown key lra"),
    ("unknown-member", "unknown-key", "#/slices/0/parametres", 7, "did you mean parameters?"))
 no("unknown-key: params", LINEAR + "params: {weight: 1}\n", ("unknown-member", "unknown-key", "#/params", 5, "unknown key params"))
+no("unknown-key: of a setting", linear("[{filer: mlp, value: 2}, {value: 1, slice: 0}]"), ("unknown-member", "unknown-key", "#/models/0/parameters/weight/0/filer", 5, "did you mean filter?"),
+   ("unknown-member", "unknown-key", "#/models/0/parameters/weight/1/slice", 5, "unknown key slice"))
+no("unknown-key: no letter of ASCII", LINEAR + "größe: 1\n", ("unknown-member", "unknown-key", "#/gr%C3%B6%C3%9Fe", 5, "unknown key größe"))
+no("unknown-key: a parameter", "merge_method: karcher\n" + TWO + "max_iter: 3\n", ("unknown-member", "unknown-key", "#/max_iter", 5, "put it below parameters"))
+no("unknown-key: of a slice", "merge_method: passthrough\nslices:\n- models: [{model: r/a, layer_range: [0, 2]}]\n- sources: {model: r/a}\n", ("unknown-member", "unknown-key", "#/slices/0/models", 3, "unknown key models"),
+   ("invalid-request", None, "#/slices/0", 3, "the key sources"), ("invalid-request", None, "#/slices/1/sources", 4, "a list of"), ("invalid-params", "input-count", "#/slices", 3, "got 0"))
 no("unknown-key: a name without a chain", LINEAR + "name: x\n", ("unknown-member", "unknown-key", "#/name", 5, "unknown key name"))
 no("modules: {default: models}", "merge_method: linear\nmodules: {default: models}\n", ("invalid-request", "one-of", "#/modules/default", 2, "exactly one of models and slices"))
 for text in ("modules: {}", "modules: [1]"):
@@ -255,6 +272,9 @@ no("tokenizer-twice", LINEAR + "tokenizer: {source: union}\ntokenizer_source: un
    ("tokenizer-mismatch", "tokenizer-missing", "#/models/0/model", 3, "tokenizer.json"), ("tokenizer-mismatch", "tokenizer-missing", "#/models/1/model", 4, "tokenizer.json"))
 no("unknown-parameter", LINEAR + "parameters: {wieght: 3, density: 1}\n", ("unknown-member", "unknown-parameter", "#/parameters/wieght", 5, "did you mean weight?"),
    ("unknown-member", "unknown-parameter", "#/parameters/density", 5, "linear has no parameter density; it takes: "))
+no("template-unknown", LINEAR + "chat_template: chatlm\n", ("invalid-params", "template-unknown", "#/chat_template", 5, "did you mean chatml?"))
+no("mergekit-moe", "base_model: r/a\ngate_mode: hidden\nexperts:\n- {source_model: r/b, positive_prompts: [x]}\n", ("invalid-request", "not-supported", "#", 1, "mergekit-moe"))
+no("mergekit-evolve", "genome: {models: [r/a]}\ntasks: []\n", ("invalid-request", "not-supported", "#", 1, "mergekit-evolve"))
 no("unknown-parameter: beside a model", "merge_method: linear\n" + models((A, "weight: 1, wight: 2"), (B, "weight: 1")), ("unknown-member", "unknown-parameter", "#/models/0/parameters/wight", 3, "did you mean weight?"))
 no("parameter-missing", "merge_method: linear\n" + models((A, "weight: 1"), B),
    ("invalid-params", "parameter-missing", "#/models/1", 4, "set it at #/models/1/parameters/weight or once for all at #/parameters/weight"))
@@ -280,13 +300,19 @@ for bad in ("a/b@v1@v2", "@@@@@", "a/b+c/d+e/f", "a+b+c@d+e@f@g", "r/a@", "@v1")
     no(f"ref-syntax: {bad}", "merge_method: linear\n" + models((f'"{bad}"', "weight: 1"), (B, "weight: 1")), ("invalid-params", "ref-syntax", "#/models/0/model", 3, f"{bad}: at most one '+' and one '@'"))
 no("ref-syntax: no text", "merge_method: linear\nbase_model: {model: 3}\n" + models((A, "weight: 1"), ("[1]", "weight: 1")), ("invalid-request", "ref-syntax", "#/base_model", 2, "{model: {path, revision}"),
    ("invalid-request", "ref-syntax", "#/models/1/model", 5, "got a list"))
+no("ref-syntax: a revision of digits", "merge_method: linear\n" + models(("{model: {path: r/a, revision: 1234567}}", "weight: 1"), (B, "weight: 1")), ("invalid-request", "ref-syntax", "#/models/0/model", 3, "in quotes"))
+no("ref-syntax: empty", LINEAR + "base_model: ''\n", ("invalid-params", "ref-syntax", "#/base_model", 5, "names no model"))
 no("ref-unknown", "merge_method: linear\n" + models(("r/aa", "weight: 1"), ("r/b@v9", "weight: 1")), ("not-found", "ref-unknown", "#/models/0/model", 3, "no model r/aa"), ("revision-not-found", "ref-unknown", "#/models/1/model", 4, "no revision v9"))
+no("ref-unknown: of a later slice", "merge_method: passthrough\nslices:\n- sources: [{model: r/a, layer_range: [0, 9]}]\n- sources: [{model: r/nope, layer_range: [0, 2]}]\n",
+   ("invalid-params", "layer-range", "#/slices/0/sources/0/model", 3, "layers 0..3, asked [0, 9)"), ("not-found", "ref-unknown", "#/slices/1/sources/0/model", 4, "no model r/nope"))
+no("base of passthrough", "merge_method: passthrough\nbase_model: r/base\n" + models(A), ("invalid-params", "base-forbidden", "#/base_model", 2, "passthrough takes one model"))
 for bad in ("./a", "/a/b", "~/a", "a", "a/b/c"):
     no(f"ref-not-a-model: {bad}", "merge_method: linear\n" + models((bad, "weight: 1"), (B, "weight: 1")), ("invalid-params", "ref-not-a-model", "#/models/0/model", 3, "amend merge FILE.yml"))
 no("duplicate-input", LINEAR + "- {model: r/a@main, parameters: {weight: 9}}\n", ("invalid-params", "duplicate-input", "#/models/2/model", 5, "listed twice"), compat="none")
 STACK = "merge_method: slerp\nbase_model: r/base\nslices:\n- sources: [{model: r/base, layer_range: [0, 2]}, {model: r/a, layer_range: %s}]\nparameters: {t: 0}\n"
 no("layer-range", STACK % "[3, 5]", ("invalid-params", "layer-range", "#/slices/0/sources/1/model", 4, "r/a@v1 has layers 0..3, asked [3, 5)"))
 no("layer-range: form", STACK % "[3]", ("invalid-params", "layer-range", "#/slices/0/sources/1/layer_range", 4, "two whole numbers"), ("invalid-params", "slice-lengths", "#/slices/0/sources/1/model", 4, "the same number of layers"))
+no("slice-lengths: of whole models", "merge_method: linear\n" + models((A, "weight: 1"), ("r/five", "weight: 1")), ("invalid-params", "slice-lengths", "#/models/1/model", 4, "r/a@v1 has 4, r/five@v1 has 5"))
 no("base-not-in-slice", (STACK % "[0, 2]").replace("base_model: r/base", "base_model: r/c"),
    ("invalid-params", "base-not-in-slice", "#/slices/0", 4, "slice 0 uses slerp but base_model r/c is not among its sources; add it with a layer_range"),
    ("invalid-params", "input-count", "#/slices", 4, "slerp takes exactly 1 models, got 2"))
@@ -296,6 +322,14 @@ no("slices: forms", "merge_method: linear\nslices:\n- 3\n- sources: []\n- source
    ("invalid-request", None, "#/slices/3/sources/0", 6, "model and layer_range"))
 no("models: forms", "merge_method: linear\nmodels:\n- r/a\n- {parameters: {weight: 1}}\nparameters: {weight: 1}\n", ("invalid-request", None, "#/models/0", 3, "expected {model, parameters}"),
    ("invalid-request", None, "#/models/1", 4, "needs the key model"))
+PARTS = "slices:\n" + "".join(f"- sources:\n  - {{model: r/base, layer_range: [{i}, {i + 2}]}}\n  - {{model: r/a, layer_range: [{i}, {i + 2}]}}\n  - {{model: r/b, layer_range: [{i}, {i + 2}]}}\n  parameters: {{%s}}\n" for i in (0, 2))
+no("of which slice a value is", "merge_method: ties\nbase_model: r/base\n" + PARTS % ("density: 5, lambda: [{filter: mlp, value: x}, {value: 1}]", "lambda: 1, densty: 1") + "parameters: {weight: 1, lambda: [1, y], densty: 2}\n",
+   ("invalid-params", "parameter-range", "#/slices/0/parameters/density", 8, "density = 5"), ("invalid-params", "setting-shape", "#/slices/0/parameters/lambda/0/value", 8, "got a text"),
+   ("unknown-member", "unknown-parameter", "#/slices/1/parameters/densty", 13, "did you mean density?"), ("unknown-member", "unknown-parameter", "#/parameters/densty", 14, "did you mean density?"),
+   ("invalid-params", "setting-shape", "#/parameters/lambda/1", 14, "got a text"))
+no("of which module a value is", "merge_method: slerp\nbase_model: r/base\nmodules:\n  model.embed_tokens:\n    models: [{model: r/a}]\n    parameters: {t: [{filter: x, value: q}]}\n  model.norm:\n    models: [{model: r/b}]\n    parameters: {t: 0.5}\nparameters: {t: z}\n",
+   ("invalid-params", "setting-shape", "#/modules/model.embed_tokens/parameters/t/0/value", 6, "got a text"), ("invalid-params", "setting-shape", "#/parameters/t", 10, "got a text"))
+no("of which model a value is", "merge_method: karcher\nbase_model: r/base\n" + models(A, "r/nope"), ("not-found", "ref-unknown", "#/models/1/model", 5, "no model r/nope"))
 no("one value for all, by slice", "merge_method: dare_ties\nbase_model: r/base\nslices:\n- sources: [{model: r/base, layer_range: [0, 2]}, {model: r/a, layer_range: [0, 2]}]\n  parameters: {rescale: false}\nparameters: {weight: 1}\n",
    ("invalid-params", "setting-shape", "#/slices/0/parameters/rescale", 5, "one value for all slices"))
 no("architecture", "merge_method: linear\n" + models((A, "weight: 1"), ("r/other", "weight: 1")), ("architecture-mismatch", "architecture", "#/models/1/model", 4, "allow_mixed_architectures"))
@@ -315,5 +349,6 @@ no("several at once", "merge_method: ties\nmodels:\n- {model: r/aa, parameters: 
    ("not-found", "ref-unknown", "#/models/0/model", 3, "no model r/aa"), ("invalid-params", "setting-shape", "#/models/0/parameters/weight", 3, "expected a number"),
    ("invalid-params", "ref-not-a-model", "#/models/1/model", 4, "is a path"), ("invalid-params", "parameter-missing", "#/models/1", 4, "weight"), ("dtype-unsupported", "dtype", "#/dtype", 5, "int8"),
    ("unknown-member", "unknown-key", "#/foo", 6, "unknown key foo"), ("invalid-params", "parameter-range", "#/parameters/density", 7, "density = 2"), ("missing-input", "base-required", "#/base_model", 1, "ties needs base"))
+no("query: lenient", LINEAR, ("invalid-request", None, "?lenient", None, "true or false"), lenient="yes")
 no("query", LINEAR, *[("invalid-request", None, f"?{name}", None, "") for name in ("compat",)], compat="some")
 no("compat exact without a dtype", LINEAR, ("invalid-params", None, "?compat", None, "give dtype"), compat="exact")

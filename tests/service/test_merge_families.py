@@ -424,3 +424,32 @@ def test_last_slice_longer(client, made, compat):
     np.testing.assert_array_equal(got[ends[1]], ref.linear(after[:2], [1, 2]) if compat == "rules" else ref.linear(after, [1, 2, 5]))
     again = client.wait(client.post(f"/v1/jobs/{job['id']}/rerun").json()["id"])
     assert again["status"] == "succeeded", again["error"]
+
+
+NORM = "model.norm.weight"
+
+
+def test_heads_of_stacks(client, made):
+    """What comes after the layers is the last slice's, its head too when that is tied; an input that is in no last slice
+    gives no head, though it has an embedding; and the config says that there is a head where there is one."""
+    own = [draw(100 + i, [EMBED, LAYER, NORM, HEAD]) for i in range(2)]
+    tie = draw(102, [EMBED, LAYER, NORM])
+    (a, x), (b, y) = [(made(m, config={**TIED, "tie_word_embeddings": False}), m) for m in own]
+    t, z = made(tie, config=TIED), tie
+    slices = lambda *rows: "".join("- sources:\n" + "".join(f"  - {{model: {v}, layer_range: [0, 1]}}\n" for v in row) for row in rows)
+    z_head = z[EMBED]
+    for rows, embed, head, norm in (
+        ([[a], [t]], x[EMBED], z_head, z[NORM]),
+        ([[t], [a]], z[EMBED], x[HEAD], x[NORM]),
+        ([[a, b], [a]], ref.linear([x[EMBED], y[EMBED]], [1, 1]), x[HEAD], x[NORM]),
+        ([[a, b], [a, t]], ref.linear([x[EMBED], y[EMBED]], [1, 1]), ref.linear([x[HEAD], z_head], [1, 1]), ref.linear([x[NORM], z[NORM]], [1, 1])),
+    ):
+        text = "merge_method: linear\nslices:\n" + slices(*rows) + "parameters: {weight: 1}\n"
+        _, version = run_yaml(client, text, model="f/heads")
+        got = numbers(client, version)
+        for n, want in ((EMBED, embed), (HEAD, head), (NORM, norm)):
+            np.testing.assert_array_equal(got[n], want, f"{n} of {rows}")
+        assert json.loads(client.download(version, "config.json"))["tie_word_embeddings"] is False
+    two = made(draw(103, [EMBED, LAYER, NORM]), config=TIED)
+    refused = post(client, "merge_method: linear\nslices:\n" + slices([t, a], [two, a]) + "parameters: {weight: 1}\n", "/v1/plans").json()["refusals"]
+    assert [(e["code"], e["reason"], e["pointer"], e["tensor"]) for e in refused] == [("shape-mismatch", "tied-head", "#/slices/1/sources/0/model", HEAD)]

@@ -292,6 +292,27 @@ def test_pieces_with_scores(client, models):
     assert [p for p, _ in pieces] == sorted(vocab, key=vocab.get) and pieces[-1] == ["other", -64.0]
 
 
+def test_an_adapter_has_no_tokens(client, models, roots):
+    """The tokens of base+adapter are its base's, also where it is named as the source; it is another input than its base."""
+    module, folder = "model.layers.0.mlp.up_proj", roots / "tk-lora"
+    rng = np.random.default_rng(4)
+    a, b = (rng.standard_normal(shape).astype(np.float32) for shape in ((2, HIDDEN), (8, 2)))
+    ref.write(folder, {f"base_model.model.{module}.lora_{n}.weight": ref.tensor("F32", v) for n, v in (("A", a), ("B", b))})
+    (folder / "model.safetensors").rename(folder / "adapter_model.safetensors")
+    (folder / "config.json").unlink()
+    (folder / "adapter_config.json").write_text('{"peft_type": "LORA", "r": 2, "lora_alpha": 2, "base_model_name_or_path": "tk/base"}')
+    client.register(folder, "tk/lora")
+    used, name = [models["base"], models["chat"]], module + ".weight"
+    for source in ("union", "tk/base+tk/lora"):
+        text = "merge_method: linear\nmodels:\n" + "".join(f"- {{model: {m}, parameters: {{weight: 1}}}}\n" for m in ("tk/base+tk/lora", "tk/chat", "tk/base"))
+        version, warned = run(client, text + f"tokenizer_source: {source}\n")
+        assert "identical-inputs" not in warned
+        got = {n: ref.load(t) for n, t in client.weights(version).items()}
+        want = sum(m.weights[name].astype(np.float64) for m in (*used, used[0])) + b.astype(np.float64) @ a
+        np.testing.assert_allclose(got[name], want / 3, atol=1e-6)
+        assert got[EMBEDDINGS[0]].shape[0] == (66 if source == "union" else 64)
+
+
 @pytest.mark.slow
 def test_a_base_that_is_not_merged(client, models):
     """It gives the vocabulary, and rows to those that lack them, though its numbers are not in the mean. config.json of
@@ -401,7 +422,7 @@ def test_padding_that_is_dropped_is_told(client, models):
     "names, extra, reason, say",
     [
         (["base", "unigram"], "tokenizer_source: union\n", "tokenizer-family", "tk/base@v1 is BPE, tk/unigram@v1 is Unigram"),
-        (["base", "twice"], "tokenizer_source: union\n", "tokenizer-duplicate", "tk/twice@v1"),
+        (["base", "twice"], "tokenizer_source: union\n", "tokenizer-duplicate", "tk/twice@v1 cannot be used: the token b has the same id 0 as a. Write it anew"),
         (["base", "chat"], "tokenizer: {tokens: {x: {source: {kind: model_token, model: tk/base, token: nope}}}}\n", "token-unknown", "token nope is not in tk/base@v1"),
         (["base", "chat"], "tokenizer: {tokens: {'<|im_end|>': {source: tk/base}}}\n", "token-unknown", "token <|im_end|> is not in tk/base@v1"),
     ],
@@ -437,10 +458,10 @@ def test_cut_to_what_all_have(client, models):
     for name in EMBEDDINGS:
         assert np.array_equal(got[name], ref.linear([m.weights[name][:60] for m in used], W))
     assert json.loads(client.download(version, "config.json"))["vocab_size"] == 60
-    assert warned == {"tokenizer-larger-than-rows"}
+    assert warned == {"tokenizer-larger-than-rows", "vocab-truncated"}
     ties = yaml("ties", ["chat"], "parameters: {weight: 1, density: 1}\n")
     version, warned = run(client, ties)
-    assert client.weights(version)[EMBEDDINGS[1]].shape == (64, HIDDEN) and not warned
+    assert client.weights(version)[EMBEDDINGS[1]].shape == (64, HIDDEN) and warned == {"vocab-truncated"}
 
 
 def test_other_sizes_are_refused(client, models):

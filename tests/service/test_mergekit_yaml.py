@@ -289,11 +289,11 @@ slices:
   parameters: {weight: 0.5, normalize: false}
 - sources:
   - {model: y/b, layer_range: [2, 3]}
-  - {model: y/b, layer_range: [0, 1]}
+  - {model: y/base, layer_range: [0, 1]}
 parameters: {weight: [2, 6]}
 """
     first = stack(llama, [("a", 0, 2), ("base", 1, 3), ("b", 2, 3)])
-    second = stack(llama, [("b", 1, 3), ("a", 0, 2), ("b", 0, 1)])
+    second = stack(llama, [("b", 1, 3), ("a", 0, 2), ("base", 0, 1)])
     want = {}
     for name, (own, who, t, part) in first.items():
         other, whose, _, _ = second[name]
@@ -404,6 +404,14 @@ parameters: {normalize: false}
     file.write_text(text.replace("y/b", "y/nothing").replace("weight: 3", "weight: x"))
     bad = amend(client.url, "merge", file, "--into", "y/client", env=env, expect=None)
     assert bad.returncode != 0 and "line 7" in bad.stderr and "#/models/1/parameters/weight" in bad.stderr, bad.stderr
+    # an anchor stays for those that refer to it, a block keeps its end, and the mark of UTF-8 is none of the text
+    file.write_text("\ufeffmerge_method: linear\nbase_model: &b ./ft a\nmodels:\n- {model: *b, parameters: {weight: 1}}\n- model: >-\n    ./ft a\n  parameters: {weight: 1}\n")
+    told = amend(client.url, "merge", file, "--into", "y/client", "--missing", "base", "--dry-run", env=env, expect=None)
+    assert told.returncode == 0, told.stderr
+    theirs = amend(client.url, "merge", file, "--into", "y/client", "--random-seed", "3", env=env, expect=None)
+    assert theirs.returncode == 2 and "--seed here" in theirs.stderr
+    file.write_text("merge_method: linear\nmodels: [\n")
+    assert f"{file}, line 3" in amend(client.url, "merge", file, "--into", "y/client", env=env, expect=None).stderr
 
 
 def test_tokenizers(client, llama, roots):

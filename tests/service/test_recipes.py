@@ -36,6 +36,7 @@ def there(client, roots):
     for i, who in enumerate(("base", "a", "b", "c")):
         register(client, roots, f"r/{who}", seed=i, architectures=["One"], model_type="one")
     register(client, roots, "r/copy", seed=1, architectures=["One"], model_type="one")
+    register(client, roots, "r/five", layers=5, seed=5)
     register(client, roots, "r/other", seed=1, architectures=["Other"], model_type="other")
     norm = "model.norm.weight"
     one = ref.tensor("F32", np.ones(3, np.float32))

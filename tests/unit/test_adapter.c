@@ -75,6 +75,31 @@ static void names(void **state)
     am_adapter_done(&a);
 }
 
+/* A matrix for each expert, as Mixtral and Qwen2-MoE have them; patterns meet them by what their names end in. */
+static void experts(void **state)
+{
+    (void)state;
+    static const struct am_adapter_tensor t[] = {
+        {P "model.layers.0.block_sparse_moe.experts.11.w1.lora_A.weight", "F32", 2, {2, 4}},
+        {P "model.layers.0.block_sparse_moe.experts.11.w1.lora_B.weight", "F32", 2, {6, 2}},
+        {P "model.layers.0.block_sparse_moe.gate.modules_to_save.default.weight", "F32", 2, {8, 4}},
+        {P "model.layers.3.mlp.experts.7.gate_proj.lora_A.weight", "F32", 2, {2, 4}},
+        {P "model.layers.3.mlp.experts.7.gate_proj.lora_B.weight", "F32", 2, {6, 2}},
+        {P "model.layers.3.mlp.shared_expert_gate.lora_A.default.weight", "F32", 2, {2, 4}},
+        {P "model.layers.3.mlp.shared_expert_gate.lora_B.default.weight", "F32", 2, {1, 2}},
+    };
+    static const char *const targets[] = {
+        "model.layers.0.block_sparse_moe.experts.11.w1.weight", "model.layers.0.block_sparse_moe.gate.weight",
+        "model.layers.3.mlp.experts.7.gate_proj.weight", "model.layers.3.mlp.shared_expert_gate.weight"};
+    struct am_adapter a = read_with("{" PLAIN ",\"alpha_pattern\":{\"experts.7.gate_proj\":16}}", t, COUNT(t));
+    assert_int_equal(faults.total, 0);
+    assert_int_equal(a.parts, COUNT(targets));
+    for (size_t i = 0; i < a.parts; i++)
+        assert_string_equal(a.part[i].target, targets[i]);
+    assert_true(a.part[0].scale - 4 == 0.0 && a.part[2].scale - 8 == 0.0);
+    am_adapter_done(&a);
+}
+
 static double scale_of(const char *more)
 {
     char config[500];
@@ -115,6 +140,10 @@ static void refused(void **state)
         {"{" PLAIN ",\"use_dora\":true}", "adapter-kind", "DoRA"},
         {"{" PLAIN ",\"init_lora_weights\":\"olora\"}", "adapter-kind", "olora-initialised"},
         {"{" PLAIN ",\"layer_replication\":[[0,4]]}", "adapter-kind", "layer-replicating"},
+        {"{" PLAIN ",\"init_lora_weights\":\"lora_ga\"}", "adapter-kind", "lora_ga-initialised"},
+        {"{" PLAIN ",\"target_parameters\":[\"mlp.experts.gate_up_proj\"]}", "adapter-kind", "fused experts"},
+        {"{" PLAIN ",\"kasa_config\":{\"beta\":1}}", "adapter-kind", "KaSA"},
+        {"{" PLAIN ",\"use_bdlora\":{\"nblocks\":2}}", "adapter-kind", "BD-LoRA"},
         {"{\"peft_type\":\"LORA\",\"r\":2}", "adapter-config", "lora_alpha must be a number"},
         {"{\"peft_type\":\"LORA\",\"lora_alpha\":2,\"r\":0}", "adapter-config", "r must be a whole number"},
         {"{" PLAIN ",\"alpha_pattern\":{\"q|v\":3}}", "adapter-config", "is a regular expression"},
@@ -218,8 +247,9 @@ static void shapes(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(names), cmocka_unit_test(factors), cmocka_unit_test(refused),
-                                       cmocka_unit_test(fits),  cmocka_unit_test(sides),   cmocka_unit_test(shapes)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(names),   cmocka_unit_test(experts), cmocka_unit_test(factors),
+                                       cmocka_unit_test(refused), cmocka_unit_test(fits),    cmocka_unit_test(sides),
+                                       cmocka_unit_test(shapes)};
     int rc = cmocka_run_group_tests(tests, NULL, NULL);
     am_faults_done(&faults);
     return rc;
