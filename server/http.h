@@ -12,6 +12,7 @@
 #include "server/config.h"
 #include "server/engine.h"
 #include "server/metrics.h"
+#include "server/openapi.h"
 #include "server/trace.h"
 #include "storage/store.h"
 
@@ -36,7 +37,7 @@ struct am_server {
     struct am_store *store;
     struct am_engine *engine;
     struct am_table table;
-    char *openapi; /* the document, as text */
+    struct am_openapi_kept openapi;
     struct MHD_Daemon *mhd;
     struct am_cache *cache;
     struct am_streams *streams;

@@ -132,6 +132,7 @@ static int start(struct daemon *d, char *why, size_t cap)
     s->cfg = &d->cfg;
     s->started_at = am_now_ms();
     pthread_mutex_init(&s->flight.lock, NULL);
+    pthread_mutex_init(&s->openapi.lock, NULL);
     if (!worker) {
         snprintf(why, cap, "cannot find amend-worker; name it with --workers.program=");
         return -AM_E_NOT_FOUND;
@@ -145,11 +146,10 @@ static int start(struct daemon *d, char *why, size_t cap)
     AM_TRY(am_registry_blas(worker, s->blas, sizeof s->blas, why, cap));
     AM_TRY(open_store(d, why, cap));
     snprintf(why, cap, "out of memory");
-    s->openapi = am_openapi(&s->table);
     s->cache = am_cache_new();
     s->engine = am_engine_new(&d->loop, s->store, &d->cfg, s->table.sha256);
     s->streams = s->engine ? am_streams_new(s->store, s->engine, d->cfg.streams) : NULL;
-    if (!s->openapi || !s->cache || !s->streams)
+    if (!s->cache || !s->streams)
         return -AM_E_OUT_OF_MEMORY;
     am_engine_planner(s->engine, am_plan_waited, s);
     return am_http_start(s, why, cap);
@@ -178,7 +178,7 @@ static void shut_down(struct daemon *d)
     uv_run(&d->loop, UV_RUN_DEFAULT); /* close callbacks */
     uv_loop_close(&d->loop);
     am_table_done(&d->server.table);
-    free(d->server.openapi);
+    am_openapi_forget(&d->server.openapi);
     am_cache_free(d->server.cache);
     am_config_done(&d->cfg);
 }

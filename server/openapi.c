@@ -327,16 +327,37 @@ static void collect(json_t *all, const char *name, json_t *defs)
     rewrite(all, copy, defs);
 }
 
-json_t *am_openapi_schema(const struct am_table *t, const char *name)
+char *am_openapi_copy(struct am_openapi_kept *k, const struct am_table *t)
 {
-    json_t *all = all_schemas(t), *defs = json_object(), *ret = NULL;
+    pthread_mutex_lock(&k->lock);
+    if (!k->text)
+        k->text = am_openapi(t);
+    char *copy = k->text ? strdup(k->text) : NULL;
+    pthread_mutex_unlock(&k->lock);
+    return copy;
+}
+
+json_t *am_openapi_schema(struct am_openapi_kept *k, const struct am_table *t, const char *name)
+{
+    json_t *defs = json_object(), *ret = NULL;
     char id[200], at[200];
     snprintf(id, sizeof id, "/v1/schemas/%s.json", name);
     snprintf(at, sizeof at, "#/$defs/%s", name);
-    collect(all, name, defs);
+    pthread_mutex_lock(&k->lock);
+    if (!k->schemas)
+        k->schemas = all_schemas(t);
+    collect(k->schemas, name, defs);
+    pthread_mutex_unlock(&k->lock);
     if (json_object_get(defs, name))
         ret = json_pack("{s:s, s:s, s:s, s:O}", "$schema", DIALECT, "$id", id, "$ref", at, "$defs", defs);
     json_decref(defs);
-    json_decref(all);
     return ret;
+}
+
+void am_openapi_forget(struct am_openapi_kept *k)
+{
+    free(k->text);
+    json_decref(k->schemas);
+    k->text = NULL;
+    k->schemas = NULL;
 }

@@ -4,7 +4,7 @@
 #   build     make, the three programs
 #   lint      tools/check-*: rooms, links, documents, format
 #   unit      one cmocka program for each tests/unit/test_*.c, linked with core, storage and a few files of the server
-#   sanitize  those of the parsers under AddressSanitizer and UBSan
+#   sanitize  those of the parsers under AddressSanitizer and UBSan, compiled as the fuzz targets are (VARIANT=quick)
 #   fuzz      each target of tests/fuzz for 3 s
 #   faults    order proofs and 10 kills (tests/faults)
 #   service   pytest against the real daemon over HTTP (tests/service)
@@ -22,9 +22,10 @@ UNIT_WORKER := worker/limits.c worker/confine.c
 FUZZ_WORKER := worker/pack_input.c worker/pack_header.c worker/pack_line.c worker/pack_cols.c worker/pack_dict.c worker/pack_sort.c worker/index_rows.c worker/index_fields.c worker/index_lines.c worker/index_tensors.c worker/index_write.c worker/vocab.c worker/json_edit.c
 UNIT_LIB := $(call obj,$(BASE) $(TENSOR) $(METHODS) $(FAMILY) $(TABLE) $(RECIPE) $(COMPAT) $(GATE) $(STORAGE) $(UNIT_SERVER) $(UNIT_WORKER)) $(O)/methods_table.o $(O)/migrations.o
 
-# The tests themselves need no optimiser; what they test comes from the library as it is built.
+# The tests themselves need no optimiser (nor then what leans on it); what they test comes from the library as it is built.
 ifeq ($(VARIANT),release)
-$(O)/tests/unit/%.o: OPT := -O1
+$(O)/tests/unit/%.o: OPT := -O0
+$(O)/tests/unit/%.o: HARDEN := -fPIE
 endif
 $(O)/libunit.a: $(UNIT_LIB)
 	rm -f $@ && ar rcsD $@ $^
@@ -43,7 +44,7 @@ $(PARSERS:%=$(B)/unit/test_%): $(B)/unit/%: $(O)/tests/unit/%.o $(O)/libparsers.
 	@mkdir -p $(@D)
 	$(UNIT_LINK)
 
-# Fuzz targets (VARIANT=fuzz or planted): clang's libFuzzer with the sanitizers over the parsers of untrusted bytes.
+# Fuzz targets (VARIANT=fuzz, planted or quick): clang's libFuzzer with the sanitizers over the parsers of untrusted bytes.
 FUZZ_SECONDS ?= 600
 FUZZ := $(patsubst tests/fuzz/fuzz_%.c,%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 $(O)/libfuzz.a: $(call obj,$(BASE) $(READERS) $(TABLE) $(RECIPE) server/records.c $(FUZZ_WORKER))

@@ -127,7 +127,7 @@ int am_api_readyz(struct am_req *r)
 
 int am_api_openapi(struct am_req *r)
 {
-    char *copy = strdup(r->srv->openapi);
+    char *copy = am_openapi_copy(&r->srv->openapi, &r->srv->table);
     if (!copy)
         return MHD_NO;
     return am_reply_text(r, "application/json; charset=utf-8", copy, strlen(copy));
@@ -139,7 +139,7 @@ int am_api_schema(struct am_req *r)
     bool json = am_ends(name, ".json");
     if (json)
         name[strlen(name) - strlen(".json")] = 0;
-    json_t *schema = json ? am_openapi_schema(&r->srv->table, name) : NULL;
+    json_t *schema = json ? am_openapi_schema(&r->srv->openapi, &r->srv->table, name) : NULL;
     if (!schema)
         return am_reply_problem(r, AM_E_NOT_FOUND,
                                 "no schema %.80s; it is a name under components.schemas of GET /v1/openapi.json and "
