@@ -56,7 +56,7 @@ $(B)/fuzz_%: $(O)/tests/fuzz/fuzz_%.o $(O)/libfuzz.a
 VENV := build/venv
 $(VENV)/ok: tests/requirements.txt
 	python3 -m venv --clear $(VENV)
-	$(VENV)/bin/pip install -q --disable-pip-version-check --require-hashes -r $<
+	$(VENV)/bin/pip install -q --no-compile --disable-pip-version-check --require-hashes -r $<
 	touch $@
 
 # Two lines of the Hub's own client, each in an environment of its own (tests/service/test_hub_clients.py); make check-full
