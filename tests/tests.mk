@@ -26,6 +26,8 @@ UNIT_LIB := $(call obj,$(BASE) $(TENSOR) $(METHODS) $(FAMILY) $(TABLE) $(RECIPE)
 ifeq ($(VARIANT),release)
 $(O)/tests/unit/%.o: OPT := -O0
 $(O)/tests/unit/%.o: HARDEN := -fPIE
+else ifeq ($(VARIANT),quick)
+$(O)/tests/unit/%.o $(O)/storage/%.o $(O)/core/compat/%.o: OPT := -O0
 endif
 $(O)/libunit.a: $(UNIT_LIB)
 	rm -f $@ && ar rcsD $@ $^
