@@ -26,6 +26,8 @@ UNIT_LIB := $(call obj,$(BASE) $(TENSOR) $(METHODS) $(FAMILY) $(TABLE) $(RECIPE)
 ifeq ($(VARIANT),release)
 $(O)/tests/unit/%.o: OPT := -O0
 $(O)/tests/unit/%.o: HARDEN := -fPIE
+else ifeq ($(VARIANT),quick)
+$(O)/tests/unit/%.o $(O)/storage/%.o $(O)/core/compat/%.o: OPT := -O0
 endif
 $(O)/libunit.a: $(UNIT_LIB)
 	rm -f $@ && ar rcsD $@ $^
@@ -56,7 +58,7 @@ $(B)/fuzz_%: $(O)/tests/fuzz/fuzz_%.o $(O)/libfuzz.a
 VENV := build/venv
 $(VENV)/ok: tests/requirements.txt
 	python3 -m venv --clear $(VENV)
-	$(VENV)/bin/pip install -q --disable-pip-version-check --require-hashes -r $<
+	$(VENV)/bin/pip install -q --no-compile --disable-pip-version-check --require-hashes -r $<
 	touch $@
 
 # Two lines of the Hub's own client, each in an environment of its own (tests/service/test_hub_clients.py); make check-full

@@ -10,6 +10,13 @@ import pytest
 
 import harness
 
+# The files that take longest. xdist gives a file to one process (its daemon and its models are made once), and one of these
+# at the end would leave the others idle.
+LONG = (
+    "test_queue test_merge_property test_tasks test_openapi test_method_file test_documents test_durable test_mnist "
+    "test_plans test_unkillable test_spans test_schedule test_lifecycle test_idempotency test_fresh test_merge_whole"
+).split()
+
 SEED = int(os.environ.get("AMEND_TEST_SEED", random.SystemRandom().randrange(1 << 32)))
 
 
@@ -33,6 +40,7 @@ def pytest_collection_modifyitems(config, items):
     missing = [p for p in ("amendd", "amend-worker", "amend") if not (harness.BUILD / p).exists()]
     if missing and not config.option.collectonly:
         pytest.exit(f"{harness.BUILD} holds no {', '.join(missing)}: run make first, or set AMEND_BUILD", 2)
+    items.sort(key=lambda i: LONG.index(i.path.stem) if i.path.stem in LONG else len(LONG))
     # The sanitizer's search for leaks traces the process itself, which strace does already: these run without it only.
     traced = [i for i in items if harness.SANITIZED and i.get_closest_marker("traced")]
     config.hook.pytest_deselected(items=traced)

@@ -194,6 +194,13 @@ class Daemon:
         staging = self.data / "staging"
         assert not staging.exists() or not list(staging.iterdir()), f"staging is not empty: {list(staging.iterdir())}"
 
+    def staging(self, seconds=2):
+        """What lies in staging/. The folder of a published attempt goes a moment after the job is told to have ended."""
+        deadline = time.monotonic() + seconds
+        while (left := list((self.data / "staging").iterdir())) and time.monotonic() < deadline:
+            time.sleep(0.005)
+        return left
+
     def blobs(self):
         """Names of all files below blobs/."""
         return sorted(p.name for p in (self.data / "blobs").rglob("*") if p.is_file())

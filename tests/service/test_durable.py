@@ -336,4 +336,4 @@ def test_cancel_against_finish(launch, roots):
     )
     for j in jobs:
         assert versions[j["id"]] == (1 if j["status"] == "succeeded" else 0), j
-    assert not list((d.data / "staging").iterdir())
+    assert not d.staging()

@@ -206,7 +206,7 @@ def test_a_refused_job_leaves_nothing(models, daemon):
     before = daemon.blobs()
     refused(models, body, 422, "shape-mismatch")
     assert models.get("/v1/models/e/never").status_code == 404
-    assert daemon.blobs() == before and not list((daemon.data / "staging").iterdir())
+    assert daemon.blobs() == before and not daemon.staging()
 
 
 # ---- jobs that fail ------------------------------------------------------------------------------
@@ -279,7 +279,7 @@ def test_failed_job_publishes_nothing_and_the_next_one_works(models, daemon):
     assert (
         models.get("/v1/models/e/failed").status_code == 404 or models.ok("/v1/models/e/failed")["head"]["number"] == 0
     )
-    assert daemon.blobs() == before and not list((daemon.data / "staging").iterdir())
+    assert daemon.blobs() == before and not daemon.staging()
     models.run(two())
 
 

@@ -152,7 +152,7 @@ def beside_a_neighbour(d, body, during=None):
         time.sleep(0.05)
     assert now <= d.descriptors, f"{d.descriptors} descriptors before, {now} after"
     assert not d.workers(), "a worker is left"
-    assert not list((d.data / "staging").iterdir())
+    assert not d.staging()
     if ended["status"] != "succeeded":
         assert made(d) == before, "something was published"
     return ended

@@ -51,7 +51,7 @@ def rows(daemon):
         names = [r[0] for r in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
         counts = {n: db.execute(f'SELECT count(*) FROM "{n}"').fetchone()[0] for n in names}
     db.close()
-    return counts, len(list(daemon.data.joinpath("blobs").rglob("*"))), list(daemon.data.joinpath("staging").iterdir())
+    return counts, len(list(daemon.data.joinpath("blobs").rglob("*"))), daemon.staging()
 
 
 def test_the_plan_of_a_good_job(models, daemon):

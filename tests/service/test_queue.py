@@ -371,7 +371,7 @@ def test_cancel_ends_a_whole_family_that_does_not_listen(start, odd):
     took = time.monotonic() - began
     assert job["status"] == "cancelled" and 0.4 <= took < 2, f"{job['status']} after {took:.2f} s"
     assert gone(pids, 0.5), [p for p in pids if alive(p)]
-    assert not list((d.data / "staging").iterdir())
+    assert not d.staging()
     d.client.run(body("real"))
     assert [kind for _, kind, _ in events(d, uid)] == ["job.queued", "job.running", "job.cancelling", "job.cancelled"]
 

@@ -130,7 +130,7 @@ def test_a_silent_one_is_not_tried_again(start, held):
     assert "said nothing any more and was killed" in job["error"]["detail"]
     held.let_go()
     d.client.wait(d.client.post("/v1/admin/tasks", {"kind": "gc"}).json()["id"])
-    assert staging(d) == []
+    assert d.staging() == []
 
 
 def test_the_daemon_stops_without_it_and_the_job_runs_again(start, held):
@@ -144,7 +144,7 @@ def test_the_daemon_stops_without_it_and_the_job_runs_again(start, held):
     d.start()
     job = d.client.wait(uid)
     assert job["status"] == "succeeded" and job["restarts"] == 1, job
-    assert staging(d) == []
+    assert d.staging() == []
 
 
 def test_they_cannot_pile_up(start, held):
@@ -161,4 +161,5 @@ def test_they_cannot_pile_up(start, held):
     held.let_go()
     assert c.wait(waiting)["status"] == "succeeded"
     for name in staging(d):
-        (d.data / "staging" / name).rmdir()
+        if not name.startswith(waiting):  # that one goes by itself
+            (d.data / "staging" / name).rmdir()
