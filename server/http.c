@@ -427,14 +427,24 @@ static int listen_on(struct am_server *s, char *why, size_t why_cap)
     return fd;
 }
 
+/* None while the daemon stops. (MHD_quiesce_daemon() would be the way, but it and the library's threads may both take
+   the socket out of an epoll set, and the second one aborts the process: seen with 0.9.75.) */
+static enum MHD_Result on_connection(void *cls, const struct sockaddr *from, socklen_t n)
+{
+    const struct am_server *s = cls;
+    (void)from;
+    (void)n;
+    return atomic_load(&s->draining) ? MHD_NO : MHD_YES;
+}
+
 int am_http_start(struct am_server *s, char *why, size_t why_cap)
 {
     int fd = listen_on(s, why, why_cap);
     if (fd < 0)
         return fd;
     s->mhd = MHD_start_daemon(
-        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL, on_request, s,
-        MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_THREAD_POOL_SIZE,
+        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, on_connection, s, on_request,
+        s, MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_THREAD_POOL_SIZE,
         (unsigned)s->cfg->http_threads, MHD_OPTION_CONNECTION_LIMIT, (unsigned)s->cfg->connections,
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_BYTES, MHD_OPTION_CONNECTION_TIMEOUT, 30u,
         MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL, MHD_OPTION_NOTIFY_COMPLETED,
@@ -445,13 +455,6 @@ int am_http_start(struct am_server *s, char *why, size_t why_cap)
         return -AM_E_INTERNAL;
     }
     return 0;
-}
-
-void am_http_quiesce(struct am_server *s)
-{
-    int fd = MHD_quiesce_daemon(s->mhd);
-    if (fd >= 0)
-        close(fd);
 }
 
 void am_http_stop(struct am_server *s)

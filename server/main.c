@@ -81,7 +81,6 @@ static void on_signal(uv_signal_t *handle, int signum)
     am_log(AM_LOG_INFO, "stopping signal=%d running=%u", signum, am_engine_running(d->server.engine));
     am_notify("STOPPING=1");
     atomic_store(&d->server.draining, true);
-    am_http_quiesce(&d->server);
     am_streams_drain(d->server.streams);
     am_background_stop(&d->background);
     am_schedule_stop(&d->schedule);

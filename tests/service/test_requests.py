@@ -2,7 +2,9 @@
 
 import os
 import re
+import shutil
 import socket
+import threading
 import time
 import urllib.parse
 
@@ -175,3 +177,38 @@ def test_answers_are_as_described(client, roots):
     problem(client.get(url, headers={"Range": "bytes=999999999-"}), 416, "range-not-satisfiable")
     for version in ("schema/empty@main", "schema/sa@main"):
         client.version(version)
+
+
+def knock(port, stop):
+    """One connection after the other, each with a request."""
+    while not stop.is_set():
+        try:
+            with socket.create_connection(("127.0.0.1", port), 2) as s:
+                s.sendall(b"GET /healthz HTTP/1.0\r\nHost: localhost\r\n\r\n")
+                s.recv(100)
+        except OSError:
+            time.sleep(0.001)
+
+
+@pytest.mark.slow
+@pytest.mark.traced
+def test_stop_while_connections_come_in(launch, tmp_path):
+    """It ends well: HTTP threads and the one that stops them do not both take the socket from the kernel's set."""
+    if not shutil.which("strace"):
+        pytest.skip("strace is not installed")
+    slow = ["strace", "-D", "-f", "-qq", "-o", "/dev/null", "-e", "trace=epoll_ctl"]  # it makes the moment longer
+    d = launch(prefix=slow)
+    for _ in range(6):
+        stop = threading.Event()
+        port = urllib.parse.urlsplit(d.url).port
+        clients = [threading.Thread(target=knock, args=(port, stop)) for _ in range(4)]
+        for c in clients:
+            c.start()
+        time.sleep(0.1)
+        try:
+            d.stop()  # asserts the exit code
+        finally:
+            stop.set()
+            for c in clients:
+                c.join()
+        d.start()
