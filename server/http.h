@@ -133,6 +133,6 @@ void am_hold_done(struct am_req *r);      /* for http.c: it is gone */
 
 /* Binds and starts the threads. 0, or a negative error with a sentence in `why`. */
 int am_http_start(struct am_server *s, char *why, size_t why_cap);
-void am_http_stop(struct am_server *s);    /* waits a little for open requests, then closes */
+void am_http_stop(struct am_server *s); /* waits a little for open requests, then closes */
 
 #endif
