@@ -31,6 +31,7 @@ JOBS = {
     "slerp": ("slerp", 1.5, 1.5, False, {}, {"t": 0.4}),
     "task_arithmetic": ("task_arithmetic", 1.5, 1.5, True, {"weight": 0.5}, {}),
     "ties": ("ties", 2.0, 2.5, True, {"weight": 1.0, "density": 0.5}, {}),
+    "breadcrumbs": ("breadcrumbs", 2.0, 2.5, True, {"weight": 1.0, "density": 0.9, "gamma": 0.01}, {}),
     "breadcrumbs_ties": ("breadcrumbs_ties", 2.0, 2.5, True, {"weight": 1.0, "density": 0.9, "gamma": 0.01}, {}),
     "dare_ties": ("dare_ties", 3.0, 3.5, True, {"weight": 1.0, "density": 0.5}, {}),
     "della": ("della", 3.0, 3.5, True, {"weight": 1.0, "density": 0.5}, {}),
