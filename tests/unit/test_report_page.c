@@ -335,7 +335,7 @@ static void the_worst_slices_are_kept(void **state)
     char *text = page(&f, AM_DOC_MD);
     const char *at = strstr(text, "label = s4577");
     for (int i = 4077; at && i > 0; i -= 500) {
-        char value[20];
+        char value[24];
         snprintf(value, sizeof value, "label = s%d ", i);
         at = strstr(at, value);
     }
