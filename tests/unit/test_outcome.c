@@ -25,6 +25,8 @@ struct row {
     bool again;
 };
 
+#define JOB "job_01a21f5f63257275813a42ba129258eb" /* as long as they are: a trace takes its parts from it */
+
 static const struct row rows[] = {
     /* said by the worker: its word that trying again is useless is taken, the opposite only where the code allows it */
     {FAILED("cannot-write", "true"), {.status = 73}, AM_END_FAILED, AM_E_CANNOT_WRITE, true},
@@ -90,7 +92,7 @@ static void judge(struct am_outcome *o, const struct row *r)
 {
     struct am_records records;
     struct am_exit x = r->exit;
-    x.uid = "job_a";
+    x.uid = JOB;
     x.silence_ms = 1500;
     x.kill_wait_ms = 2500;
     x.time_limit = 9;
@@ -158,7 +160,7 @@ static enum am_ending attempt(struct fixture *f, const struct row *r, int64_t pa
 static void insert_job(struct fixture *f, int max_attempts)
 {
     struct am_job_new j = {
-        .uid = "job_a",
+        .uid = JOB,
         .type = "merge",
         .method = "linear",
         .spec_sha256 = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
@@ -213,7 +215,7 @@ static void what_cannot_pass_is_not_tried_again(void **state)
 
 static int call_cancel(struct am_db *db, void *arg)
 {
-    return am_job_cancel(db, "job_a", 5, "ci", arg);
+    return am_job_cancel(db, JOB, 5, "ci", arg);
 }
 
 static void a_cancelled_job_is_not_tried_again(void **state)
