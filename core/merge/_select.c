@@ -8,11 +8,11 @@
 
 #include <string.h>
 
-#define KEYS 0x80000000u /* above every key */
-#define FULL_SHIFT 19    /* the whole range in AM_SELECT_BINS bins */
-#define SAMPLE 32        /* taken of each tile on average, fewer when their list would not hold them */
-#define SAMPLED_TILES 8  /* one of so many */
-#define FINE 4096        /* bins into which a part of a list is counted */
+#define KEYS AM_SELECT_KEYS
+#define FULL_SHIFT 19   /* the whole range in AM_SELECT_BINS bins */
+#define SAMPLE 32       /* taken of each tile on average, fewer when their list would not hold them */
+#define SAMPLED_TILES 8 /* one of so many */
+#define FINE 4096       /* bins into which a part of a list is counted */
 
 /* An entry of a list: its key, tile and window. Lists are in the order of the data, so that is all its place. */
 #define ENTRY(window, tile) ((window) << 44 | (uint64_t)(tile) << 31)
@@ -137,9 +137,19 @@ static bool can_list(const struct am_select *acc, const struct am_part *part)
     return acc->stage != AM_SELECT_EQUAL && acc->list && places && (part->sample || acc->high - acc->low < KEYS);
 }
 
-int am_select_count(const struct am_select *sofar, struct am_select *acc, const float *x, const struct am_part *part)
+/* x NULL: of a pair, whose differences go to `room` where they are needed one by one. */
+static int count(const struct am_select *sofar, struct am_select *acc, const float *x, const struct am_bf16_pair *pair,
+                 float *room, const struct am_part *part)
 {
     take_round(sofar, acc, part);
+    if (can_list(acc, part)) {
+        count_and_list(acc, x, pair, part);
+        return 0;
+    }
+    if (!x) {
+        am_sub_bf16(room, pair->x, pair->y, part->n);
+        x = room;
+    }
     if (acc->stage == AM_SELECT_EQUAL) {
         if (part->tile >= AM_SELECT_BINS)
             return -AM_E_INTERNAL;
@@ -147,23 +157,19 @@ int am_select_count(const struct am_select *sofar, struct am_select *acc, const 
         acc->tiles = part->tile + 1;
         return 0;
     }
-    if (can_list(acc, part))
-        count_and_list(acc, x, NULL, part);
-    else
-        count_only(acc, x, part);
+    count_only(acc, x, part);
     return 0;
+}
+
+int am_select_count(const struct am_select *sofar, struct am_select *acc, const float *x, const struct am_part *part)
+{
+    return count(sofar, acc, x, NULL, NULL, part);
 }
 
 int am_select_count_bf16(const struct am_select *sofar, struct am_select *acc, const struct am_bf16_pair *pair,
                          float *room, const struct am_part *part)
 {
-    take_round(sofar, acc, part);
-    if (can_list(acc, part)) {
-        count_and_list(acc, NULL, pair, part);
-        return 0;
-    }
-    am_sub_bf16(room, pair->x, pair->y, part->n);
-    return am_select_count(sofar, acc, room, part);
+    return count(sofar, acc, NULL, pair, room, part);
 }
 
 static void widen(struct am_select *s)

@@ -29,6 +29,7 @@
 
 #include "core/methods/method.h"
 
+#define AM_SELECT_KEYS 0x80000000u  /* above every key */
 #define AM_SELECT_BINS 4096         /* 31 bits in three rounds of 12, 12 and 7; small enough for the nearest cache */
 #define AM_SELECT_SAMPLE_FROM 65536 /* elements; below, the first round looks at all of them */
 

@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-#define KEYS 0x80000000u /* above every key */
+#define KEYS AM_SELECT_KEYS
 
 const struct am_edge am_edge_all = {.key = 0, .quota = UINT64_MAX};
 const struct am_edge am_edge_none = {.key = KEYS - 1, .quota = 0};

@@ -23,8 +23,6 @@
 
 #define ARGS_BYTES 48 /* of a tensor with parameters of its own, beside their values */
 
-#define PAGE 4096 /* bytes */
-
 #define BYTES_A_SECOND 150e6 /* read, computed with, hashed and synced, by one slow core on a slow disk */
 
 struct side {
@@ -484,7 +482,7 @@ static void take_needs(struct join *j, const struct am_body *b)
     uint64_t numbers = am_plan_amount(needs, "report", inputs);
     need->report = numbers ? am_plan_times(am_plan_plus(numbers, 1), NUMBER_BYTES) : 0;
     need->others = j->n > 1;
-    need->tiles = 1 + am_plan_amount(needs, "scratch", inputs);
+    need->tiles = j->sources + 1 + am_plan_amount(needs, "scratch", inputs);
     uint64_t acc = am_plan_line(am_plan_amount(needs, "acc_bytes", inputs));
     need->acc = acc;
     need->lists = am_plan_amount(needs, "lists", inputs);
@@ -495,16 +493,6 @@ static void take_needs(struct join *j, const struct am_body *b)
     size_t varied = am_settings_count(b);
     need->varied = varied ? ARGS_BYTES + varied * sizeof(double) : 0;
     j->incomplete = varied > 0;
-}
-
-/* The tiles that sources are widened into; of those that never are, a sample touches a page. */
-static void add_tiles(struct join *j)
-{
-    struct am_plan_need *need = &j->plan.need;
-    if (j->widened || !am_plan_takes_bf16(j->body))
-        need->tiles += j->sources;
-    else
-        need->fixed = am_plan_plus(need->fixed, am_plan_times(j->sources, am_plan_smaller(need->tile, PAGE)));
 }
 
 static int make(struct join *j, const struct am_body *b)
@@ -521,7 +509,8 @@ static int make(struct join *j, const struct am_body *b)
                          "%s looks at all tensors of a model together; leave modules out", am_row_text(b->row, "name"));
     AM_TRY(walk(j));
     am_plan_vectors_add(&j->plan.need);
-    add_tiles(j);
+    if (!j->widened && am_plan_takes_bf16(j->body))
+        j->plan.need.idle = j->sources;
     for (size_t i = 0; i < j->n; i++)
         j->plan.need.in = am_plan_plus(j->plan.need.in, j->side[i].window);
     sum_up(j);

@@ -58,6 +58,7 @@ struct am_plan_file {
  * result. */
 struct am_plan_need {
     uint64_t tile, tiles; /* bytes of the largest f32 tile of a slot, and how many it has */
+    uint64_t idle;        /* tiles of them into which no source is widened: there, and not touched */
     uint64_t in, out;     /* bytes as stored: of the largest chunks of all sources, the largest window of the result */
     uint64_t other;       /* bytes of the largest window of two inputs that are compared */
     uint64_t windows, copies;       /* of the whole result: computed, copied */

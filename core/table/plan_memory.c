@@ -17,6 +17,7 @@
 #define HEADER_BYTES 123
 #define SPAN_BYTES 640
 #define CHANGE_BYTES 88
+#define PAGE 4096 /* what a sample touches of a tile that nothing is widened into */
 #define HASH_BYTES ((uint64_t)1 << 20)
 
 #define BLAS_BYTES ((uint64_t)3 << 20) /* OpenBLAS with its LAPACK, as loaded */
@@ -47,18 +48,25 @@ static uint64_t list(uint64_t elements)
     return am_plan_plus(8 * n, am_plan_times(4, elements / AM_PLAN_TILE / 16 * 16 + 64));
 }
 
+/* With so many f32 tiles. */
+static uint64_t slot_of(const struct am_plan_need *need, uint64_t tiles)
+{
+    uint64_t work = am_plan_plus(need->in, am_plan_times(need->tile, tiles));
+    return am_plan_plus(am_plan_plus(need->out, am_plan_larger(work, need->other)), need->fixed);
+}
+
 /* While windows are at work: the slots (core/methods/run_slots.c has as many), and what they share. */
 static uint64_t slots(const struct am_plan_need *need, unsigned threads)
 {
-    uint64_t work = am_plan_plus(need->in, am_plan_times(need->tile, need->tiles));
-    uint64_t slot = am_plan_plus(am_plan_plus(need->out, am_plan_larger(work, need->other)), need->fixed);
+    uint64_t used = slot_of(need, need->tiles - need->idle), slot = slot_of(need, need->tiles);
     uint64_t fit = slot ? am_plan_larger(AM_PLAN_SLOTS / slot, 1) : 1;
+    used = am_plan_plus(used, am_plan_times(need->idle, am_plan_smaller(need->tile, PAGE)));
     uint64_t busy = am_plan_smaller(am_plan_smaller((threads ? threads : 1) + AM_PLAN_AHEAD, fit),
                                     am_plan_plus(need->windows, need->copies));
     uint64_t shared =
         am_plan_plus(am_plan_times(need->accs, need->acc), am_plan_times(need->lists, list(need->elements)));
     uint64_t whole = am_plan_plus(need->whole, need->whole_read);
-    return am_plan_plus(am_plan_plus(am_plan_times(am_plan_larger(busy, 1), slot), shared), whole);
+    return am_plan_plus(am_plan_plus(am_plan_times(am_plan_larger(busy, 1), used), shared), whole);
 }
 
 /* While files are assembled: the spans of the result, and the donor's header or the buffer that hashes. */

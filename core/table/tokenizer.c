@@ -114,17 +114,19 @@ static void check_template(const char *text, struct am_faults *f)
 {
     static const char *const names[] = {"auto", "alpaca", "chatml", "exaone", "llama3", "mistral"};
     const size_t n = sizeof names / sizeof *names;
-    char shown[AM_SHOWN];
+    char shown[AM_SHOWN], list[AM_LIST_TEXT] = "";
     if (strchr(text, '{'))
         return;
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
         if (am_streq(text, names[i]))
             return;
+        am_list_put(list, names[i]);
+    }
     const char *near = strlen(text) <= 100 ? am_nearest(text, names, n) : NULL;
     am_fault_add(f, AM_E_INVALID_PARAMS,
                  (struct am_where){.pointer = "#/options/chat_template", .reason = "template-unknown"},
-                 "%s is no template: expected auto, alpaca, chatml, exaone, llama3, mistral, or Jinja%s%s%s",
-                 am_shown(shown, text), near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
+                 "%s is no template: expected %s, or Jinja%s%s%s", am_shown(shown, text), list,
+                 near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
 }
 
 int am_tokenizer_check(struct am_body *b, json_t *options, struct am_faults *f)

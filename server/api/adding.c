@@ -12,11 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static size_t parts_of(const struct am_submit *s, size_t i)
-{
-    return s->body.input[i].parts ? s->body.input[i].parts : 1;
-}
-
 static bool keeps(const struct am_submit *s)
 {
     return am_streq(json_string_value(json_object_get(s->body.options, "extra")), "keep");
@@ -26,10 +21,7 @@ static bool keeps(const struct am_submit *s)
 static bool is_input(const struct am_submit *s, size_t i)
 {
     const char *role = s->body.input[i].role;
-    bool there = true;
-    for (size_t k = 0; k < parts_of(s, i); k++)
-        there = there && s->in[i + k].version > 0;
-    return there && !am_streq(role, "part") && !am_streq(role, "adapter");
+    return am_submit_pinned(s, i) && !am_streq(role, "part") && !am_streq(role, "adapter");
 }
 
 /* ---- tied heads ---- */
@@ -43,7 +35,7 @@ static int take_shape(void *ctx, const struct am_tensor_row *t)
 /* Of a stack: what comes before the layers is its first part's, what comes after them its last one's. */
 static bool shape_of(struct am_submit *s, size_t i, const char *tensor, char out[200])
 {
-    size_t at = am_layer_before(tensor) ? i : i + parts_of(s, i) - 1;
+    size_t at = am_layer_before(tensor) ? i : i + am_submit_parts(s, i) - 1;
     const char *use = s->body.input[at].use, *embedding;
     if ((use && !am_streq(use, "all")) || !is_input(s, i))
         return false;
@@ -65,13 +57,13 @@ static bool same(void *ctx, size_t i, const char *a, size_t k, const char *b)
 /* What comes before the layers is of one version, and what comes after them of another. */
 static bool is_of_two(const struct am_submit *s, size_t i)
 {
-    return s->in[i].version != s->in[i + parts_of(s, i) - 1].version;
+    return s->in[i].version != s->in[i + am_submit_parts(s, i) - 1].version;
 }
 
 static int tied(void *ctx, size_t i, const char *head, const char *embedding)
 {
     struct am_submit *s = ctx;
-    const struct am_body_input *last = &s->body.input[i + parts_of(s, i) - 1];
+    const struct am_body_input *last = &s->body.input[i + am_submit_parts(s, i) - 1];
     if (last->use && !am_streq(last->use, "all")) /* it gives nothing that lies after the layers */
         return 0;
     if (is_of_two(s, i))
@@ -79,7 +71,7 @@ static int tied(void *ctx, size_t i, const char *head, const char *embedding)
                             (struct am_where){.pointer = last->pointer, .reason = "tied-head", .tensor = head},
                             "%s has no %s, which other inputs have: it is tied to the embedding, and the embedding of "
                             "this stack is that of %s; put a model with a head of its own into the last slice",
-                            s->in[i + parts_of(s, i) - 1].label, head, s->in[i].label),
+                            s->in[i + am_submit_parts(s, i) - 1].label, head, s->in[i].label),
                0;
     struct am_tied *grown = realloc(s->tied, (s->tied_n + 1) * sizeof *grown);
     if (!grown)
@@ -206,7 +198,7 @@ int am_adding_make(struct am_submit *s, size_t input, struct am_stack *ret)
 
 int am_adding_files(struct am_submit *s, int (*each)(void *ctx, size_t number, int64_t version), void *ctx)
 {
-    size_t donor = s->body.donor, parts = parts_of(s, donor);
+    size_t donor = s->body.donor, parts = am_submit_parts(s, donor);
     for (size_t i = 0; i < parts; i++)
         AM_TRY(each(ctx, i, s->in[donor + i].version));
     for (size_t i = donor + parts; keeps(s) && i < s->body.inputs - s->body.adapters; i++)

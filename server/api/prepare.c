@@ -106,15 +106,14 @@ static int pin_inputs(struct am_submit *s)
     return 0;
 }
 
-static size_t parts_of(const struct am_submit *s, size_t i)
+size_t am_submit_parts(const struct am_submit *s, size_t i)
 {
     return s->body.input[i].parts ? s->body.input[i].parts : 1;
 }
 
-/* A stack is there when all of its parts are. */
-static bool all_pinned(const struct am_submit *s, size_t i)
+bool am_submit_pinned(const struct am_submit *s, size_t i)
 {
-    for (size_t k = 0; k < parts_of(s, i); k++)
+    for (size_t k = 0; k < am_submit_parts(s, i); k++)
         if (s->in[i + k].version == 0)
             return false;
     return true;
@@ -122,7 +121,7 @@ static bool all_pinned(const struct am_submit *s, size_t i)
 
 static bool has_donor(const struct am_submit *s)
 {
-    return s->body.inputs > 0 && all_pinned(s, s->body.donor);
+    return s->body.inputs > 0 && am_submit_pinned(s, s->body.donor);
 }
 
 /* The input that the others are held to: the donor; when it could not be found, the first that could, so that its
@@ -132,10 +131,10 @@ static const struct am_pinned *yardstick(const struct am_submit *s)
     const struct am_pinned *first = NULL;
     if (has_donor(s))
         return &s->in[s->body.donor];
-    for (size_t i = 0; i < s->body.inputs - s->body.adapters; i += parts_of(s, i)) {
+    for (size_t i = 0; i < s->body.inputs - s->body.adapters; i += am_submit_parts(s, i)) {
         if (!am_streq(s->body.input[i].role, "base") && !am_streq(s->body.input[i].role, "model"))
             return NULL;
-        if (!first && all_pinned(s, i))
+        if (!first && am_submit_pinned(s, i))
             first = &s->in[i];
     }
     return first;
@@ -188,7 +187,7 @@ static int open_input(struct am_submit *s, size_t i, struct am_plan_input *in, s
     in->tokenizer_bytes = (uint64_t)s->in[i].tokenizer_bytes;
     while (in->group < i && strcmp(s->in[in->group].tokenizer, s->in[i].tokenizer) != 0)
         in->group++;
-    for (size_t k = 0; k < parts_of(s, i); k++) {
+    for (size_t k = 0; k < am_submit_parts(s, i); k++) {
         uint64_t spans = 0;
         AM_TRY(am_version_spans(s->db, s->in[i + k].version, &spans));
         in->spans += spans;
@@ -227,8 +226,8 @@ static int join_tensors(struct am_submit *s)
     struct am_adapted *adapted = calloc(s->body.inputs, sizeof *adapted);
     size_t n = 0, donor = 0, before = s->faults.total;
     int rc = in && stack && adapted ? 0 : -AM_E_OUT_OF_MEMORY;
-    for (size_t i = 0; i < s->body.inputs - s->body.adapters && rc == 0; i += parts_of(s, i)) {
-        if (!all_pinned(s, i))
+    for (size_t i = 0; i < s->body.inputs - s->body.adapters && rc == 0; i += am_submit_parts(s, i)) {
+        if (!am_submit_pinned(s, i))
             continue;
         if (&s->in[i] == yardstick(s))
             donor = n;
@@ -360,9 +359,9 @@ static int tell_missing(struct am_submit *s)
 static int check_parts(struct am_submit *s)
 {
     int rc = 0;
-    for (size_t i = 0; rc == 0 && i < s->body.inputs - s->body.adapters; i += parts_of(s, i)) {
+    for (size_t i = 0; rc == 0 && i < s->body.inputs - s->body.adapters; i += am_submit_parts(s, i)) {
         struct am_stack stack = {0};
-        if (s->body.input[i].parts && !all_pinned(s, i))
+        if (s->body.input[i].parts && !am_submit_pinned(s, i))
             rc = am_stack_make(&stack, s, i);
         am_stack_done(&stack);
     }

@@ -97,6 +97,11 @@ int am_submit_warn(struct am_submit *s, const char *code, const char *fmt, ...) 
 /* With the pointer into the body that it is about. */
 int am_submit_warn_at(struct am_submit *s, const char *code, const char *pointer, const char *fmt, ...) AM_PRINTF(4, 5);
 
+/* How many inputs of the body the one that begins at `i` is: the parts of a stack, or 1. */
+size_t am_submit_parts(const struct am_submit *s, size_t i);
+/* It is here: a stack when all of its parts are. */
+bool am_submit_pinned(const struct am_submit *s, size_t i);
+
 /* advice.c: of a merge, as far as its inputs are pinned. Adds warnings. */
 int am_submit_advise(struct am_submit *s);
 

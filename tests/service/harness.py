@@ -22,7 +22,6 @@ from pathlib import Path
 import described
 import requests
 import safetensors
-import urllib3
 
 REPO = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ.get("AMEND_BUILD", REPO / "build")).resolve()
@@ -222,49 +221,6 @@ class Daemon:
         assert self.client.all(path) == []
 
 
-PLAIN_PATH = re.compile(r"(?:/[\w~%@:,+-][\w.~%@:,+-]*)+(?:\?[\w.~%@:,+=&-]*)?", re.ASCII)
-DIRECT = {"json", "data", "headers", "timeout"}
-
-
-def send(session, method, url, path, kw):
-    """What session.request() does, in a third of its time; None: this request needs the whole of it."""
-    data = kw.get("data")
-    if not PLAIN_PATH.fullmatch(path) or not kw.keys() <= DIRECT or not isinstance(data, (bytes, str, type(None))):
-        return None
-    headers = {**session.headers, **(kw.get("headers") or {})}
-    if data is None and kw.get("json") is not None:
-        data = json.dumps(kw["json"], allow_nan=False)
-        headers.setdefault("Content-Type", "application/json")
-    elif not data and method not in ("GET", "HEAD"):
-        headers["Content-Length"] = "0"
-    if None in headers.values() or not all(isinstance(v, str) for v in headers.values()):
-        return None
-    pool = session.get_adapter(url).poolmanager.connection_from_url(url)
-    try:
-        raw = pool.urlopen(
-            method,
-            path,
-            body=data.encode() if isinstance(data, str) else data,
-            headers=headers,
-            retries=False,
-            redirect=False,
-            assert_same_host=False,
-            timeout=kw["timeout"],
-        )
-    except urllib3.exceptions.ReadTimeoutError as e:
-        raise requests.exceptions.ReadTimeout(e) from e
-    except urllib3.exceptions.HTTPError as e:
-        raise requests.exceptions.ConnectionError(e) from e
-    if method in ("GET", "HEAD") and raw.status in requests.models.REDIRECT_STATI:
-        return None  # to be followed
-    answer = requests.Response()
-    answer.status_code, answer.reason, answer.url, answer.raw = raw.status, raw.reason, url + path, raw
-    answer.headers = requests.structures.CaseInsensitiveDict(raw.headers)
-    answer.encoding = requests.utils.get_encoding_from_headers(answer.headers)
-    answer._content, answer._content_consumed = raw.data, True
-    return answer
-
-
 class Client:
     def __init__(self, url, build=BUILD):
         self.url, self.build = url, build
@@ -275,9 +231,7 @@ class Client:
 
     def request(self, method, path, **kw):
         kw.setdefault("timeout", 60)
-        answer = send(self.session, method, self.url, path, kw)
-        if answer is None:
-            answer = self.session.request(method, self.url + path, **kw)
+        answer = self.session.request(method, self.url + path, **kw)
         self.check(method, path, answer)
         described.check(self.build, method, path, answer)
         return answer

@@ -127,9 +127,15 @@ static void test_tiles_of_stored_bf16(void **state)
     assert_int_equal(plan_of("linear", NULL, l, 2, 0, &p), 0);
     assert_int_equal(plan_of("linear", NULL, m, 2, 0, &mixed), 0);
     json_object_del(needs, "bf16");
-    assert_int_equal(p.need.tiles, 1); /* the result's */
-    assert_int_equal(mixed.need.tiles, 3);
-    assert_int_equal(p.need.fixed, mixed.need.fixed + 2 * 192); /* what a sample touches: here a tile of each */
+    assert_int_equal(p.need.idle, 2);
+    assert_int_equal(p.need.tiles, 3);
+    assert_int_equal(mixed.need.idle, 0);
+    /* as many slots as the runner makes, which has the tiles that it does not touch: 4 of 16 MiB */
+    struct am_plan_need need = {.tiles = 4, .tile = 4 << 20, .windows = 20}, idle = need;
+    idle.idle = 3;
+    uint64_t none = am_plan_memory(&(struct am_plan_need){0}, 2);
+    assert_int_equal(am_plan_memory(&need, 2) - none, 4 * (16 << 20));
+    assert_int_equal(am_plan_memory(&idle, 2) - none, 4 * ((4 << 20) + 3 * 4096)); /* a sample touches a page */
 }
 
 static void test_sums_of_passes_and_dtypes(void **state)
