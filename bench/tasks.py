@@ -17,6 +17,7 @@ import argparse  # noqa: E402
 import collections  # noqa: E402
 import itertools  # noqa: E402
 import json  # noqa: E402
+import math  # noqa: E402
 import shutil  # noqa: E402
 import statistics  # noqa: E402
 import subprocess  # noqa: E402
@@ -72,6 +73,14 @@ CLAIMS = [  # the first is ahead of the second at all tasks, as published or as 
 STUDENT = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)  # 97.5 % of t, 1 to 9 degrees of freedom
 
 
+def student(freedom):
+    """97.5 % of t; beyond the table by its expansion about the normal's (Abramowitz and Stegun 26.7.5), to .001."""
+    if freedom <= len(STUDENT):
+        return STUDENT[freedom - 1]
+    z = statistics.NormalDist().inv_cdf(0.975)
+    return z + (z**3 + z) / (4 * freedom) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * freedom**2)
+
+
 class Bench:
     """The service with base and fine-tunes in it, and the accuracies of what it merged."""
 
@@ -113,6 +122,8 @@ def orders(count, tasks):
     """Different ones, also in the two tasks that they begin with."""
     rng, found, pairs = np.random.default_rng(2024), [list(tasks)], [set(tasks[:2])]
     while len(found) < count:
+        if len(pairs) == math.comb(len(tasks), 2):  # all of them were first once: they may be so again
+            pairs.clear()
         order = [tasks[i] for i in rng.permutation(len(tasks))]
         if set(order[:2]) not in pairs:
             found.append(order)
@@ -207,7 +218,7 @@ def paired(result, ours, theirs, count):
     d = [a - b for a, b in zip(result["curves"][ours][count], result["curves"][theirs][count])]
     n, per = result["seeds"], result["orders"]
     seeds = [statistics.fmean(d[i * per : (i + 1) * per]) for i in range(n)]
-    return statistics.fmean(seeds), STUDENT[n - 2] * deviation(seeds) / n**0.5 if n > 1 else float("nan")
+    return statistics.fmean(seeds), student(n - 1) * deviation(seeds) / n**0.5 if n > 1 else float("nan")
 
 
 def claims(result, counts):
@@ -263,11 +274,16 @@ def arguments():
     p.add_argument(
         "--dir", type=Path, default=ROOT / "build/bench", help="fine-tunes are made and kept here (build/bench)"
     )
-    p.add_argument("--seeds", type=int, default=5, choices=range(1, 11), metavar="N", help="bases and fine-tunes (5)")
+    p.add_argument("--seeds", type=int, default=5, choices=range(1, 31), metavar="N", help="bases and fine-tunes (5)")
     p.add_argument("--orders", type=int, default=2, choices=range(1, 3), metavar="N", help="of the tasks, a seed (2)")
+    p.add_argument(
+        "--methods", type=lambda names: names.split(","), default=list(METHODS), metavar="NAME,...", help="all of them"
+    )
     p.add_argument("--save", action="store_true", help="write bench/results/tasks.json, tasks.md and tasks.svg")
     p.add_argument("--no-plot", action="store_true")
     options = p.parse_args()
+    if unknown := set(options.methods) - METHODS.keys():
+        p.error(f"no such method: {', '.join(sorted(unknown))}; there are {', '.join(METHODS)}")
     options.data = Path(os.environ.get("AMEND_DATA", ROOT.parent / "shared" / "data"))
     for name in ("mnist", "fashion-mnist"):
         if not (options.data / name / "train-images-idx3-ubyte.gz").exists():
@@ -288,8 +304,8 @@ def run(client, models, folder, found, options):
         client.register(folder / name, f"tasks/{name}")
     bench = Bench(client, choose, test, own)
     known = {m["id"] for m in client.ok("/v1/methods?type=merge")["data"]}
-    names = [n for n, method in METHODS.items() if f"merge/{method.name}" in known]
-    for n in METHODS.keys() - set(names):
+    names = [n for n, method in METHODS.items() if n in options.methods and f"merge/{method.name}" in known]
+    for n in set(options.methods) - set(names):
         print(f"not in this build, left out: {n}", file=sys.stderr)
     result = measure(bench, names, found)
     alone = {t: bench.normalised(models["base"], t, "test") for t in digits.TASKS}
