@@ -104,6 +104,7 @@ static void choose(struct am_run_state *s)
         const struct am_tensor *t = &r->donor->tensor[i];
         struct am_tensor_info info = {.name = t->name, .rank = t->rank, .shape = t->shape};
         item->donor = t;
+        item->turn = &s->turn[0];
         const struct am_args *args = am_run_args(s, item);
         item->selected = am_dtype_computed(t->dtype) && (!r->method->selects || r->method->selects(args, &info));
         item->out_dtype = item->selected && r->out_dtype >= 0 ? (uint8_t)r->out_dtype : t->dtype;
@@ -221,19 +222,24 @@ static void report_empty(struct am_run_state *s, const struct am_run_item *item)
     if (!s->r->report || !s->r->method->report)
         return;
     am_report_tensor(s->r->report, item->donor->name);
-    s->r->method->report(&scope, s->model_scope ? NULL : s->now->acc, s->tally, s->r->report);
+    s->r->method->report(&scope, s->model_scope ? NULL : am_run_acc(s), s->tally, s->r->report);
 }
 
 static int write_tensor(struct am_run_state *s, const struct am_out_tensor *target)
 {
     struct am_run_item *item = target->user;
-    if (item->selected && !item->pass && s->r->method->needs.passes && !s->model_scope)
+    bool counted = item->selected && !item->pass && s->r->method->needs.passes && !s->model_scope;
+    if (counted)
         AM_TRY(am_run_stats(s, &item, 1));
+    if (counted && item->windows > 0) {
+        am_later_add(s, target);
+        return 0;
+    }
+    AM_TRY(am_later_all(s));
     if (item->whole)
         AM_TRY(am_run_matrix(s, item));
     for (uint64_t w = 0; w < item->windows; w++)
         AM_TRY(am_ring_give(s, item->selected ? AM_SLOT_APPLY : AM_SLOT_COPY, item, target, w));
-    s->now->needed = s->given;
     if (item->selected && !item->pass && item->windows == 0) {
         AM_TRY(am_ring_settle(s, s->given));
         report_empty(s, item);
@@ -316,6 +322,7 @@ static int work(struct am_run_state *s)
         AM_TRY(stats_of_model(s));
     for (size_t i = 0; i < s->out.tensors; i++)
         AM_TRY(write_tensor(s, &s->out.t[i]));
+    AM_TRY(am_later_all(s));
     AM_TRY(compare_rest(s));
     AM_TRY(am_ring_written(s));
     report_total(s);

@@ -22,6 +22,7 @@
 /* core/table/plan.c counts with the same numbers. */
 #define AM_SLOTS_BYTES ((uint64_t)64 << 20) /* all slots, unless one alone takes more */
 #define AM_SLOTS_AHEAD 10                   /* slots beside those that threads are at work on */
+#define AM_TURNS 4                          /* accumulators that scopes of tensors take turns at */
 
 #define AM_SOMES_MAX 256 /* different sets of inputs that tensors of one run are merged from */
 
@@ -44,6 +45,7 @@ struct am_run_item { /* one tensor of the output */
     size_t mask_words;              /* am_window.mask_words; 0: no mask */
     uint64_t tile, chunk, window;   /* elements: whole tiles, whole chunks */
     uint64_t windows, first_window; /* number of its first window in a scope over the whole model */
+    struct am_run_turn *turn;       /* at which it was counted */
 };
 
 enum am_slot_work {
@@ -68,7 +70,6 @@ struct am_slot { /* one window in flight, with its buffers */
     uint64_t first;                     /* element; byte for copies */
     size_t n;                           /* elements; bytes for copies */
     uint64_t index;                     /* window number in the accumulator's scope */
-    struct am_run_turn *turn;           /* computed: its scope */
     size_t bytes;                       /* of the result, in `out` */
     bool differs;                       /* a copy: another input has other bytes here */
     uint64_t nonfinite, clamped;        /* let through by the policies */
@@ -95,13 +96,20 @@ struct am_run_sizes {    /* of one slot, in bytes, each a multiple of 64 */
     uint64_t masks; /* what am_window.mask points into */
 };
 
-/* What one scope has. Scopes take turns at two of them, so that one may still be computed and reported while the next
-   one is counted. */
+/* What one scope has. Scopes take turns at them, so that some may still be computed and reported while the next one is
+   counted. */
 struct am_run_turn {
     void *acc;
+    bool stale;      /* acc is still another scope's */
     double *row;     /* of all rows of the tensor */
     uint32_t *mask;  /* of all its tiles */
     uint64_t needed; /* until that many windows are settled */
+};
+
+/* A tensor that is counted, and of whose result windows are still to be given. */
+struct am_run_later {
+    const struct am_out_tensor *target;
+    uint64_t next; /* window */
 };
 
 struct am_run_whole { /* of the largest tensor that is computed whole */
@@ -132,7 +140,10 @@ struct am_run_state {
     size_t slots;
     uint64_t given, settled; /* windows since the start; window i is in slot i % slots */
     bool model_scope;
-    struct am_run_turn turn[2], *now;
+    struct am_run_turn turn[AM_TURNS], *now;
+    size_t turns;                        /* in use */
+    struct am_run_later later[AM_TURNS]; /* in the order of the file */
+    size_t laters;
     struct am_run_whole whole;
     void *lists;       /* of the scope that is counted */
     const void *sofar; /* what stat() may see: NULL in the very first round */
@@ -189,12 +200,23 @@ int am_ring_settle(struct am_run_state *s, uint64_t windows);
 int am_ring_written(struct am_run_state *s);
 void am_ring_drop(struct am_run_state *s); /* after an error: waits for the crew */
 
+/* ---- run_later.c: results whose windows wait, so that the crew has work while the next tensor is counted ---- */
+/* After am_run_stats(): the tensor's result is to be given. */
+void am_later_add(struct am_run_state *s, const struct am_out_tensor *target);
+/* Gives half of what waits: before the windows of a round are waited for. */
+int am_later_half(struct am_run_state *s);
+/* Gives all of the first that waits. */
+int am_later_first(struct am_run_state *s);
+int am_later_all(struct am_run_state *s);
+
 /* Takes a window's result into its file's hash: what follows its work. */
 void am_slot_hash(struct am_run_state *s, struct am_slot *slot);
 /* The work of one window, on any thread. */
 void am_slot_run(const struct am_run_state *s, struct am_slot *slot);
+/* The accumulator of the scope that is counted. */
+void *am_run_acc(struct am_run_state *s);
 /* All passes and rounds over the selected of `items` tensors, in that order. The finished accumulator is
-   s->now->acc. */
+   am_run_acc(). */
 int am_run_stats(struct am_run_state *s, struct am_run_item *const *item, size_t items);
 /* The method refuses the tensor (am_method.refusal). Returns -AM_E_BAD_INPUT. */
 int am_run_refuse(const struct am_run_state *s, const char *tensor);

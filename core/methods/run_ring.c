@@ -50,7 +50,7 @@ static void add_tally(struct am_run_state *s, const struct am_slot *slot, bool l
         am_report_tensor(s->r->report, slot->item->donor->name);
         if (some)
             tell_inputs(s, some);
-        s->r->method->report(&scope, s->model_scope ? NULL : slot->turn->acc, s->tally, s->r->report);
+        s->r->method->report(&scope, s->model_scope ? NULL : slot->item->turn->acc, s->tally, s->r->report);
     }
     for (size_t i = 0; !some && i < n; i++) /* those of fewer inputs have other places */
         s->total[i] += s->tally[i];
@@ -80,7 +80,7 @@ static int settle(struct am_run_state *s, const struct am_slot *slot)
         return settle_written(s, slot);
     if (s->round == 0) /* later rounds look at the same bytes again; how many rounds there are is not known before */
         s->bytes_done += slot->n * (am_dtype_bits(slot->item->donor->dtype) / 8);
-    return s->r->method->merge(s->now->acc, slot->acc, s->pass);
+    return s->r->method->merge(am_run_acc(s), slot->acc, s->pass);
 }
 
 void am_slot_hash(struct am_run_state *s, struct am_slot *slot)
@@ -150,7 +150,6 @@ int am_ring_give(struct am_run_state *s, enum am_slot_work work, struct am_run_i
     slot->first = number * span;
     slot->n = (size_t)(all - slot->first < span ? all - slot->first : span);
     slot->index = s->model_scope ? item->first_window + number : number;
-    slot->turn = s->now;
     if (slot->n <= SMALL)
         am_crew_do(s->crew, i);
     else

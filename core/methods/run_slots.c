@@ -157,14 +157,14 @@ static void work_hash(void *arg, size_t i)
 static int make_shared(struct am_run_state *s)
 {
     const struct am_run_sizes *z = &s->size;
-    size_t turns = !z->acc ? 0 : s->model_scope ? 1 : 2;
+    s->turns = s->model_scope ? 1 : z->rows || z->masks ? 2 : AM_TURNS;
     s->now = &s->turn[0];
-    for (size_t i = 0; i < turns; i++)
+    for (size_t i = 0; z->acc && i < s->turns; i++)
         if (!(s->turn[i].acc = aligned_alloc(64, z->acc)) ||
             (z->rows && !(s->turn[i].row = aligned_alloc(64, z->rows))) ||
             (z->masks && !(s->turn[i].mask = aligned_alloc(64, z->masks))))
             return -AM_E_OUT_OF_MEMORY;
-    for (size_t i = 0; z->masks && i < turns; i++)
+    for (size_t i = 0; z->masks && i < s->turns; i++)
         memset(s->turn[i].mask, 0, z->masks); /* the plan counts on it: not only when the largest tensor comes */
     s->lists = z->lists ? aligned_alloc(64, z->lists) : NULL;
     if (z->lists && !s->lists)
@@ -215,12 +215,11 @@ void am_slots_done(struct am_run_state *s)
         free(s->slot[i].x16);
     }
     free(s->slot);
-    free(s->turn[0].acc);
-    free(s->turn[1].acc);
-    free(s->turn[0].row);
-    free(s->turn[1].row);
-    free(s->turn[0].mask);
-    free(s->turn[1].mask);
+    for (size_t i = 0; i < AM_TURNS; i++) {
+        free(s->turn[i].acc);
+        free(s->turn[i].row);
+        free(s->turn[i].mask);
+    }
     am_run_matrix_done(s);
     free(s->lists);
     free(s->tally);

@@ -15,30 +15,47 @@ static int one_round(struct am_run_state *s, struct am_run_item *const *item, si
     for (size_t i = 0; i < items; i++)
         for (uint64_t w = 0; item[i]->selected && !item[i]->pass && w < item[i]->windows; w++)
             AM_TRY(am_ring_give(s, AM_SLOT_STAT, item[i], NULL, w));
-    return am_ring_settle(s, s->given);
+    uint64_t given = s->given;
+    AM_TRY(am_later_half(s));
+    return am_ring_settle(s, given);
 }
 
 static int one_pass(struct am_run_state *s, struct am_run_item *const *item, size_t items,
                     const struct am_scope_info *scope, const void *local)
 {
     const struct am_method *m = s->r->method;
-    void *acc = s->now->acc;
     for (s->round = 0; s->round < ROUNDS_MAX; s->round++) {
-        s->sofar = s->pass || s->round ? acc : NULL;
+        s->sofar = s->pass || s->round ? s->now->acc : NULL;
         AM_TRY(one_round(s, item, items));
-        int rc = m->between(acc, scope, local, s->pass, s->round);
+        int rc = m->between(am_run_acc(s), scope, local, s->pass, s->round);
         if (rc != AM_AGAIN)
             return rc;
     }
     return -AM_E_INTERNAL;
 }
 
-/* The next turn: the accumulator of the scope before the last one is free again. */
-static int begin(struct am_run_state *s)
+void *am_run_acc(struct am_run_state *s)
 {
-    s->now = s->model_scope || s->now == &s->turn[1] ? &s->turn[0] : &s->turn[1];
-    AM_TRY(am_ring_settle(s, s->now->needed));
-    memset(s->now->acc, 0, s->size.acc);
+    if (s->now->stale)
+        memset(s->now->acc, 0, s->size.acc);
+    s->now->stale = false;
+    return s->now->acc;
+}
+
+/* The next turn. All windows of the scope that had it last are given by now, and so settled before the first one of
+   this scope; only what windows themselves write to must be free before they are given. */
+static int begin(struct am_run_state *s, struct am_run_item *const *item, size_t items)
+{
+    s->now = &s->turn[(size_t)(s->now - s->turn + 1) % s->turns];
+    if (s->laters == s->turns)
+        AM_TRY(am_later_first(s));
+    s->now->stale = true;
+    for (size_t i = 0; i < items; i++)
+        item[i]->turn = s->now;
+    if (s->size.rows || s->size.masks) {
+        AM_TRY(am_later_half(s));
+        AM_TRY(am_ring_settle(s, s->now->needed));
+    }
     if (s->size.rows)
         memset(s->now->row, 0, s->size.rows);
     return 0;
@@ -51,7 +68,7 @@ int am_run_stats(struct am_run_state *s, struct am_run_item *const *item, size_t
     scope.elements = 0;
     for (size_t i = 0; i < items; i++)
         scope.elements += item[i]->selected && !item[i]->pass ? item[i]->donor->elements : 0;
-    AM_TRY(begin(s));
+    AM_TRY(begin(s, item, items));
     void *local = calloc(1, m->needs.local_bytes + 1);
     if (!local)
         return -AM_E_OUT_OF_MEMORY;

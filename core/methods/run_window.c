@@ -214,7 +214,7 @@ static int tile(struct job *j, size_t at)
         give_floats(j);
     AM_TRY(piece ? read_piece(j, at) : load_tiles(j, at));
     int rc = slot->work == AM_SLOT_STAT ? m->stat(&j->w, j->s->sofar, slot->acc, j->s->pass)
-                                        : m->apply(&j->w, slot->turn->acc);
+                                        : m->apply(&j->w, slot->item->turn->acc);
     if (rc < 0)
         return fail(slot, rc, NULL);
     return slot->work == AM_SLOT_STAT ? 0 : store_tile(j, at);
@@ -275,9 +275,9 @@ static int chunk(struct job *j)
         j->w.n = j->n - at < span ? j->n - at : span;
         j->w.first = slot->first + j->at + at;
         if (slot->item->rows_kept)
-            j->w.row = slot->turn->row + j->w.first / span * j->s->r->method->needs.row_doubles;
+            j->w.row = slot->item->turn->row + j->w.first / span * j->s->r->method->needs.row_doubles;
         if (slot->item->mask_words)
-            j->w.mask = slot->turn->mask + j->w.first / span * j->w.inputs * j->w.mask_words;
+            j->w.mask = slot->item->turn->mask + j->w.first / span * j->w.inputs * j->w.mask_words;
         AM_TRY(tile(j, at));
     }
     return 0;

@@ -486,7 +486,7 @@ static void take_needs(struct join *j, const struct am_body *b)
     uint64_t acc = am_plan_line(am_plan_amount(needs, "acc_bytes", inputs));
     need->acc = acc;
     need->lists = am_plan_amount(needs, "lists", inputs);
-    need->accs = need->by_tensor ? 2 : 1;
+    need->accs = need->by_tensor ? AM_PLAN_TURNS : 1;
     need->fixed = am_plan_plus(am_plan_line(am_plan_times(am_plan_amount(needs, "tally", inputs), sizeof(double))),
                                am_plan_line(local > 0 ? (uint64_t)local : 0));
     need->fixed = am_plan_plus(need->fixed, acc);

@@ -12,6 +12,7 @@
 #define AM_PLAN_TILE 4096u     /* elements of one tile */
 #define AM_PLAN_SLOTS ((uint64_t)64 << 20)
 #define AM_PLAN_AHEAD 10u
+#define AM_PLAN_TURNS 4u
 #define AM_PLAN_COPY (4u * AM_PLAN_WINDOW) /* bytes of a window that is copied */
 #define AM_PLAN_SHARDS 1000                /* files of one result */
 #define AM_PLAN_DTYPES 22

@@ -169,8 +169,10 @@ struct am_plan_spans am_plan_cut(struct am_plan_need *need, const struct am_body
 void am_plan_vectors_add(struct am_plan_need *need)
 {
     uint64_t columns = am_plan_line(am_plan_times(need->column_bytes, need->columns));
+    uint64_t rows = am_plan_line(am_plan_times(need->row_bytes, need->rows)), masks = am_plan_line(need->masks);
     need->acc = am_plan_plus(need->acc, columns);
     need->fixed = am_plan_plus(need->fixed, columns);
-    need->acc = am_plan_plus(need->acc, am_plan_line(am_plan_times(need->row_bytes, need->rows)));
-    need->acc = am_plan_plus(need->acc, am_plan_line(need->masks));
+    need->acc = am_plan_plus(need->acc, am_plan_plus(rows, masks));
+    if (rows || masks) /* they may be large: the runner has two of them */
+        need->accs = 2;
 }

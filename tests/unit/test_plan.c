@@ -147,7 +147,7 @@ static void test_sums_of_passes_and_dtypes(void **state)
     assert_int_equal(p.read_bytes, 3 * (40 + 160 + 20 + 80) + 2 * 8);
     assert_true(p.need.by_tensor);
     assert_int_equal(p.need.in, 192 + 128);
-    assert_int_equal(p.need.accs, 2);
+    assert_int_equal(p.need.accs, AM_PLAN_TURNS);
     l[0].at = l[1].at = 0;
     assert_int_equal(plan_of("linear", "F32", l, 2, 1, &p), 0); /* a narrow donor stored wide */
     assert_int_equal(p.need.out, 192);
@@ -179,6 +179,7 @@ static void test_counts_as_the_runner(void **state)
     assert_int_equal(AM_PLAN_COPY, AM_COPY_BYTES);
     assert_int_equal(AM_PLAN_SLOTS, AM_SLOTS_BYTES);
     assert_int_equal(AM_PLAN_AHEAD, AM_SLOTS_AHEAD);
+    assert_int_equal(AM_PLAN_TURNS, AM_TURNS);
     assert_int_equal(AM_PLAN_SHARDS, AM_SHARDS_MAX);
     for (uint64_t n = 1; n < UINT64_C(1) << 40; n = n * 3 + 1) {
         struct am_plan_need need = {.elements = n}, with = {.elements = n, .lists = 1};
