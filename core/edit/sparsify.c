@@ -63,7 +63,8 @@ static int stat(const struct am_window *w, const void *sofar, void *acc, unsigne
     struct am_part part;
     if (!am_select_part(sofar, *(const uint64_t *)w->local, w, &part))
         return 0;
-    return am_select_count(sofar, acc, w->x[0] + part.first, &part);
+    const struct am_select_round round = {sofar, acc};
+    return am_select_count(&round, 1, w->x[0] + part.first, &part);
 }
 
 static int merge(void *into, const void *from, unsigned pass)

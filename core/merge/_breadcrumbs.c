@@ -81,16 +81,17 @@ static bool searched(const struct am_breadcrumbs_local *l, size_t i, size_t r, u
 static int count_input(const struct am_window *w, const struct am_selects *known, struct am_selects *acc, size_t i)
 {
     const struct am_breadcrumbs_local *l = w->local;
+    struct am_select_round round[AM_CRUMB_RANKS];
     struct am_part part;
+    size_t ranks = 0;
     uint64_t k;
     for (size_t r = 0; r < AM_CRUMB_RANKS; r++) {
         size_t at = i * AM_CRUMB_RANKS + r;
         const struct am_select *mine = known ? &known->rank[at] : NULL;
-        if (!searched(l, i, r, &k) || !am_select_part(mine, l->elements, w, &part))
-            continue;
-        AM_TRY(am_frame_count(w, i, mine, &acc->rank[at], &part));
+        if (searched(l, i, r, &k) && am_select_part(mine, l->elements, w, &part))
+            round[ranks++] = (struct am_select_round){mine, &acc->rank[at]};
     }
-    return 0;
+    return ranks ? am_frame_count(w, i, round, ranks, &part) : 0;
 }
 
 size_t am_breadcrumbs_look(const struct am_window *w, const void *sofar, unsigned pass, size_t *ret_first)

@@ -17,7 +17,7 @@
 #include "core/methods/report.h"
 
 struct am_part;
-struct am_select;
+struct am_select_round;
 
 enum am_consensus {
     AM_CONSENSUS_NONE,  /* num = sum of e_i, div = sum of w_i */
@@ -66,7 +66,7 @@ void am_frame_apply(const struct am_window *w, const void *acc, am_sparsifier *s
 /* n elements of d_i from `first` of the tile on, as apply() will have them, for statistics. */
 void am_frame_delta(const struct am_window *w, size_t input, size_t first, size_t n, float *d);
 /* am_select_count() of part of them. */
-int am_frame_count(const struct am_window *w, size_t input, const struct am_select *sofar, struct am_select *acc,
+int am_frame_count(const struct am_window *w, size_t input, const struct am_select_round *rank, size_t ranks,
                    const struct am_part *part);
 void am_frame_apply_exact(const struct am_window *w, const void *acc,
                           am_sparsifier *sparsify); /* of am_frame_apply() */

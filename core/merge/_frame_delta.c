@@ -17,14 +17,14 @@ void am_frame_delta(const struct am_window *w, size_t input, size_t first, size_
         am_sub_f32(d, w->x[input] + first, w->base + first, n);
 }
 
-int am_frame_count(const struct am_window *w, size_t input, const struct am_select *sofar, struct am_select *acc,
+int am_frame_count(const struct am_window *w, size_t input, const struct am_select_round *rank, size_t ranks,
                    const struct am_part *part)
 {
     float *room = w->scratch[0];
     if (w->x16) {
         const struct am_bf16_pair pair = {.x = w->x16[input] + part->first, .y = w->base16 + part->first};
-        return am_select_count_bf16(sofar, acc, &pair, room, part);
+        return am_select_count_bf16(rank, ranks, &pair, room, part);
     }
     am_frame_delta(w, input, part->first, part->n, room);
-    return am_select_count(sofar, acc, room, part);
+    return am_select_count(rank, ranks, room, part);
 }

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #define KEYS AM_SELECT_KEYS
-#define FULL_SHIFT 19   /* the whole range in AM_SELECT_BINS bins */
+#define FULL_SHIFT 20   /* the whole range in AM_SELECT_BINS bins */
 #define SAMPLE 32       /* taken of each tile on average, fewer when their list would not hold them */
 #define SAMPLED_TILES 8 /* one of so many */
 #define FINE 4096       /* bins into which a part of a list is counted */
@@ -87,31 +87,64 @@ static void count_guesses(struct am_select *acc, const struct am_part *part, con
     acc->in_tiles += !acc->ragged;
 }
 
-/* The hits go into bins; those of a guess are counted, and the others listed. x NULL: those of a difference. */
-static void count_and_list(struct am_select *acc, const float *x, const struct am_bf16_pair *pair,
-                           const struct am_part *part)
+/* Of the keys, which are in its bracket, those of a guess are counted and the others listed; all go into bins. */
+static void take_keys(struct am_select *acc, uint32_t *key, size_t n, const struct am_part *part)
 {
-    uint32_t hit[AM_TILE + 8], guess[AM_SELECT_GUESSES], count[AM_SELECT_GUESSES] = {0};
-    size_t n = 0, listed = 0;
-    acc->above += x ? am_list_range(x, part->n, acc->low, acc->high, hit, &n)
-                    : am_list_delta_bf16(pair->x, pair->y, part->n, acc->low, acc->high, hit, &n);
+    const uint32_t low = acc->low;
+    const unsigned shift = acc->shift;
+    uint32_t guess[AM_SELECT_GUESSES], count[AM_SELECT_GUESSES] = {0};
+    size_t listed = 0;
     for (size_t g = 0; g < AM_SELECT_GUESSES; g++)
-        guess[g] = acc->guessed ? acc->guess[g] - acc->low : KEYS;
+        guess[g] = acc->guessed ? acc->guess[g] : KEYS;
     for (size_t i = 0; i < n; i++) {
-        acc->bins.part[hit[i] >> acc->shift]++;
-        bool first = hit[i] == guess[0], second = hit[i] == guess[1];
+        uint32_t u = key[i];
+        acc->bins.part[(u - low) >> shift]++;
+        bool first = u == guess[0], second = u == guess[1];
         count[0] += first;
         count[1] += second;
-        hit[listed] = hit[i];
+        key[listed] = u;
         listed += !(first | second);
     }
     acc->over |= listed > acc->room - acc->listed;
-    uint64_t entry = ENTRY(part->window, part->tile) + acc->low, *to = acc->list + acc->listed;
+    uint64_t entry = ENTRY(part->window, part->tile), *to = acc->list + acc->listed;
     for (size_t i = 0; !acc->over && i < listed; i++)
-        to[i] = entry + hit[i];
+        to[i] = entry | key[i];
     acc->listed += acc->over ? 0 : (uint32_t)listed;
     if (acc->guessed)
         count_guesses(acc, part, count);
+}
+
+/* One rank's keys among those of several: keys are the bits of magnitudes. */
+static void take_own(struct am_select *acc, const uint32_t *key, size_t n, const struct am_part *part)
+{
+    const struct am_key_ranges range = {.n = 1, .low = {acc->low}, .high = {acc->high}};
+    uint32_t own[AM_TILE + 8];
+    float x[AM_TILE];
+    uint64_t above = 0; /* of the listed ones only */
+    memcpy(x, key, n * sizeof(*x));
+    take_keys(acc, own, am_list_range(x, n, &range, own, &above), part);
+}
+
+/* x NULL: the keys of a difference. */
+static void list_keys(struct am_select *const *acc, size_t ranks, const float *x, const struct am_bf16_pair *pair,
+                      const struct am_part *part)
+{
+    uint32_t key[AM_TILE + 8];
+    uint64_t above[AM_KEY_RANGES] = {0};
+    struct am_key_ranges ranges = {.n = ranks};
+    for (size_t r = 0; r < ranks; r++) {
+        ranges.low[r] = acc[r]->low;
+        ranges.high[r] = acc[r]->high;
+    }
+    size_t n = x ? am_list_range(x, part->n, &ranges, key, above)
+                 : am_list_delta_bf16(pair->x, pair->y, part->n, &ranges, key, above);
+    for (size_t r = 0; r < ranks; r++) {
+        acc[r]->above += above[r];
+        if (ranks > 1)
+            take_own(acc[r], key, n, part);
+        else
+            take_keys(acc[r], key, n, part);
+    }
 }
 
 /* The round's bracket into a window's own accumulator. */
@@ -137,39 +170,52 @@ static bool can_list(const struct am_select *acc, const struct am_part *part)
     return acc->stage != AM_SELECT_EQUAL && acc->list && places && (part->sample || acc->high - acc->low < KEYS);
 }
 
-/* x NULL: of a pair, whose differences go to `room` where they are needed one by one. */
-static int count(const struct am_select *sofar, struct am_select *acc, const float *x, const struct am_bf16_pair *pair,
-                 float *room, const struct am_part *part)
+static int count_each(struct am_select *acc, const float *x, const struct am_part *part)
 {
-    take_round(sofar, acc, part);
-    if (can_list(acc, part)) {
-        count_and_list(acc, x, pair, part);
+    if (acc->stage != AM_SELECT_EQUAL) {
+        count_only(acc, x, part);
         return 0;
     }
-    if (!x) {
-        am_sub_bf16(room, pair->x, pair->y, part->n);
-        x = room;
-    }
-    if (acc->stage == AM_SELECT_EQUAL) {
-        if (part->tile >= AM_SELECT_BINS)
-            return -AM_E_INTERNAL;
-        acc->bins.part[part->tile] = (uint32_t)am_count_equal(x, part->n, acc->low);
-        acc->tiles = part->tile + 1;
-        return 0;
-    }
-    count_only(acc, x, part);
+    if (part->tile >= AM_SELECT_BINS)
+        return -AM_E_INTERNAL;
+    acc->bins.part[part->tile] = (uint32_t)am_count_equal(x, part->n, acc->low);
+    acc->tiles = part->tile + 1;
     return 0;
 }
 
-int am_select_count(const struct am_select *sofar, struct am_select *acc, const float *x, const struct am_part *part)
+/* x NULL: of a pair, whose differences go to `room` where they are needed one by one. */
+static int count(const struct am_select_round *rank, size_t ranks, const float *x, const struct am_bf16_pair *pair,
+                 float *room, const struct am_part *part)
 {
-    return count(sofar, acc, x, NULL, NULL, part);
+    struct am_select *list[AM_KEY_RANGES], *each[AM_KEY_RANGES];
+    size_t lists = 0, others = 0;
+    for (size_t r = 0; r < ranks; r++) {
+        take_round(rank[r].sofar, rank[r].acc, part);
+        if (can_list(rank[r].acc, part))
+            list[lists++] = rank[r].acc;
+        else
+            each[others++] = rank[r].acc;
+    }
+    if (lists)
+        list_keys(list, lists, x, pair, part);
+    if (others && !x) {
+        am_sub_bf16(room, pair->x, pair->y, part->n);
+        x = room;
+    }
+    for (size_t i = 0; i < others; i++)
+        AM_TRY(count_each(each[i], x, part));
+    return 0;
 }
 
-int am_select_count_bf16(const struct am_select *sofar, struct am_select *acc, const struct am_bf16_pair *pair,
-                         float *room, const struct am_part *part)
+int am_select_count(const struct am_select_round *rank, size_t ranks, const float *x, const struct am_part *part)
 {
-    return count(sofar, acc, NULL, pair, room, part);
+    return count(rank, ranks, x, NULL, NULL, part);
+}
+
+int am_select_count_bf16(const struct am_select_round *rank, size_t ranks, const struct am_bf16_pair *pair, float *room,
+                         const struct am_part *part)
+{
+    return count(rank, ranks, NULL, pair, room, part);
 }
 
 static void widen(struct am_select *s)

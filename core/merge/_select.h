@@ -18,7 +18,7 @@
  *   prepare  `elements` into local
  *   look     am_selects_look(sofar, elements, w, ret_first): the sample of a large tensor, then all of it
  *   stat     am_selects_begin(acc, ranks, elements, w), then for each
- *            if (am_select_part(sofar, elements, w, &part)) am_select_count(sofar, rank, x + part.first, &part)
+ *            if (am_select_part(sofar, elements, w, &part)) am_select_count(&round, 1, x + part.first, &part)
  *   merge    am_selects_merge
  *   between  am_select_next(rank, k, elements, AM_EQUALS_FIRST): 1 = AM_AGAIN, negative = error
  *   apply    edge = am_select_edge(acc, w); am_select_band(out, x, n, &edge, NULL)
@@ -28,9 +28,10 @@
 #define AM_MERGE_SELECT_H
 
 #include "core/methods/method.h"
+#include "core/tensor/kernels.h"
 
 #define AM_SELECT_KEYS 0x80000000u  /* above every key */
-#define AM_SELECT_BINS 4096         /* 31 bits in three rounds of 12, 12 and 7; small enough for the nearest cache */
+#define AM_SELECT_BINS 2048         /* 31 bits in three rounds of 11, 11 and 9; small enough for the nearest cache */
 #define AM_SELECT_SAMPLE_FROM 65536 /* elements; below, the first round looks at all of them */
 
 #define AM_SELECT_LIST_WINDOW 16384 /* entries of a window's list, at most */
@@ -97,15 +98,19 @@ struct am_part { /* the elements of a tile that a round looks at, and where they
 /* Which part of this tile the round needs; false: none, this rank is known. `elements` of the whole scope, or 0 to do
    without the sample. In a tile that am_selects_look() has cut down already, it is the whole tile. */
 bool am_select_part(const struct am_select *sofar, uint64_t elements, const struct am_window *w, struct am_part *ret);
-/* Counts part->n keys of x into the window's own `acc`. sofar: NULL in the first round. -AM_E_INTERNAL when a window
-   has more than AM_SELECT_BINS tiles. */
-int am_select_count(const struct am_select *sofar, struct am_select *acc, const float *x, const struct am_part *part);
+struct am_select_round {           /* of one rank */
+    const struct am_select *sofar; /* NULL in the first round */
+    struct am_select *acc;         /* the window's own */
+};
+/* Counts part->n keys of x for each of so many ranks, at most AM_KEY_RANGES: more are not much more work than one.
+   -AM_E_INTERNAL when a window has more than AM_SELECT_BINS tiles. */
+int am_select_count(const struct am_select_round *rank, size_t ranks, const float *x, const struct am_part *part);
 /* The same for x - y of BF16 as stored, from element part->first of the tile on; `room` for part->n of them. */
 struct am_bf16_pair {
     const uint16_t *x, *y;
 };
-int am_select_count_bf16(const struct am_select *sofar, struct am_select *acc, const struct am_bf16_pair *pair,
-                         float *room, const struct am_part *part);
+int am_select_count_bf16(const struct am_select_round *rank, size_t ranks, const struct am_bf16_pair *pair, float *room,
+                         const struct am_part *part);
 /* Adds a window's counts; must be called in window order. */
 void am_select_merge(struct am_select *into, const struct am_select *from);
 /* After a round: 1 = another round is needed, 0 = done, -AM_E_INTERNAL when `elements` is not what was counted. The k

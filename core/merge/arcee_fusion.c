@@ -83,18 +83,19 @@ static double divergence(const struct am_window *w)
 static int count(const struct am_window *w, const struct am_selects *known, struct fusion *acc)
 {
     const struct wish *wish = w->local;
-    struct am_part part, have = {0};
+    struct am_select_round round[RANKS];
+    struct am_part part;
+    size_t ranks = 0;
     am_selects_begin(&acc->select, RANKS, wish->elements, w);
     for (size_t r = 0; r < RANKS; r++) {
         const struct am_select *mine = known ? &known->rank[r] : NULL;
-        if (!am_select_part(mine, wish->elements, w, &part))
-            continue;
-        if (part.first != have.first || part.n != have.n)
-            am_importance_f32(w->scratch[0], (float)*w->row, w->x[0] + part.first, w->base + part.first, part.n);
-        have = part;
-        AM_TRY(am_select_count(mine, &acc->select.rank[r], w->scratch[0], &part));
+        if (am_select_part(mine, wish->elements, w, &part))
+            round[ranks++] = (struct am_select_round){mine, &acc->select.rank[r]};
     }
-    return 0;
+    if (ranks == 0)
+        return 0;
+    am_importance_f32(w->scratch[0], (float)*w->row, w->x[0] + part.first, w->base + part.first, part.n);
+    return am_select_count(round, ranks, w->scratch[0], &part);
 }
 
 static int stat(const struct am_window *w, const void *sofar, void *acc, unsigned pass)

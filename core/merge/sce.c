@@ -122,7 +122,8 @@ static int count(const struct am_window *w, const struct sums *known, struct sum
     const float *v = variance(w, part.n);
     acc->seen += part.n;
     acc->nonzero += part.n - am_count_equal(v, part.n, 0);
-    return am_select_count(mine, &acc->select.rank[0], v, &part);
+    const struct am_select_round round = {mine, &acc->select.rank[0]};
+    return am_select_count(&round, 1, v, &part);
 }
 
 /* Leaves what is not selected out of the differences in the scratch; returns how many elements stay. */

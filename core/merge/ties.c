@@ -100,7 +100,8 @@ static int stat(const struct am_window *w, const void *sofar, void *acc, unsigne
         const struct am_select *mine = known ? &known->rank[i] : NULL;
         if (!searched(l, i) || !am_select_part(mine, l->elements, w, &part))
             continue;
-        AM_TRY(am_frame_count(w, i, mine, &select->rank[i], &part));
+        const struct am_select_round round = {mine, &select->rank[i]};
+        AM_TRY(am_frame_count(w, i, &round, 1, &part));
     }
     return 0;
 }

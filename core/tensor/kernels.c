@@ -266,15 +266,15 @@ void am_random_words(uint32_t *out, size_t n, const uint32_t key[2], uint64_t fi
     set()->random_words(out, n, key[0], key[1], first);
 }
 
-uint64_t am_list_range(const float *x, size_t n, uint32_t low, uint32_t high, uint32_t *list, size_t *ret_hits)
+size_t am_list_range(const float *x, size_t n, const struct am_key_ranges *r, uint32_t *list, uint64_t *above)
 {
-    return set()->list_range(x, n, low, high, list, ret_hits);
+    return set()->list_range(x, n, r, list, above);
 }
 
-uint64_t am_list_delta_bf16(const uint16_t *x, const uint16_t *y, size_t n, uint32_t low, uint32_t high, uint32_t *list,
-                            size_t *ret_hits)
+size_t am_list_delta_bf16(const uint16_t *x, const uint16_t *y, size_t n, const struct am_key_ranges *r, uint32_t *list,
+                          uint64_t *above)
 {
-    return set()->list_delta_bf16(x, y, n, low, high, list, ret_hits);
+    return set()->list_delta_bf16(x, y, n, r, list, above);
 }
 
 uint64_t am_count_range(const float *x, size_t n, uint32_t low, uint32_t high, unsigned shift, uint32_t *bins)

@@ -84,12 +84,18 @@ double am_add_square_bf16(float *out, float a, const float *x, const uint16_t *y
  * the caller has room for (high - low) >> shift (rounded up) bins.
  */
 uint64_t am_count_range(const float *x, size_t n, uint32_t low, uint32_t high, unsigned shift, uint32_t *bins);
-/* Counts keys >= high into the result, and lists the offsets u - low of those with low <= u < high, in their order; how
-   many into *ret_hits. `list` has room for n + 8. */
-uint64_t am_list_range(const float *x, size_t n, uint32_t low, uint32_t high, uint32_t *list, size_t *ret_hits);
+/* A few ranges of keys, low[r] <= u < high[r], which may overlap. n >= 1. */
+#define AM_KEY_RANGES 3
+struct am_key_ranges {
+    size_t n;
+    uint32_t low[AM_KEY_RANGES], high[AM_KEY_RANGES];
+};
+/* Lists the keys that are in a range, in their order, and returns how many; above[r] grows by the number of keys
+   >= high[r]. `list` has room for n + 8. */
+size_t am_list_range(const float *x, size_t n, const struct am_key_ranges *r, uint32_t *list, uint64_t *above);
 /* The same for x - y of BF16 as stored. */
-uint64_t am_list_delta_bf16(const uint16_t *x, const uint16_t *y, size_t n, uint32_t low, uint32_t high, uint32_t *list,
-                            size_t *ret_hits);
+size_t am_list_delta_bf16(const uint16_t *x, const uint16_t *y, size_t n, const struct am_key_ranges *r, uint32_t *list,
+                          uint64_t *above);
 size_t am_count_equal(const float *x, size_t n, uint32_t key);
 /* out = x where low <= u < high, else +0. out may be x. Returns how many stayed. */
 size_t am_keep_range(float *out, const float *x, size_t n, uint32_t low, uint32_t high);

@@ -98,98 +98,123 @@ static uint64_t count_range(const float *x, size_t n, uint32_t low, uint32_t hig
     return above;
 }
 
+/* Of a few elements, one by one. */
+static size_t list_some(const float *x, size_t n, const struct am_key_ranges *r, uint32_t *list, uint64_t *above)
+{
+    size_t k = 0;
+    for (size_t i = 0; i < n; i++) {
+        uint32_t u = bits_of(x[i]) & MAGNITUDE;
+        bool in = false;
+        for (size_t j = 0; j < r->n; j++) {
+            in |= u >= r->low[j] && u < r->high[j];
+            above[j] += u >= r->high[j];
+        }
+        list[k] = u;
+        k += in;
+    }
+    return k;
+}
+
 #if defined(__AVX2__)
 
-struct lister { /* of 8 magnitudes at a time: which are listed, and how many are above */
-    __m256i low, last, most, above;
+struct lister { /* of 8 magnitudes at a time: which are listed, and how many are above. `ranges` is a constant */
+    __m256i below[AM_KEY_RANGES], most[AM_KEY_RANGES], above[AM_KEY_RANGES];
     uint32_t *to;
     size_t k;
 };
 
-static inline struct lister lister_of(uint32_t low, uint32_t high, uint32_t *to)
+static inline struct lister lister_of(const struct am_key_ranges *r, size_t ranges, uint32_t *to)
 {
-    return (struct lister){.low = _mm256_set1_epi32((int)low),
-                           .last = _mm256_set1_epi32((int)(high - 1 - low)),
-                           .most = _mm256_set1_epi32((int)(high - 1)),
-                           .to = to};
+    struct lister l = {.to = to};
+    for (size_t i = 0; i < ranges; i++) {
+        l.below[i] = _mm256_set1_epi32((int)(r->low[i] - 1)); /* keys have 31 bits, so that signs are no matter */
+        l.most[i] = _mm256_set1_epi32((int)(r->high[i] - 1));
+        l.above[i] = _mm256_setzero_si256();
+    }
+    return l;
 }
 
-static inline void list_lanes(struct lister *l, __m256i bits)
+static inline __attribute__((always_inline)) void list_lanes(struct lister *l, size_t ranges, __m256i bits)
 {
-    __m256i u = _mm256_and_si256(bits, _mm256_set1_epi32((int)MAGNITUDE)), off = _mm256_sub_epi32(u, l->low);
-    __m256i in = _mm256_cmpeq_epi32(_mm256_min_epu32(off, l->last), off);
+    __m256i u = _mm256_and_si256(bits, _mm256_set1_epi32((int)MAGNITUDE)), in = _mm256_setzero_si256();
+    for (size_t i = 0; i < ranges; i++) {
+        __m256i over = _mm256_cmpgt_epi32(u, l->most[i]);
+        in = _mm256_or_si256(in, _mm256_andnot_si256(over, _mm256_cmpgt_epi32(u, l->below[i])));
+        l->above[i] = _mm256_sub_epi32(l->above[i], over);
+    }
     unsigned lanes = (unsigned)_mm256_movemask_ps(_mm256_castsi256_ps(in));
     __m256i order = _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i_u *)(lane_order + lanes)));
-    l->above = _mm256_sub_epi32(l->above, _mm256_cmpgt_epi32(u, l->most));
-    _mm256_storeu_si256((__m256i_u *)(l->to + l->k), _mm256_permutevar8x32_epi32(off, order));
+    _mm256_storeu_si256((__m256i_u *)(l->to + l->k), _mm256_permutevar8x32_epi32(u, order));
     l->k += (size_t)__builtin_popcount(lanes);
 }
 
-static inline uint64_t listed_above(const struct lister *l)
+static inline void add_above(const struct lister *l, size_t ranges, uint64_t *above)
 {
     uint32_t lane[8];
-    uint64_t sum = 0;
-    _mm256_storeu_si256((__m256i_u *)lane, l->above);
-    for (size_t j = 0; j < 8; j++)
-        sum += lane[j];
-    return sum;
+    for (size_t i = 0; i < ranges; i++) {
+        _mm256_storeu_si256((__m256i_u *)lane, l->above[i]);
+        for (size_t j = 0; j < 8; j++)
+            above[i] += lane[j];
+    }
 }
 
-#endif
-
-static uint64_t list_range(const float *x, size_t n, uint32_t low, uint32_t high, uint32_t *list, size_t *ret_hits)
+static inline __attribute__((always_inline)) size_t list_floats(const float *x, size_t n, const struct am_key_ranges *r,
+                                                                size_t ranges, uint32_t *list, uint64_t *above)
 {
-    uint64_t above = 0;
-    size_t k = 0, i = 0;
-    if (high <= low) {
-        *ret_hits = 0;
-        for (; i < n; i += CHUNK)
-            above += count_from(x + i, least(CHUNK, n - i), high);
-        return above;
-    }
-#if defined(__AVX2__)
-    struct lister l = lister_of(low, high, list);
-    for (; i + 8 <= n; i += 8)
-        list_lanes(&l, _mm256_loadu_si256((const __m256i_u *)(x + i)));
-    above = listed_above(&l);
-    k = l.k;
-#endif
-    for (; i < n; i += GROUP) {
-        size_t m = least(GROUP, n - i);
-        above += count_from(x + i, m, high);
-        k += gather_hits(x + i, m, low, high - low, list + k);
-    }
-    *ret_hits = k;
-    return above;
+    struct lister l = lister_of(r, ranges, list);
+    for (size_t i = 0; i + 8 <= n; i += 8)
+        list_lanes(&l, ranges, _mm256_loadu_si256((const __m256i_u *)(x + i)));
+    add_above(&l, ranges, above);
+    return l.k;
 }
 
-static uint64_t list_delta_bf16(const uint16_t *x, const uint16_t *y, size_t n, uint32_t low, uint32_t high,
-                                uint32_t *list, size_t *ret_hits)
+static inline __m256 load8_bf16(const uint16_t *x)
+{
+    __m256i u = _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i_u *)x));
+    return _mm256_castsi256_ps(_mm256_slli_epi32(u, 16));
+}
+
+static inline __attribute__((always_inline)) size_t list_deltas(const uint16_t *x, const uint16_t *y, size_t n,
+                                                                const struct am_key_ranges *r, size_t ranges,
+                                                                uint32_t *list, uint64_t *above)
+{
+    struct lister l = lister_of(r, ranges, list);
+    for (size_t i = 0; i + 8 <= n; i += 8)
+        list_lanes(&l, ranges, _mm256_castps_si256(_mm256_sub_ps(load8_bf16(x + i), load8_bf16(y + i))));
+    add_above(&l, ranges, above);
+    return l.k;
+}
+
+#define VECTORS(n) ((n) / 8 * 8)
+#define LIST_VECTORS(list, ...)                                                                                        \
+    (r->n == 1   ? list(__VA_ARGS__, r, 1, to, above)                                                                  \
+     : r->n == 2 ? list(__VA_ARGS__, r, 2, to, above)                                                                  \
+                 : list(__VA_ARGS__, r, AM_KEY_RANGES, to, above))
+
+#else
+
+#define VECTORS(n) 0
+#define LIST_VECTORS(list, ...) 0
+
+#endif
+
+static size_t list_range(const float *x, size_t n, const struct am_key_ranges *r, uint32_t *to, uint64_t *above)
+{
+    size_t k = LIST_VECTORS(list_floats, x, n), done = VECTORS(n);
+    return k + list_some(x + done, n - done, r, to + k, above);
+}
+
+static size_t list_delta_bf16(const uint16_t *x, const uint16_t *y, size_t n, const struct am_key_ranges *r,
+                              uint32_t *to, uint64_t *above)
 {
     float d[GROUP];
-    uint64_t above = 0;
-    size_t k = 0, i = 0;
-#if defined(__AVX2__)
-    if (high > low) {
-        struct lister l = lister_of(low, high, list);
-        for (; i + 8 <= n; i += 8) {
-            __m256i a = _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i_u *)(x + i)));
-            __m256i b = _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i_u *)(y + i)));
-            __m256 diff = _mm256_sub_ps(_mm256_castsi256_ps(_mm256_slli_epi32(a, 16)),
-                                        _mm256_castsi256_ps(_mm256_slli_epi32(b, 16)));
-            list_lanes(&l, _mm256_castps_si256(diff));
-        }
-        above = listed_above(&l);
-        k = l.k;
-    }
-#endif
-    for (size_t m, hits; i < n; i += m, k += hits) {
+    size_t k = LIST_VECTORS(list_deltas, x, y, n);
+    for (size_t i = VECTORS(n), m; i < n; i += m) {
         m = least(GROUP, n - i);
         sub_bf16(d, x + i, y + i, m);
-        above += list_range(d, m, low, high, list + k, &hits);
+        k += list_some(d, m, r, to + k, above);
     }
-    *ret_hits = k;
-    return above;
+    return k;
 }
 
 static uint32_t count_equal_chunk(const float *x, size_t n, uint32_t key)

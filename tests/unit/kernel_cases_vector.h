@@ -145,26 +145,43 @@ static void run_bf16(const struct in *in, struct out *out)
     out->count[0] = am_finite_bf16(x, in->n);
 }
 
+/* One to three of them: the given one, one that may overlap it, and one behind it. */
+static struct am_key_ranges key_ranges(const struct in *in)
+{
+    return (struct am_key_ranges){.n = 1 + in->n / 6 % 3,
+                                  .low = {in->low, 0x3d400000u, in->high},
+                                  .high = {in->high, 0x3f000000u, in->high < 0x7f000000u ? in->high + 0x800000u : 7}};
+}
+
+static bool listed(uint32_t u, const struct am_key_ranges *r, uint64_t *above)
+{
+    bool in = false;
+    for (size_t i = 0; i < r->n; i++) {
+        in |= u >= r->low[i] && u < r->high[i];
+        above[i] += u >= r->high[i];
+    }
+    return in;
+}
+
 /* What is listed of a difference is what is listed of the same difference in f32. */
 static void run_list_bf16(const struct in *in, struct out *out)
 {
     static uint16_t a[ROOM], b[ROOM];
     static uint32_t list[ROOM];
     const uint16_t *x = halves(in->x, in->n, a), *y = halves(in->y, in->n, b);
-    size_t hits;
-    out->count[0] = am_list_delta_bf16(x, y, in->n, in->low, in->high, list, &hits);
-    out->count[1] = hits;
-    memcpy(out->raw, list, hits * sizeof(*list));
+    const struct am_key_ranges ranges = key_ranges(in);
+    out->count[3] = am_list_delta_bf16(x, y, in->n, &ranges, list, out->count);
+    memcpy(out->raw, list, out->count[3] * sizeof(*list));
 }
 
 static void want_list_bf16(const struct in *in, struct out *out)
 {
+    const struct am_key_ranges ranges = key_ranges(in);
     for (size_t i = 0; i < in->n; i++) {
         float x = from_bits(bits(in->x[i]) & 0xffff0000u), y = from_bits(bits(in->y[i]) & 0xffff0000u);
-        uint32_t u = bits(minus(x, y)) % 0x80000000u, off = u - in->low;
-        out->count[0] += u >= in->high;
-        if (u >= in->low && u < in->high)
-            memcpy(out->raw + 4 * out->count[1]++, &off, 4);
+        uint32_t u = bits(minus(x, y)) % 0x80000000u;
+        if (listed(u, &ranges, out->count))
+            memcpy(out->raw + 4 * out->count[3]++, &u, 4);
     }
 }
 
@@ -213,12 +230,26 @@ static unsigned shift_for(const struct in *in)
     return shift;
 }
 
-static void run_select(const struct in *in, struct out *out)
+static void run_list(const struct in *in, struct out *out)
 {
     static uint32_t list[ROOM];
-    size_t hits;
-    out->count[3] = am_list_range(in->x, in->n, in->low, in->high, list, &hits);
-    memcpy(out->raw, list, hits * sizeof(*list));
+    const struct am_key_ranges ranges = key_ranges(in);
+    out->count[3] = am_list_range(in->x, in->n, &ranges, list, out->count);
+    memcpy(out->raw, list, out->count[3] * sizeof(*list));
+}
+
+static void want_list(const struct in *in, struct out *out)
+{
+    const struct am_key_ranges ranges = key_ranges(in);
+    for (size_t i = 0; i < in->n; i++) {
+        uint32_t u = bits(in->x[i]) % 0x80000000u;
+        if (listed(u, &ranges, out->count))
+            memcpy(out->raw + 4 * out->count[3]++, &u, 4);
+    }
+}
+
+static void run_select(const struct in *in, struct out *out)
+{
     begin(in, out);
     out->count[0] = am_count_range(in->x, in->n, in->low, in->high, shift_for(in), out->bins);
     out->count[1] = am_count_equal(in->x, in->n, in->low);
@@ -233,12 +264,9 @@ static void want_select(const struct in *in, struct out *out)
         bool inside = u >= in->low && u < in->high;
         out->count[0] += u >= in->high;
         out->count[1] += u == in->low;
-        out->count[3] += u >= in->high;
-        if (inside) {
-            uint32_t off = u - in->low;
-            memcpy(out->raw + 4 * out->count[2]++, &off, 4);
-            out->bins[off / (1u << shift_for(in))]++;
-        }
+        out->count[2] += inside;
+        if (inside)
+            out->bins[(u - in->low) / (1u << shift_for(in))]++;
         memcpy(&out->f[0][i], inside ? &in->x[i] : &(float){0}, 4);
         memcpy(&out->f[1][i], z >= in->low && z < in->high ? &in->z[i] : &(float){0}, 4);
     }

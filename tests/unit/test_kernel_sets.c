@@ -45,6 +45,7 @@ static const struct kernel {
     {"bf16", run_bf16, want_bf16},
     {"list of bf16", run_list_bf16, want_list_bf16},
     {"sums", run_sums, want_sums},
+    {"list", run_list, want_list},
     {"select", run_select, want_select},
     {"nearswap", run_nearswap, want_nearswap},
     {"ram", run_ram, want_ram},

@@ -140,7 +140,8 @@ static void look_at(const float *x, size_t n, const struct split *p, size_t inde
         acc->n = 1;
         if (lists)
             give_lists(acc, n, w);
-        assert_int_equal(am_select_count(sofar, &acc->rank[0], x + w.first + part.first, &part), 0);
+        const struct am_select_round round = {sofar, &acc->rank[0]};
+        assert_int_equal(am_select_count(&round, 1, x + w.first + part.first, &part), 0);
     }
 }
 
