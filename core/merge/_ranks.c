@@ -9,12 +9,12 @@
 #include <string.h>
 
 #define SHORT 24 /* entries that are sorted by insertion */
-/* 64 for each of the upper 16 octaves of a long vector, fewer of a shorter one; the rest is in bin 0. */
+/* 64 for each of the upper 16 octaves of a long vector, fewer for fewer of a shorter one; the rest is in bin 0. */
 #define BINS 1024
 #define ROUNDS 128 /* entries whose smaller keys are counted one by one, at most */
 #define MARK 0x80000000u
 #define DIGITS 256
-#define NEAR 4 /* words */
+#define STEP 64 /* words of a rank, at least, where bins are asked */
 
 struct list {
     uint32_t *key, *index;
@@ -28,8 +28,7 @@ struct vector {
     uint32_t *key;
     struct am_rank_split split;
     const struct am_rank_line *line;
-    uint32_t bins, first[BINS + 1]; /* the smallest rank in each bin, */
-    uint32_t limit[BINS + 1];       /* and below about which word it stays */
+    uint32_t bins, first[BINS + 1]; /* the smallest rank in each bin */
 };
 
 static uint64_t limit_of(const struct am_rank_line *l, size_t rank)
@@ -135,21 +134,9 @@ static size_t keep_short(const struct vector *v, struct list l)
 static void choose_bins(struct vector *v, uint32_t most)
 {
     v->split.shift = v->n < 1024 ? 19 : v->n < 4096 ? 18 : 17;
-    v->bins = v->n < 1024 ? BINS / 4 : v->n < 4096 ? BINS / 2 : BINS;
+    v->bins = v->n < 1024 ? BINS / 4 : v->n < 4096 ? BINS * 3 / 8 : BINS;
     uint32_t top = most >> v->split.shift;
     v->split.least = top >= v->bins ? top - (v->bins - 1) : 0;
-}
-
-/* limit_of() in integers: within NEAR of it, and so that NEAR can be taken from it and added. */
-static void set_limits(struct vector *v)
-{
-    const uint64_t low = (uint64_t)(v->line->low * 0x1p63),
-                   step = (uint64_t)(v->line->rise * 0x1p63 / (double)v->line->last);
-    for (size_t b = 0; b <= v->bins; b++) {
-        uint64_t words = (low + v->first[b] * step) >> 31;
-        words = words > NEAR ? words : NEAR;
-        v->limit[b] = words < UINT32_MAX - NEAR ? (uint32_t)words : UINT32_MAX - NEAR;
-    }
 }
 
 /* Two counts of each bin, so that neighbours with one key do not wait for each other. */
@@ -170,24 +157,39 @@ static void fill_bins(struct vector *v, const uint32_t *bin)
         first += count[0][b] + count[1][b];
     }
     v->first[v->bins] = first;
-    set_limits(v);
 }
 
-/* Decides the listed entries that their bin decides, and lists the others anew. */
-static size_t by_bins(const struct vector *v, const uint32_t *bin, uint32_t *open, size_t n, size_t *kept)
+/* Clears the bits of the entries whose byte is 1, the others' are 0. */
+static void clear_marked(uint32_t *mask, const unsigned char *byte, size_t n)
 {
-    const uint32_t *word = v->word;
-    uint32_t *mask = v->mask;
+    for (size_t i = 0; i < n; i += 8) {
+        uint64_t eight;
+        memcpy(&eight, byte + i, 8);
+        mask[i / 32] &= ~((uint32_t)(eight * 0x0102040810204080u >> 56) << i % 32);
+    }
+}
+
+/* Decides the listed entries that their bin decides, and lists the others anew. `drop`: n bytes and 8 more. A word asks
+   for a rank: about where the line is at it, and to be sure of it one more or less. */
+static size_t by_bins(const struct vector *v, const uint32_t *bin, uint32_t *open, size_t n, size_t *kept,
+                      unsigned char *drop)
+{
+    const double step = v->line->rise * 0x1p32 / (double)v->line->last; /* words of a rank */
+    if (step < STEP)
+        return n;
+    const uint32_t *word = v->word, *first = v->first, low = (uint32_t)(v->line->low * 0x1p32);
+    const uint64_t inverse = (uint64_t)(0x1p32 / step);
     size_t left = 0, all_sure = 0;
+    memset(drop, 0, v->n + 8);
     for (size_t k = 0; k < n; k++) {
-        uint32_t i = open[k], w = word[i];
-        const uint32_t *limit = &v->limit[bin[i]];
-        bool sure = w<limit[0] - NEAR, never = w> limit[1] + NEAR;
-        mask[i / 32] &= ~((uint32_t)never << i % 32);
+        uint32_t i = open[k], b = bin[i], rank = (uint32_t)((word[i] - low) * inverse >> 32);
+        bool sure = first[b] > rank + 1, never = first[b + 1] <= rank;
+        drop[i] = never;
         all_sure += sure;
         open[left] = i;
         left += !sure & !never;
     }
+    clear_marked(v->mask, drop, v->n);
     *kept += all_sure;
     return left;
 }
@@ -244,7 +246,7 @@ size_t am_rank_mask(uint32_t *mask, const float *d, const uint32_t *word, size_t
     if (left == 0)
         return kept;
     fill_bins(&v, bin);
-    left = by_bins(&v, bin, open, left, &kept);
+    left = by_bins(&v, bin, open, left, &kept, (unsigned char *)work[3]);
     if (left > ROUNDS)
         return kept + by_sorting(&v, open, left, work);
     for (size_t k = 0; k < left; k++)

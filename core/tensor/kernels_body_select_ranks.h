@@ -71,6 +71,10 @@ static uint32_t count_below(const uint32_t *key, size_t n, uint32_t limit)
             __m256i u = _mm256_loadu_si256((const __m256i_u *)(key + i + 8 * j));
             sum[j] = _mm256_sub_epi32(sum[j], _mm256_cmpgt_epi32(most, u));
         }
+    for (; i + 8 <= n; i += 8) {
+        __m256i u = _mm256_loadu_si256((const __m256i_u *)(key + i));
+        sum[0] = _mm256_sub_epi32(sum[0], _mm256_cmpgt_epi32(most, u));
+    }
     sum[0] = _mm256_add_epi32(_mm256_add_epi32(sum[0], sum[1]), _mm256_add_epi32(sum[2], sum[3]));
     _mm256_storeu_si256((__m256i_u *)lane, sum[0]);
     for (size_t j = 0; j < 8; j++)

@@ -32,15 +32,16 @@ NOT_IDEMPOTENT = {
 
 
 def known_methods():
-    """Names at collection time, from the worker itself: a test for each method that is built."""
+    """{name: needs} at collection time, from the worker itself: a test for each method that is built."""
     worker = BUILD / "amend-worker"
     if not worker.exists():
-        return []
+        return {}
     told = json.loads(subprocess.run([worker, "describe"], capture_output=True, check=True, timeout=20).stdout)
-    return [m["name"] for m in told["methods"] if m["type"] == "merge" and not m["needs"]["adapter"]]
+    return {m["name"]: m["needs"] for m in told["methods"] if m["type"] == "merge" and not m["needs"]["adapter"]}
 
 
-METHODS = known_methods()
+NEEDS = known_methods()
+METHODS = list(NEEDS)
 
 
 # Feeds whose result is the bytes of a model by definition: nothing is read, so nothing is found in them.
