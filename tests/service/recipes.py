@@ -133,6 +133,8 @@ for spelled, name in (("r/a@main", A), ("r/a@v1", "r/a@v1"), ("{model: {path: r/
     ok(f"reference {spelled}", "merge_method: linear\n" + models((spelled, "weight: 1"), (B, "weight: 2")), [model(name, weight=1), model(B, weight=2)])
 ok("override_architecture", "merge_method: linear\n" + models(("{model: {path: r/a}, override_architecture: X}", "weight: 1"), (B, "weight: 2")), LINEAR_IN,
    warnings=[("override-architecture-ignored", "#/models/0/model/override_architecture")])
+ok("a revision beside one that the path names", "merge_method: linear\n" + models(("{model: {path: r/a@v1, revision: main}}", "weight: 1"), (B, "weight: 2")), [model("r/a@v1", weight=1), model(B, weight=2)],
+   warnings=[("revision-ignored", "#/models/0/model/model/revision")])
 
 # ---- B8: slices -------------------------------------------------------------------------------------------------------
 

@@ -408,6 +408,10 @@ parameters: {normalize: false}
     file.write_text("\ufeffmerge_method: linear\nbase_model: &b ./ft a\nmodels:\n- {model: *b, parameters: {weight: 1}}\n- model: >-\n    ./ft a\n  parameters: {weight: 1}\n")
     told = amend(client.url, "merge", file, "--into", "y/client", "--missing", "base", "--dry-run", env=env, expect=None)
     assert told.returncode == 0, told.stderr
+    # a directory has no revisions; mergekit looks at none of it
+    file.write_text("merge_method: linear\nmodels:\n- {model: {model: {path: ./ft a, revision: main}}, parameters: {weight: 1}}\n- {model: y/b, parameters: {weight: 1}}\n")
+    told = amend(client.url, "merge", file, "--into", "y/client", "--dry-run", env=env, expect=None)
+    assert told.returncode == 0, told.stderr
     theirs = amend(client.url, "merge", file, "--into", "y/client", "--random-seed", "3", env=env, expect=None)
     assert theirs.returncode == 2 and "--seed here" in theirs.stderr
     file.write_text("merge_method: linear\nmodels: [\n")
