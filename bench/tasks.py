@@ -77,8 +77,13 @@ def student(freedom):
     """97.5 % of t; beyond the table by its expansion about the normal's (Abramowitz and Stegun 26.7.5), to .001."""
     if freedom <= len(STUDENT):
         return STUDENT[freedom - 1]
-    z = statistics.NormalDist().inv_cdf(0.975)
-    return z + (z**3 + z) / (4 * freedom) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * freedom**2)
+    z, n = statistics.NormalDist().inv_cdf(0.975), freedom
+    terms = (
+        (z**3 + z) / (4 * n),
+        (5 * z**5 + 16 * z**3 + 3 * z) / (96 * n**2),
+        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / (384 * n**3),
+    )
+    return z + sum(terms)
 
 
 class Bench:
@@ -119,7 +124,7 @@ class Bench:
 
 
 def orders(count, tasks):
-    """Different ones, also in the two tasks that they begin with."""
+    """Different ones, also in the two tasks that they begin with as long as there are other two."""
     rng, found, pairs = np.random.default_rng(2024), [list(tasks)], [set(tasks[:2])]
     while len(found) < count:
         if len(pairs) == math.comb(len(tasks), 2):  # all of them were first once: they may be so again
@@ -289,6 +294,8 @@ def arguments():
     p.add_argument("--save", action="store_true", help="write bench/results/tasks.json, tasks.md and tasks.svg")
     p.add_argument("--no-plot", action="store_true")
     options = p.parse_args()
+    if options.save and set(options.methods) != METHODS.keys():
+        p.error("--save keeps the results of all methods; leave --methods out")
     if unknown := set(options.methods) - METHODS.keys():
         p.error(f"no such method: {', '.join(sorted(unknown))}; there are {', '.join(METHODS)}")
     options.data = Path(os.environ.get("AMEND_DATA", ROOT.parent / "shared" / "data"))

@@ -78,6 +78,8 @@ static bool searched(const struct am_breadcrumbs_local *l, size_t i, size_t r, u
     return !l->rows && b->inner<b->outer && * ret> 0 && *ret < l->elements;
 }
 
+_Static_assert(AM_CRUMB_RANKS <= AM_KEY_RANGES, "counted together");
+
 static int count_input(const struct am_window *w, const struct am_selects *known, struct am_selects *acc, size_t i)
 {
     const struct am_breadcrumbs_local *l = w->local;

@@ -178,11 +178,11 @@ static size_t by_bins(const struct vector *v, const uint32_t *bin, uint32_t *ope
     if (step < STEP)
         return n;
     const uint32_t *word = v->word, *first = v->first, low = (uint32_t)(v->line->low * 0x1p32);
-    const uint64_t inverse = (uint64_t)(0x1p32 / step);
+    const uint64_t inverse = (uint64_t)(0x1p37 / step); /* less than 2^32: so is what it loses of a rank, times 2^-5 */
     size_t left = 0, all_sure = 0;
     memset(drop, 0, v->n + 8);
     for (size_t k = 0; k < n; k++) {
-        uint32_t i = open[k], b = bin[i], rank = (uint32_t)((word[i] - low) * inverse >> 32);
+        uint32_t i = open[k], b = bin[i], rank = (uint32_t)((word[i] - low) * inverse >> 37);
         bool sure = first[b] > rank + 1, never = first[b + 1] <= rank;
         drop[i] = never;
         all_sure += sure;

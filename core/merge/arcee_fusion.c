@@ -80,6 +80,8 @@ static double divergence(const struct am_window *w)
     return kl < 0 ? 0 : kl;
 }
 
+_Static_assert(RANKS <= AM_KEY_RANGES, "counted together");
+
 static int count(const struct am_window *w, const struct am_selects *known, struct fusion *acc)
 {
     const struct wish *wish = w->local;

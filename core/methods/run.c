@@ -228,7 +228,7 @@ static void report_empty(struct am_run_state *s, const struct am_run_item *item)
 static int write_tensor(struct am_run_state *s, const struct am_out_tensor *target)
 {
     struct am_run_item *item = target->user;
-    bool counted = item->selected && !item->pass && s->r->method->needs.passes && !s->model_scope;
+    bool counted = item->selected && !item->pass && s->r->method->needs.passes && !s->model_scope; /* so not whole */
     if (counted)
         AM_TRY(am_run_stats(s, &item, 1));
     if (counted && item->windows > 0) {

@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-static const struct am_run_item *item_of(const struct am_run_later *later)
+static struct am_run_item *item_of(const struct am_run_later *later)
 {
     return later->target->user;
 }
@@ -15,7 +15,7 @@ static const struct am_run_item *item_of(const struct am_run_later *later)
 static int give_next(struct am_run_state *s)
 {
     struct am_run_later *first = &s->later[0];
-    struct am_run_item *item = first->target->user;
+    struct am_run_item *item = item_of(first);
     AM_TRY(am_ring_give(s, AM_SLOT_APPLY, item, first->target, first->next++));
     if (first->next < item->windows)
         return 0;

@@ -213,7 +213,8 @@ int am_later_all(struct am_run_state *s);
 void am_slot_hash(struct am_run_state *s, struct am_slot *slot);
 /* The work of one window, on any thread. */
 void am_slot_run(const struct am_run_state *s, struct am_slot *slot);
-/* The accumulator of the scope that is counted. */
+/* The accumulator of the scope that is counted; zeroed when it is first asked for. By then all windows of the scope
+   that had it before must be settled, as they are when a window of this scope is. */
 void *am_run_acc(struct am_run_state *s);
 /* All passes and rounds over the selected of `items` tensors, in that order. The finished accumulator is
    am_run_acc(). */

@@ -20,6 +20,14 @@ static int one_round(struct am_run_state *s, struct am_run_item *const *item, si
     return am_ring_settle(s, given);
 }
 
+/* The method refuses the scope: what fails in the results before it is told first, whatever is in flight by now. */
+static int results_first(struct am_run_state *s, int rc)
+{
+    AM_TRY(am_later_all(s));
+    AM_TRY(am_ring_settle(s, s->given));
+    return rc;
+}
+
 static int one_pass(struct am_run_state *s, struct am_run_item *const *item, size_t items,
                     const struct am_scope_info *scope, const void *local)
 {
@@ -28,6 +36,8 @@ static int one_pass(struct am_run_state *s, struct am_run_item *const *item, siz
         s->sofar = s->pass || s->round ? s->now->acc : NULL;
         AM_TRY(one_round(s, item, items));
         int rc = m->between(am_run_acc(s), scope, local, s->pass, s->round);
+        if (rc < 0)
+            return results_first(s, rc);
         if (rc != AM_AGAIN)
             return rc;
     }
@@ -42,8 +52,9 @@ void *am_run_acc(struct am_run_state *s)
     return s->now->acc;
 }
 
-/* The next turn. All windows of the scope that had it last are given by now, and so settled before the first one of
-   this scope; only what windows themselves write to must be free before they are given. */
+/* The next turn. All windows of the scope that had it last are given here at the latest, and so settled before the
+   first one of this scope, or before the round's end when it has none; only what windows themselves write to must be
+   free before they are given. */
 static int begin(struct am_run_state *s, struct am_run_item *const *item, size_t items)
 {
     s->now = &s->turn[(size_t)(s->now - s->turn + 1) % s->turns];

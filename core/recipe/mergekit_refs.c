@@ -70,10 +70,12 @@ static size_t path_of(struct am_mk *k, json_t *v, const char *at, const char *gl
         return 0; /* a revision that reads like a number is not the one that was meant */
     am_mk_keys(k, v, at, parts);
     const char *path = json_string_value(json_object_get(v, "path")), *rev = json_string_value(revision);
+    const char *own = path ? strchr(path, '@') : NULL;
     char place[AM_POINTER];
-    if (path && rev && strchr(path, '@')) { /* mergekit looks at no revision of a directory */
+    if (rev && own && own[1]) { /* mergekit looks at no revision of a directory */
         am_mk_warn(k, "revision-ignored", am_pointer(place, at, "revision"),
-                   "the path names its version already, as a directory's does");
+                   "%.100s is not looked at, for the path names version %.100s already; a directory has no revisions",
+                   rev, own + 1);
         rev = NULL;
     }
     int n = path ? snprintf(out, cap, "%s%.1000s%s%.250s", glue, path, rev ? "@" : "", rev ? rev : "") : 0;

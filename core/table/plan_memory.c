@@ -11,7 +11,7 @@
  * assembled file. */
 #define BASE_BYTES ((uint64_t)31 << 18)
 #define ENTRY_BYTES 128
-#define ITEM_BYTES 56
+#define ITEM_BYTES 64
 #define OUT_BYTES 64
 #define WANT_BYTES 40
 #define HEADER_BYTES 123

@@ -173,6 +173,6 @@ void am_plan_vectors_add(struct am_plan_need *need)
     need->acc = am_plan_plus(need->acc, columns);
     need->fixed = am_plan_plus(need->fixed, columns);
     need->acc = am_plan_plus(need->acc, am_plan_plus(rows, masks));
-    if (rows || masks) /* they may be large: the runner has two of them */
+    if ((rows || masks) && need->accs > 2) /* they may be large: the runner has two of them */
         need->accs = 2;
 }

@@ -84,7 +84,7 @@ double am_add_square_bf16(float *out, float a, const float *x, const uint16_t *y
  * the caller has room for (high - low) >> shift (rounded up) bins.
  */
 uint64_t am_count_range(const float *x, size_t n, uint32_t low, uint32_t high, unsigned shift, uint32_t *bins);
-/* A few ranges of keys, low[r] <= u < high[r], which may overlap. n >= 1. */
+/* A few ranges of keys, low[r] <= u < high[r], both at most 2^31, which may overlap. n >= 1. */
 #define AM_KEY_RANGES 3
 struct am_key_ranges {
     size_t n;

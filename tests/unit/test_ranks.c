@@ -100,6 +100,53 @@ static void as_a_plain_sort(void **state)
     }
 }
 
+static uint64_t limit(double low, double rise, size_t rank, size_t n)
+{
+    return (uint64_t)floor((low + rise * (double)rank / (double)(n - 1)) * 0x1p32 + 0.5);
+}
+
+#define PAIRED 2000
+
+/* Zeros, and then equal pairs that are 2^(1/64) apart, so that every pair is the first of its bin. */
+static size_t rank_in_pairs(size_t i, size_t n)
+{
+    return i < n - PAIRED ? n - PAIRED - 1 - i : i ^ 1;
+}
+
+/* Words at the very limit of their entry's rank and of those beside it. n is even. */
+static void at_the_limit(size_t n, double low, double rise)
+{
+    float *d = malloc(n * sizeof(*d));
+    uint32_t *all = malloc((AM_RANKS_WORK + 2) * n * sizeof(*all)), *work[AM_RANKS_WORK];
+    assert_true(d && all && n % 2 == 0);
+    for (size_t k = 0; k < AM_RANKS_WORK; k++)
+        work[k] = all + k * n;
+    uint32_t *word = all + AM_RANKS_WORK * n, *mask = word + n;
+    for (size_t i = 0; i < n; i++) {
+        size_t rank = rank_in_pairs(i, n) + random32() % 3;
+        uint64_t w = limit(low, rise, rank > 0 ? rank - 1 : 0, n) - random32() % 2;
+        d[i] = i < n - PAIRED ? 0 : exp2f((float)((i - (n - PAIRED)) / 2) / 64);
+        word[i] = w > UINT32_MAX ? random32() : (uint32_t)w;
+    }
+    am_rank_mask(mask, d, word, n, &(struct am_rank_line){low, rise, n - 1}, work);
+    for (size_t i = 0; i < n; i++)
+        if ((mask[i / 32] >> i % 32 & 1) != (word[i] < limit(low, rise, rank_in_pairs(i, n), n)))
+            fail_msg("n %zu, low %a: entry %zu, word %u", n, low, i, word[i]);
+    free(all);
+    free(d);
+}
+
+static void words_at_the_limit(void **state)
+{
+    (void)state;
+    for (int k = 0; k < 8; k++) {
+        at_the_limit(94682, 0, 1);
+        at_the_limit(524264, 0x1p-20, 1 - 0x1p-19);
+        at_the_limit(622574, 0x1p-16, 1 - 0x1p-15);
+        at_the_limit(2048, 0.35, 0.3);
+    }
+}
+
 static struct am_depth depth_of(const char *const *names, size_t n)
 {
     struct am_tensor t[8] = {0};
@@ -136,6 +183,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(as_a_plain_sort),
+        cmocka_unit_test(words_at_the_limit),
         cmocka_unit_test(layers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
