@@ -36,7 +36,7 @@ class StartError(Exception):
     """The daemon did not come up; .code is its exit code (None: still running), .log what it said."""
 
     def __init__(self, code, log):
-        super().__init__(f"amendd did not start (exit {code}):\n{log}")
+        super().__init__(f"amendd did not start (exit {code}); the end of its log:\n{log[-4000:]}")
         self.code, self.log = code, log
 
 
