@@ -9,7 +9,7 @@
 #include <string.h>
 
 #define SHORT 24 /* entries that are sorted by insertion */
-/* 64 for each of the upper 16 octaves of a long vector, fewer for fewer of a shorter one; the rest is in bin 0. */
+/* 64 for each of the upper 16 octaves of a long vector, and fewer of a shorter one; the rest is in bin 0. */
 #define BINS 1024
 #define ROUNDS 128 /* entries whose smaller keys are counted one by one, at most */
 #define MARK 0x80000000u
@@ -169,8 +169,8 @@ static void clear_marked(uint32_t *mask, const unsigned char *byte, size_t n)
     }
 }
 
-/* Decides the listed entries that their bin decides, and lists the others anew. `drop`: n bytes and 8 more. A word asks
-   for a rank: about where the line is at it, and to be sure of it one more or less. */
+/* Decides the listed entries that their bin decides, and lists the others anew. A word asks for a rank: where the line
+   reaches it, and one more to be sure. `drop`: v->n bytes and 8 more. */
 static size_t by_bins(const struct vector *v, const uint32_t *bin, uint32_t *open, size_t n, size_t *kept,
                       unsigned char *drop)
 {
@@ -178,7 +178,7 @@ static size_t by_bins(const struct vector *v, const uint32_t *bin, uint32_t *ope
     if (step < STEP)
         return n;
     const uint32_t *word = v->word, *first = v->first, low = (uint32_t)(v->line->low * 0x1p32);
-    const uint64_t inverse = (uint64_t)(0x1p37 / step); /* less than 2^32: so is what it loses of a rank, times 2^-5 */
+    const uint64_t inverse = (uint64_t)(0x1p37 / step); /* rounded, it moves a rank by 2^-5 at most */
     size_t left = 0, all_sure = 0;
     memset(drop, 0, v->n + 8);
     for (size_t k = 0; k < n; k++) {

@@ -39,16 +39,9 @@ int am_later_half(struct am_run_state *s)
     return 0;
 }
 
-int am_later_first(struct am_run_state *s)
+int am_later_but(struct am_run_state *s, size_t tensors)
 {
-    for (size_t n = s->laters; n > 0 && s->laters == n;)
-        AM_TRY(give_next(s));
-    return 0;
-}
-
-int am_later_all(struct am_run_state *s)
-{
-    while (s->laters > 0)
+    while (s->laters > tensors)
         AM_TRY(give_next(s));
     return 0;
 }

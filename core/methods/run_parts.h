@@ -205,9 +205,8 @@ void am_ring_drop(struct am_run_state *s); /* after an error: waits for the crew
 void am_later_add(struct am_run_state *s, const struct am_out_tensor *target);
 /* Gives half of what waits: before the windows of a round are waited for. */
 int am_later_half(struct am_run_state *s);
-/* Gives all of the first that waits. */
-int am_later_first(struct am_run_state *s);
-int am_later_all(struct am_run_state *s);
+/* Gives all that waits but so many tensors, the last ones. */
+int am_later_but(struct am_run_state *s, size_t tensors);
 
 /* Takes a window's result into its file's hash: what follows its work. */
 void am_slot_hash(struct am_run_state *s, struct am_slot *slot);

@@ -157,6 +157,7 @@ static void work_hash(void *arg, size_t i)
 static int make_shared(struct am_run_state *s)
 {
     const struct am_run_sizes *z = &s->size;
+    /* rows and masks may be large */
     s->turns = s->model_scope ? 1 : z->rows || z->masks ? 2 : AM_TURNS;
     s->now = &s->turn[0];
     for (size_t i = 0; z->acc && i < s->turns; i++)

@@ -23,7 +23,7 @@ static int one_round(struct am_run_state *s, struct am_run_item *const *item, si
 /* The method refuses the scope: what fails in the results before it is told first, whatever is in flight by now. */
 static int results_first(struct am_run_state *s, int rc)
 {
-    AM_TRY(am_later_all(s));
+    AM_TRY(am_later_but(s, 0));
     AM_TRY(am_ring_settle(s, s->given));
     return rc;
 }
@@ -58,8 +58,7 @@ void *am_run_acc(struct am_run_state *s)
 static int begin(struct am_run_state *s, struct am_run_item *const *item, size_t items)
 {
     s->now = &s->turn[(size_t)(s->now - s->turn + 1) % s->turns];
-    if (s->laters == s->turns)
-        AM_TRY(am_later_first(s));
+    AM_TRY(am_later_but(s, s->turns - 1));
     s->now->stale = true;
     for (size_t i = 0; i < items; i++)
         item[i]->turn = s->now;

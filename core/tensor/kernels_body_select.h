@@ -6,6 +6,29 @@
 
 #define GROUP 256
 
+/* Of a group's values those whose flag is 1; the flags behind the n-th are 0. Returns how many. */
+static size_t move_together(const uint32_t *value, const unsigned char in[GROUP], size_t n, uint32_t *hits)
+{
+    uint32_t total = 0;
+    size_t k = 0;
+    for (size_t i = 0; i < GROUP; i++)
+        total += in[i];
+    if (total > GROUP / 4) { /* many: each is written, and the next one over it when it is no hit */
+        for (size_t i = 0; i < n; i++) {
+            hits[k] = value[i];
+            k += in[i];
+        }
+        return k;
+    }
+    for (size_t i = 0; i < GROUP; i += 8) { /* few: from hit to hit, eight flags at a time */
+        uint64_t flags;
+        memcpy(&flags, in + i, 8);
+        for (; flags; flags &= flags - 1)
+            hits[k++] = value[i + (size_t)__builtin_ctzll(flags) / 8];
+    }
+    return k;
+}
+
 /*
  * Increments of bins are scalar; so that only hits get there, the offsets of hits (u - low < span) are first moved
  * together, without a branch on an element. `hits` has room for GROUP and 8 more. Returns how many.
@@ -49,28 +72,12 @@ static size_t gather_hits(const float *x, size_t n, uint32_t low, uint32_t span,
 static size_t gather_hits(const float *x, size_t n, uint32_t low, uint32_t span, uint32_t *hits)
 {
     unsigned char in[GROUP] = {0};
-    uint32_t offs[GROUP], total = 0;
-    size_t k = 0;
+    uint32_t offs[GROUP];
     for (size_t i = 0; i < n; i++) {
         offs[i] = (bits_of(x[i]) & MAGNITUDE) - low;
-        uint32_t hit = offs[i] < span;
-        in[i] = (unsigned char)hit;
-        total += hit;
+        in[i] = offs[i] < span;
     }
-    if (total > GROUP / 4) { /* many: each is written, and the next one over it when it is no hit */
-        for (size_t i = 0; i < n; i++) {
-            hits[k] = offs[i];
-            k += in[i];
-        }
-        return k;
-    }
-    for (size_t i = 0; i < GROUP; i += 8) { /* few: from hit to hit, eight flags at a time */
-        uint64_t flags;
-        memcpy(&flags, in + i, 8);
-        for (; flags; flags &= flags - 1)
-            hits[k++] = offs[i + (size_t)__builtin_ctzll(flags) / 8];
-    }
-    return k;
+    return move_together(offs, in, n, hits);
 }
 
 #endif
@@ -98,21 +105,21 @@ static uint64_t count_range(const float *x, size_t n, uint32_t low, uint32_t hig
     return above;
 }
 
-/* Of a few elements, one by one. */
-static size_t list_some(const float *x, size_t n, const struct am_key_ranges *r, uint32_t *list, uint64_t *above)
+static size_t list_group(const float *x, size_t n, const struct am_key_ranges *r, uint32_t *list, uint64_t *above)
 {
-    size_t k = 0;
-    for (size_t i = 0; i < n; i++) {
-        uint32_t u = bits_of(x[i]) & MAGNITUDE;
-        bool in = false;
-        for (size_t j = 0; j < r->n; j++) {
-            in |= u >= r->low[j] && u < r->high[j];
-            above[j] += u >= r->high[j];
+    unsigned char in[GROUP] = {0};
+    uint32_t key[GROUP];
+    for (size_t j = 0; j < r->n; j++) {
+        const uint32_t low = r->low[j], high = r->high[j], span = high > low ? high - low : 0;
+        uint32_t over = 0;
+        for (size_t i = 0; i < n; i++) {
+            key[i] = bits_of(x[i]) & MAGNITUDE;
+            over += key[i] >= high;
+            in[i] |= key[i] - low < span;
         }
-        list[k] = u;
-        k += in;
+        above[j] += over;
     }
-    return k;
+    return move_together(key, in, n, list);
 }
 
 #if defined(__AVX2__)
@@ -200,8 +207,10 @@ static inline __attribute__((always_inline)) size_t list_deltas(const uint16_t *
 
 static size_t list_range(const float *x, size_t n, const struct am_key_ranges *r, uint32_t *to, uint64_t *above)
 {
-    size_t k = LIST_VECTORS(list_floats, x, n), done = VECTORS(n);
-    return k + list_some(x + done, n - done, r, to + k, above);
+    size_t k = LIST_VECTORS(list_floats, x, n);
+    for (size_t i = VECTORS(n); i < n; i += GROUP)
+        k += list_group(x + i, least(GROUP, n - i), r, to + k, above);
+    return k;
 }
 
 static size_t list_delta_bf16(const uint16_t *x, const uint16_t *y, size_t n, const struct am_key_ranges *r,
@@ -212,7 +221,7 @@ static size_t list_delta_bf16(const uint16_t *x, const uint16_t *y, size_t n, co
     for (size_t i = VECTORS(n), m; i < n; i += m) {
         m = least(GROUP, n - i);
         sub_bf16(d, x + i, y + i, m);
-        k += list_some(d, m, r, to + k, above);
+        k += list_group(d, m, r, to + k, above);
     }
     return k;
 }

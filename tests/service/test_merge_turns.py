@@ -7,7 +7,7 @@ import pytest
 import merge_feed
 import reference as ref
 from harness import merge
-from test_merge_property import NEEDS, World
+from test_merge_property import NEEDS, World, every
 
 # None, a few, several windows, those of which a sample is looked at first; norms between matrices, as in models; rows that are
 # a window, rows that are many in one, and few long ones.
@@ -52,8 +52,7 @@ def counted():
 
 @pytest.mark.parametrize("name", list(counted()))
 def test_neighbours_have_no_say(worlds, registry, name):
-    found = merge_feed.feeds(registry[name])
-    feed = next((f for f in found if f.label == "probe"), found[0])
+    (feed,) = every(registry, name, "one way")
     client = worlds[0].client
     straight, mixed = (w.run(feed, threads=3) for w in worlds)
     ours, theirs = client.weights(straight), client.weights(mixed)
