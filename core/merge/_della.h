@@ -10,12 +10,12 @@
 #define AM_MERGE_DELLA_H
 
 #include "core/merge/_dare.h"
-#include "core/merge/_ranks.h"
+#include "core/tensor/kernels.h"
 
 struct am_della_local {
     struct am_dare_local dare; /* first */
     size_t axis, inner;        /* entries of a vector, and from one to the next */
-    double epsilon[AM_MAX_INPUTS];
+    struct am_rank_odds odds[AM_MAX_INPUTS];
 };
 
 extern const struct am_rule am_della_rules[];
@@ -26,13 +26,13 @@ extern const struct am_rule am_della_rules[];
         .flags = AM_PER_INPUT | AM_OPEN_MAX,                                                                           \
         .doc = "the smallest entries stay with probability density - epsilon, the largest with density + epsilon"      \
     }
-/* scratch: what _dare.h needs, words, and the work of ranks. */
+/* scratch: what _dare.h needs, words, and vectors that are no neighbours: their entries with their words, and masks. */
 #define AM_DELLA_NEEDS                                                                                                 \
     {                                                                                                                  \
         .min_inputs = 1, .base = AM_YES, .passes = 1, .acc = AM_RESCALE_ACC, .tally = AM_FRAME_TALLY,                  \
         .report = {.fixed = 2, .per_input = 3}, .bf16 = true, .masks = true,                                           \
-        .scratch = {.fixed = AM_DARE_SCRATCH + 1 + AM_RANKS_WORK, .per_input = 1},                                     \
-        .local_bytes = sizeof(struct am_della_local), .by_slab = true, .random = true                                  \
+        .scratch = {.fixed = AM_DARE_SCRATCH + 3, .per_input = 1}, .local_bytes = sizeof(struct am_della_local),       \
+        .by_slab = true, .random = true                                                                                \
     }
 #define AM_DELLA_HOOKS AM_DARE_COMMON, .paper = "arXiv:2406.11617", .rules = am_della_rules, .prepare = am_della_prepare
 

@@ -307,20 +307,25 @@ struct am_sizes am_block_sum_abs_mask(const float *x, size_t n, const uint32_t *
     return set()->sum_abs_mask(x, n, mask);
 }
 
-uint32_t am_rank_keys(const float *d, uint32_t *key, size_t n)
+struct am_rank_odds am_rank_odds_of(double low, double rise, size_t n)
 {
-    return set()->rank_keys(d, key, n);
+    uint64_t sure = (uint64_t)(low * 0x1p32 + 0.5), end = (uint64_t)((low + rise) * 0x1p32 + 0.5);
+    uint64_t span = n > 1 && end > sure ? end - sure : 0;
+    struct am_rank_odds odds = {.sure = sure, .span = span};
+    if (span == 0)
+        return odds;
+    uint64_t rest = (n - 1) % span;
+    for (odds.step = (n - 1) / span; odds.step < UINT64_C(1) << 31; odds.shift++) { /* one bit more */
+        rest *= 2;
+        odds.step = 2 * odds.step + (rest >= span);
+        rest -= rest >= span ? span : 0;
+    }
+    return odds;
 }
 
-size_t am_rank_split(const struct am_rank_split *how, const uint32_t *word, const uint32_t *key, size_t n,
-                     uint32_t *bin, uint32_t *open, uint32_t *mask, size_t *ret_sure)
+size_t am_rank_mask(uint32_t *mask, const float *d, const uint32_t *word, size_t n, const struct am_rank_odds *odds)
 {
-    return set()->rank_split(how, word, key, n, bin, open, mask, ret_sure);
-}
-
-size_t am_rank_of(const uint32_t *key, size_t n, size_t i)
-{
-    return set()->rank_of(key, n, i);
+    return set()->rank_mask(mask, d, word, n, odds);
 }
 
 size_t am_mark_own(float *own, const float *d, const float *sum, float limit, size_t n)

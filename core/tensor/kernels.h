@@ -101,24 +101,6 @@ size_t am_count_equal(const float *x, size_t n, uint32_t key);
 size_t am_keep_range(float *out, const float *x, size_t n, uint32_t low, uint32_t high);
 
 /*
- * Entries of one vector that stay by chance, the more likely the larger they are (core/merge/_ranks.h).
- * am_rank_keys: the keys of d; returns the greatest.
- * am_rank_split: bit i of the mask is word[i] <= last (no bits behind the n-th); counts the words below `sure`, and
- * lists the places of those from `sure` to `last` in order. bin[i] = key[i] >> shift, less `least`, but at least 0.
- * Returns how many are listed.
- * am_rank_of: how many keys are smaller than key[i], or equal to it and behind it.
- */
-struct am_rank_split {
-    uint32_t sure, last;
-    unsigned shift;
-    uint32_t least;
-};
-uint32_t am_rank_keys(const float *d, uint32_t *key, size_t n);
-size_t am_rank_split(const struct am_rank_split *how, const uint32_t *word, const uint32_t *key, size_t n,
-                     uint32_t *bin, uint32_t *open, uint32_t *mask, size_t *ret_sure);
-size_t am_rank_of(const uint32_t *key, size_t n, size_t i);
-
-/*
  * Sign election (merge.md A14). The entries of an element are e_k = fl(weight[k] * d[k]), k < inputs; they are not
  * written. The elected sign is + when the sum of all e_k (by_count: how many are positive less how many are negative)
  * is >= 0, else -. e_k takes part when it is not 0 and has the elected sign; a NaN always does, so that it is not lost.
@@ -209,6 +191,22 @@ size_t am_fuse_f32(float *out, float kl, float threshold, const float *x, const 
 void am_random_words(uint32_t *out, size_t n, const uint32_t key[2], uint64_t first);
 /* Bit i % 32 of mask[i / 32]: the word of element first + i is below `limit`. No bits behind the n-th. */
 void am_random_mask(uint32_t *mask, size_t n, const uint32_t key[2], uint64_t first, uint32_t limit);
+/*
+ * Entries of one vector that stay by chance, the more likely the larger they are (DELLA; merge.md A18). Of ranks r = 0
+ * (smallest) .. n - 1 by magnitude, of equal magnitudes the lowest index the largest, NaN above infinity, an entry
+ * stays with p = low + rise * r / (n - 1). Nobody has to know r: of the n - 1 other entries one at random is smaller
+ * with the probability r / (n - 1). A word below `sure` = round(low * 2^32) says stay, one from sure + span =
+ * round((low + rise) * 2^32) on go, and those between name another entry, number (word - sure) * step >> shift of all
+ * but the one itself: who is larger than that one stays.
+ */
+struct am_rank_odds {
+    uint64_t sure, span;
+    uint64_t step; /* floor((n - 1) * 2^shift / span), 32 bits */
+    unsigned shift;
+};
+struct am_rank_odds am_rank_odds_of(double low, double rise, size_t n); /* p = low where n is 1. n < 2^31 */
+/* Bit i % 32 of mask[i / 32]: entry i of d stays, by its word. No bits behind the n-th. Returns how many stay. */
+size_t am_rank_mask(uint32_t *mask, const float *d, const uint32_t *word, size_t n, const struct am_rank_odds *odds);
 /* out = x where the bit is set, else +0. out may be x. Returns how many stayed. */
 size_t am_keep_mask(float *out, const float *x, size_t n, const uint32_t *mask);
 /* am_block_sum_abs() of x, and of what am_keep_mask() leaves of it. */

@@ -65,8 +65,8 @@ static inline size_t least(size_t a, size_t b)
 #include "core/tensor/kernels_body_elect.h"
 #include "core/tensor/kernels_body_kl.h"
 #include "core/tensor/kernels_body_random.h"
+#include "core/tensor/kernels_body_ranks.h"
 #include "core/tensor/kernels_body_select.h"
-#include "core/tensor/kernels_body_select_ranks.h"
 #include "core/tensor/kernels_body_swap.h"
 #include "core/tensor/kernels_body_tasks.h"
 
@@ -109,9 +109,7 @@ const struct am_kernel_set SET_TABLE = {
     .random_mask = random_mask,
     .keep_mask = keep_mask,
     .sum_abs_mask = sum_abs_mask,
-    .rank_keys = rank_keys,
-    .rank_split = rank_split,
-    .rank_of = rank_of,
+    .rank_mask = rank_mask,
     .mark_own = mark_own,
     .keep_own = keep_own,
     .unify = unify,

@@ -84,11 +84,33 @@ def ranks(d):
     return np.flip(rank, axis=1).reshape(d.shape)
 
 
-def della_p(d, density, epsilon):
-    c = 1 if d.ndim == 0 else d.shape[0] if d.ndim == 1 else d.shape[1]
-    if c == 1:
-        return np.full(d.shape, density)
-    return (density - epsilon) + 2 * epsilon * (ranks(d) - 1) / (c - 1)
+def stays(d, word, low, rise):
+    """One vector: a word below low says stay, one from low + rise on go; one between names another entry, and the larger
+    of the two, of equals the one before, is who stays. So the smallest stays with low and the largest with low + rise.
+    """
+    n, at, size = d.size, np.arange(d.size), np.abs(d)
+    sure, end = (int(np.floor(p * 2.0**32 + 0.5)) for p in (low, low + rise))
+    word = word.astype(np.uint64)
+    if n < 2 or end <= sure:
+        return word < sure
+    asks, shift = (word >= sure) & (word < end), 0
+    while ((n - 1) << shift + 1) // (end - sure) < 2**32:
+        shift += 1
+    step = ((n - 1) << shift) // (end - sure)
+    other = (np.where(asks, word - np.uint64(sure), np.uint64(0)) * np.uint64(step) >> np.uint64(shift)).astype(np.int64)
+    other += other >= at
+    return (word < sure) | asks & ((size > size[other]) | (size == size[other]) & (at < other))
+
+
+def della_mask(d, word, density, epsilon):
+    """Vectors along axis 1; of a tensor of fewer axes: all of it."""
+    rows = d.reshape(1, -1) if d.ndim < 2 else d
+    apart = np.moveaxis(rows, 1, -1)
+    words = np.moveaxis(word.reshape(rows.shape), 1, -1)
+    low, rise = (density - epsilon, 2 * epsilon) if rows.shape[1] > 1 else (density, 0)
+    flat = zip(apart.reshape(-1, rows.shape[1]), words.reshape(-1, rows.shape[1]))
+    mask = np.array([stays(v, w, low, rise) for v, w in flat], bool).reshape(apart.shape)
+    return np.moveaxis(mask, -1, 1).reshape(d.shape)
 
 
 def della_one(d, name, ordinal, density, epsilon=0.15, rescale="l1", seed=0):
@@ -96,8 +118,7 @@ def della_one(d, name, ordinal, density, epsilon=0.15, rescale="l1", seed=0):
         return d
     if density <= 0:
         return np.zeros_like(d)
-    p = della_p(d, density, epsilon).reshape(-1)
-    mask = below(d.size, key_of(seed, ordinal, name), p).reshape(d.shape)
+    mask = della_mask(d, words(d.size, key_of(seed, ordinal, name)), density, epsilon)
     return rescaled(d, np.where(mask, d, f32(0)), rescale, density)
 
 
