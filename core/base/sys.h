@@ -59,6 +59,21 @@ struct am_sys_ops {
     int (*unlinkat)(int, const char *, int);
     int (*mkdirat)(int, const char *, mode_t);
 };
+/*
+ * Where in a buffer that begins at a multiple of 64, and has AM_SYS_APART bytes more, what is read from that offset of
+ * a file should begin, and what is written there: some processors (AMD Zen 3 among them) copy a page four times slower
+ * whose target begins less than 32 bytes above its source, modulo the size of a page.
+ */
+#define AM_SYS_APART 32
+static inline size_t am_sys_apart_read(uint64_t off)
+{
+    return off % 64 > 32 ? AM_SYS_APART : 0;
+}
+static inline size_t am_sys_apart_write(uint64_t off)
+{
+    return off % 64 > 0 && off % 64 < 32 ? AM_SYS_APART : 0;
+}
+
 /* Installs `ops` (NULL: the real ones) and returns what was there. Tests only; not thread-safe. */
 const struct am_sys_ops *am_sys_swap(const struct am_sys_ops *ops);
 extern const struct am_sys_ops am_sys_real;

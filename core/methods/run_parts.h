@@ -75,7 +75,7 @@ struct am_slot { /* one window in flight, with its buffers */
     uint64_t nonfinite, clamped;        /* let through by the policies */
     struct am_slot_fault fault;
     unsigned char *memory;
-    unsigned char *out;   /* the result as stored, or a copy */
+    unsigned char *out;   /* the result as stored, or a copy; like `in` at a multiple of 64 or am_sys_apart behind */
     unsigned char *other; /* the copy of another input: lies where the next ones do */
     unsigned char **in;   /* a chunk of each source as stored */
     float **value;        /* each source's tile, then the result's, then scratch: f32 */

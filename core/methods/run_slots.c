@@ -3,6 +3,7 @@
  * runs.
  */
 #include "core/base/err.h"
+#include "core/base/sys.h"
 #include "core/methods/run_parts.h"
 
 #include <stdlib.h>
@@ -39,11 +40,11 @@ static uint64_t measure_computed(struct am_run_state *s, const struct am_run_ite
     struct am_run_sizes *z = &s->size;
     uint64_t window = least(item->donor->elements, item->window), chunk = least(window, item->chunk);
     grow(&z->tile, line(least(item->donor->elements, item->tile) * sizeof(float)));
-    grow(&z->out, line(window * (am_dtype_bits(item->out_dtype) / 8)));
+    grow(&z->out, line(window * (am_dtype_bits(item->out_dtype) / 8) + AM_SYS_APART));
     for (size_t k = 0; k < s->sources; k++) {
         const struct am_tensor *t = item->pass ? am_run_passed(s, item) : am_run_source(s, k, item);
         if (t && (k == 0 || !item->pass))
-            grow(&z->in[k], line(chunk * (am_dtype_bits(t->dtype) / 8)));
+            grow(&z->in[k], line(chunk * (am_dtype_bits(t->dtype) / 8) + AM_SYS_APART));
     }
     return item->windows;
 }

@@ -3,6 +3,7 @@
  * and convert back. Runs on the crew's threads and touches its own slot only.
  */
 #include "core/base/err.h"
+#include "core/base/sys.h"
 #include "core/methods/run_parts.h"
 #include "core/tensor/kernels.h"
 
@@ -37,6 +38,12 @@ static int fail_value(struct am_slot *slot, const char *reason, const char *labe
     return -AM_E_NON_FINITE;
 }
 
+/* So far behind the multiple of 64 at which the buffer begins. */
+static unsigned char *behind(unsigned char *buffer, size_t apart)
+{
+    return buffer - (uintptr_t)buffer % 64 + apart;
+}
+
 /* The whole chunk of every source, once. */
 static int read_sources(struct job *j)
 {
@@ -46,8 +53,9 @@ static int read_sources(struct job *j)
         if (!j->source[k])
             continue;
         size_t size = am_dtype_bits(j->source[k]->dtype) / 8;
-        int rc =
-            am_model_read(s->source[k]->model, j->source[k], slot->in[k], j->n * size, (slot->first + j->at) * size);
+        uint64_t at = (slot->first + j->at) * size;
+        slot->in[k] = behind(slot->in[k], am_sys_apart_read(j->source[k]->begin + at));
+        int rc = am_model_read(s->source[k]->model, j->source[k], slot->in[k], j->n * size, at);
         if (rc < 0)
             return fail(slot, rc, s->source[k]->label);
     }
@@ -364,13 +372,18 @@ static int copy(const struct am_run_state *s, struct am_slot *slot)
     return 0;
 }
 
+/* Of the result in its file. */
+static uint64_t place(const struct am_slot *slot)
+{
+    bool computed = slot->work == AM_SLOT_APPLY;
+    return slot->first * (computed ? am_dtype_bits(slot->item->out_dtype) / 8 : 1);
+}
+
 /* By the thread that computed it: the bytes are in its caches still, and the hash, which must be taken in file order,
    is all that is left for one thread to do. */
 static int write_out(const struct am_run_state *s, struct am_slot *slot)
 {
-    bool computed = slot->work == AM_SLOT_APPLY;
-    uint64_t at = slot->first * (computed ? am_dtype_bits(slot->item->out_dtype) / 8 : 1);
-    int rc = slot->target ? am_output_write(&s->out, slot->target, slot->out, slot->bytes, at) : 0;
+    int rc = slot->target ? am_output_write(&s->out, slot->target, slot->out, slot->bytes, place(slot)) : 0;
     return rc < 0 ? fail(slot, rc == -AM_E_INTERNAL ? -AM_E_CANNOT_WRITE : rc, NULL) : 0;
 }
 
@@ -380,7 +393,8 @@ void am_slot_run(const struct am_run_state *s, struct am_slot *slot)
     slot->nonfinite = slot->clamped = 0;
     slot->differs = false;
     slot->bytes = 0;
-    bool copies = slot->work == AM_SLOT_COPY || slot->work == AM_SLOT_COMPARE;
+    bool copies = slot->work == AM_SLOT_COPY || slot->work == AM_SLOT_COMPARE, computed = slot->work == AM_SLOT_APPLY;
+    slot->out = behind(slot->out, computed ? am_sys_apart_write(slot->target->st.begin + place(slot)) : 0);
     int rc = copies ? copy(s, slot) : compute(s, slot);
     if (rc == 0)
         rc = write_out(s, slot);

@@ -211,10 +211,25 @@ static void test_names_and_copies(void **state)
     am_sys_close(dir);
 }
 
+/* Wherever a buffer begins and a tensor lies in its file, no target is a few bytes above its source. */
+static void test_apart(void **state)
+{
+    (void)state;
+    for (unsigned at = 0; at < 4096; at += 64)
+        for (unsigned off = 0; off < 4096; off++) {
+            unsigned in = at + (unsigned)am_sys_apart_read(off), out = at + (unsigned)am_sys_apart_write(off);
+            unsigned above = (in - off) % 4096, below = (off - out) % 4096;
+            assert_true((above == 0 || above >= 32) && (below == 0 || below >= 32));
+        }
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_files), cmocka_unit_test(test_tree),
-                                       cmocka_unit_test(test_tree_of_two), cmocka_unit_test(test_swapped),
-                                       cmocka_unit_test(test_names_and_copies)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_files),
+                                       cmocka_unit_test(test_tree),
+                                       cmocka_unit_test(test_tree_of_two),
+                                       cmocka_unit_test(test_swapped),
+                                       cmocka_unit_test(test_names_and_copies),
+                                       cmocka_unit_test(test_apart)};
     return cmocka_run_group_tests(tests, setup, teardown);
 }
