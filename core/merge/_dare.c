@@ -10,18 +10,29 @@
 
 #define FEW 10 /* entries that are expected to stay: fewer carry the size of all */
 
-void am_dare_prepare_for(const struct am_scope_info *s, struct am_dare_local *l, am_dare_thin *thin)
+/* A density that rounds to 1 keeps everything. */
+static void set_limit(struct am_dare_local *l, size_t i)
+{
+    double limit = floor(l->density[i] * 0x1p32 + 0.5);
+    if (limit >= 0x1p32)
+        l->density[i] = 1;
+    else
+        l->limit[i] = (uint32_t)limit;
+}
+
+void am_dare_prepare_for(const struct am_scope_info *s, struct am_dare_local *l, am_dare_thins *thin)
 {
     am_frame_prepare(s, &l->frame);
     l->rescale = am_rescale_by(s->args);
     l->thin = thin;
     for (size_t i = 0; i < s->inputs; i++) {
         l->density[i] = am_arg_input_real(s->args, "density", i);
+        set_limit(l, i);
         l->failed |= s->tensor.name && am_random_key("mask", s->seed, (unsigned)i, s->tensor.name, l->key[i]) < 0;
     }
 }
 
-static void thin(const struct am_window *w, size_t input, const float *d, uint32_t *mask)
+void am_dare_thin(const struct am_window *w, size_t input, const float *d, uint32_t *mask)
 {
     const struct am_dare_local *l = w->local;
     (void)d;
@@ -30,15 +41,7 @@ static void thin(const struct am_window *w, size_t input, const float *d, uint32
 
 void am_dare_prepare(const struct am_scope_info *s, void *local)
 {
-    struct am_dare_local *l = local;
-    am_dare_prepare_for(s, l, thin);
-    for (size_t i = 0; i < s->inputs; i++) {
-        double limit = floor(l->density[i] * 0x1p32 + 0.5);
-        if (limit >= 0x1p32)
-            l->density[i] = 1;
-        else
-            l->limit[i] = (uint32_t)limit;
-    }
+    am_dare_prepare_for(s, local, am_dare_thin);
 }
 
 static bool counted(const struct am_dare_local *l, size_t i)

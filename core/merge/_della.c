@@ -34,6 +34,10 @@ static void thin(const struct am_window *w, size_t input, const float *d, uint32
     const struct am_rank_odds *odds = &l->odds[input];
     float *const *room = w->scratch + w->inputs + AM_DARE_SCRATCH;
     uint32_t *word = (uint32_t *)(void *)room[0];
+    if (odds->span == 0) { /* ranks have no say */
+        am_dare_thin(w, input, d, mask);
+        return;
+    }
     am_random_words(word, w->n, l->dare.key[input], w->first);
     if (l->inner == 1)
         am_rank_mask(mask, d, word, l->axis, odds);
@@ -51,8 +55,7 @@ void am_della_prepare(const struct am_scope_info *s, void *local)
         l->inner *= (size_t)s->tensor.shape[k];
     for (size_t i = 0; i < s->inputs; i++) {
         double density = l->dare.density[i], epsilon = am_arg_input_real(s->args, "epsilon", i);
-        if (l->axis <= 1 || density <= 0 || density >= 1) /* the last two need no odds */
-            epsilon = 0;
-        l->odds[i] = am_rank_odds_of(density - epsilon, 2 * epsilon, l->axis);
+        if (density > 0 && density < 1)
+            l->odds[i] = am_rank_odds_of(density - epsilon, 2 * epsilon, l->axis);
     }
 }

@@ -4,6 +4,7 @@
 #include "core/base/err.h"
 #include "core/methods/run_parts.h"
 #include "core/table/layers.h"
+#include "core/table/margin.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -49,6 +50,20 @@ static const char *const *own_names(const struct am_run *r, const struct am_run_
     return r->slices ? list : NULL;
 }
 
+/* AM_RULE_MARGIN of the values of one tensor. */
+static int check_margins(const struct am_run_state *s, const struct am_args *args, size_t inputs, const char *tensor)
+{
+    const struct am_rule *rule = s->r->method->rules;
+    for (; rule && rule->kind != AM_RULE_END; rule++)
+        for (size_t i = 0; rule->kind == AM_RULE_MARGIN && i < inputs; i++) {
+            double share = am_arg_input_real(args, rule->a, i), margin = am_arg_input_real(args, rule->b, i);
+            if (!am_margin_holds(share, margin))
+                return am_margin_fault((struct am_where){.pointer = "#/params", .tensor = tensor}, rule->a, share,
+                                       rule->b, margin, s->faults);
+        }
+    return 0;
+}
+
 static int set_row(struct am_run_state *s, const struct am_layers *layers, size_t i)
 {
     const struct am_run_some *some = am_run_some_of(s, &s->r->donor->tensor[i]);
@@ -63,7 +78,7 @@ static int set_row(struct am_run_state *s, const struct am_layers *layers, size_
     s->args[i] = *all;
     s->args[i].row = row;
     if (am_args_at(all, &place, row, &what) == 0)
-        return 0;
+        return check_margins(s, &s->args[i], some ? some->inputs : s->r->inputs, name);
     return am_fault_add(s->faults, AM_E_BAD_SPEC,
                         (struct am_where){.pointer = "#/params", .reason = "parameter-missing", .tensor = name},
                         "%.300s has no value of %.100s: no filter meets it", name, what);

@@ -54,8 +54,9 @@ static int read_sources(struct job *j)
             continue;
         size_t size = am_dtype_bits(j->source[k]->dtype) / 8;
         uint64_t at = (slot->first + j->at) * size;
-        slot->in[k] = behind(slot->in[k], am_sys_apart_read(j->source[k]->begin + at));
-        int rc = am_model_read(s->source[k]->model, j->source[k], slot->in[k], j->n * size, at);
+        const struct am_model *m = s->source[k]->model;
+        slot->in[k] = behind(slot->in[k], am_sys_apart_read(am_model_offset(m, j->source[k], at)));
+        int rc = am_model_read(m, j->source[k], slot->in[k], j->n * size, at);
         if (rc < 0)
             return fail(slot, rc, s->source[k]->label);
     }

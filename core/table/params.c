@@ -9,6 +9,7 @@
 #include "core/base/text.h"
 #include "core/table/forms.h"
 #include "core/table/json_util.h"
+#include "core/table/margin.h"
 #include "core/table/settings.h"
 
 #include <float.h>
@@ -392,21 +393,18 @@ static void check_inputs_rule(const struct am_body *b, const json_t *r, struct a
                  (long long)((models - plus) / times));
 }
 
-/* A share and how far it may vary with the rank: it must stay inside (0, 1). */
+/* Of values that are the same for all tensors; others are looked at tensor by tensor (core/methods/run_vary.c). */
 static void check_margin(const struct am_body *b, const char *share, const char *margin, struct am_faults *f)
 {
     char model[AM_POINTER], params[AM_POINTER], at[AM_POINTER];
     for (size_t i = 0; i < b->inputs; i++) {
         const json_t *x = json_object_get(b->input[i].params, share), *y = json_object_get(b->input[i].params, margin);
-        double s = json_number_value(x), m = json_number_value(y), room = s < 0.5 ? s : 1 - s;
-        if (!json_is_number(x) || !json_is_number(y) || s <= 0 || s >= 1 || (s - m > 0 && s + m < 1))
+        double s = json_number_value(x), m = json_number_value(y);
+        if (!json_is_number(x) || !json_is_number(y) || am_margin_holds(s, m))
             continue;
         am_model_pointer(&b->input[i], model);
         const char *pointer = am_pointer(at, am_pointer(params, model, "params"), margin);
-        am_fault_add(f, AM_E_INVALID_PARAMS, (struct am_where){.pointer = pointer, .reason = "epsilon-range"},
-                     "%s %g with %s %g gives probabilities from %g to %g, which must lie inside 0 and 1; with this %s, "
-                     "%s must be below %g",
-                     share, s, margin, m, s - m, s + m, share, margin, room);
+        am_margin_fault((struct am_where){.pointer = pointer}, share, s, margin, m, f);
     }
 }
 

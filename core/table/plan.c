@@ -183,7 +183,8 @@ static void charge_sources(struct join *j, const char *name, uint64_t chunk)
         j->plan.read_bytes = am_plan_plus(j->plan.read_bytes, am_plan_times(s->head.bytes, j->reads));
         j->widened = j->widened || s->head.adapted || !am_streq(s->head.dtype, "BF16");
         uint64_t size = am_plan_computed(s->head.dtype); /* what an adapter puts in its place is mostly F32 */
-        am_plan_grow(&s->window, am_plan_line(chunk * (s->head.adapted ? am_plan_larger(size, sizeof(float)) : size)));
+        uint64_t each = s->head.adapted ? am_plan_larger(size, sizeof(float)) : size;
+        am_plan_grow(&s->window, am_plan_line(chunk * each + AM_PLAN_APART));
     }
 }
 
@@ -196,8 +197,9 @@ static void charge_computed(struct join *j, const char *name, uint64_t size)
     struct am_plan_spans span = am_plan_cut(need, j->body, name, d->shape, elements, j->inputs);
     charge_sources(j, name, am_plan_smaller(elements, span.chunk));
     am_plan_grow(&need->tile, am_plan_line(am_plan_smaller(elements, span.tile) * sizeof(float)));
-    am_plan_grow(&need->out,
-                 am_plan_line(am_plan_smaller(elements, span.window) * (j->out_bytes ? j->out_bytes : size)));
+    am_plan_grow(
+        &need->out,
+        am_plan_line(am_plan_smaller(elements, span.window) * (j->out_bytes ? j->out_bytes : size) + AM_PLAN_APART));
     need->windows = am_plan_plus(need->windows, am_plan_windows(elements, span.window));
     am_plan_grow(&need->elements, elements);
     am_plan_charge_whole(need, j->body, d, elements, j->inputs);
@@ -262,10 +264,11 @@ static void charge_converted(struct join *j, uint64_t size)
     struct am_plan_need *need = &j->plan.need;
     uint64_t elements = d->head.bytes / size, read = d->head.adapted ? am_plan_larger(size, sizeof(float)) : size;
     j->plan.read_bytes = am_plan_plus(j->plan.read_bytes, d->head.bytes);
-    am_plan_grow(&d->window, am_plan_line(am_plan_smaller(elements, AM_PLAN_CHUNK) * read));
+    am_plan_grow(&d->window, am_plan_line(am_plan_smaller(elements, AM_PLAN_CHUNK) * read + AM_PLAN_APART));
     am_plan_grow(&need->tile, am_plan_line(am_plan_smaller(elements, AM_PLAN_TILE) * sizeof(float)));
-    am_plan_grow(&need->out,
-                 am_plan_line(am_plan_smaller(elements, AM_PLAN_WINDOW) * (j->out_bytes ? j->out_bytes : size)));
+    am_plan_grow(
+        &need->out,
+        am_plan_line(am_plan_smaller(elements, AM_PLAN_WINDOW) * (j->out_bytes ? j->out_bytes : size) + AM_PLAN_APART));
     need->windows = am_plan_plus(need->windows, am_plan_windows(elements, AM_PLAN_WINDOW));
 }
 

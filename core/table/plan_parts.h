@@ -10,6 +10,7 @@
 #define AM_PLAN_WINDOW 262144u /* elements of one window of the worker */
 #define AM_PLAN_CHUNK 32768u   /* elements read at a time */
 #define AM_PLAN_TILE 4096u     /* elements of one tile */
+#define AM_PLAN_APART 32u      /* AM_SYS_APART, of what is read and written */
 #define AM_PLAN_SLOTS ((uint64_t)64 << 20)
 #define AM_PLAN_AHEAD 10u
 #define AM_PLAN_TURNS 4u

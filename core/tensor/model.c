@@ -151,6 +151,14 @@ int am_model_read(const struct am_model *m, const struct am_tensor *t, void *buf
     return am_file_read(&m->file[t->file], buf, bytes, t->begin + off_in_tensor);
 }
 
+uint64_t am_model_offset(const struct am_model *m, const struct am_tensor *t, uint64_t off_in_tensor)
+{
+    const struct am_file *f = &m->file[t->file];
+    uint64_t off = t->begin + off_in_tensor;
+    const struct am_span *s = f->made ? NULL : am_file_span(f, off);
+    return s ? s->offset + (off - s->at) : 0;
+}
+
 void am_model_done(struct am_model *m)
 {
     for (size_t i = 0; m->head && i < m->files; i++)

@@ -60,6 +60,8 @@ int am_model_open(struct am_model *ret, const struct am_file *file, size_t files
                   struct am_faults *faults);
 const struct am_tensor *am_model_find(const struct am_model *m, const char *name);
 int am_model_read(const struct am_model *m, const struct am_tensor *t, void *buf, size_t bytes, uint64_t off_in_tensor);
+/* Where in its descriptor that begins to be read; 0: nowhere. */
+uint64_t am_model_offset(const struct am_model *m, const struct am_tensor *t, uint64_t off_in_tensor);
 void am_model_done(struct am_model *m);
 
 #endif

@@ -41,8 +41,7 @@ def words(n, key):
 
 
 def below(n, key, p):
-    """p: one probability, or one for each element."""
-    return words(n, key) < np.floor(np.asarray(p, np.float64) * 2.0**32 + 0.5)
+    return words(n, key) < np.floor(p * 2.0**32 + 0.5)
 
 
 def rescaled(d, y, rescale, density):
@@ -105,6 +104,8 @@ def stays(d, word, low, rise):
 def della_mask(d, word, density, epsilon):
     """Vectors along axis 1; of a tensor of fewer axes: all of it."""
     rows = d.reshape(1, -1) if d.ndim < 2 else d
+    if d.size == 0:
+        return np.zeros(d.shape, bool)
     apart = np.moveaxis(rows, 1, -1)
     words = np.moveaxis(word.reshape(rows.shape), 1, -1)
     low, rise = (density - epsilon, 2 * epsilon) if rows.shape[1] > 1 else (density, 0)

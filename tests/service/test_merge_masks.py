@@ -104,6 +104,16 @@ def test_room_for_epsilon(client, models, density, epsilon, reason):
         assert f'"{reason}"' in text and "must be below 0.1" in text, text
 
 
+@pytest.mark.parametrize("density", [[0.1, 0.1], [0.9, 0.9], [{"filter": "row", "value": 0.9}, {"value": 0.5}]])
+def test_room_for_epsilon_in_each_tensor(client, models, density):
+    """Values that differ from tensor to tensor are looked at where they meet: the tensor is named, nothing is made."""
+    given = [("mask/b", {"weight": 1, "density": 0.5}), ("mask/a", {"weight": 1, "density": density})]
+    error = client.fails(merge("della", given, "mask/out", base="mask/base"))
+    assert error["code"] == "invalid-params" and error["retryable"] is False, error
+    assert [(e["reason"], e["tensor"]) for e in error["errors"]] == [("epsilon-range", "row")], error
+    assert "epsilon must be below 0.1" in error["errors"][0]["detail"], error
+
+
 def test_what_keeps_nothing_is_told(client, models):
     given = [("mask/a", {"weight": 1, "density": 0}), ("mask/b", {"weight": 1, "density": 0.004})]
     job = client.wait(client.submit(merge("dare_linear", given, "mask/out", base="mask/base")))
