@@ -102,6 +102,8 @@ def test_jobs_are_counted(client, metrics, roots):
     of_nan = merge("linear", [("x/nan", {"weight": 1.0})], "x/m")  # the worker refuses that
     for expected, job in (("succeeded", body()), ("succeeded", body(weight=2.0)), ("failed", of_nan)):
         assert client.wait(client.submit(job))["status"] == expected
+    failed = lambda read: read("amendd_jobs_finished_total", type="merge", status="failed")
+    assert until(lambda: failed(metrics()) > failed(before))  # counted right behind the commit that a poll sees
     after = metrics()
     more = lambda name, **labels: after(name, **labels) - before(name, **labels)
     assert more("amendd_jobs_finished_total", type="merge", status="succeeded") == 2
