@@ -98,6 +98,8 @@ static void differences(const struct am_window *w, size_t first, size_t n)
     for (size_t i = 0; i < w->inputs; i++)
         if (wish->exact.on)
             am_exact_delta(&wish->exact, w->scratch[i], w->x[i] + first, w->base + first, n);
+        else if (w->x16)
+            am_sub_bf16(w->scratch[i], w->x16[i] + first, w->base16 + first, n);
         else
             am_sub_f32(w->scratch[i], w->x[i] + first, w->base + first, n);
 }
@@ -139,7 +141,14 @@ static size_t erase(const struct am_window *w, const struct sums *known)
     return kept;
 }
 
-/* Of the differences of input i in the scratch. */
+/* Of the differences of input i. */
+static double energy_of_all(const struct am_window *w, size_t i)
+{
+    return w->x16 ? am_delta_square_bf16(w->scratch[i], w->x16[i], w->base16, w->n)
+                  : am_delta_square(w->scratch[i], w->x[i], w->base, w->n);
+}
+
+/* The same of those that are left in the scratch. */
 static double energy_of(const struct am_window *w, size_t i)
 {
     const struct wish *wish = w->local;
@@ -161,11 +170,13 @@ static int stat(const struct am_window *w, const void *sofar, void *acc, unsigne
     s->inputs = w->inputs;
     if (stage_of(known, w->local) == SELECT)
         return count(w, known, s);
-    differences(w, 0, w->n);
+    bool all = !known && !((const struct wish *)w->local)->exact.on;
+    if (!all)
+        differences(w, 0, w->n);
     if (known)
         erase(w, known);
     for (size_t i = 0; i < w->inputs; i++)
-        s->energy[i] += energy_of(w, i);
+        s->energy[i] += all ? energy_of_all(w, i) : energy_of(w, i);
     return 0;
 }
 
@@ -291,17 +302,19 @@ static int apply(const struct am_window *w, const void *acc)
     const struct sums *s = acc;
     const struct wish *wish = w->local;
     w->tally[ELEMENTS] += (double)w->n;
-    if (s->k == 0) {
+    if (w->base16)
+        am_load_f32(AM_BF16, w->base16, w->out, w->n);
+    else
         am_copy_f32(w->out, w->base, w->n);
+    if (s->k == 0)
         return 0;
-    }
     differences(w, 0, w->n);
     w->tally[KEPT] += (double)erase(w, s);
     if (wish->exact.on)
         w->tally[CONFLICTS] += (double)weigh_exact(w, &wish->exact, s->q);
     else
         w->tally[CONFLICTS] +=
-            (double)am_weigh_f32(s->q, w->inputs, w->out, w->base, (const float *const *)w->scratch, w->n);
+            (double)am_weigh_f32(s->q, w->inputs, w->out, w->out, (const float *const *)w->scratch, w->n);
     return 0;
 }
 
@@ -331,6 +344,7 @@ const struct am_method am_method_merge_sce = {
     .needs = {.min_inputs = 1,
               .base = AM_YES,
               .passes = 1,
+              .bf16 = true,
               .acc = {.fixed = sizeof(struct sums) + sizeof(struct am_select)},
               .lists = {.fixed = 1},
               .tally = {.fixed = COUNTS},
