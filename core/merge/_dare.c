@@ -20,7 +20,7 @@ static void set_limit(struct am_dare_local *l, size_t i)
         l->limit[i] = (uint32_t)limit;
 }
 
-void am_dare_prepare_for(const struct am_scope_info *s, struct am_dare_local *l, am_dare_thins *thin)
+void am_dare_prepare_for(const struct am_scope_info *s, struct am_dare_local *l, am_dare_thin *thin)
 {
     am_frame_prepare(s, &l->frame);
     l->rescale = am_rescale_by(s->args);
@@ -32,7 +32,7 @@ void am_dare_prepare_for(const struct am_scope_info *s, struct am_dare_local *l,
     }
 }
 
-void am_dare_thin(const struct am_window *w, size_t input, const float *d, uint32_t *mask)
+void am_dare_evenly(const struct am_window *w, size_t input, const float *d, uint32_t *mask)
 {
     const struct am_dare_local *l = w->local;
     (void)d;
@@ -41,7 +41,7 @@ void am_dare_thin(const struct am_window *w, size_t input, const float *d, uint3
 
 void am_dare_prepare(const struct am_scope_info *s, void *local)
 {
-    am_dare_prepare_for(s, local, am_dare_thin);
+    am_dare_prepare_for(s, local, am_dare_evenly);
 }
 
 static bool counted(const struct am_dare_local *l, size_t i)

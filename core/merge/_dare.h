@@ -15,16 +15,16 @@
 
 /* Bit i % 32 of mask[i / 32]: entry i of d, input `input`'s difference in this tile, stays. Its density is between 0
    and 1. */
-typedef void am_dare_thins(const struct am_window *w, size_t input, const float *d, uint32_t *mask);
-am_dare_thins am_dare_thin; /* every entry with the probability `density` */
+typedef void am_dare_thin(const struct am_window *w, size_t input, const float *d, uint32_t *mask);
+am_dare_thin am_dare_evenly; /* every entry with the probability `density` */
 
 struct am_dare_local {
     struct am_frame frame; /* first: am_frame_apply() reads it */
     enum am_rescale_by rescale;
     bool failed; /* no memory for the keys */
-    am_dare_thins *thin;
+    am_dare_thin *thin;
     double density[AM_MAX_INPUTS];
-    uint32_t limit[AM_MAX_INPUTS]; /* of am_dare_thin(): words below it stay; not with density 1 */
+    uint32_t limit[AM_MAX_INPUTS]; /* of am_dare_evenly(): words below it stay; not with density 1 */
     uint32_t key[AM_MAX_INPUTS][2];
 };
 
@@ -52,7 +52,7 @@ void am_dare_prepare(const struct am_scope_info *s, void *local);
     .unchanged = am_frame_unchanged, .look = am_dare_look, .stat = am_dare_stat, .merge = am_rescale_merge,            \
     .between = am_dare_between, .apply = am_dare_apply, .report = am_dare_report
 
-void am_dare_prepare_for(const struct am_scope_info *s, struct am_dare_local *l, am_dare_thins *thin);
+void am_dare_prepare_for(const struct am_scope_info *s, struct am_dare_local *l, am_dare_thin *thin);
 size_t am_dare_look(const struct am_window *w, const void *sofar, unsigned pass, size_t *ret_first);
 int am_dare_stat(const struct am_window *w, const void *sofar, void *acc, unsigned pass);
 int am_dare_between(void *acc, const struct am_scope_info *s, const void *local, unsigned pass, unsigned round);

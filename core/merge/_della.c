@@ -35,7 +35,7 @@ static void thin(const struct am_window *w, size_t input, const float *d, uint32
     float *const *room = w->scratch + w->inputs + AM_DARE_SCRATCH;
     uint32_t *word = (uint32_t *)(void *)room[0];
     if (odds->span == 0) { /* ranks have no say */
-        am_dare_thin(w, input, d, mask);
+        am_dare_evenly(w, input, d, mask);
         return;
     }
     am_random_words(word, w->n, l->dare.key[input], w->first);

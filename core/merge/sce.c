@@ -302,9 +302,10 @@ static int apply(const struct am_window *w, const void *acc)
     const struct sums *s = acc;
     const struct wish *wish = w->local;
     w->tally[ELEMENTS] += (double)w->n;
+    const float *base = w->base16 ? w->out : w->base;
     if (w->base16)
         am_load_f32(AM_BF16, w->base16, w->out, w->n);
-    else
+    else if (s->k == 0)
         am_copy_f32(w->out, w->base, w->n);
     if (s->k == 0)
         return 0;
@@ -314,7 +315,7 @@ static int apply(const struct am_window *w, const void *acc)
         w->tally[CONFLICTS] += (double)weigh_exact(w, &wish->exact, s->q);
     else
         w->tally[CONFLICTS] +=
-            (double)am_weigh_f32(s->q, w->inputs, w->out, w->out, (const float *const *)w->scratch, w->n);
+            (double)am_weigh_f32(s->q, w->inputs, w->out, base, (const float *const *)w->scratch, w->n);
     return 0;
 }
 

@@ -52,7 +52,8 @@ struct am_param {
     unsigned flags;
 };
 
-/* Rules over parameters that the daemon checks at submit, as data. */
+/* Rules over parameters, as data: the daemon checks them at submit, and the worker those over reals for each tensor
+   where values or inputs differ between tensors. */
 enum am_rule_kind {
     AM_RULE_END,
     AM_RULE_SUM_NOT_ZERO, /* |sum over the inputs of per-input real `a`| >= 1e-8 whenever bool `b` is true (reason

@@ -308,9 +308,9 @@ static int finish(struct am_run_state *s)
 static int work(struct am_run_state *s)
 {
     s->model_scope = over_model(s->r);
+    s->depth = am_depth_of(s->r->donor);
     AM_TRY(am_run_some(s));
     AM_TRY(am_run_vary(s));
-    s->depth = am_depth_of(s->r->donor);
     choose(s);
     if (s->selected == 0)
         return nothing_selected(s);

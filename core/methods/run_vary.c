@@ -1,10 +1,11 @@
 /*
- * run_vary.c - parameters that differ from tensor to tensor: found once for each tensor, before the first window.
+ * run_vary.c - parameters that differ from tensor to tensor: found, and checked, once for each
+ * tensor, before the first window.
  */
 #include "core/base/err.h"
 #include "core/methods/run_parts.h"
 #include "core/table/layers.h"
-#include "core/table/margin.h"
+#include "core/table/rules.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -50,20 +51,6 @@ static const char *const *own_names(const struct am_run *r, const struct am_run_
     return r->slices ? list : NULL;
 }
 
-/* AM_RULE_MARGIN of the values of one tensor. */
-static int check_margins(const struct am_run_state *s, const struct am_args *args, size_t inputs, const char *tensor)
-{
-    const struct am_rule *rule = s->r->method->rules;
-    for (; rule && rule->kind != AM_RULE_END; rule++)
-        for (size_t i = 0; rule->kind == AM_RULE_MARGIN && i < inputs; i++) {
-            double share = am_arg_input_real(args, rule->a, i), margin = am_arg_input_real(args, rule->b, i);
-            if (!am_margin_holds(share, margin))
-                return am_margin_fault((struct am_where){.pointer = "#/params", .tensor = tensor}, rule->a, share,
-                                       rule->b, margin, s->faults);
-        }
-    return 0;
-}
-
 static int set_row(struct am_run_state *s, const struct am_layers *layers, size_t i)
 {
     const struct am_run_some *some = am_run_some_of(s, &s->r->donor->tensor[i]);
@@ -78,13 +65,13 @@ static int set_row(struct am_run_state *s, const struct am_layers *layers, size_
     s->args[i] = *all;
     s->args[i].row = row;
     if (am_args_at(all, &place, row, &what) == 0)
-        return check_margins(s, &s->args[i], some ? some->inputs : s->r->inputs, name);
+        return 0;
     return am_fault_add(s->faults, AM_E_BAD_SPEC,
                         (struct am_where){.pointer = "#/params", .reason = "parameter-missing", .tensor = name},
                         "%.300s has no value of %.100s: no filter meets it", name, what);
 }
 
-int am_run_vary(struct am_run_state *s)
+static int vary(struct am_run_state *s)
 {
     const struct am_model *donor = s->r->donor;
     struct am_layers layers = {0};
@@ -100,4 +87,58 @@ int am_run_vary(struct am_run_state *s)
         if (am_dtype_computed(donor->tensor[i].dtype) && !am_run_passes(s, &donor->tensor[i]))
             AM_TRY(set_row(s, &layers, i));
     return 0;
+}
+
+static int check_margin(const struct am_run_state *s, const struct am_rule *rule, const struct am_scope_info *scope)
+{
+    for (size_t i = 0; i < scope->inputs; i++) {
+        double share = am_arg_input_real(scope->args, rule->a, i), margin = am_arg_input_real(scope->args, rule->b, i);
+        if (!am_margin_holds(share, margin))
+            return am_margin_fault((struct am_where){.pointer = "#/params", .tensor = scope->tensor.name}, rule->a,
+                                   share, rule->b, margin, s->faults);
+    }
+    return 0;
+}
+
+/* Under mergekit's rules, methods that add differences from a base take the divisor 1 then. */
+static bool divides_by_one(const struct am_run_state *s, const struct am_args *args)
+{
+    return s->r->method->needs.base == AM_YES && am_arg_has(args, "compat") &&
+           strcmp(am_arg_text(args, "compat"), "none") != 0;
+}
+
+static int check_sum(const struct am_run_state *s, const struct am_rule *rule, const struct am_scope_info *scope)
+{
+    const char *when = rule->b ? rule->b : "";
+    double sum = 0;
+    for (size_t i = 0; i < scope->inputs; i++)
+        sum += am_arg_input_real(scope->args, rule->a, i);
+    if (am_sum_holds(sum) || (when[0] && !am_arg_bool(scope->args, when)) || divides_by_one(s, scope->args))
+        return 0;
+    return am_sum_fault((struct am_where){.pointer = "#/params", .tensor = scope->tensor.name}, rule->a, when,
+                        s->faults);
+}
+
+/* What the daemon has asked of values that hold for all tensors and inputs, of each tensor where they do not. */
+static int check_rules(const struct am_run_state *s)
+{
+    const struct am_model *donor = s->r->donor;
+    for (size_t i = 0; (s->args || s->somes) && i < donor->tensors; i++) {
+        const struct am_run_item item = {.donor = &donor->tensor[i]};
+        if (!am_dtype_computed(item.donor->dtype) || am_run_passes(s, item.donor))
+            continue;
+        const struct am_scope_info scope = am_run_scope(s, &item);
+        const struct am_rule *rule = s->r->method->rules;
+        for (; rule && rule->kind != AM_RULE_END; rule++) {
+            AM_TRY(rule->kind == AM_RULE_MARGIN ? check_margin(s, rule, &scope) : 0);
+            AM_TRY(rule->kind == AM_RULE_SUM_NOT_ZERO ? check_sum(s, rule, &scope) : 0);
+        }
+    }
+    return 0;
+}
+
+int am_run_vary(struct am_run_state *s)
+{
+    AM_TRY(vary(s));
+    return check_rules(s);
 }

@@ -9,7 +9,7 @@
 #include "core/base/text.h"
 #include "core/table/forms.h"
 #include "core/table/json_util.h"
-#include "core/table/margin.h"
+#include "core/table/rules.h"
 #include "core/table/settings.h"
 
 #include <float.h>
@@ -421,11 +421,8 @@ static void check_rules(const struct am_body *b, struct am_faults *f)
             check_margin(b, a, when, f);
         if (strcmp(am_row_text(r, "kind"), "sum_not_zero") != 0 || !sum_over_models(b, a, &sum))
             continue;
-        if (fabs(sum) < 1e-8 && (!when[0] || flag(b->params, when)) && !divides_by_one(b))
-            am_fault_add(f, AM_E_INVALID_PARAMS,
-                         (struct am_where){.pointer = "#/inputs/models", .reason = "weights-sum-zero"},
-                         "the values of %s of all models sum to zero%s%s; change one of them%s%s%s", a,
-                         when[0] ? " with " : "", when, when[0] ? " or set " : "", when, when[0] ? " to false" : "");
+        if (!am_sum_holds(sum) && (!when[0] || flag(b->params, when)) && !divides_by_one(b))
+            am_sum_fault((struct am_where){.pointer = "#/inputs/models"}, a, when, f);
     }
 }
 

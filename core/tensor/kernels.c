@@ -323,9 +323,9 @@ struct am_rank_odds am_rank_odds_of(double low, double rise, size_t n)
     return odds;
 }
 
-size_t am_rank_mask(uint32_t *mask, const float *d, const uint32_t *word, size_t n, const struct am_rank_odds *odds)
+void am_rank_mask(uint32_t *mask, const float *d, const uint32_t *word, size_t n, const struct am_rank_odds *odds)
 {
-    return set()->rank_mask(mask, d, word, n, odds);
+    set()->rank_mask(mask, d, word, n, odds);
 }
 
 size_t am_mark_own(float *own, const float *d, const float *sum, float limit, size_t n)

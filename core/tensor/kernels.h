@@ -205,8 +205,8 @@ struct am_rank_odds {
     unsigned shift;
 };
 struct am_rank_odds am_rank_odds_of(double low, double rise, size_t n); /* p = low where n is 1. n < 2^31 */
-/* Bit i % 32 of mask[i / 32]: entry i of d stays, by its word. No bits behind the n-th. Returns how many stay. */
-size_t am_rank_mask(uint32_t *mask, const float *d, const uint32_t *word, size_t n, const struct am_rank_odds *odds);
+/* Bit i % 32 of mask[i / 32]: entry i of d stays, by its word. No bits behind the n-th. */
+void am_rank_mask(uint32_t *mask, const float *d, const uint32_t *word, size_t n, const struct am_rank_odds *odds);
 /* out = x where the bit is set, else +0. out may be x. Returns how many stayed. */
 size_t am_keep_mask(float *out, const float *x, size_t n, const uint32_t *mask);
 /* am_block_sum_abs() of x, and of what am_keep_mask() leaves of it. */

@@ -86,12 +86,12 @@ static void rank_lanes(const float *d, size_t i, const struct named *by, unsigne
 
 #endif
 
-static size_t rank_mask(uint32_t *mask, const float *d, const uint32_t *word, size_t n, const struct am_rank_odds *odds)
+static void rank_mask(uint32_t *mask, const float *d, const uint32_t *word, size_t n, const struct am_rank_odds *odds)
 {
-    size_t kept = 0, i = 0;
+    size_t i = 0;
 #if defined(__AVX2__)
     struct named by;
-    for (; odds->span && odds->sure <= UINT32_MAX && i + RANKED <= n; i += RANKED) {
+    for (; odds->span && i + RANKED <= n; i += RANKED) {
         name_others(odds, word, i, &by);
         rank_lanes(d, i, &by, (unsigned char *)(mask + i / 32));
     }
@@ -99,7 +99,4 @@ static size_t rank_mask(uint32_t *mask, const float *d, const uint32_t *word, si
     memset(mask + i / 32, 0, (n - i + 31) / 32 * sizeof(*mask));
     for (; i < n; i++)
         mask[i / 32] |= (uint32_t)rank_keeps(odds, d, word[i], i) << i % 32;
-    for (size_t k = 0; k < (n + 31) / 32; k++)
-        kept += (size_t)__builtin_popcount(mask[k]);
-    return kept;
 }

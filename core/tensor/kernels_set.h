@@ -52,8 +52,7 @@ struct am_kernel_set {
     void (*random_mask)(uint32_t *mask, size_t n, uint32_t k0, uint32_t k1, uint64_t first, uint32_t limit);
     size_t (*keep_mask)(float *out, const float *x, size_t n, const uint32_t *mask);
     struct am_sizes (*sum_abs_mask)(const float *x, size_t n, const uint32_t *mask);
-    size_t (*rank_mask)(uint32_t *mask, const float *d, const uint32_t *word, size_t n,
-                        const struct am_rank_odds *odds);
+    void (*rank_mask)(uint32_t *mask, const float *d, const uint32_t *word, size_t n, const struct am_rank_odds *odds);
     size_t (*mark_own)(float *own, const float *d, const float *sum, float limit, size_t n);
     size_t (*keep_own)(float *out, float a, const float *x, const float *y, const float *own, float k, size_t n);
     void (*unify)(float *out, const float *sum, const float *high, const float *low, size_t n);

@@ -114,6 +114,14 @@ def test_room_for_epsilon_in_each_tensor(client, models, density):
     assert "epsilon must be below 0.1" in error["errors"][0]["detail"], error
 
 
+def test_sum_of_weights_in_each_tensor(client, models):
+    """Weights that cancel in one tensor are told as such, not as a result beyond F32."""
+    given = [("mask/a", {"weight": 1}), ("mask/b", {"weight": [{"filter": "row", "value": -1}, {"value": 1}]})]
+    error = client.fails(merge("linear", given, "mask/out"))
+    assert [(e["reason"], e["tensor"]) for e in error["errors"]] == [("weights-sum-zero", "row")], error
+    client.run(merge("linear", given, "mask/out", params={"normalize": False}))
+
+
 def test_what_keeps_nothing_is_told(client, models):
     given = [("mask/a", {"weight": 1, "density": 0}), ("mask/b", {"weight": 1, "density": 0.004})]
     job = client.wait(client.submit(merge("dare_linear", given, "mask/out", base="mask/base")))

@@ -68,15 +68,11 @@ static void check(size_t n, enum kind kind, double low, double rise)
     qsort(e, n, sizeof(*e), by_size);
     for (size_t k = 0; k < WORDS; k++) {
         memset(mask, 0x55, sizeof(mask));
-        size_t kept = 0;
         for (size_t i = 0; i < n; i++)
             word[i] = (uint32_t)((k + i) % WORDS * ((UINT64_C(1) << 32) / WORDS));
-        size_t told = am_rank_mask(mask, d, word, n, &odds);
-        for (size_t i = 0; i < n; i++) {
+        am_rank_mask(mask, d, word, n, &odds);
+        for (size_t i = 0; i < n; i++)
             times[i] += mask[i / 32] >> i % 32 & 1;
-            kept += mask[i / 32] >> i % 32 & 1;
-        }
-        assert_int_equal(told, kept);
         assert_true(n % 32 == 0 || mask[n / 32] >> n % 32 == 0);
         assert_int_equal(mask[words], 0x55555555);
     }
