@@ -1,17 +1,14 @@
 /*
- * crew.c - see crew.h. One lock, a ring of waiting job numbers for each stage, two conditions: something to do,
- * something done.
+ * crew.c - see crew.h. One lock, a ring of jobs that wait for a thread, two conditions: something to do, something
+ * done.
  */
 #include "core/base/crew.h"
 
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdlib.h>
 
 #define THREADS_MAX 256
-
-struct queue {
-    size_t *job, first, n;
-};
 
 struct am_crew {
     pthread_mutex_t lock;
@@ -20,43 +17,65 @@ struct am_crew {
     unsigned threads;
     am_crew_task *work, *follow;
     void *arg;
-    bool *ended; /* of each slot */
+    enum am_crew_stage *stage; /* of each slot */
     size_t slots;
-    struct queue given, passed;
-    bool following; /* one thread is at it */
-    size_t awaited; /* by the caller; `slots`: none. Waking it for others would cost more than small jobs take */
+    size_t *waiting, first, n; /* a ring: given, and no thread has begun */
+    size_t behind;             /* whose turn it is to follow */
+    bool following;            /* one thread is at it */
+    size_t awaited;            /* by the caller, which is not woken for others; `slots`: none */
+    enum am_crew_stage until;
     bool over;
 };
 
-static void put(const struct am_crew *c, struct queue *q, size_t job)
+/* All with the lock. */
+
+static void reach(struct am_crew *c, size_t job, enum am_crew_stage stage)
 {
-    q->job[(q->first + q->n++) % c->slots] = job;
+    c->stage[job] = stage;
+    if (c->awaited == job && stage >= c->until)
+        pthread_cond_signal(&c->done);
 }
 
-static size_t take(const struct am_crew *c, struct queue *q)
+/* The lock is let go meanwhile. */
+static void work_on(struct am_crew *c, size_t job)
 {
-    size_t job = q->job[q->first];
-    q->first = (q->first + 1) % c->slots;
-    q->n--;
-    return job;
+    pthread_mutex_unlock(&c->lock);
+    c->work(c->arg, job);
+    pthread_mutex_lock(&c->lock);
+    reach(c, job, c->follow ? AM_CREW_WORKED : AM_CREW_FOLLOWED);
 }
 
-/* With the lock, which is let go meanwhile. false: there is nothing that this thread could do. */
+/* Whoever ends the job before looks here again, so nobody needs to be told that one can follow. */
+static bool can_follow(const struct am_crew *c)
+{
+    return c->follow && !c->following && c->stage[c->behind] == AM_CREW_WORKED;
+}
+
+static void follow_next(struct am_crew *c)
+{
+    size_t job = c->behind;
+    c->following = true;
+    pthread_mutex_unlock(&c->lock);
+    c->follow(c->arg, job);
+    pthread_mutex_lock(&c->lock);
+    c->following = false;
+    c->behind = (job + 1) % c->slots;
+    reach(c, job, AM_CREW_FOLLOWED);
+}
+
+/* false: there is nothing that this thread could do. */
 static bool serve_one(struct am_crew *c)
 {
-    bool follow = c->passed.n > 0 && !c->following;
-    if (!follow && c->given.n == 0)
+    if (can_follow(c)) {
+        follow_next(c);
+        return true;
+    }
+    if (c->n == 0)
         return false;
-    size_t job = take(c, follow ? &c->passed : &c->given);
-    c->following |= follow;
-    pthread_mutex_unlock(&c->lock);
-    (follow ? c->follow : c->work)(c->arg, job);
-    pthread_mutex_lock(&c->lock);
-    if (follow)
-        c->following = false;
-    c->ended[job] = true;
-    if (c->awaited == job)
-        pthread_cond_signal(&c->done);
+    size_t job = c->waiting[c->first];
+    c->first = (c->first + 1) % c->slots;
+    c->n--;
+    work_on(c, job);
     return true;
 }
 
@@ -67,7 +86,7 @@ static void *serve(void *arg)
     for (;;) {
         if (serve_one(c))
             continue;
-        if (c->over) /* what is passed on still is with the thread that follows */
+        if (c->over) /* what can follow later is with the thread that works on it */
             break;
         pthread_cond_wait(&c->to_do, &c->lock);
     }
@@ -84,13 +103,12 @@ struct am_crew *am_crew_new(unsigned threads, size_t slots, am_crew_task *work, 
     c->follow = follow;
     c->arg = arg;
     c->slots = c->awaited = slots;
-    c->ended = calloc(slots, sizeof(*c->ended));
-    c->given.job = calloc(slots, sizeof(size_t));
-    c->passed.job = calloc(slots, sizeof(size_t));
+    c->stage = calloc(slots, sizeof(*c->stage));
+    c->waiting = calloc(slots, sizeof(*c->waiting));
     pthread_mutex_init(&c->lock, NULL);
     pthread_cond_init(&c->to_do, NULL);
     pthread_cond_init(&c->done, NULL);
-    bool made = c->ended && c->given.job && c->passed.job;
+    bool made = c->stage && c->waiting;
     while (made && c->threads < threads && c->threads < THREADS_MAX) {
         if (pthread_create(&c->thread[c->threads], NULL, serve, c) != 0)
             break;
@@ -104,8 +122,12 @@ struct am_crew *am_crew_new(unsigned threads, size_t slots, am_crew_task *work, 
 
 void am_crew_do(struct am_crew *c, size_t job)
 {
-    c->work(c->arg, job);
-    c->ended[job] = true; /* only the caller looks at a job that was not given */
+    pthread_mutex_lock(&c->lock);
+    c->stage[job] = AM_CREW_GIVEN;
+    work_on(c, job);
+    if (c->behind == job && can_follow(c))
+        follow_next(c);
+    pthread_mutex_unlock(&c->lock);
 }
 
 void am_crew_give(struct am_crew *c, size_t job)
@@ -115,39 +137,18 @@ void am_crew_give(struct am_crew *c, size_t job)
         return;
     }
     pthread_mutex_lock(&c->lock);
-    c->ended[job] = false;
-    put(c, &c->given, job);
+    c->stage[job] = AM_CREW_GIVEN;
+    c->waiting[(c->first + c->n++) % c->slots] = job;
     pthread_cond_signal(&c->to_do);
     pthread_mutex_unlock(&c->lock);
 }
 
-void am_crew_pass(struct am_crew *c, size_t job, bool small)
-{
-    pthread_mutex_lock(&c->lock);
-    bool here = c->threads == 0 || (small && c->passed.n == 0 && !c->following);
-    c->ended[job] = here;
-    if (!here) {
-        put(c, &c->passed, job);
-        pthread_cond_signal(&c->to_do);
-    }
-    pthread_mutex_unlock(&c->lock);
-    if (here) /* only the caller passes jobs on, so nobody follows meanwhile */
-        c->follow(c->arg, job);
-}
-
-bool am_crew_ended(struct am_crew *c, size_t job)
-{
-    pthread_mutex_lock(&c->lock);
-    bool ended = c->ended[job];
-    pthread_mutex_unlock(&c->lock);
-    return ended;
-}
-
-void am_crew_wait(struct am_crew *c, size_t job)
+void am_crew_wait(struct am_crew *c, size_t job, enum am_crew_stage stage)
 {
     pthread_mutex_lock(&c->lock);
     c->awaited = job;
-    while (!c->ended[job])
+    c->until = stage;
+    while (c->stage[job] < stage)
         pthread_cond_wait(&c->done, &c->lock);
     c->awaited = c->slots;
     pthread_mutex_unlock(&c->lock);
@@ -166,8 +167,7 @@ void am_crew_free(struct am_crew *c)
     pthread_cond_destroy(&c->to_do);
     pthread_cond_destroy(&c->done);
     pthread_mutex_destroy(&c->lock);
-    free(c->given.job);
-    free(c->passed.job);
-    free(c->ended);
+    free(c->stage);
+    free(c->waiting);
     free(c);
 }

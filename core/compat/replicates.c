@@ -45,7 +45,7 @@ int am_replicates_run(const struct am_boot *how, uint32_t at_once, am_replicates
     for (size_t i = 0; i < jobs; i++)
         am_crew_give(crew, i);
     for (size_t i = 0; i < jobs; i++)
-        am_crew_wait(crew, i);
+        am_crew_wait(crew, i, AM_CREW_FOLLOWED);
     am_crew_free(crew);
     return atomic_load(&w.rc);
 }

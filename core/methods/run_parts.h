@@ -74,6 +74,7 @@ struct am_slot { /* one window in flight, with its buffers */
     bool differs;                       /* a copy: another input has other bytes here */
     uint64_t nonfinite, clamped;        /* let through by the policies */
     struct am_slot_fault fault;
+    int hashed; /* or why not */
     unsigned char *memory;
     unsigned char *out;   /* the result as stored, or a copy; like `in` at a multiple of 64 or am_sys_apart behind */
     unsigned char *other; /* the copy of another input: lies where the next ones do */
@@ -138,7 +139,7 @@ struct am_run_state {
     struct am_crew *crew;
     struct am_slot *slot;
     size_t slots;
-    uint64_t given, settled; /* windows since the start; window i is in slot i % slots */
+    uint64_t given, settled, freed; /* windows since the start; window i is in slot i % slots */
     bool model_scope;
     struct am_run_turn turn[AM_TURNS], *now;
     size_t turns;                        /* in use */

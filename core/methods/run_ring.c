@@ -1,6 +1,6 @@
 /*
- * run_ring.c - the windows in flight: given in order, settled in order. Of several failures the one in the lowest
- * window is told.
+ * run_ring.c - the windows in flight: given in order, settled in order by the calling thread, and hashed in order by
+ * the crew, which does not wait for the caller. Of several failures the one in the lowest window is told.
  */
 #include "core/base/err.h"
 #include "core/methods/run_parts.h"
@@ -9,6 +9,7 @@
 #include <string.h>
 
 #define SMALL 16384                /* elements, or bytes of copies: waking a thread costs more */
+#define AT_ONCE 3                  /* a third of the slots is filled again at once, so that the caller wakes seldom */
 #define BEHIND ((uint64_t)8 << 20) /* bytes that are sent on their way to the disk together */
 
 static void warn_differs(struct am_run_state *s, const struct am_slot *slot)
@@ -85,7 +86,10 @@ static int settle(struct am_run_state *s, const struct am_slot *slot)
 
 void am_slot_hash(struct am_run_state *s, struct am_slot *slot)
 {
-    slot->fault.rc = am_output_hash(&s->out, slot->target, slot->out, slot->bytes);
+    slot->hashed = 0;
+    if (!slot->target || slot->fault.rc < 0)
+        return;
+    slot->hashed = am_output_hash(&s->out, slot->target, slot->out, slot->bytes);
     s->behind += slot->bytes;
     if (s->behind < BEHIND)
         return;
@@ -93,33 +97,20 @@ void am_slot_hash(struct am_run_state *s, struct am_slot *slot)
     s->behind = 0;
 }
 
-/* The slot may be used again. */
-static int written(struct am_run_state *s, size_t i)
+static size_t slot_of(const struct am_run_state *s, uint64_t window)
 {
-    struct am_slot *slot = &s->slot[i];
-    if (!slot->target)
-        return 0;
-    am_crew_wait(s->crew, i);
-    return slot->fault.rc < 0 ? am_slot_tell(s, slot) : 0;
-}
-
-int am_ring_written(struct am_run_state *s)
-{
-    uint64_t first = s->settled > s->slots ? s->settled - s->slots : 0;
-    for (uint64_t w = first; w < s->settled; w++)
-        AM_TRY(written(s, (size_t)(w % s->slots)));
-    return 0;
+    return (size_t)(window % s->slots);
 }
 
 int am_ring_settle(struct am_run_state *s, uint64_t windows)
 {
     const struct am_run *r = s->r;
+    if (s->settled < windows)
+        am_crew_wait(s->crew, slot_of(s, windows - 1), AM_CREW_WORKED);
     while (s->settled < windows) {
-        size_t i = (size_t)(s->settled % s->slots);
-        am_crew_wait(s->crew, i);
+        size_t i = slot_of(s, s->settled);
+        am_crew_wait(s->crew, i, AM_CREW_WORKED);
         AM_TRY(settle(s, &s->slot[i]));
-        if (s->slot[i].target)
-            am_crew_pass(s->crew, i, s->slot[i].bytes <= SMALL);
         s->settled++;
         if (r->progress)
             AM_TRY(r->progress(r->ctx, s->bytes_done, s->bytes_total, s->tensors_done, s->items));
@@ -127,20 +118,40 @@ int am_ring_settle(struct am_run_state *s, uint64_t windows)
     return 0;
 }
 
+/* Until so many windows are settled and hashed: their slots may be used again. */
+static int free_slots(struct am_run_state *s, uint64_t windows)
+{
+    if (s->freed == windows)
+        return 0;
+    am_crew_wait(s->crew, slot_of(s, windows - 1), AM_CREW_FOLLOWED);
+    AM_TRY(am_ring_settle(s, windows));
+    for (; s->freed < windows; s->freed++) {
+        struct am_slot *slot = &s->slot[slot_of(s, s->freed)];
+        slot->fault.rc = slot->hashed;
+        if (slot->fault.rc < 0)
+            return am_slot_tell(s, slot);
+    }
+    return 0;
+}
+
+int am_ring_written(struct am_run_state *s)
+{
+    return free_slots(s, s->given);
+}
+
 void am_ring_drop(struct am_run_state *s)
 {
-    for (; s->crew && s->settled < s->given; s->settled++)
-        am_crew_wait(s->crew, (size_t)(s->settled % s->slots));
+    if (s->crew && s->given > 0)
+        am_crew_wait(s->crew, slot_of(s, s->given - 1), AM_CREW_FOLLOWED);
 }
 
 int am_ring_give(struct am_run_state *s, enum am_slot_work work, struct am_run_item *item,
                  const struct am_out_tensor *target, uint64_t number)
 {
-    if (s->given - s->settled == s->slots)
-        AM_TRY(am_ring_settle(s, s->settled + 1));
-    size_t i = (size_t)(s->given % s->slots);
+    if (s->given - s->freed == s->slots)
+        AM_TRY(free_slots(s, s->freed + (s->slots < AT_ONCE ? 1 : s->slots / AT_ONCE)));
+    size_t i = slot_of(s, s->given);
     struct am_slot *slot = &s->slot[i];
-    AM_TRY(written(s, i));
     bool copies = work == AM_SLOT_COPY || work == AM_SLOT_COMPARE;
     uint64_t all = copies ? item->donor->bytes : item->donor->elements;
     uint64_t span = copies ? AM_COPY_BYTES : item->window;
