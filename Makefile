@@ -117,7 +117,7 @@ $(O)/%.o: $(O)/%.c
 # of exceptions; gcc, which would keep them, then makes vectors of more loops. It changes no result.
 $(SHARED)/core/tensor/kernels_generic.o: KERNEL_SET = $(OPT:-O2=-O3) -fno-trapping-math
 ifneq ($(filter x86_64%,$(shell $(CC) -dumpmachine)),)
-$(SHARED)/core/tensor/kernels_avx2.o: KERNEL_SET = $(OPT:-O2=-O3 -funroll-loops) -fno-trapping-math -mavx2 -mf16c
+$(SHARED)/core/tensor/kernels_avx2.o: KERNEL_SET = $(OPT:-O2=-O3 -funroll-loops) -fno-trapping-math -mavx2 -mf16c -mfma
 $(SHARED)/core/tensor/kernels_avx512.o: KERNEL_SET = $(OPT:-O2=-O3 -funroll-loops) -fno-trapping-math -mf16c -mprefer-vector-width=512 \
                                                 -mavx512f -mavx512bw -mavx512dq -mavx512vl
 endif

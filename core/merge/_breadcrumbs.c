@@ -134,38 +134,42 @@ int am_breadcrumbs_between(void *acc, const struct am_scope_info *s, const void 
     return again ? AM_AGAIN : 0;
 }
 
-static size_t keep_row(const struct am_breadcrumbs_local *l, size_t input, float *d, size_t n)
+static size_t keep_row(const struct am_window *w, const void *acc, size_t input, float *d)
 {
-    struct am_crumb_bounds b = bounds_of(&l->share[input], n);
-    struct am_edge outer = am_select_row(d, n, b.outer), inner = am_select_row(d, n, b.inner);
-    return am_select_band(d, d, n, &outer, &inner);
+    (void)acc;
+    const struct am_breadcrumbs_local *l = w->local;
+    struct am_crumb_bounds b = bounds_of(&l->share[input], w->n);
+    struct am_edge outer = am_select_row(d, w->n, b.outer), inner = am_select_row(d, w->n, b.inner);
+    return am_select_band(d, d, w->n, &outer, &inner);
 }
 
-static size_t keep(const struct am_window *w, const void *acc, size_t input, float *d)
+static bool edges(const struct am_window *w, const void *acc, size_t input, struct am_edge *edge)
 {
     const struct am_breadcrumbs_local *l = w->local;
     const struct am_selects *ranks = acc;
     const struct am_crumb_bounds *b = &l->keep[input];
-    struct am_edge edge[AM_CRUMB_RANKS] = {am_edge_all, am_edge_none};
     uint64_t k;
     if (l->rows)
-        return keep_row(l, input, d, w->n);
-    if (b->inner >= b->outer) {
-        memset(d, 0, w->n * sizeof(*d));
-        return 0;
-    }
-    if (b->inner == 0 && b->outer == l->elements)
-        return w->n;
+        return false;
+    edge[AM_CRUMB_OUTER] = b->inner < b->outer ? am_edge_all : am_edge_none;
+    edge[AM_CRUMB_INNER] = am_edge_none;
     for (size_t r = 0; r < AM_CRUMB_RANKS; r++)
         if (searched(l, input, r, &k))
             edge[r] = am_select_edge(&ranks->rank[input * AM_CRUMB_RANKS + r], w);
-    return am_select_band(d, d, w->n, &edge[AM_CRUMB_OUTER], &edge[AM_CRUMB_INNER]);
+    return true;
 }
+
+static const struct am_sparsifier sparsifier = {.edges = edges, .keep = keep_row};
 
 int am_breadcrumbs_apply(const struct am_window *w, const void *acc)
 {
-    am_frame_apply(w, acc, keep);
+    am_frame_apply(w, acc, &sparsifier);
     return 0;
+}
+
+bool am_breadcrumbs_apply_bf16(const struct am_window *w, const void *acc, uint16_t *out)
+{
+    return am_frame_apply_bf16(w, acc, &sparsifier, out);
 }
 
 static void report_thresholds(const struct am_scope_info *s, const struct am_selects *ranks, struct am_report *r)

@@ -80,13 +80,14 @@ extern const struct am_canonical am_breadcrumbs_canonical;
     .common = am_policies_mergekit, .rules = am_frame_rules, .canonical = &am_breadcrumbs_canonical,                   \
     .unchanged = am_frame_unchanged, .prepare = am_breadcrumbs_prepare, .look = am_breadcrumbs_look,                   \
     .stat = am_breadcrumbs_stat, .merge = am_selects_merge, .between = am_breadcrumbs_between,                         \
-    .apply = am_breadcrumbs_apply, .report = am_breadcrumbs_report
+    .apply = am_breadcrumbs_apply, .apply_bf16 = am_breadcrumbs_apply_bf16, .report = am_breadcrumbs_report
 
 void am_breadcrumbs_prepare(const struct am_scope_info *s, void *local);
 size_t am_breadcrumbs_look(const struct am_window *w, const void *sofar, unsigned pass, size_t *ret_first);
 int am_breadcrumbs_stat(const struct am_window *w, const void *sofar, void *acc, unsigned pass);
 int am_breadcrumbs_between(void *acc, const struct am_scope_info *s, const void *local, unsigned pass, unsigned round);
 int am_breadcrumbs_apply(const struct am_window *w, const void *acc);
+bool am_breadcrumbs_apply_bf16(const struct am_window *w, const void *acc, uint16_t *out);
 void am_breadcrumbs_report(const struct am_scope_info *s, const void *acc, const double *tally, struct am_report *r);
 
 #endif

@@ -111,7 +111,8 @@ int am_dare_apply(const struct am_window *w, const void *acc)
 {
     if (((const struct am_dare_local *)w->local)->failed)
         return -AM_E_OUT_OF_MEMORY;
-    am_frame_apply(w, acc, drop);
+    static const struct am_sparsifier sparsifier = {.keep = drop};
+    am_frame_apply(w, acc, &sparsifier);
     return 0;
 }
 

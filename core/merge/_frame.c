@@ -4,6 +4,7 @@
 #include "core/merge/_frame.h"
 
 #include "core/merge/_policies.h"
+#include "core/merge/_select.h"
 #include "core/tensor/kernels.h"
 
 #include <string.h>
@@ -39,6 +40,14 @@ bool am_frame_unchanged(const struct am_args *args, const struct am_tensor_info 
     return (float)am_arg_real(args, "lambda") == 0;
 }
 
+size_t am_frame_keep(const struct am_window *w, const void *acc, const struct am_sparsifier *s, size_t input, float *d)
+{
+    struct am_edge edge[2];
+    if (s->edges && s->edges(w, acc, input, edge))
+        return am_select_band(d, d, w->n, &edge[0], &edge[1]);
+    return s->keep(w, acc, input, d);
+}
+
 /* A row may be longer than one block of a deterministic sum. */
 static size_t block(size_t n, size_t at)
 {
@@ -46,25 +55,25 @@ static size_t block(size_t n, size_t at)
 }
 
 /* d = the sparsified delta. */
-static void delta(const struct am_window *w, const void *acc, am_sparsifier *sparsify, size_t i, float *d)
+static void delta(const struct am_window *w, const void *acc, const struct am_sparsifier *s, size_t i, float *d)
 {
     double *tally = w->tally + AM_FRAME_FIXED + i * AM_FRAME_EACH, squares = 0;
     for (size_t at = 0; at < w->n; at += AM_TILE)
         squares += w->x16 ? am_delta_square_bf16(d + at, w->x16[i] + at, w->base16 + at, block(w->n, at))
                           : am_delta_square(d + at, w->x[i] + at, w->base + at, block(w->n, at));
     tally[AM_FRAME_DELTA] += squares;
-    tally[AM_FRAME_KEPT] += (double)sparsify(w, acc, i, d);
+    tally[AM_FRAME_KEPT] += (double)am_frame_keep(w, acc, s, i, d);
 }
 
 /* num into w->out: all entries together. */
-static void add_all(const struct am_window *w, const struct am_frame *f, const void *acc, am_sparsifier *sparsify)
+static void add_all(const struct am_window *w, const struct am_frame *f, const void *acc, const struct am_sparsifier *s)
 {
     float *num = w->out, *d = w->scratch[0];
-    delta(w, acc, sparsify, 0, num);
+    delta(w, acc, s, 0, num);
     if (w->inputs == 1)
         am_scale_f32(num, f->weight[0], num, w->n);
     for (size_t i = 1; i < w->inputs; i++) {
-        delta(w, acc, sparsify, i, d);
+        delta(w, acc, s, i, d);
         if (i == 1)
             am_blend_f32(num, f->weight[0], num, f->weight[1], d, w->n);
         else
@@ -75,7 +84,8 @@ static void add_all(const struct am_window *w, const struct am_frame *f, const v
 }
 
 /* num into w->out: the entries of the elected sign. */
-static void add_elected(const struct am_window *w, const struct am_frame *f, const void *acc, am_sparsifier *sparsify)
+static void add_elected(const struct am_window *w, const struct am_frame *f, const void *acc,
+                        const struct am_sparsifier *s)
 {
     struct am_election how = {.weight = f->weight,
                               .inputs = w->inputs,
@@ -84,7 +94,7 @@ static void add_elected(const struct am_window *w, const struct am_frame *f, con
     const float *d[AM_MAX_INPUTS];
     size_t thin;
     for (size_t i = 0; i < w->inputs; i++) {
-        delta(w, acc, sparsify, i, w->scratch[i]);
+        delta(w, acc, s, i, w->scratch[i]);
         d[i] = w->scratch[i];
     }
     w->tally[AM_FRAME_CONFLICTS] += (double)am_elect(&how, w->out, d, w->n, &thin);
@@ -92,19 +102,19 @@ static void add_elected(const struct am_window *w, const struct am_frame *f, con
         w->tally[AM_FRAME_THIN] += (double)thin;
 }
 
-void am_frame_apply(const struct am_window *w, const void *acc, am_sparsifier *sparsify)
+void am_frame_apply(const struct am_window *w, const void *acc, const struct am_sparsifier *s)
 {
     const struct am_frame *f = w->local;
     double squares = 0;
     w->tally[AM_FRAME_ELEMENTS] += (double)w->n;
     if (f->exact.on) {
-        am_frame_apply_exact(w, acc, sparsify);
+        am_frame_apply_exact(w, acc, s);
         return;
     }
     if (f->consensus == AM_CONSENSUS_NONE)
-        add_all(w, f, acc, sparsify);
+        add_all(w, f, acc, s);
     else
-        add_elected(w, f, acc, sparsify);
+        add_elected(w, f, acc, s);
     if (f->lambda == 0) {
         if (w->base16) /* b + 0 would turn -0 into +0 */
             am_load_f32(AM_BF16, w->base16, w->out, w->n);

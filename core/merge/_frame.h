@@ -16,6 +16,7 @@
 #include "core/methods/method.h"
 #include "core/methods/report.h"
 
+struct am_edge;
 struct am_part;
 struct am_select_round;
 
@@ -58,18 +59,25 @@ enum am_frame_tally { /* sums over the elements of am_window.tally */
 
 void am_frame_prepare(const struct am_scope_info *s, struct am_frame *f);
 
-/* Sparsifies input i's delta of the tile in place. Returns how many entries were kept. */
-typedef size_t am_sparsifier(const struct am_window *w, const void *acc, size_t input, float *d);
+struct am_sparsifier { /* what stays of input i's delta of a tile; one of the two may be NULL */
+    /* The entries between edge[0] and edge[1] (_select.h). False: keep() says it. */
+    bool (*edges)(const struct am_window *w, const void *acc, size_t input, struct am_edge *edge);
+    /* In place. Returns how many entries were kept. */
+    size_t (*keep)(const struct am_window *w, const void *acc, size_t input, float *d);
+};
 /* A tile may be longer than AM_TILE (a row). w->local begins with struct am_frame. */
-void am_frame_apply(const struct am_window *w, const void *acc, am_sparsifier *sparsify);
+void am_frame_apply(const struct am_window *w, const void *acc, const struct am_sparsifier *s);
+/* am_method.apply_bf16: bit for bit what am_frame_apply() makes of it. */
+bool am_frame_apply_bf16(const struct am_window *w, const void *acc, const struct am_sparsifier *s, uint16_t *out);
 
 /* n elements of d_i from `first` of the tile on, as apply() will have them, for statistics. */
 void am_frame_delta(const struct am_window *w, size_t input, size_t first, size_t n, float *d);
 /* am_select_count() of part of them. */
 int am_frame_count(const struct am_window *w, size_t input, const struct am_select_round *rank, size_t ranks,
                    const struct am_part *part);
-void am_frame_apply_exact(const struct am_window *w, const void *acc,
-                          am_sparsifier *sparsify); /* of am_frame_apply() */
+/* ---- Parts of am_frame_apply() ---- */
+size_t am_frame_keep(const struct am_window *w, const void *acc, const struct am_sparsifier *s, size_t input, float *d);
+void am_frame_apply_exact(const struct am_window *w, const void *acc, const struct am_sparsifier *s);
 
 /* kept, delta_norm (lists), merged_norm, sign_conflict (share of elements), and warnings; of a tensor or the run. */
 void am_frame_report(const struct am_scope_info *s, const double *tally, struct am_report *r);

@@ -61,7 +61,7 @@ static void finish(const struct am_window *w, const struct am_frame *f, const fl
     am_exact_round(&f->exact, out, n);
 }
 
-void am_frame_apply_exact(const struct am_window *w, const void *acc, am_sparsifier *sparsify)
+void am_frame_apply_exact(const struct am_window *w, const void *acc, const struct am_sparsifier *s)
 {
     const struct am_frame *f = w->local;
     float weight[AM_MAX_INPUTS], div[AM_TILE];
@@ -72,7 +72,7 @@ void am_frame_apply_exact(const struct am_window *w, const void *acc, am_sparsif
         am_exact_delta(&f->exact, d, w->x[i], w->base, w->n);
         for (size_t at = 0; at < w->n; at += AM_TILE)
             tally[AM_FRAME_DELTA] += am_block_dot(d + at, d + at, w->n - at < AM_TILE ? w->n - at : AM_TILE);
-        tally[AM_FRAME_KEPT] += (double)sparsify(w, acc, i, d);
+        tally[AM_FRAME_KEPT] += (double)am_frame_keep(w, acc, s, i, d);
         am_scale_f32(d, weight[i], d, w->n);
         am_exact_round(&f->exact, d, w->n);
     }

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #define KEYS AM_SELECT_KEYS
+_Static_assert(AM_SELECT_GUESSES == 2, "am_drop_keys()");
 #define FULL_SHIFT 20   /* the whole range in AM_SELECT_BINS bins */
 #define SAMPLE 32       /* taken of each tile on average, fewer when their list would not hold them */
 #define SAMPLED_TILES 8 /* one of so many */
@@ -87,29 +88,28 @@ static void count_guesses(struct am_select *acc, const struct am_part *part, con
     acc->in_tiles += !acc->ragged;
 }
 
-/* Of the keys, which are in its bracket, those of a guess are counted and the others listed; all go into bins. */
+static void count_bin(struct am_select *acc, uint32_t key, uint32_t count)
+{
+    acc->bins.part[(key - acc->low) >> acc->shift] += count;
+}
+
+/* Of the keys, which are in its bracket, those of a guess are counted, many as they are, and the others listed. All go
+   into bins. */
 static void take_keys(struct am_select *acc, uint32_t *key, size_t n, const struct am_part *part)
 {
-    const uint32_t low = acc->low;
-    const unsigned shift = acc->shift;
-    uint32_t guess[AM_SELECT_GUESSES], count[AM_SELECT_GUESSES] = {0};
-    size_t listed = 0;
-    for (size_t g = 0; g < AM_SELECT_GUESSES; g++)
-        guess[g] = acc->guessed ? acc->guess[g] : KEYS;
-    for (size_t i = 0; i < n; i++) {
-        uint32_t u = key[i];
-        acc->bins.part[(u - low) >> shift]++;
-        bool first = u == guess[0], second = u == guess[1];
-        count[0] += first;
-        count[1] += second;
-        key[listed] = u;
-        listed += !(first | second);
-    }
-    acc->over |= listed > acc->room - acc->listed;
+    uint32_t count[AM_SELECT_GUESSES] = {0};
+    if (acc->guessed)
+        n = am_drop_keys(key, n, acc->guess, count);
     uint64_t entry = ENTRY(part->window, part->tile), *to = acc->list + acc->listed;
-    for (size_t i = 0; !acc->over && i < listed; i++)
+    acc->over |= n > acc->room - acc->listed;
+    for (size_t i = 0; i < n; i++)
+        count_bin(acc, key[i], 1);
+    for (size_t i = 0; !acc->over && i < n; i++)
         to[i] = entry | key[i];
-    acc->listed += acc->over ? 0 : (uint32_t)listed;
+    acc->listed += acc->over ? 0 : (uint32_t)n;
+    for (size_t g = 0; acc->guessed && g < AM_SELECT_GUESSES; g++)
+        if (count[g])
+            count_bin(acc, acc->guess[g], count[g]);
     if (acc->guessed)
         count_guesses(acc, part, count);
 }
@@ -118,7 +118,7 @@ static void take_keys(struct am_select *acc, uint32_t *key, size_t n, const stru
 static void take_own(struct am_select *acc, const uint32_t *key, size_t n, const struct am_part *part)
 {
     const struct am_key_ranges range = {.n = 1, .low = {acc->low}, .high = {acc->high}};
-    uint32_t own[AM_TILE + 8];
+    uint32_t own[AM_TILE + AM_KEYS_MORE];
     float x[AM_TILE];
     uint64_t above = 0; /* of the listed ones only */
     memcpy(x, key, n * sizeof(*x));
@@ -129,7 +129,7 @@ static void take_own(struct am_select *acc, const uint32_t *key, size_t n, const
 static void list_keys(struct am_select *const *acc, size_t ranks, const float *x, const struct am_bf16_pair *pair,
                       const struct am_part *part)
 {
-    uint32_t key[AM_TILE + 8];
+    uint32_t key[AM_TILE + AM_KEYS_MORE];
     uint64_t above[AM_KEY_RANGES] = {0};
     struct am_key_ranges ranges = {.n = ranks};
     for (size_t r = 0; r < ranks; r++) {

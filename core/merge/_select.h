@@ -137,6 +137,8 @@ struct am_edge am_select_edge(const struct am_select *s, const struct am_window 
 /* The same for k of the n entries of one row in memory; of equals the lowest index first. */
 struct am_edge am_select_row(const float *x, size_t n, size_t k);
 /* out = x where chosen by `bottom` and not by `top` (NULL: nothing), else +0. out may be x. Returns how many stayed. */
+/* Neither edge asks for counting: keys in [*low, *high) stay. */
+bool am_select_plain(const struct am_edge *bottom, const struct am_edge *top, uint32_t *low, uint32_t *high);
 size_t am_select_band(float *out, const float *x, size_t n, const struct am_edge *bottom, const struct am_edge *top);
 
 /* k = floor(share * n) with a slack of 4 ulp, so that 0.29 of 100 is 29 (merge.md A4); at most n. */

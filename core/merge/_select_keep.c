@@ -53,13 +53,18 @@ static bool plain(const struct am_edge *e, uint32_t *ret)
     return !e->last && (e->quota == 0 || e->quota == UINT64_MAX);
 }
 
+bool am_select_plain(const struct am_edge *bottom, const struct am_edge *top, uint32_t *low, uint32_t *high)
+{
+    return plain(bottom, low) & plain(top, high);
+}
+
 size_t am_select_band(float *out, const float *x, size_t n, const struct am_edge *bottom, const struct am_edge *top)
 {
     uint32_t low, high;
     uint64_t below = 0, over = 0;
     size_t kept = 0;
     top = top ? top : &am_edge_none;
-    if (plain(bottom, &low) & plain(top, &high))
+    if (am_select_plain(bottom, top, &low, &high))
         return am_keep_range(out, x, n, low, high);
     for (size_t i = 0; i < n; i++) {
         uint32_t u = key_of(x[i]);

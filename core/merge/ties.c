@@ -121,24 +121,28 @@ static int between(void *acc, const struct am_scope_info *s, const void *local, 
     return again ? AM_AGAIN : 0;
 }
 
-static size_t trim(const struct am_window *w, const void *acc, size_t input, float *d)
+static bool trim(const struct am_window *w, const void *acc, size_t input, struct am_edge *edge)
 {
     const struct local *l = w->local;
     const struct am_selects *select = acc;
-    if (l->keep[input] == 0) {
-        memset(d, 0, w->n * sizeof(*d));
-        return 0;
-    }
-    if (!searched(l, input))
-        return w->n;
-    struct am_edge edge = am_select_edge(&select->rank[input], w);
-    return am_select_band(d, d, w->n, &edge, NULL);
+    edge[0] = l->keep[input] ? am_edge_all : am_edge_none;
+    edge[1] = am_edge_none;
+    if (searched(l, input))
+        edge[0] = am_select_edge(&select->rank[input], w);
+    return true;
 }
+
+static const struct am_sparsifier sparsifier = {.edges = trim};
 
 static int apply(const struct am_window *w, const void *acc)
 {
-    am_frame_apply(w, acc, trim);
+    am_frame_apply(w, acc, &sparsifier);
     return 0;
+}
+
+static bool apply_bf16(const struct am_window *w, const void *acc, uint16_t *out)
+{
+    return am_frame_apply_bf16(w, acc, &sparsifier, out);
 }
 
 static void report(const struct am_scope_info *s, const void *acc, const double *tally, struct am_report *r)
@@ -187,5 +191,6 @@ const struct am_method am_method_merge_ties = {
     .merge = am_selects_merge,
     .between = between,
     .apply = apply,
+    .apply_bf16 = apply_bf16,
     .report = report,
 };

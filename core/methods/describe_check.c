@@ -267,6 +267,8 @@ static void check_needs(struct lines *l)
         say(l, "tiles are rows or slabs, not both");
     if (!m->apply && !m->factors)
         say(l, "apply is missing");
+    if (m->apply_bf16 && !n->bf16)
+        say(l, "apply_bf16 needs bf16");
     if (n->min_inputs < 1 || (n->max_inputs && n->max_inputs < n->min_inputs) || n->max_inputs > AM_MAX_INPUTS)
         say(l, "inputs %u to %u make no sense", n->min_inputs, n->max_inputs);
     if (m->type != AM_MERGE && (n->max_inputs != 1 || n->base != AM_NO))

@@ -298,6 +298,10 @@ struct am_method {
     /* Writes w->out. `acc` is the finished accumulator of the scope, read only; NULL without passes. w->tally is zeroed
        for each window, handed to its tiles in order, and added up element by element in window order. */
     int (*apply)(const struct am_window *w, const void *acc);
+    /* needs.bf16, and the result is BF16, too: a tile at once, as it is stored. base16 and x16 are given; nobody has
+       looked for NaN and infinity in them. False: an input or the result is not finite, or not in this tile; then
+       w->tally is untouched, and apply() is called. NULL: always apply(). */
+    bool (*apply_bf16)(const struct am_window *w, const void *acc, uint16_t *out);
 
     /* Methods with whole-tensor linear algebra: which of the selected tensors are matrices, and the result of one of
        them, one tensor at a time; the others go through apply(). A method of this kind has the list parameters

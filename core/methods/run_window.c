@@ -128,15 +128,13 @@ static int load_tile(struct job *j, size_t k, size_t at, const float **ret)
     return finite || !j->looks ? 0 : check_input(j, *ret, j->s->source[k]->label, dtype);
 }
 
-/* Every source's tile as it lies there; false: it holds values that are no numbers, which load_tiles() tells of. */
-static bool point_at_tiles(struct job *j, size_t at)
+/* Every source's tile as it lies there. */
+static void point_at_tiles(struct job *j, size_t at)
 {
     struct am_slot *slot = j->slot;
     const bool base = j->s->r->base.model != NULL;
     for (size_t k = 0; k < j->s->sources; k++) {
         const uint16_t *tile = (const uint16_t *)(const void *)slot->in[k] + at;
-        if (j->looks && !am_finite_bf16(tile, j->w.n))
-            return false;
         if (base && k == 0)
             j->w.base16 = tile;
         else
@@ -145,7 +143,25 @@ static bool point_at_tiles(struct job *j, size_t at)
     j->w.x16 = slot->x16;
     j->w.base = NULL;
     j->w.x = NULL;
+}
+
+static bool finite_tiles(const struct job *j, size_t at)
+{
+    for (size_t k = 0; k < j->s->sources; k++)
+        if (!am_finite_bf16((const uint16_t *)(const void *)j->slot->in[k] + at, j->w.n))
+            return false;
     return true;
+}
+
+/* From the inputs to the result as they are stored. False: step by step, then. */
+static bool apply_stored(struct job *j, size_t at)
+{
+    const struct am_method *m = j->s->r->method;
+    struct am_slot *slot = j->slot;
+    if (slot->work != AM_SLOT_APPLY || !m->apply_bf16 || !j->bf16 || slot->item->out_dtype != AM_BF16)
+        return false;
+    point_at_tiles(j, at);
+    return m->apply_bf16(&j->w, slot->item->turn->acc, (uint16_t *)(void *)slot->out + j->at + at);
 }
 
 static void give_floats(struct job *j)
@@ -158,9 +174,10 @@ static void give_floats(struct job *j)
 static int load_tiles(struct job *j, size_t at)
 {
     size_t k = 0;
-    AM_TRY(read_sources(j));
-    if (j->bf16 && point_at_tiles(j, at))
+    if (j->bf16 && (!j->looks || finite_tiles(j, at))) {
+        point_at_tiles(j, at);
         return 0;
+    }
     give_floats(j);
     if (j->s->r->base.model)
         AM_TRY(load_tile(j, k++, at, &j->w.base));
@@ -221,6 +238,10 @@ static int tile(struct job *j, size_t at)
     }
     if (piece)
         give_floats(j);
+    else
+        AM_TRY(read_sources(j));
+    if (apply_stored(j, at))
+        return 0;
     AM_TRY(piece ? read_piece(j, at) : load_tiles(j, at));
     int rc = slot->work == AM_SLOT_STAT ? m->stat(&j->w, j->s->sofar, slot->acc, j->s->pass)
                                         : m->apply(&j->w, slot->item->turn->acc);

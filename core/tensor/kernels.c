@@ -19,11 +19,11 @@ static const struct am_kernel_set *const sets[] = {&am_kernels_avx512, &am_kerne
 static _Atomic(const struct am_kernel_set *) chosen; /* NULL until first use; every thread would choose the same */
 
 #if defined(__x86_64__)
-/* Every processor with AVX2 has it, but a virtual machine may hide it. Not all compilers know the name. */
-static bool has_f16c(void)
+/* Every processor with AVX2 has them, but a virtual machine may hide them. Not all compilers know the names. */
+static bool has_f16c_and_fma(void)
 {
     unsigned a, b, c = 0, d;
-    return __get_cpuid(1, &a, &b, &c, &d) && (c & bit_F16C);
+    return __get_cpuid(1, &a, &b, &c, &d) && (c & bit_F16C) && (c & bit_FMA);
 }
 #endif
 
@@ -32,7 +32,7 @@ static bool runs_here(const struct am_kernel_set *s)
     if (!s->name)
         return false;
 #if defined(__x86_64__)
-    if (s != &am_kernels_generic && !has_f16c())
+    if (s != &am_kernels_generic && !has_f16c_and_fma())
         return false;
     if (s == &am_kernels_avx512)
         return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
@@ -261,6 +261,12 @@ double am_add_square_bf16(float *out, float a, const float *x, const uint16_t *y
     return set()->add_square_bf16(out, a, x, y, n);
 }
 
+struct am_frame_sums am_frame_bf16(const struct am_frame_of *how, uint16_t *out, const uint16_t *base,
+                                   const uint16_t *const *x, size_t n)
+{
+    return set()->frame_bf16(how, out, base, x, n);
+}
+
 void am_random_words(uint32_t *out, size_t n, const uint32_t key[2], uint64_t first)
 {
     set()->random_words(out, n, key[0], key[1], first);
@@ -275,6 +281,11 @@ size_t am_list_delta_bf16(const uint16_t *x, const uint16_t *y, size_t n, const 
                           uint64_t *above)
 {
     return set()->list_delta_bf16(x, y, n, r, list, above);
+}
+
+size_t am_drop_keys(uint32_t *key, size_t n, const uint32_t *drop, uint32_t *counts)
+{
+    return set()->drop_keys(key, n, drop, counts);
 }
 
 uint64_t am_count_range(const float *x, size_t n, uint32_t low, uint32_t high, unsigned shift, uint32_t *bins)

@@ -90,12 +90,16 @@ struct am_key_ranges {
     size_t n;
     uint32_t low[AM_KEY_RANGES], high[AM_KEY_RANGES];
 };
-/* Lists the keys that are in a range, in their order, and returns how many; above[r] grows by the number of keys
-   >= high[r]. `list` has room for n + 8. */
+/* Lists the keys that are in a range, in no order, and returns how many; above[r] grows by the number of keys
+   >= high[r]. `list` has room for n + AM_KEYS_MORE. */
+#define AM_KEYS_MORE 16
 size_t am_list_range(const float *x, size_t n, const struct am_key_ranges *r, uint32_t *list, uint64_t *above);
 /* The same for x - y of BF16 as stored. */
 size_t am_list_delta_bf16(const uint16_t *x, const uint16_t *y, size_t n, const struct am_key_ranges *r, uint32_t *list,
                           uint64_t *above);
+/* Takes the keys that are one of drop[2] out of the list, and returns how many are left; counts[j] of them were
+   drop[j]. Room for n + AM_KEYS_MORE. */
+size_t am_drop_keys(uint32_t *key, size_t n, const uint32_t *drop, uint32_t *counts);
 size_t am_count_equal(const float *x, size_t n, uint32_t key);
 /* out = x where low <= u < high, else +0. out may be x. Returns how many stayed. */
 size_t am_keep_range(float *out, const float *x, size_t n, uint32_t low, uint32_t high);
@@ -116,6 +120,28 @@ struct am_election {
     bool by_count, normalize;
 };
 size_t am_elect(const struct am_election *how, float *out, const float *const *d, size_t n, size_t *ret_thin);
+
+/*
+ * The frame of task arithmetic (merge.md A14) on BF16 as it is stored, at once: what am_delta_square_bf16(),
+ * am_keep_range(), am_elect() or sums of fl(weight[k] * d[k]), am_div_f32() with `normalize`, am_add_square_bf16() with
+ * `lambda` and am_store_f32() make of one block (n <= 4096), bit for bit. out may be one of the inputs.
+ */
+#define AM_FRAME_INPUTS 4
+struct am_frame_of {
+    size_t inputs; /* 1 to AM_FRAME_INPUTS */
+    float weight[AM_FRAME_INPUTS];
+    uint32_t low[AM_FRAME_INPUTS], high[AM_FRAME_INPUTS]; /* keys of d[k] that stay, as for am_keep_range() */
+    bool elects, normalize, thin;                         /* thin: counted */
+    float div;                                            /* of `normalize` without `elects` */
+    float lambda;
+};
+struct am_frame_sums {
+    double delta[AM_FRAME_INPUTS], out; /* squares of d[k] before some of it went, and of what is added to the base */
+    size_t kept[AM_FRAME_INPUTS], conflicts, thin;
+    bool fits; /* else a result is not finite or beyond BF16, and neither `out` nor the sums mean anything */
+};
+struct am_frame_sums am_frame_bf16(const struct am_frame_of *how, uint16_t *out, const uint16_t *base,
+                                   const uint16_t *const *x, size_t n);
 
 /*
  * Merges that tell tasks apart (merge.md A29, A30).

@@ -1,7 +1,7 @@
 /*
  * kernels_avx512.c - the kernels compiled for x86-64 processors with AVX-512 F, BW, DQ and VL; the Makefile has the
- * flags. Without them (another processor) the table is empty. AVX-512 has fused multiply-add: -ffp-contract=off keeps
- * it out.
+ * flags. Without them (another processor) the table is empty. -ffp-contract=off keeps fused multiply-add out, but where
+ * a product is exact (plus_product()).
  */
 #if defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512DQ__) && defined(__AVX512VL__)
 #define SET_NAME "avx512"

@@ -21,6 +21,7 @@
 #define MAGNITUDE 0x7fffffffu
 #define SIGN 0x80000000u
 #define CHUNK ((size_t)1 << 20) /* counts within a chunk fit 32 bits */
+#define ROWS 100                /* arrays of one call: kernels.h promises no more */
 
 /* No iteration touches what another one writes. (clang finds out at run time.) */
 #if defined(__clang__)
@@ -60,9 +61,13 @@ static inline size_t least(size_t a, size_t b)
 }
 
 #include "core/tensor/kernels_body_arith.h"
+
+#include "core/tensor/kernels_body_lanes.h"
+
 #include "core/tensor/kernels_body_bf16.h"
 #include "core/tensor/kernels_body_convert.h"
 #include "core/tensor/kernels_body_elect.h"
+#include "core/tensor/kernels_body_frame.h"
 #include "core/tensor/kernels_body_kl.h"
 #include "core/tensor/kernels_body_random.h"
 #include "core/tensor/kernels_body_ranks.h"
@@ -100,9 +105,11 @@ const struct am_kernel_set SET_TABLE = {
     .block_dots_bf16 = block_dots_bf16,
     .delta_square_bf16 = delta_square_bf16,
     .add_square_bf16 = add_square_bf16,
+    .frame_bf16 = frame_bf16,
     .count_range = count_range,
     .list_range = list_range,
     .list_delta_bf16 = list_delta_bf16,
+    .drop_keys = drop_keys,
     .random_words = random_words,
     .count_equal = count_equal,
     .keep_range = keep_range,

@@ -121,10 +121,22 @@ static inline wide widen(const float *x)
     return doubles(load(x));
 }
 
-static inline wide square(narrow x)
+/* sum + x * y. A product of two f32 is exact in f64, so that one rounding is what two would be. */
+static inline wide plus_product(wide sum, wide x, wide y)
+{
+#if defined(__AVX512F__)
+    return _mm512_fmadd_pd(x, y, sum);
+#elif defined(__FMA__)
+    return _mm256_fmadd_pd(x, y, sum);
+#else
+    return sum + x * y;
+#endif
+}
+
+static inline wide plus_square(wide sum, narrow x)
 {
     wide v = doubles(x);
-    return v * v;
+    return plus_product(sum, v, v);
 }
 
 static inline double add_lanes(double *lane)
@@ -142,7 +154,7 @@ static double block_dot(const float *x, const float *y, size_t n)
     size_t i = 0;
     for (; i + 16 <= n; i += 16)
         for (size_t v = 0; v < V; v++)
-            acc[v] += widen(x + i + v * W) * widen(y + i + v * W);
+            acc[v] = plus_product(acc[v], widen(x + i + v * W), widen(y + i + v * W));
     memcpy(lane, acc, sizeof(lane));
     for (size_t j = 0; i < n; i++, j++)
         lane[j] += (double)x[i] * (double)y[i];
@@ -158,9 +170,9 @@ static struct am_dots block_dots(const float *x, const float *y, size_t n)
     for (; i + 16 <= n; i += 16)
         for (size_t v = 0; v < V; v++) {
             wide a = widen(x + i + v * W), b = widen(y + i + v * W);
-            xy[v] += a * b;
-            xx[v] += a * a;
-            yy[v] += b * b;
+            xy[v] = plus_product(xy[v], a, b);
+            xx[v] = plus_product(xx[v], a, a);
+            yy[v] = plus_product(yy[v], b, b);
         }
     memcpy(lane[0], xy, sizeof(lane[0]));
     memcpy(lane[1], xx, sizeof(lane[1]));
@@ -183,7 +195,7 @@ static double delta_square(float *d, const float *x, const float *y, size_t n)
         for (size_t v = 0; v < V; v++) {
             narrow t = load(x + i + v * W) - load(y + i + v * W);
             memcpy(d + i + v * W, &t, sizeof(t));
-            acc[v] += square(t);
+            acc[v] = plus_square(acc[v], t);
         }
     }
     memcpy(lane, acc, sizeof(lane));
@@ -203,7 +215,7 @@ static double add_square(float *out, float a, const float *x, const float *y, si
         for (size_t v = 0; v < V; v++) {
             narrow t = a * load(x + i + v * W), sum = load(y + i + v * W) + t;
             memcpy(out + i + v * W, &sum, sizeof(sum));
-            acc[v] += square(t);
+            acc[v] = plus_square(acc[v], t);
         }
     memcpy(lane, acc, sizeof(lane));
     for (size_t j = 0; i < n; i++, j++) {

@@ -49,9 +49,9 @@ static struct am_dots block_dots_bf16(const uint16_t *restrict x, const uint16_t
         }
         for (size_t v = 0; v < PIECE / W; v++) {
             wide p = widen(a + v * W), q = widen(b + v * W);
-            xy[v % V] += p * q;
-            xx[v % V] += p * p;
-            yy[v % V] += q * q;
+            xy[v % V] = plus_product(xy[v % V], p, q);
+            xx[v % V] = plus_product(xx[v % V], p, p);
+            yy[v % V] = plus_product(yy[v % V], q, q);
         }
     }
     memcpy(lane[0], xy, sizeof(lane[0]));
@@ -76,7 +76,7 @@ static double delta_square_bf16(float *restrict d, const uint16_t *restrict x, c
         for (size_t j = 0; j < PIECE; j++)
             d[i + j] = of_bf16(x[i + j]) - of_bf16(y[i + j]);
         for (size_t v = 0; v < PIECE / W; v++)
-            acc[v % V] += square(load(d + i + v * W));
+            acc[v % V] = plus_square(acc[v % V], load(d + i + v * W));
     }
     memcpy(lane, acc, sizeof(lane));
     for (size_t j = 0; i < n; i++, j++) {
@@ -99,7 +99,7 @@ static double add_square_bf16(float *out, float a, const float *x, const uint16_
             out[i + j] = of_bf16(y[i + j]) + t[j];
         }
         for (size_t v = 0; v < PIECE / W; v++)
-            acc[v % V] += square(load(t + v * W));
+            acc[v % V] = plus_square(acc[v % V], load(t + v * W));
     }
     memcpy(lane, acc, sizeof(lane));
     for (size_t j = 0; i < n; i++, j++) {

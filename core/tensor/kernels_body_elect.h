@@ -2,40 +2,11 @@
  * kernels_body_elect.h - the election of signs, a whole vector at a time. A part of kernels_body.h, not a header.
  */
 
-typedef float full __attribute__((vector_size(W * 8)));
-typedef int32_t whole __attribute__((vector_size(W * 8))); /* comparisons give all ones for true */
-#define FULL ((size_t)(2 * W))
 #define FEW_INPUTS 4
-#define ALWAYS_INLINE inline __attribute__((always_inline))
-#define ONE32 0x3f800000  /* 1 */
 #define THIN32 0x3a83126f /* 0.001 */
 
-/* n < FULL at the end of arrays only: zeros follow. */
-static ALWAYS_INLINE full take(const float *x, size_t n)
-{
-    full v = {0};
-    memcpy(&v, x, n * sizeof(float));
-    return v;
-}
-
-static ALWAYS_INLINE full size_of(full x)
-{
-    return (full)((whole)x & (int32_t)MAGNITUDE);
-}
-
-static ALWAYS_INLINE full pick(whole mask, full yes, full no)
-{
-    return (full)(((whole)yes & mask) | ((whole)no & ~mask));
-}
-
-static ALWAYS_INLINE full all_of(float a)
-{
-    const full zero = {0};
-    return a - zero;
-}
-
-struct counts { /* lane by lane, 0 - how many; a row of 2^32 elements and more would not fit memory */
-    whole conflicts, thin;
+struct counts {
+    tally conflicts, thin;
 };
 
 /* n < FULL at the end of the arrays only: zeros follow, which elect and count nothing. */
@@ -47,68 +18,68 @@ static ALWAYS_INLINE full entry(float weight, const float *d, size_t n)
 }
 
 /* The sign bit where minus is elected. A NaN as the sum elects minus. */
-static ALWAYS_INLINE whole elected(const struct am_election *how, const float *const *d, size_t at, size_t n)
+static ALWAYS_INLINE whole elected(const full *e, size_t inputs, bool by_count)
 {
     const full zero = {0};
-    full sum = zero;
+    full sum = e[0];
     whole votes = {0};
-    for (size_t k = 0; k < how->inputs; k++) {
-        full e = entry(how->weight[k], d[k] + at, n);
-        votes += (e < zero) - (e > zero);
-        sum = k == 0 ? e : sum + e;
-    }
-    return (how->by_count ? votes < 0 : ~(sum >= zero)) & (int32_t)SIGN;
+    for (size_t k = 1; k < inputs; k++)
+        sum += e[k];
+    for (size_t k = 0; by_count && k < inputs; k++)
+        votes += (e[k] < zero) - (e[k] > zero);
+    return (whole)chosen(by_count ? greater((whole)zero, votes) : minus_or_nan(sum), all_of(-0.0f));
 }
 
-static ALWAYS_INLINE full divided(full num, full div, struct counts *c)
+/* Where somebody took part, and the divisor is not 0. */
+static ALWAYS_INLINE full divided(full num, full div, bool thin, struct counts *c)
 {
-    whole u = (whole)div, size = u & (int32_t)MAGNITUDE, none = size == 0;
-    c->thin += (size < THIN32) & ~none;
-    return num / (full)((u & ~none) | (none & ONE32));
+    const whole zero = {0};
+    whole size = (whole)size_of(div);
+    choice some = greater(size, zero);
+    if (thin)
+        count(&c->thin, some & greater((whole)all_of(0.001f), size));
+    return over_where(some, num, div);
 }
 
-/*
- * num and div are never -0 where something is added, so that +0 can be added in place of who does not take part. An
- * entry is made twice, with the same bits; where the number of inputs is a constant the compiler keeps it instead.
- */
+/* num and div are never -0 where something is added. */
+static ALWAYS_INLINE full elect_entries(const struct am_election *how, const full *e, bool thin, struct counts *c)
+{
+    whole turn = elected(e, how->inputs, how->by_count);
+    full turned = (full)((whole)e[0] ^ turn);
+    choice takes_part = plus_or_nan(turned), opposed = minus(turned);
+    full num = chosen(takes_part, e[0]), div = chosen(takes_part, all_of(how->weight[0]));
+    for (size_t k = 1; k < how->inputs; k++) {
+        turned = (full)((whole)e[k] ^ turn);
+        takes_part = plus_or_nan(turned);
+        opposed |= minus(turned);
+        num = plus_where(num, takes_part, e[k]);
+        div = plus_where(div, takes_part, all_of(how->weight[k]));
+    }
+    count(&c->conflicts, opposed);
+    return how->normalize ? divided(num, div, thin, c) : num;
+}
+
 static ALWAYS_INLINE void elect_vector(const struct am_election *how, float *out, const float *const *d, size_t at,
                                        size_t n, struct counts *c)
 {
-    const full zero = {0};
-    full num = zero, div = zero;
-    whole turn = elected(how, d, at, n), opposed = {0};
-    for (size_t k = 0; k < how->inputs; k++) {
-        whole w = (whole)(how->weight[k] - zero), e = (whole)entry(how->weight[k], d[k] + at, n);
-        full turned = (full)(e ^ turn);
-        whole takes_part = ~(turned <= zero);
-        opposed |= turned < zero;
-        num = k == 0 ? (full)(e & takes_part) : num + (full)(e & takes_part);
-        div = k == 0 ? (full)(w & takes_part) : div + (full)(w & takes_part);
-    }
-    c->conflicts += opposed;
-    if (how->normalize)
-        num = divided(num, div, c);
+    full e[ROWS];
+    e[0] = entry(how->weight[0], d[0] + at, n);
+    for (size_t k = 1; k < how->inputs; k++)
+        e[k] = entry(how->weight[k], d[k] + at, n);
+    full num = elect_entries(how, e, true, c);
     memcpy(out + at, &num, n * sizeof(float));
-}
-
-static size_t add_counts(const whole *lanes)
-{
-    size_t count = 0;
-    for (size_t j = 0; j < FULL; j++)
-        count += 0 - (uint32_t)(*lanes)[j];
-    return count;
 }
 
 static ALWAYS_INLINE size_t elect_as(struct am_election how, float *out, const float *const *d, size_t n, size_t *thin)
 {
-    struct counts c = {{0}, {0}};
+    struct counts c = {0};
     size_t i = 0;
     for (; i + FULL <= n; i += FULL)
         elect_vector(&how, out, d, i, FULL, &c);
     if (i < n)
         elect_vector(&how, out, d, i, n - i, &c);
-    *thin += add_counts(&c.thin);
-    return add_counts(&c.conflicts);
+    *thin += counted(&c.thin);
+    return counted(&c.conflicts);
 }
 
 /* The usual elections with their number of inputs as a constant, so that all stays in registers. */

@@ -6,59 +6,13 @@
 
 #define GROUP 256
 
-/* Of a group's values those whose flag is 1; the flags behind the n-th are 0. Returns how many. */
-static size_t move_together(const uint32_t *value, const unsigned char in[GROUP], size_t n, uint32_t *hits)
-{
-    uint32_t total = 0;
-    size_t k = 0;
-    for (size_t i = 0; i < GROUP; i++)
-        total += in[i];
-    if (total > GROUP / 4) { /* many: each is written, and the next one over it when it is no hit */
-        for (size_t i = 0; i < n; i++) {
-            hits[k] = value[i];
-            k += in[i];
-        }
-        return k;
-    }
-    for (size_t i = 0; i < GROUP; i += 8) { /* few: from hit to hit, eight flags at a time */
-        uint64_t flags;
-        memcpy(&flags, in + i, 8);
-        for (; flags; flags &= flags - 1)
-            hits[k++] = value[i + (size_t)__builtin_ctzll(flags) / 8];
-    }
-    return k;
-}
-
-/*
- * Increments of bins are scalar; so that only hits get there, the offsets of hits (u - low < span) are first moved
- * together, without a branch on an element. `hits` has room for GROUP and 8 more. Returns how many.
- */
-#if defined(__AVX2__) /* the compiler does not find the permutation */
-
-/* For each set of lanes b, the lanes themselves in order, one a byte. */
-#define BELOW(b, j) ((b) & ((1 << (j)) - 1))
-#define COUNT4(b) (((b)&1) + ((b) >> 1 & 1) + ((b) >> 2 & 1) + ((b) >> 3 & 1))
-#define COUNT8(b) (COUNT4(b) + COUNT4((b) >> 4))
-#define LANE(b, j) ((uint64_t)((b) >> (j)&1) * (j) << 8 * COUNT8(BELOW(b, j)))
-#define ORDER(b) (LANE(b, 1) | LANE(b, 2) | LANE(b, 3) | LANE(b, 4) | LANE(b, 5) | LANE(b, 6) | LANE(b, 7))
-#define ORDER4(b) ORDER(b), ORDER((b) + 1), ORDER((b) + 2), ORDER((b) + 3)
-#define ORDER16(b) ORDER4(b), ORDER4((b) + 4), ORDER4((b) + 8), ORDER4((b) + 12)
-#define ORDER64(b) ORDER16(b), ORDER16((b) + 16), ORDER16((b) + 32), ORDER16((b) + 48)
-static const uint64_t lane_order[256] = {ORDER64(0), ORDER64(64), ORDER64(128), ORDER64(192)};
-
+/* The offsets of hits (u - low < span), moved together. `hits` has room for n + FULL. Returns how many. */
 static size_t gather_hits(const float *x, size_t n, uint32_t low, uint32_t span, uint32_t *hits)
 {
-    const __m256i magnitude = _mm256_set1_epi32((int)MAGNITUDE), from = _mm256_set1_epi32((int)low),
-                  last = _mm256_set1_epi32((int)(span - 1));
     size_t k = 0, i = 0;
-    for (; i + 8 <= n; i += 8) {
-        __m256i off = _mm256_and_si256(_mm256_loadu_si256((const __m256i_u *)(x + i)), magnitude);
-        off = _mm256_sub_epi32(off, from);
-        __m256i in = _mm256_cmpeq_epi32(_mm256_min_epu32(off, last), off);
-        unsigned lanes = (unsigned)_mm256_movemask_ps(_mm256_castsi256_ps(in));
-        __m256i order = _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i_u *)(lane_order + lanes)));
-        _mm256_storeu_si256((__m256i_u *)(hits + k), _mm256_permutevar8x32_epi32(off, order));
-        k += (size_t)__builtin_popcount(lanes);
+    for (; i + FULL <= n; i += FULL) {
+        whole key = (whole)size_of(take(x + i, FULL));
+        k += put(within(key, low, low + span), (words)key - low, hits + k);
     }
     for (; i < n; i++) {
         hits[k] = (bits_of(x[i]) & MAGNITUDE) - low;
@@ -66,21 +20,6 @@ static size_t gather_hits(const float *x, size_t n, uint32_t low, uint32_t span,
     }
     return k;
 }
-
-#else
-
-static size_t gather_hits(const float *x, size_t n, uint32_t low, uint32_t span, uint32_t *hits)
-{
-    unsigned char in[GROUP] = {0};
-    uint32_t offs[GROUP];
-    for (size_t i = 0; i < n; i++) {
-        offs[i] = (bits_of(x[i]) & MAGNITUDE) - low;
-        in[i] = offs[i] < span;
-    }
-    return move_together(offs, in, n, hits);
-}
-
-#endif
 
 static uint32_t count_from(const float *x, size_t n, uint32_t low)
 {
@@ -93,7 +32,7 @@ static uint32_t count_from(const float *x, size_t n, uint32_t low)
 static uint64_t count_range(const float *x, size_t n, uint32_t low, uint32_t high, unsigned shift, uint32_t *bins)
 {
     const uint32_t span = high > low ? high - low : 0;
-    uint32_t hits[GROUP + 8];
+    uint32_t hits[GROUP + FULL];
     uint64_t above = 0;
     for (size_t i = 0; i < n; i += GROUP) {
         size_t m = least(GROUP, n - i);
@@ -105,124 +44,123 @@ static uint64_t count_range(const float *x, size_t n, uint32_t low, uint32_t hig
     return above;
 }
 
-static size_t list_group(const float *x, size_t n, const struct am_key_ranges *r, uint32_t *list, uint64_t *above)
-{
-    unsigned char in[GROUP] = {0};
-    uint32_t key[GROUP];
-    for (size_t j = 0; j < r->n; j++) {
-        const uint32_t low = r->low[j], high = r->high[j], span = high > low ? high - low : 0;
-        uint32_t over = 0;
-        for (size_t i = 0; i < n; i++) {
-            key[i] = bits_of(x[i]) & MAGNITUDE;
-            over += key[i] >= high;
-            in[i] |= key[i] - low < span;
-        }
-        above[j] += over;
-    }
-    return move_together(key, in, n, list);
-}
-
-#if defined(__AVX2__)
-
-struct lister { /* of 8 magnitudes at a time: which are listed, and how many are above. `ranges` is a constant */
-    __m256i below[AM_KEY_RANGES], most[AM_KEY_RANGES], above[AM_KEY_RANGES];
+struct listing {
     uint32_t *to;
     size_t k;
+    whole before[AM_KEY_RANGES], last[AM_KEY_RANGES];
+    tally above[AM_KEY_RANGES];
 };
 
-static inline struct lister lister_of(const struct am_key_ranges *r, size_t ranges, uint32_t *to)
+static ALWAYS_INLINE struct listing listing_of(const struct am_key_ranges *r, size_t ranges, uint32_t *to)
 {
-    struct lister l = {.to = to};
+    const whole zero = {0};
+    struct listing l = {.to = to};
     for (size_t i = 0; i < ranges; i++) {
-        l.below[i] = _mm256_set1_epi32((int)(r->low[i] - 1)); /* keys have 31 bits, so that signs are no matter */
-        l.most[i] = _mm256_set1_epi32((int)(r->high[i] - 1));
-        l.above[i] = _mm256_setzero_si256();
+        l.before[i] = zero + (int32_t)(r->low[i] - 1); /* keys have 31 bits, so that signs are no matter */
+        l.last[i] = zero + (int32_t)(r->high[i] - 1);
     }
     return l;
 }
 
-static inline __attribute__((always_inline)) void list_lanes(struct lister *l, size_t ranges, __m256i bits)
+/* `ranges` is a constant. */
+static ALWAYS_INLINE void list_vector(struct listing *l, size_t ranges, full x)
 {
-    __m256i u = _mm256_and_si256(bits, _mm256_set1_epi32((int)MAGNITUDE)), in = _mm256_setzero_si256();
+    const whole key = (whole)size_of(x);
+    choice in = none();
     for (size_t i = 0; i < ranges; i++) {
-        __m256i over = _mm256_cmpgt_epi32(u, l->most[i]);
-        in = _mm256_or_si256(in, _mm256_andnot_si256(over, _mm256_cmpgt_epi32(u, l->below[i])));
-        l->above[i] = _mm256_sub_epi32(l->above[i], over);
+        choice above = greater(key, l->last[i]);
+        in |= greater(key, l->before[i]) & ~above;
+        count(&l->above[i], above);
     }
-    unsigned lanes = (unsigned)_mm256_movemask_ps(_mm256_castsi256_ps(in));
-    __m256i order = _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i_u *)(lane_order + lanes)));
-    _mm256_storeu_si256((__m256i_u *)(l->to + l->k), _mm256_permutevar8x32_epi32(u, order));
-    l->k += (size_t)__builtin_popcount(lanes);
+    l->k += put(in, (words)key, l->to + l->k);
 }
 
-static inline void add_above(const struct lister *l, size_t ranges, uint64_t *above)
+static void list_one(struct listing *l, const struct am_key_ranges *r, float x, uint64_t *above)
 {
-    uint32_t lane[8];
-    for (size_t i = 0; i < ranges; i++) {
-        _mm256_storeu_si256((__m256i_u *)lane, l->above[i]);
-        for (size_t j = 0; j < 8; j++)
-            above[i] += lane[j];
+    uint32_t u = bits_of(x) & MAGNITUDE;
+    bool in = false;
+    for (size_t i = 0; i < r->n; i++) {
+        in |= u >= r->low[i] && u < r->high[i];
+        above[i] += u >= r->high[i];
     }
+    l->to[l->k] = u;
+    l->k += in;
 }
 
-static inline __attribute__((always_inline)) size_t list_floats(const float *x, size_t n, const struct am_key_ranges *r,
-                                                                size_t ranges, uint32_t *list, uint64_t *above)
+static ALWAYS_INLINE void add_above(const struct listing *l, size_t ranges, uint64_t *above)
 {
-    struct lister l = lister_of(r, ranges, list);
-    for (size_t i = 0; i + 8 <= n; i += 8)
-        list_lanes(&l, ranges, _mm256_loadu_si256((const __m256i_u *)(x + i)));
+    for (size_t i = 0; i < ranges; i++)
+        above[i] += counted(&l->above[i]);
+}
+
+static ALWAYS_INLINE size_t list_floats(const float *x, size_t n, const struct am_key_ranges *r, size_t ranges,
+                                        uint32_t *list, uint64_t *above)
+{
+    struct listing l = listing_of(r, ranges, list);
+    size_t i = 0;
+    for (; i + FULL <= n; i += FULL)
+        list_vector(&l, ranges, take(x + i, FULL));
+    for (; i < n; i++)
+        list_one(&l, r, x[i], above);
     add_above(&l, ranges, above);
     return l.k;
 }
 
-static inline __m256 load8_bf16(const uint16_t *x)
+static ALWAYS_INLINE size_t list_deltas(const uint16_t *x, const uint16_t *y, size_t n, const struct am_key_ranges *r,
+                                        size_t ranges, uint32_t *list, uint64_t *above)
 {
-    __m256i u = _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i_u *)x));
-    return _mm256_castsi256_ps(_mm256_slli_epi32(u, 16));
-}
-
-static inline __attribute__((always_inline)) size_t list_deltas(const uint16_t *x, const uint16_t *y, size_t n,
-                                                                const struct am_key_ranges *r, size_t ranges,
-                                                                uint32_t *list, uint64_t *above)
-{
-    struct lister l = lister_of(r, ranges, list);
-    for (size_t i = 0; i + 8 <= n; i += 8)
-        list_lanes(&l, ranges, _mm256_castps_si256(_mm256_sub_ps(load8_bf16(x + i), load8_bf16(y + i))));
+    struct listing l = listing_of(r, ranges, list);
+    size_t i = 0;
+    for (; i + 2 * FULL <= n; i += 2 * FULL) {
+        words a = words_of(x + i), b = words_of(y + i);
+        list_vector(&l, ranges, part_of(a, 0) - part_of(b, 0));
+        list_vector(&l, ranges, part_of(a, 1) - part_of(b, 1));
+    }
+    for (; i < n; i++)
+        list_one(&l, r, of_bf16(x[i]) - of_bf16(y[i]), above);
     add_above(&l, ranges, above);
     return l.k;
 }
 
-#define VECTORS(n) ((n) / 8 * 8)
-#define LIST_VECTORS(list, ...)                                                                                        \
+#define LIST(list, ...)                                                                                                \
     (r->n == 1   ? list(__VA_ARGS__, r, 1, to, above)                                                                  \
      : r->n == 2 ? list(__VA_ARGS__, r, 2, to, above)                                                                  \
                  : list(__VA_ARGS__, r, AM_KEY_RANGES, to, above))
 
-#else
-
-#define VECTORS(n) 0
-#define LIST_VECTORS(list, ...) 0
-
-#endif
-
 static size_t list_range(const float *x, size_t n, const struct am_key_ranges *r, uint32_t *to, uint64_t *above)
 {
-    size_t k = LIST_VECTORS(list_floats, x, n);
-    for (size_t i = VECTORS(n); i < n; i += GROUP)
-        k += list_group(x + i, least(GROUP, n - i), r, to + k, above);
-    return k;
+    return LIST(list_floats, x, n);
 }
 
 static size_t list_delta_bf16(const uint16_t *x, const uint16_t *y, size_t n, const struct am_key_ranges *r,
                               uint32_t *to, uint64_t *above)
 {
-    float d[GROUP];
-    size_t k = LIST_VECTORS(list_deltas, x, y, n);
-    for (size_t i = VECTORS(n), m; i < n; i += m) {
-        m = least(GROUP, n - i);
-        sub_bf16(d, x + i, y + i, m);
-        k += list_group(d, m, r, to + k, above);
+    return LIST(list_deltas, x, y, n);
+}
+
+static size_t drop_keys(uint32_t *key, size_t n, const uint32_t *drop, uint32_t *counts)
+{
+    const whole zero = {0}, first = zero + (int32_t)drop[0], second = zero + (int32_t)drop[1];
+    tally firsts = {0}, seconds = {0};
+    uint32_t a = 0, b = 0;
+    size_t k = 0, i = 0;
+    for (; i + FULL <= n; i += FULL) { /* what is overwritten was read */
+        words u;
+        memcpy(&u, key + i, sizeof(u));
+        choice is_first = equal((whole)u, first), is_second = equal((whole)u, second);
+        count(&firsts, is_first);
+        count(&seconds, is_second);
+        k += put((choice) ~(is_first | is_second), u, key + k);
     }
+    for (; i < n; i++) {
+        uint32_t u = key[i];
+        a += u == drop[0];
+        b += u == drop[1];
+        key[k] = u;
+        k += u != drop[0] && u != drop[1];
+    }
+    counts[0] = a + (uint32_t)counted(&firsts);
+    counts[1] = b + (uint32_t)counted(&seconds);
     return k;
 }
 
@@ -265,7 +203,6 @@ static size_t keep_range(float *out, const float *x, size_t n, uint32_t low, uin
 
 /* ---- Sorting ---- */
 
-#define ROWS 100   /* kernels.h promises no more */
 #define COLUMNS 64 /* sorted at a time: 100 rows of 64 fit the nearest cache */
 
 /* Equal values (-0 and +0) and NaN stay where they are. */

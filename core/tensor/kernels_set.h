@@ -42,10 +42,13 @@ struct am_kernel_set {
     struct am_dots (*block_dots_bf16)(const uint16_t *x, const uint16_t *y, size_t n);
     double (*delta_square_bf16)(float *d, const uint16_t *x, const uint16_t *y, size_t n);
     double (*add_square_bf16)(float *out, float a, const float *x, const uint16_t *y, size_t n);
+    struct am_frame_sums (*frame_bf16)(const struct am_frame_of *how, uint16_t *out, const uint16_t *base,
+                                       const uint16_t *const *x, size_t n);
     uint64_t (*count_range)(const float *x, size_t n, uint32_t low, uint32_t high, unsigned shift, uint32_t *bins);
     size_t (*list_range)(const float *x, size_t n, const struct am_key_ranges *r, uint32_t *list, uint64_t *above);
     size_t (*list_delta_bf16)(const uint16_t *x, const uint16_t *y, size_t n, const struct am_key_ranges *r,
                               uint32_t *list, uint64_t *above);
+    size_t (*drop_keys)(uint32_t *key, size_t n, const uint32_t *drop, uint32_t *counts);
     void (*random_words)(uint32_t *out, size_t n, uint32_t k0, uint32_t k1, uint64_t first);
     size_t (*count_equal)(const float *x, size_t n, uint32_t key);
     size_t (*keep_range)(float *out, const float *x, size_t n, uint32_t low, uint32_t high);

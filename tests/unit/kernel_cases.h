@@ -87,4 +87,12 @@ static double lanes(const struct in *in, int what)
     return tree(lane);
 }
 
+/* BF16 as it is stored: the upper halves of floats. */
+static const uint16_t *halves(const float *x, size_t n, uint16_t *ret)
+{
+    for (size_t i = 0; i < n; i++)
+        ret[i] = (uint16_t)(bits(x[i]) >> 16);
+    return ret;
+}
+
 #endif

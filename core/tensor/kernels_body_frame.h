@@ -1,0 +1,191 @@
+/*
+ * kernels_body_frame.h - the frame of task arithmetic on BF16 as it is stored, from the inputs to the result without a
+ * way through memory. A part of kernels_body.h, not a header.
+ *
+ * A vector of words is widened to two of floats, those of the even and those of the odd elements
+ * (kernels_body_lanes.h), which become words again at the end: nothing has to change its lane.
+ */
+
+typedef uint16_t halves __attribute__((vector_size(W * 8)));
+
+#define SPAN 512       /* elements at a time */
+#define HALVES (8 / W) /* vectors of the 8 even lanes of a sum, and of the 8 odd ones */
+
+struct square_sum { /* its lanes: even ones, odd ones */
+    wide lane[2][HALVES];
+};
+
+struct framing { /* the sums over elements */
+    struct square_sum delta[AM_FRAME_INPUTS], out;
+    tally kept[AM_FRAME_INPUTS];
+    struct counts c;
+    halves infinite; /* all ones where a result is, or NaN */
+};
+
+/* The squares of the even (part 0) or odd ones of 4 W elements, of which the first one has number `at`. */
+static ALWAYS_INLINE void add_squares(struct square_sum *sum, size_t at, size_t part, full x)
+{
+    narrow half[2];
+    memcpy(half, &x, sizeof(half));
+    for (size_t h = 0; h < 2; h++)
+        sum->lane[part][(at / (2 * W) + h) % HALVES] =
+            plus_square(sum->lane[part][(at / (2 * W) + h) % HALVES], half[h]);
+}
+
+static double squares(const struct square_sum *sum)
+{
+    double even[8], odd[8], lane[16];
+    memcpy(even, sum->lane[0], sizeof(even));
+    memcpy(odd, sum->lane[1], sizeof(odd));
+    for (size_t j = 0; j < 8; j++) {
+        lane[2 * j] = even[j];
+        lane[2 * j + 1] = odd[j];
+    }
+    return add_lanes(lane);
+}
+
+static ALWAYS_INLINE full add_entries(const struct am_frame_of *how, const full *e)
+{
+    full num = e[0];
+    for (size_t k = 1; k < how->inputs; k++)
+        num += e[k];
+    return how->normalize ? num / how->div : num;
+}
+
+/* One input's entries of n elements, as many as fill vectors: for each vector of words its even ones, then its odd
+ * ones. */
+static ALWAYS_INLINE void take_entries(const struct am_frame_of *how, size_t k, float *e, const uint16_t *base,
+                                       const uint16_t *x, size_t n, struct framing *s)
+{
+    struct square_sum sum = s->delta[k];
+    tally kept = s->kept[k];
+    for (size_t i = 0; i < n; i += PIECE)
+        for (size_t at = 0; at < PIECE; at += 2 * FULL) {
+            words b = words_of(base + i + at), v = words_of(x + i + at);
+            for (size_t part = 0; part < 2; part++) {
+                full d = part_of(v, part) - part_of(b, part);
+                choice in = within((whole)size_of(d), how->low[k], how->high[k]);
+                full entry = times_where(in, d, all_of(how->weight[k]));
+                add_squares(&sum, at, part, d);
+                count(&kept, in);
+                memcpy(e + i + at + part * FULL, &entry, sizeof(entry));
+            }
+        }
+    s->delta[k] = sum;
+    s->kept[k] = kept;
+}
+
+/* The even or odd elements: what becomes of them, rounded in the upper half of a word. */
+static ALWAYS_INLINE words result_of(const struct am_frame_of *how, const float (*entry)[SPAN], words base, size_t i,
+                                     size_t at, size_t part, struct framing *s)
+{
+    full e[AM_FRAME_INPUTS], y = part_of(base, part);
+    for (size_t k = 0; k < how->inputs; k++)
+        e[k] = take(entry[k] + i + at + part * FULL, FULL);
+    const struct am_election election = {
+        .weight = how->weight, .inputs = how->inputs, .by_count = false, .normalize = how->normalize};
+    full t = how->lambda * (how->elects ? elect_entries(&election, e, how->thin, &s->c) : add_entries(how, e));
+    add_squares(&s->out, at, part, t);
+    words u = (words)(y + t);
+    return u + 0x7fff + (u >> 16 & 1);
+}
+
+static ALWAYS_INLINE void give_results(const struct am_frame_of *how, const float (*entry)[SPAN], const uint16_t *base,
+                                       uint16_t *out, size_t n, struct framing *s)
+{
+    for (size_t i = 0; i < n; i += PIECE)
+        for (size_t at = 0; at < PIECE; at += 2 * FULL) {
+            words b = words_of(base + i + at);
+            words r = result_of(how, entry, b, i, at, 0, s) >> 16;
+            r |= result_of(how, entry, b, i, at, 1, s) & HIGH_HALF;
+            s->infinite |= (halves)(((halves)r & 0x7f80) == 0x7f80);
+            memcpy(out + i + at, &r, sizeof(r));
+        }
+}
+
+/* In two steps: together they would need more registers than there are, and a division is long in coming. */
+static ALWAYS_INLINE void frame_span(const struct am_frame_of *how, uint16_t *out, const uint16_t *base,
+                                     const uint16_t *const *x, size_t i, size_t n, struct framing *s)
+{
+    float entry[AM_FRAME_INPUTS][SPAN];
+    for (size_t k = 0; k < how->inputs; k++)
+        take_entries(how, k, entry[k], base + i, x[k] + i, n, s);
+    give_results(how, (const float(*)[SPAN])entry, base + i, out + i, n, s);
+}
+
+static bool fits(const struct framing *s)
+{
+    unsigned any = 0;
+    for (size_t j = 0; j < 4 * W; j++)
+        any |= s->infinite[j];
+    return any == 0;
+}
+
+static ALWAYS_INLINE struct am_frame_sums frame_sums(const struct am_frame_of *how, const struct framing *s)
+{
+    struct am_frame_sums ret = {
+        .out = squares(&s->out), .conflicts = counted(&s->c.conflicts), .thin = counted(&s->c.thin), .fits = fits(s)};
+    for (size_t k = 0; k < how->inputs; k++) {
+        ret.delta[k] = squares(&s->delta[k]);
+        ret.kept[k] = counted(&s->kept[k]);
+    }
+    return ret;
+}
+
+/* The last elements, and zeros behind them, which change no sum; they are kept where key 0 is. */
+static ALWAYS_INLINE void frame_rest(const struct am_frame_of *how, uint16_t *out, const uint16_t *base,
+                                     const uint16_t *const *x, size_t i, size_t n, struct framing *s)
+{
+    uint16_t tail[AM_FRAME_INPUTS + 2][SPAN] = {{0}}, *result = tail[AM_FRAME_INPUTS + 1];
+    const uint16_t *v[AM_FRAME_INPUTS];
+    memcpy(tail[0], base + i, n * sizeof(*base));
+    for (size_t k = 0; k < how->inputs; k++)
+        v[k] = memcpy(tail[k + 1], x[k] + i, n * sizeof(*base));
+    frame_span(how, result, tail[0], v, 0, SPAN, s);
+    memcpy(out + i, result, n * sizeof(*out));
+}
+
+static ALWAYS_INLINE struct am_frame_sums frame_as(struct am_frame_of how, uint16_t *out, const uint16_t *base,
+                                                   const uint16_t *const *list, size_t n)
+{
+    struct framing s = {0};
+    const uint16_t *x[AM_FRAME_INPUTS];
+    size_t i = 0;
+    for (size_t k = 0; k < how.inputs; k++)
+        x[k] = list[k];
+    for (; i + SPAN <= n; i += SPAN)
+        frame_span(&how, out, base, x, i, SPAN, &s);
+    if (i < n)
+        frame_rest(&how, out, base, x, i, n - i, &s);
+    struct am_frame_sums ret = frame_sums(&how, &s);
+    for (size_t k = 0; i < n && k < how.inputs; k++)
+        ret.kept[k] -= how.low[k] == 0 && how.high[k] > 0 ? SPAN - (n - i) : 0;
+    return ret;
+}
+
+static ALWAYS_INLINE struct am_frame_sums frame_few(const struct am_frame_of *how, size_t inputs, uint16_t *out,
+                                                    const uint16_t *base, const uint16_t *const *x, size_t n)
+{
+    struct am_frame_of fixed = *how;
+    fixed.inputs = inputs;
+    fixed.elects = true;
+    if (how->elects)
+        return frame_as(fixed, out, base, x, n);
+    fixed.elects = false;
+    return frame_as(fixed, out, base, x, n);
+}
+
+static struct am_frame_sums frame_bf16(const struct am_frame_of *how, uint16_t *out, const uint16_t *base,
+                                       const uint16_t *const *x, size_t n)
+{
+    switch (how->inputs) {
+    case 1:
+        return frame_few(how, 1, out, base, x, n);
+    case 2:
+        return frame_few(how, 2, out, base, x, n);
+    case 3:
+        return frame_few(how, 3, out, base, x, n);
+    default:
+        return frame_few(how, 4, out, base, x, n);
+    }
+}
