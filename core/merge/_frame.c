@@ -40,6 +40,8 @@ bool am_frame_unchanged(const struct am_args *args, const struct am_tensor_info 
     return (float)am_arg_real(args, "lambda") == 0;
 }
 
+_Static_assert(AM_MAX_INPUTS <= AM_KERNEL_ARRAYS, "am_elect()");
+
 size_t am_frame_keep(const struct am_window *w, const void *acc, const struct am_sparsifier *s, size_t input, float *d)
 {
     struct am_edge edge[2];

@@ -15,7 +15,7 @@ _Static_assert(AM_SELECT_GUESSES == 2, "am_drop_keys()");
 #define SAMPLED_TILES 8 /* one of so many */
 #define FINE 4096       /* bins into which a part of a list is counted */
 
-/* An entry of a list: its key, tile and window. Lists are in the order of the data, so that is all its place. */
+/* An entry of a list: its key, tile and window. Lists are in the order of tiles, and more is not asked. */
 #define ENTRY(window, tile) ((window) << 44 | (uint64_t)(tile) << 31)
 #define ENTRY_KEY(e) ((uint32_t)((e) & (KEYS - 1)))
 #define ENTRY_TILE(e) ((unsigned)((e) >> 31 & 0x1fff))
@@ -118,7 +118,7 @@ static void take_keys(struct am_select *acc, uint32_t *key, size_t n, const stru
 static void take_own(struct am_select *acc, const uint32_t *key, size_t n, const struct am_part *part)
 {
     const struct am_key_ranges range = {.n = 1, .low = {acc->low}, .high = {acc->high}};
-    uint32_t own[AM_TILE + AM_KEYS_MORE];
+    uint32_t own[AM_TILE];
     float x[AM_TILE];
     uint64_t above = 0; /* of the listed ones only */
     memcpy(x, key, n * sizeof(*x));
@@ -129,7 +129,7 @@ static void take_own(struct am_select *acc, const uint32_t *key, size_t n, const
 static void list_keys(struct am_select *const *acc, size_t ranks, const float *x, const struct am_bf16_pair *pair,
                       const struct am_part *part)
 {
-    uint32_t key[AM_TILE + AM_KEYS_MORE];
+    uint32_t key[AM_TILE];
     uint64_t above[AM_KEY_RANGES] = {0};
     struct am_key_ranges ranges = {.n = ranks};
     for (size_t r = 0; r < ranks; r++) {

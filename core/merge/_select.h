@@ -60,7 +60,7 @@ struct am_select {
     uint64_t cut_quota; /* ... and what is left of it there */
     uint64_t window;    /* of a window's own accumulator: its number */
     unsigned tiles;     /* AM_SELECT_EQUAL: tiles counted in bins.part */
-    uint64_t *list;     /* what lies in the bracket, in order: key, tile and window of each; NULL: not kept */
+    uint64_t *list; /* what lies in the bracket, tile by tile in order: key, tile and window of each; NULL: not kept */
     uint32_t listed, room;
     bool over;    /* the list is not complete */
     bool guessed; /* by the sample: each of `guess` may be the threshold; their entries are counted in ... */
@@ -136,9 +136,9 @@ extern const struct am_edge am_edge_all, am_edge_none;
 struct am_edge am_select_edge(const struct am_select *s, const struct am_window *w);
 /* The same for k of the n entries of one row in memory; of equals the lowest index first. */
 struct am_edge am_select_row(const float *x, size_t n, size_t k);
-/* out = x where chosen by `bottom` and not by `top` (NULL: nothing), else +0. out may be x. Returns how many stayed. */
 /* Neither edge asks for counting: keys in [*low, *high) stay. */
 bool am_select_plain(const struct am_edge *bottom, const struct am_edge *top, uint32_t *low, uint32_t *high);
+/* out = x where chosen by `bottom` and not by `top` (NULL: nothing), else +0. out may be x. Returns how many stayed. */
 size_t am_select_band(float *out, const float *x, size_t n, const struct am_edge *bottom, const struct am_edge *top);
 
 /* k = floor(share * n) with a slack of 4 ulp, so that 0.29 of 100 is 29 (merge.md A4); at most n. */

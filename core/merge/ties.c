@@ -13,8 +13,6 @@
 #include "core/merge/_select.h"
 #include "core/tensor/kernels.h"
 
-#include <string.h>
-
 static const char *const consensus_choices[] = {"sum", "count", NULL};
 
 static const struct am_param params[] = {

@@ -181,7 +181,7 @@ struct am_window {
     size_t inputs;
     bool change; /* with needs.task: x[0] is not the fine-tune, but what it is more than x[1] */
     /* needs.bf16: where all sources are BF16, and finite where that is looked at, base16 and x16 may be given as they
-       are stored, and base and x are NULL then. Never of rows, nor with compat "exact". */
+       are stored, and base and x are NULL then. Never with compat "exact". */
     const uint16_t *base16, *const *x16;
     float *out;            /* apply only */
     float *const *scratch; /* needs.scratch arrays, their contents undefined */

@@ -2,8 +2,8 @@
  * run_parts.h - what the files of am_run() share. Private to core/methods.
  *
  * A SLOT is one window in flight with its buffers. Slots form a ring: windows are given in order, worked on by the
- * threads of a crew in any order, and SETTLED in order by the calling thread, which merges accumulators and adds
- * tallies. Then they are hashed in that order, by whichever thread of the crew is free. So nothing that can be seen
+ * threads of a crew in any order, SETTLED in order by the calling thread, which merges accumulators and adds tallies,
+ * and hashed in order by whichever thread is free; when both are done the slot is free. So nothing that can be seen
  * depends on threads. Every round of a method's statistics reads its tensor again: what was read a moment ago is in the
  * system's page cache, and holding it here as well was no faster and took four times the memory.
  */

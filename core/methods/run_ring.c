@@ -1,6 +1,6 @@
 /*
- * run_ring.c - the windows in flight: given in order, settled in order by the calling thread, and hashed in order by
- * the crew, which does not wait for the caller. Of several failures the one in the lowest window is told.
+ * run_ring.c - the windows in flight: given in order, settled in order by the calling thread, and hashed in order,
+ * which does not wait for that. Of several windows that fail the lowest is told.
  */
 #include "core/base/err.h"
 #include "core/methods/run_parts.h"

@@ -36,6 +36,8 @@ size_t am_store_f32(enum am_dtype to, const float *src, void *dst, size_t n, enu
 /* Index of the first NaN or infinity, or n; *ret_count (may be NULL) gets how many there are. */
 size_t am_nonfinite_f32(const float *x, size_t n, size_t *ret_count);
 
+#define AM_KERNEL_ARRAYS 100 /* of one call, where there may be many */
+
 /* From here on `out` (num, div, count) may be an input itself, never a shifted part of one. Which NaN arithmetic gives
    is the processor's affair: sets may differ in its sign and payload, which am_store_f32 takes away. */
 void am_copy_f32(float *out, const float *x, size_t n);                /* out = x */
@@ -81,7 +83,7 @@ double am_add_square_bf16(float *out, float a, const float *x, const uint16_t *y
  * Selection by magnitude. The key of an element is the 31 magnitude bits of its f32, u = bits(|x|), whose order is the
  * order of |x|.
  * am_count_range: counts keys >= high into the result, and for low <= u < high adds one to bins[(u - low) >> shift];
- * the caller has room for (high - low) >> shift (rounded up) bins.
+ * the caller has room for (high - low) >> shift (rounded up) bins. low and high are at most 2^31.
  */
 uint64_t am_count_range(const float *x, size_t n, uint32_t low, uint32_t high, unsigned shift, uint32_t *bins);
 /* A few ranges of keys, low[r] <= u < high[r], both at most 2^31, which may overlap. n >= 1. */
@@ -91,8 +93,7 @@ struct am_key_ranges {
     uint32_t low[AM_KEY_RANGES], high[AM_KEY_RANGES];
 };
 /* Lists the keys that are in a range, in no order, and returns how many; above[r] grows by the number of keys
-   >= high[r]. `list` has room for n + AM_KEYS_MORE. */
-#define AM_KEYS_MORE 16
+   >= high[r]. `list` has room for n. */
 size_t am_list_range(const float *x, size_t n, const struct am_key_ranges *r, uint32_t *list, uint64_t *above);
 /* The same for x - y of BF16 as stored. */
 size_t am_list_delta_bf16(const uint16_t *x, const uint16_t *y, size_t n, const struct am_key_ranges *r, uint32_t *list,
@@ -109,7 +110,7 @@ size_t am_keep_range(float *out, const float *x, size_t n, uint32_t low, uint32_
  * written. The elected sign is + when the sum of all e_k (by_count: how many are positive less how many are negative)
  * is >= 0, else -. e_k takes part when it is not 0 and has the elected sign; a NaN always does, so that it is not lost.
  * out = the sum of those that take part, with `normalize` divided by the sum of their weights (by 1 where that is 0).
- * All sums in f32, in the order of k. out may be one of d. inputs >= 1.
+ * All sums in f32, in the order of k. out may be one of d. inputs: 1 to AM_KERNEL_ARRAYS.
  * Returns how many elements have an entry that is not 0 and does not take part: those with entries of both signs
  * (beside a NaN, of the sign that was not elected). *ret_thin (may be NULL) gets how many divisors were not 0 but below
  * 0.001 in magnitude (0 without `normalize`).
@@ -124,21 +125,24 @@ size_t am_elect(const struct am_election *how, float *out, const float *const *d
 /*
  * The frame of task arithmetic (merge.md A14) on BF16 as it is stored, at once: what am_delta_square_bf16(),
  * am_keep_range(), am_elect() or sums of fl(weight[k] * d[k]), am_div_f32() with `normalize`, am_add_square_bf16() with
- * `lambda` and am_store_f32() make of one block (n <= 4096), bit for bit. out may be one of the inputs.
+ * `lambda` and am_store_f32() make of one block (n <= 4096), bit for bit. out is none of the inputs.
  */
 #define AM_FRAME_INPUTS 4
 struct am_frame_of {
     size_t inputs; /* 1 to AM_FRAME_INPUTS */
     float weight[AM_FRAME_INPUTS];
-    uint32_t low[AM_FRAME_INPUTS], high[AM_FRAME_INPUTS]; /* keys of d[k] that stay, as for am_keep_range() */
-    bool elects, normalize, thin;                         /* thin: counted */
-    float div;                                            /* of `normalize` without `elects` */
+    /* Keys of d[k] that stay, low <= u < high, both at most 2^31. */
+    uint32_t low[AM_FRAME_INPUTS], high[AM_FRAME_INPUTS];
+    bool elects, normalize, thin; /* thin: it is counted, with the other two */
+    float div;                    /* of `normalize` without `elects` */
     float lambda;
 };
 struct am_frame_sums {
     double delta[AM_FRAME_INPUTS], out; /* squares of d[k] before some of it went, and of what is added to the base */
-    size_t kept[AM_FRAME_INPUTS], conflicts, thin;
-    bool fits; /* else a result is not finite or beyond BF16, and neither `out` nor the sums mean anything */
+    size_t kept[AM_FRAME_INPUTS], conflicts, thin; /* the last two as am_elect() counts them; 0 without `elects` */
+    /* Else a result is not finite or beyond BF16, and neither `out` nor the sums mean anything. A NaN or infinity in an
+       entry that is dropped is not seen here, but makes its delta[k] none that is finite. */
+    bool fits;
 };
 struct am_frame_sums am_frame_bf16(const struct am_frame_of *how, uint16_t *out, const uint16_t *base,
                                    const uint16_t *const *x, size_t n);
@@ -158,7 +162,7 @@ void am_unify(float *out, const float *sum, const float *high, const float *low,
 void am_take_sign(float *out, const float *d, const float *x, size_t n);
 
 /* Sorts m arrays element by element: afterwards x[0][i] <= x[1][i] <= ... for every i (a fixed network of
-   compare-exchanges; m <= 100). NaN: unspecified but deterministic. */
+   compare-exchanges; m <= AM_KERNEL_ARRAYS). NaN: unspecified but deterministic. */
 void am_sort_columns(float *const *x, size_t m, size_t n);
 
 /*

@@ -21,7 +21,7 @@
 #define MAGNITUDE 0x7fffffffu
 #define SIGN 0x80000000u
 #define CHUNK ((size_t)1 << 20) /* counts within a chunk fit 32 bits */
-#define ROWS 100                /* arrays of one call: kernels.h promises no more */
+#define ROWS AM_KERNEL_ARRAYS
 
 /* No iteration touches what another one writes. (clang finds out at run time.) */
 #if defined(__clang__)

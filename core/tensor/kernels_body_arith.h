@@ -126,7 +126,7 @@ static inline wide plus_product(wide sum, wide x, wide y)
 {
 #if defined(__AVX512F__)
     return _mm512_fmadd_pd(x, y, sum);
-#elif defined(__FMA__)
+#elif defined(__AVX2__) && defined(__FMA__)
     return _mm256_fmadd_pd(x, y, sum);
 #else
     return sum + x * y;

@@ -3,19 +3,10 @@
  */
 
 #define FEW_INPUTS 4
-#define THIN32 0x3a83126f /* 0.001 */
 
 struct counts {
     tally conflicts, thin;
 };
-
-/* n < FULL at the end of the arrays only: zeros follow, which elect and count nothing. */
-static ALWAYS_INLINE full entry(float weight, const float *d, size_t n)
-{
-    full x = {0};
-    memcpy(&x, d, n * sizeof(float));
-    return weight * x;
-}
 
 /* The sign bit where minus is elected. A NaN as the sum elects minus. */
 static ALWAYS_INLINE whole elected(const full *e, size_t inputs, bool by_count)
@@ -59,13 +50,14 @@ static ALWAYS_INLINE full elect_entries(const struct am_election *how, const ful
     return how->normalize ? divided(num, div, thin, c) : num;
 }
 
+/* Zeros behind the end elect and count nothing. */
 static ALWAYS_INLINE void elect_vector(const struct am_election *how, float *out, const float *const *d, size_t at,
                                        size_t n, struct counts *c)
 {
     full e[ROWS];
-    e[0] = entry(how->weight[0], d[0] + at, n);
+    e[0] = how->weight[0] * take(d[0] + at, n);
     for (size_t k = 1; k < how->inputs; k++)
-        e[k] = entry(how->weight[k], d[k] + at, n);
+        e[k] = how->weight[k] * take(d[k] + at, n);
     full num = elect_entries(how, e, true, c);
     memcpy(out + at, &num, n * sizeof(float));
 }

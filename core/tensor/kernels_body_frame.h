@@ -32,7 +32,7 @@ static ALWAYS_INLINE void add_squares(struct square_sum *sum, size_t at, size_t 
             plus_square(sum->lane[part][(at / (2 * W) + h) % HALVES], half[h]);
 }
 
-static double squares(const struct square_sum *sum)
+static ALWAYS_INLINE double squares(const struct square_sum *sum)
 {
     double even[8], odd[8], lane[16];
     memcpy(even, sum->lane[0], sizeof(even));
@@ -65,7 +65,7 @@ static ALWAYS_INLINE void take_entries(const struct am_frame_of *how, size_t k, 
             for (size_t part = 0; part < 2; part++) {
                 full d = part_of(v, part) - part_of(b, part);
                 choice in = within((whole)size_of(d), how->low[k], how->high[k]);
-                full entry = times_where(in, d, all_of(how->weight[k]));
+                full entry = how->weight[k] * chosen(in, d);
                 add_squares(&sum, at, part, d);
                 count(&kept, in);
                 memcpy(e + i + at + part * FULL, &entry, sizeof(entry));
@@ -113,7 +113,7 @@ static ALWAYS_INLINE void frame_span(const struct am_frame_of *how, uint16_t *ou
     give_results(how, (const float(*)[SPAN])entry, base + i, out + i, n, s);
 }
 
-static bool fits(const struct framing *s)
+static ALWAYS_INLINE bool fits(const struct framing *s)
 {
     unsigned any = 0;
     for (size_t j = 0; j < 4 * W; j++)

@@ -48,7 +48,7 @@ static ALWAYS_INLINE full part_of(words x, size_t part)
 }
 
 /* Of a sum of comparisons, which is 0 - how many in each lane. */
-static size_t add_counts(const whole *lanes)
+static ALWAYS_INLINE size_t add_counts(const whole *lanes)
 {
     size_t count = 0;
     for (size_t j = 0; j < FULL; j++)
@@ -100,11 +100,6 @@ static ALWAYS_INLINE full chosen(choice c, full x) /* else +0 */
     return (full)_mm512_maskz_mov_ps(c, (__m512)x);
 }
 
-static ALWAYS_INLINE full times_where(choice c, full x, full y) /* x * y, else +0 */
-{
-    return (full)_mm512_maskz_mul_ps(c, (__m512)x, (__m512)y);
-}
-
 static ALWAYS_INLINE full plus_where(full x, choice c, full y) /* x, which is not -0, or x + y */
 {
     return (full)_mm512_mask_add_ps((__m512)x, c, (__m512)x, (__m512)y);
@@ -125,7 +120,8 @@ static ALWAYS_INLINE size_t counted(const tally *t)
     return *t;
 }
 
-/* Those chosen, one after the other; what lies behind them, up to to[FULL - 1], is overwritten. Returns how many. */
+/* Those chosen, one after the other; what lies behind them, up to to[FULL - 1], is overwritten: who goes through an
+   array never writes beyond what was read. Returns how many. */
 static ALWAYS_INLINE size_t put(choice c, words x, uint32_t *to)
 {
     _mm512_storeu_si512(to, _mm512_maskz_compress_epi32(c, (__m512i)x));
@@ -175,11 +171,6 @@ static ALWAYS_INLINE full chosen(choice c, full x)
     return (full)((whole)x & c);
 }
 
-static ALWAYS_INLINE full times_where(choice c, full x, full y)
-{
-    return (full)((whole)(x * y) & c);
-}
-
 static ALWAYS_INLINE full plus_where(full x, choice c, full y)
 {
     return x + (full)((whole)y & c);
@@ -225,8 +216,12 @@ static ALWAYS_INLINE size_t put(choice c, words x, uint32_t *to)
 
 static ALWAYS_INLINE size_t put(choice c, words x, uint32_t *to)
 {
+    uint64_t pair[FULL / 2], any = 0;
     size_t k = 0;
-    for (size_t j = 0; j < FULL; j++) {
+    memcpy(pair, &c, sizeof(pair));
+    for (size_t j = 0; j < FULL / 2; j++)
+        any |= pair[j];
+    for (size_t j = 0; any && j < FULL; j++) {
         to[k] = x[j];
         k += (size_t)(c[j] & 1);
     }

@@ -6,7 +6,7 @@
 
 #define GROUP 256
 
-/* The offsets of hits (u - low < span), moved together. `hits` has room for n + FULL. Returns how many. */
+/* The offsets of hits (u - low < span), moved together. Returns how many. */
 static size_t gather_hits(const float *x, size_t n, uint32_t low, uint32_t span, uint32_t *hits)
 {
     size_t k = 0, i = 0;
@@ -32,7 +32,7 @@ static uint32_t count_from(const float *x, size_t n, uint32_t low)
 static uint64_t count_range(const float *x, size_t n, uint32_t low, uint32_t high, unsigned shift, uint32_t *bins)
 {
     const uint32_t span = high > low ? high - low : 0;
-    uint32_t hits[GROUP + FULL];
+    uint32_t hits[GROUP];
     uint64_t above = 0;
     for (size_t i = 0; i < n; i += GROUP) {
         size_t m = least(GROUP, n - i);

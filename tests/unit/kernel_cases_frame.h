@@ -99,7 +99,7 @@ static void want_frame(const struct in *in, struct out *out)
             float d = minus(high_half(x[k][i]), base);
             uint32_t key = bits(d) % 0x80000000u;
             bool in_range = key >= how.low[k] && key < how.high[k];
-            r.e[k] = in_range ? mul(how.weight[k], d) : 0;
+            r.e[k] = mul(how.weight[k], in_range ? d : 0);
             lane[k][i % 16] += (double)d * (double)d;
             sums.kept[k] += in_range;
         }
@@ -153,7 +153,7 @@ static void keep_list(const uint32_t *list, size_t n, struct out *out)
 
 static void run_list(const struct in *in, struct out *out)
 {
-    static uint32_t list[ROOM + AM_KEYS_MORE];
+    static uint32_t list[ROOM];
     const struct am_key_ranges ranges = key_ranges(in);
     keep_list(list, am_list_range(in->x, in->n, &ranges, list, out->count), out);
 }
@@ -174,7 +174,7 @@ static void want_list(const struct in *in, struct out *out)
 static void run_list_bf16(const struct in *in, struct out *out)
 {
     static uint16_t a[ROOM], b[ROOM];
-    static uint32_t list[ROOM + AM_KEYS_MORE];
+    static uint32_t list[ROOM];
     const uint16_t *x = halves(in->x, in->n, a), *y = halves(in->y, in->n, b);
     const struct am_key_ranges ranges = key_ranges(in);
     keep_list(list, am_list_delta_bf16(x, y, in->n, &ranges, list, out->count), out);
@@ -200,7 +200,7 @@ static uint32_t some_key(const struct in *in, size_t i)
 
 static void run_drop(const struct in *in, struct out *out)
 {
-    static uint32_t key[ROOM + AM_KEYS_MORE];
+    static uint32_t key[ROOM];
     const uint32_t drop[2] = {in->high, in->high + 2};
     uint32_t count[2];
     for (size_t i = 0; i < in->n; i++)

@@ -203,7 +203,7 @@ static void follow(void *arg, size_t i)
 {
     struct seen *s = arg;
     if (__atomic_add_fetch(&s->at_once, 1, __ATOMIC_SEQ_CST) == 1 && s->n < 4096)
-        s->order[s->n++] = i;
+        s->order[__atomic_fetch_add(&s->n, 1, __ATOMIC_RELAXED)] = i;
     s->followed[i]++;
     __atomic_sub_fetch(&s->at_once, 1, __ATOMIC_SEQ_CST);
 }
@@ -221,7 +221,7 @@ static void test_crew(void **state)
             if (room == 0) { /* of the oldest ones */
                 room = 1 + n % 5;
                 am_crew_wait(c, (n + room - 1) % 7, AM_CREW_FOLLOWED);
-                assert_true(seen.n >= n + room - 7); /* all before it as well */
+                assert_true(__atomic_load_n(&seen.n, __ATOMIC_RELAXED) >= n + room - 7); /* all before it as well */
             }
             if (n % 5 == 0)
                 am_crew_do(c, n % 7);
