@@ -9,7 +9,7 @@
  * <= 1.25 x peak. Itself with its libraries; a tensor of an input, beside its name; of the donor, and of what is
  * written, to the end and while it is laid out; a span of an input, as the spec tells it; a changed tensor of an
  * assembled file. */
-#define BASE_BYTES ((uint64_t)31 << 18)
+#define BASE_BYTES ((uint64_t)63 << 17)
 #define ENTRY_BYTES 128
 #define ITEM_BYTES 64
 #define OUT_BYTES 64

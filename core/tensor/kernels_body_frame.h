@@ -52,20 +52,21 @@ static ALWAYS_INLINE full add_entries(const struct am_frame_of *how, const full 
     return how->normalize ? num / how->div : num;
 }
 
-/* One input's entries of n elements, as many as fill vectors: for each vector of words its even ones, then its odd
- * ones. */
-static ALWAYS_INLINE void take_entries(const struct am_frame_of *how, size_t k, float *e, const uint16_t *base,
-                                       const uint16_t *x, size_t n, struct framing *s)
+/* One input's entries: of each vector of words its even ones, then its odd ones. */
+static void take_entries(const struct am_frame_of *how, size_t k, float *e, const uint16_t *base, const uint16_t *x,
+                         struct framing *s)
 {
+    const uint32_t low = how->low[k], high = how->high[k];
+    const float weight = how->weight[k];
     struct square_sum sum = s->delta[k];
     tally kept = s->kept[k];
-    for (size_t i = 0; i < n; i += PIECE)
+    for (size_t i = 0; i < SPAN; i += PIECE)
         for (size_t at = 0; at < PIECE; at += 2 * FULL) {
             words b = words_of(base + i + at), v = words_of(x + i + at);
             for (size_t part = 0; part < 2; part++) {
                 full d = part_of(v, part) - part_of(b, part);
-                choice in = within((whole)size_of(d), how->low[k], how->high[k]);
-                full entry = how->weight[k] * chosen(in, d);
+                choice in = within((whole)size_of(d), low, high);
+                full entry = weight * chosen(in, d);
                 add_squares(&sum, at, part, d);
                 count(&kept, in);
                 memcpy(e + i + at + part * FULL, &entry, sizeof(entry));
@@ -90,27 +91,53 @@ static ALWAYS_INLINE words result_of(const struct am_frame_of *how, const float 
     return u + 0x7fff + (u >> 16 & 1);
 }
 
-static ALWAYS_INLINE void give_results(const struct am_frame_of *how, const float (*entry)[SPAN], const uint16_t *base,
-                                       uint16_t *out, size_t n, struct framing *s)
+static ALWAYS_INLINE void give_as(struct am_frame_of how, const float (*entry)[SPAN], const uint16_t *base,
+                                  uint16_t *out, struct framing *ret)
 {
-    for (size_t i = 0; i < n; i += PIECE)
+    struct framing s = *ret;
+    for (size_t i = 0; i < SPAN; i += PIECE)
         for (size_t at = 0; at < PIECE; at += 2 * FULL) {
             words b = words_of(base + i + at);
-            words r = result_of(how, entry, b, i, at, 0, s) >> 16;
-            r |= result_of(how, entry, b, i, at, 1, s) & HIGH_HALF;
-            s->infinite |= (halves)(((halves)r & 0x7f80) == 0x7f80);
+            words r = result_of(&how, entry, b, i, at, 0, &s) >> 16;
+            r |= result_of(&how, entry, b, i, at, 1, &s) & HIGH_HALF;
+            s.infinite |= (halves)(((halves)r & 0x7f80) == 0x7f80);
             memcpy(out + i + at, &r, sizeof(r));
         }
+    ret->out = s.out;
+    ret->c = s.c;
+    ret->infinite = s.infinite;
 }
 
-/* In two steps: together they would need more registers than there are, and a division is long in coming. */
-static ALWAYS_INLINE void frame_span(const struct am_frame_of *how, uint16_t *out, const uint16_t *base,
-                                     const uint16_t *const *x, size_t i, size_t n, struct framing *s)
+static ALWAYS_INLINE void give_few(const struct am_frame_of *how, size_t inputs, const float (*entry)[SPAN],
+                                   const uint16_t *base, uint16_t *out, struct framing *s)
 {
-    float entry[AM_FRAME_INPUTS][SPAN];
-    for (size_t k = 0; k < how->inputs; k++)
-        take_entries(how, k, entry[k], base + i, x[k] + i, n, s);
-    give_results(how, (const float(*)[SPAN])entry, base + i, out + i, n, s);
+    struct am_frame_of fixed = *how;
+    fixed.inputs = inputs;
+    fixed.elects = true;
+    if (how->elects) {
+        give_as(fixed, entry, base, out, s);
+        return;
+    }
+    fixed.elects = false;
+    give_as(fixed, entry, base, out, s);
+}
+
+static void give_results(const struct am_frame_of *how, const float (*entry)[SPAN], const uint16_t *base, uint16_t *out,
+                         struct framing *s)
+{
+    switch (how->inputs) {
+    case 1:
+        give_few(how, 1, entry, base, out, s);
+        break;
+    case 2:
+        give_few(how, 2, entry, base, out, s);
+        break;
+    case 3:
+        give_few(how, 3, entry, base, out, s);
+        break;
+    default:
+        give_few(how, 4, entry, base, out, s);
+    }
 }
 
 static ALWAYS_INLINE bool fits(const struct framing *s)
@@ -121,71 +148,48 @@ static ALWAYS_INLINE bool fits(const struct framing *s)
     return any == 0;
 }
 
-static ALWAYS_INLINE struct am_frame_sums frame_sums(const struct am_frame_of *how, const struct framing *s)
+static struct am_frame_sums frame_sums(const struct am_frame_of *how, const struct framing *s, size_t zeros)
 {
     struct am_frame_sums ret = {
         .out = squares(&s->out), .conflicts = counted(&s->c.conflicts), .thin = counted(&s->c.thin), .fits = fits(s)};
     for (size_t k = 0; k < how->inputs; k++) {
         ret.delta[k] = squares(&s->delta[k]);
-        ret.kept[k] = counted(&s->kept[k]);
+        ret.kept[k] = counted(&s->kept[k]) - (how->low[k] == 0 && how->high[k] > 0 ? zeros : 0);
     }
     return ret;
 }
 
+/* In two steps: together they would need more registers than there are, and a division is long in coming. */
+static void frame_span(const struct am_frame_of *how, uint16_t *out, const uint16_t *base, const uint16_t *const *x,
+                       size_t i, struct framing *s)
+{
+    float entry[AM_FRAME_INPUTS][SPAN];
+    for (size_t k = 0; k < how->inputs; k++)
+        take_entries(how, k, entry[k], base + i, x[k] + i, s);
+    give_results(how, (const float(*)[SPAN])entry, base + i, out + i, s);
+}
+
 /* The last elements, and zeros behind them, which change no sum; they are kept where key 0 is. */
-static ALWAYS_INLINE void frame_rest(const struct am_frame_of *how, uint16_t *out, const uint16_t *base,
-                                     const uint16_t *const *x, size_t i, size_t n, struct framing *s)
+static void frame_rest(const struct am_frame_of *how, uint16_t *out, const uint16_t *base, const uint16_t *const *x,
+                       size_t i, size_t n, struct framing *s)
 {
     uint16_t tail[AM_FRAME_INPUTS + 2][SPAN] = {{0}}, *result = tail[AM_FRAME_INPUTS + 1];
     const uint16_t *v[AM_FRAME_INPUTS];
     memcpy(tail[0], base + i, n * sizeof(*base));
     for (size_t k = 0; k < how->inputs; k++)
         v[k] = memcpy(tail[k + 1], x[k] + i, n * sizeof(*base));
-    frame_span(how, result, tail[0], v, 0, SPAN, s);
+    frame_span(how, result, tail[0], v, 0, s);
     memcpy(out + i, result, n * sizeof(*out));
-}
-
-static ALWAYS_INLINE struct am_frame_sums frame_as(struct am_frame_of how, uint16_t *out, const uint16_t *base,
-                                                   const uint16_t *const *list, size_t n)
-{
-    struct framing s = {0};
-    const uint16_t *x[AM_FRAME_INPUTS];
-    size_t i = 0;
-    for (size_t k = 0; k < how.inputs; k++)
-        x[k] = list[k];
-    for (; i + SPAN <= n; i += SPAN)
-        frame_span(&how, out, base, x, i, SPAN, &s);
-    if (i < n)
-        frame_rest(&how, out, base, x, i, n - i, &s);
-    struct am_frame_sums ret = frame_sums(&how, &s);
-    for (size_t k = 0; i < n && k < how.inputs; k++)
-        ret.kept[k] -= how.low[k] == 0 && how.high[k] > 0 ? SPAN - (n - i) : 0;
-    return ret;
-}
-
-static ALWAYS_INLINE struct am_frame_sums frame_few(const struct am_frame_of *how, size_t inputs, uint16_t *out,
-                                                    const uint16_t *base, const uint16_t *const *x, size_t n)
-{
-    struct am_frame_of fixed = *how;
-    fixed.inputs = inputs;
-    fixed.elects = true;
-    if (how->elects)
-        return frame_as(fixed, out, base, x, n);
-    fixed.elects = false;
-    return frame_as(fixed, out, base, x, n);
 }
 
 static struct am_frame_sums frame_bf16(const struct am_frame_of *how, uint16_t *out, const uint16_t *base,
                                        const uint16_t *const *x, size_t n)
 {
-    switch (how->inputs) {
-    case 1:
-        return frame_few(how, 1, out, base, x, n);
-    case 2:
-        return frame_few(how, 2, out, base, x, n);
-    case 3:
-        return frame_few(how, 3, out, base, x, n);
-    default:
-        return frame_few(how, 4, out, base, x, n);
-    }
+    struct framing s = {0};
+    size_t i = 0;
+    for (; i + SPAN <= n; i += SPAN)
+        frame_span(how, out, base, x, i, &s);
+    if (i < n)
+        frame_rest(how, out, base, x, i, n - i, &s);
+    return frame_sums(how, &s, i < n ? SPAN - (n - i) : 0);
 }

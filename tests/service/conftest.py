@@ -41,10 +41,12 @@ def pytest_collection_modifyitems(config, items):
     if missing and not config.option.collectonly:
         pytest.exit(f"{harness.BUILD} holds no {', '.join(missing)}: run make first, or set AMEND_BUILD", 2)
     items.sort(key=lambda i: LONG.index(i.path.stem) if i.path.stem in LONG else len(LONG))
-    # The sanitizer's search for leaks traces the process itself, which strace does already: these run without it only.
-    traced = [i for i in items if harness.SANITIZED and i.get_closest_marker("traced")]
-    config.hook.pytest_deselected(items=traced)
-    items[:] = [i for i in items if i not in traced]
+    # Without a sanitizer only: its search for leaks traces the process itself, which strace does already, and its memory
+    # is none of a job.
+    marks = ("traced", "weighed") if harness.SANITIZED else ()
+    apart = [i for i in items if any(i.get_closest_marker(m) for m in marks)]
+    config.hook.pytest_deselected(items=apart)
+    items[:] = [i for i in items if i not in apart]
 
 
 @pytest.fixture

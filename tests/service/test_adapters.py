@@ -8,7 +8,7 @@ import pytest
 
 import reference as ref
 from adapter_feed import ADAPTERS, DTYPES, SHAPES, Adapter, both, draw
-from harness import SANITIZED, amend, merge
+from harness import amend, merge
 from merge_feed import feeds
 
 HALF = {"F32": 2.0**-24, "F16": 2.0**-11, "BF16": 2.0**-8}  # half a step, as a share of the value
@@ -477,7 +477,7 @@ def test_what_a_job_makes_with_an_adapter(client, base, lora):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(SANITIZED, reason="a sanitizer takes memory of its own")
+@pytest.mark.weighed
 def test_the_plan_holds_the_memory(client, roots):
     """The factors are counted: what the worker took is not above the plan."""
     rng = np.random.default_rng(40)

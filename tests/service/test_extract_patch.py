@@ -8,7 +8,7 @@ import pytest
 
 import reference as ref
 import reference_peft as peft
-from harness import SANITIZED, merge
+from harness import merge
 
 SHAPES = {
     "layers.0.q.weight": (24, 16),
@@ -257,7 +257,7 @@ def test_what_an_adapter_cannot_hold(client, roots):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(SANITIZED, reason="a sanitizer's shadow is no memory of a job")
+@pytest.mark.weighed
 @pytest.mark.parametrize("shape, params", [((1500, 900), {"max_rank": 32}), ((700, 900), {"solver": "full"}), ((900, 3000), {})])
 def test_memory_and_disk_are_planned(client, roots, shape, params):
     rng = np.random.default_rng(6)

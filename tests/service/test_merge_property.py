@@ -496,7 +496,7 @@ def big(client, roots):
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-@pytest.mark.skipif(harness.SANITIZED, reason="a sanitizer's shadow is no memory of a job")
+@pytest.mark.weighed
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("name", METHODS)
 def test_memory_is_as_planned(world, registry, big, name, threads):

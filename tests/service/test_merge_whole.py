@@ -10,7 +10,7 @@ import pytest
 import reference as ref
 import reference_merge as rm
 import reference_whole as over
-from harness import BUILD, SANITIZED, merge
+from harness import BUILD, merge
 from test_mnist import ABSENT, DATA, TUNED, accuracies, load_tasks
 
 # Accuracies on mnist, fashion5, rot90, inverted, and the norm of what is added (merge.md E2).
@@ -136,7 +136,7 @@ def test_embeddings_and_convolutions(client, roots):
         pytest.param("iso_cts", (900, 500), marks=pytest.mark.slow),
     ],
 )
-@pytest.mark.skipif(SANITIZED, reason="a sanitizer's shadow is no memory of a job")
+@pytest.mark.weighed
 def test_memory_is_planned(client, roots, name, shape):
     rng = np.random.default_rng(6)
     for i in range(4):

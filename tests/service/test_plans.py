@@ -358,7 +358,7 @@ class Watch:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(harness.SANITIZED, reason="a sanitizer's shadow is no memory of a job")
+@pytest.mark.weighed
 @pytest.mark.parametrize("kind, threads", [("big", 1), ("big", 2), ("big", 5), ("small", 2), ("tiny", 1), ("tiny", 5)])
 def test_memory_is_honest(big, daemon, kind, threads):
     """peak <= plan <= 1.25 x peak; the worker's own word is compared with what is seen from outside."""
