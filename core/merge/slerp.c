@@ -112,14 +112,28 @@ static void copy(float *out, const struct am_window *w)
         am_copy_f32(out, w->x[0], w->n);
 }
 
+static void tell(const struct am_window *w, const struct arc *a)
+{
+    if (w->first > 0)
+        return;
+    w->tally[STRAIGHT] += a->straight;
+    w->tally[TENSORS] += 1;
+}
+
+static bool apply_bf16(const struct am_window *w, const void *acc, uint16_t *out)
+{
+    const struct arc *a = acc;
+    if (((const struct wish *)w->local)->t == 1 || !am_blend_to_bf16(out, a->s0, w->base16, a->s1, w->x16[0], w->n))
+        return false;
+    tell(w, a);
+    return true;
+}
+
 static int apply(const struct am_window *w, const void *acc)
 {
     const struct arc *a = acc;
     const struct wish *wish = w->local;
-    if (w->first == 0) {
-        w->tally[STRAIGHT] += a->straight;
-        w->tally[TENSORS] += 1;
-    }
+    tell(w, a);
     if (wish->t == 1)
         copy(w->out, w); /* 0 * v0 + v1 would turn -0 into +0 */
     else if (w->x16)
@@ -185,5 +199,6 @@ const struct am_method am_method_merge_slerp = {
     .merge = merge,
     .between = between,
     .apply = apply,
+    .apply_bf16 = apply_bf16,
     .report = report,
 };

@@ -246,6 +246,11 @@ void am_blend_bf16(float *out, float a, const uint16_t *x, float b, const uint16
     set()->blend_bf16(out, a, x, b, y, n);
 }
 
+bool am_blend_to_bf16(uint16_t *out, float a, const uint16_t *x, float b, const uint16_t *y, size_t n)
+{
+    return set()->blend_to_bf16(out, a, x, b, y, n);
+}
+
 struct am_dots am_block_dots_bf16(const uint16_t *x, const uint16_t *y, size_t n)
 {
     return set()->block_dots_bf16(x, y, n);

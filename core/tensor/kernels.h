@@ -75,6 +75,9 @@ double am_block_sum_abs(const float *x, size_t n);
 bool am_finite_bf16(const uint16_t *x, size_t n); /* all are */
 void am_sub_bf16(float *out, const uint16_t *x, const uint16_t *y, size_t n);
 void am_blend_bf16(float *out, float a, const uint16_t *x, float b, const uint16_t *y, size_t n);
+/* The same and am_store_f32() of it; out is none of the inputs. False: a result is not finite or beyond BF16, as it is
+   where an input is not finite, and `out` means nothing. */
+bool am_blend_to_bf16(uint16_t *out, float a, const uint16_t *x, float b, const uint16_t *y, size_t n);
 struct am_dots am_block_dots_bf16(const uint16_t *x, const uint16_t *y, size_t n);
 double am_delta_square_bf16(float *d, const uint16_t *x, const uint16_t *y, size_t n);
 double am_add_square_bf16(float *out, float a, const float *x, const uint16_t *y, size_t n);

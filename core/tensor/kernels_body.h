@@ -102,6 +102,7 @@ const struct am_kernel_set SET_TABLE = {
     .most_bf16 = most_bf16,
     .sub_bf16 = sub_bf16,
     .blend_bf16 = blend_bf16,
+    .blend_to_bf16 = blend_to_bf16,
     .block_dots_bf16 = block_dots_bf16,
     .delta_square_bf16 = delta_square_bf16,
     .add_square_bf16 = add_square_bf16,

@@ -1,12 +1,10 @@
 /*
- * kernels_body_frame.h - the frame of task arithmetic on BF16 as it is stored, from the inputs to the result without a
- * way through memory. A part of kernels_body.h, not a header.
+ * kernels_body_frame.h - from BF16 as it is stored to BF16 as it is stored: the frame of task arithmetic, and sums of
+ * two. A part of kernels_body.h, not a header.
  *
  * A vector of words is widened to two of floats, those of the even and those of the odd elements
  * (kernels_body_lanes.h), which become words again at the end: nothing has to change its lane.
  */
-
-typedef uint16_t halves __attribute__((vector_size(W * 8)));
 
 #define SPAN 512       /* elements at a time */
 #define HALVES (8 / W) /* vectors of the 8 even lanes of a sum, and of the 8 odd ones */
@@ -21,6 +19,27 @@ struct framing { /* the sums over elements */
     struct counts c;
     halves infinite; /* all ones where a result is, or NaN */
 };
+
+static bool blend_to_bf16(uint16_t *restrict out, float a, const uint16_t *restrict x, float b,
+                          const uint16_t *restrict y, size_t n)
+{
+    uint16_t tail[3][2 * FULL] = {{0}};
+    halves infinite = {0};
+    for (size_t i = 0; i < n; i += 2 * FULL) {
+        const size_t left = n - i;
+        const bool last = left < 2 * FULL;
+        const uint16_t *p = last ? memcpy(tail[0], x + i, left * sizeof(*x)) : x + i,
+                       *q = last ? memcpy(tail[1], y + i, left * sizeof(*y)) : y + i;
+        words u = words_of(p), v = words_of(q);
+        words r = rounded(a * part_of(u, 0) + b * part_of(v, 0)) >> 16;
+        r |= rounded(a * part_of(u, 1) + b * part_of(v, 1)) & HIGH_HALF;
+        infinite |= not_finite(r);
+        memcpy(last ? tail[2] : out + i, &r, sizeof(r));
+        if (last)
+            memcpy(out + i, tail[2], left * sizeof(*out));
+    }
+    return none_of(&infinite);
+}
 
 /* The squares of the even (part 0) or odd ones of 4 W elements, of which the first one has number `at`. */
 static ALWAYS_INLINE void add_squares(struct square_sum *sum, size_t at, size_t part, full x)
@@ -87,8 +106,7 @@ static ALWAYS_INLINE words result_of(const struct am_frame_of *how, const float 
         .weight = how->weight, .inputs = how->inputs, .by_count = false, .normalize = how->normalize};
     full t = how->lambda * (how->elects ? elect_entries(&election, e, how->thin, &s->c) : add_entries(how, e));
     add_squares(&s->out, at, part, t);
-    words u = (words)(y + t);
-    return u + 0x7fff + (u >> 16 & 1);
+    return rounded(y + t);
 }
 
 static ALWAYS_INLINE void give_as(struct am_frame_of how, const float (*entry)[SPAN], const uint16_t *base,
@@ -100,7 +118,7 @@ static ALWAYS_INLINE void give_as(struct am_frame_of how, const float (*entry)[S
             words b = words_of(base + i + at);
             words r = result_of(&how, entry, b, i, at, 0, &s) >> 16;
             r |= result_of(&how, entry, b, i, at, 1, &s) & HIGH_HALF;
-            s.infinite |= (halves)(((halves)r & 0x7f80) == 0x7f80);
+            s.infinite |= not_finite(r);
             memcpy(out + i + at, &r, sizeof(r));
         }
     ret->out = s.out;
@@ -140,18 +158,12 @@ static void give_results(const struct am_frame_of *how, const float (*entry)[SPA
     }
 }
 
-static ALWAYS_INLINE bool fits(const struct framing *s)
-{
-    unsigned any = 0;
-    for (size_t j = 0; j < 4 * W; j++)
-        any |= s->infinite[j];
-    return any == 0;
-}
-
 static struct am_frame_sums frame_sums(const struct am_frame_of *how, const struct framing *s, size_t zeros)
 {
-    struct am_frame_sums ret = {
-        .out = squares(&s->out), .conflicts = counted(&s->c.conflicts), .thin = counted(&s->c.thin), .fits = fits(s)};
+    struct am_frame_sums ret = {.out = squares(&s->out),
+                                .conflicts = counted(&s->c.conflicts),
+                                .thin = counted(&s->c.thin),
+                                .fits = none_of(&s->infinite)};
     for (size_t k = 0; k < how->inputs; k++) {
         ret.delta[k] = squares(&s->delta[k]);
         ret.kept[k] = counted(&s->kept[k]) - (how->low[k] == 0 && how->high[k] > 0 ? zeros : 0);

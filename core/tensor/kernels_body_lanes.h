@@ -47,6 +47,28 @@ static ALWAYS_INLINE full part_of(words x, size_t part)
     return (full)(part ? x & HIGH_HALF : x << 16);
 }
 
+/* The way back: rounded in the upper half of each word. Where that is not finite; NaN of arithmetic stay NaN. */
+typedef uint16_t halves __attribute__((vector_size(W * 8)));
+
+static ALWAYS_INLINE words rounded(full x)
+{
+    words u = (words)x;
+    return u + 0x7fff + (u >> 16 & 1);
+}
+
+static ALWAYS_INLINE halves not_finite(words x)
+{
+    return (halves)(((halves)x & 0x7f80) == 0x7f80);
+}
+
+static ALWAYS_INLINE bool none_of(const halves *found)
+{
+    unsigned any = 0;
+    for (size_t j = 0; j < 4 * W; j++)
+        any |= (*found)[j];
+    return any == 0;
+}
+
 /* Of a sum of comparisons, which is 0 - how many in each lane. */
 static ALWAYS_INLINE size_t add_counts(const whole *lanes)
 {

@@ -39,6 +39,7 @@ struct am_kernel_set {
     uint16_t (*most_bf16)(const uint16_t *x, size_t n); /* the greatest magnitude, as bits */
     void (*sub_bf16)(float *out, const uint16_t *x, const uint16_t *y, size_t n);
     void (*blend_bf16)(float *out, float a, const uint16_t *x, float b, const uint16_t *y, size_t n);
+    bool (*blend_to_bf16)(uint16_t *out, float a, const uint16_t *x, float b, const uint16_t *y, size_t n);
     struct am_dots (*block_dots_bf16)(const uint16_t *x, const uint16_t *y, size_t n);
     double (*delta_square_bf16)(float *d, const uint16_t *x, const uint16_t *y, size_t n);
     double (*add_square_bf16)(float *out, float a, const float *x, const uint16_t *y, size_t n);

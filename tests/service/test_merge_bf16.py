@@ -16,6 +16,7 @@ WAYS = {
     "breadcrumbs": {"density": 0.5, "gamma": 0.02, "lambda": 0.4},
     "breadcrumbs, mean": {"drop_low": 0.6, "drop_high": 0.01, "normalize": True},
     "breadcrumbs_ties": {"density": 0.5, "gamma": 0.02},
+    "slerp": {"t": 0.3},
 }
 LARGE = float.fromhex("0x1.fep127")  # the largest of BF16
 WEIGHTS = (-0.9, 1.0, 0.6, 0.3, 1.2)  # both signs: divisors near zero are counted, and zeros of both signs arise
@@ -40,7 +41,8 @@ def tuned(client, roots):
 def run(client, names, models, way, **options):
     params = dict(WAYS[way])
     beside = {k: params.pop(k) for k in ("density", "gamma", "drop_low", "drop_high") if k in params}
-    given = [(names[1 + i], {"weight": WEIGHTS[i], **beside}) for i in range(models)]
+    weights = [{} if way == "slerp" else {"weight": w} for w in WEIGHTS]
+    given = [(names[1 + i], {**weights[i], **beside}) for i in range(models)]
     if way.endswith("nothing of one"):
         given[0][1]["density"] = 0.5
     body = merge(way.split(",")[0], given, "bf16/out", base=names[0], params=params, **options)
@@ -51,8 +53,10 @@ def run(client, names, models, way, **options):
     return client.weights(version), report["tensors"], [w["code"] for w in job["warnings"]]
 
 
-@pytest.mark.parametrize("models", (1, 2, 3, 4, 5))
-@pytest.mark.parametrize("way", WAYS)
+CASES = [(way, n) for way in WAYS for n in ((1,) if way == "slerp" else (1, 2, 3, 4, 5))]
+
+
+@pytest.mark.parametrize("way, models", CASES)
 def test_at_once_as_step_by_step(client, tuned, way, models):
     at_once, numbers, warnings = run(client, tuned, models, way)
     steps, same_numbers, same_warnings = run(client, tuned, models, way, out_dtype="F32")

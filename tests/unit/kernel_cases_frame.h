@@ -117,6 +117,29 @@ static void want_frame(const struct in *in, struct out *out)
     keep_promised(&how, &sums, out);
 }
 
+static void run_blend_to(const struct in *in, struct out *out)
+{
+    static uint16_t stored[2][ROOM];
+    const uint16_t *x = halves(in->x, in->n, stored[0]), *y = halves(in->y, in->n, stored[1]);
+    out->count[0] = am_blend_to_bf16((uint16_t *)(void *)out->raw, in->a, x, in->b, y, in->n);
+    if (!out->count[0])
+        memset(out->raw, 0, sizeof(out->raw));
+}
+
+static void want_blend_to(const struct in *in, struct out *out)
+{
+    bool fits = true;
+    for (size_t i = 0; i < in->n; i++) {
+        uint32_t u = bits(plus(mul(in->a, high_half(in->x[i])), mul(in->b, high_half(in->y[i])))),
+                 rounded = (u + 0x7fff + (u >> 16 & 1)) >> 16;
+        fits &= u % 0x80000000u < 0x7f7f8000u;
+        memcpy(out->raw + 2 * i, &rounded, 2);
+    }
+    out->count[0] = fits;
+    if (!fits)
+        memset(out->raw, 0, sizeof(out->raw));
+}
+
 /* ---- Lists, which are in no order ---- */
 
 static struct am_key_ranges key_ranges(const struct in *in)

@@ -43,6 +43,7 @@ static const struct kernel {
     {"squares", run_squares, want_squares},
     {"dot", run_dot, want_dot},
     {"bf16", run_bf16, want_bf16},
+    {"blend to bf16", run_blend_to, want_blend_to},
     {"frame", run_frame, want_frame},
     {"list of bf16", run_list_bf16, want_list_bf16},
     {"sums", run_sums, want_sums},
