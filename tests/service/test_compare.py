@@ -558,13 +558,14 @@ def test_probabilities(make):
 def test_damaged_sets_are_told(make, seed):
     rows = [{"id": f"{i:04}", "y": i % 3, "p": i % 2, "c": f"c{i % 9}", "w": 1.5, "lp": -0.5, "g": {"k": f"v{i % 4}"}} for i in range(200)]
     good = make.pack(rows)
-    rng, told = random.Random(seed), 0
-    for _ in range(12):
+    rng, told, short = random.Random(seed), 0, 0
+    for turn in range(12):
         bad = make.where("x").parent / "bad"
-        which = rng.choice(["packed", "ids"])
+        which = rng.choice(["packed", "ids"]) if turn > 2 else "packed"
         raw = bytearray(getattr(good, which).read_bytes())
-        if rng.random() < 0.2:
+        if turn < 3 or rng.random() < 0.2:
             del raw[rng.randrange(len(raw)):]
+            short += which == "packed"
         else:
             for _ in range(rng.choice([1, 8])):
                 raw[rng.randrange(len(raw))] ^= 1 << rng.randrange(8)
@@ -574,4 +575,4 @@ def test_damaged_sets_are_told(make, seed):
         ended = make.compare(good, other)
         assert ended.code in (0, 65), (ended.code, ended.log, ended.records)
         told += ended.code == 65 and ended.failed["code"] in ("store-damaged", "dataset-mismatch")
-    assert told >= 2
+    assert told >= short  # a number may be as good as another one, and ids are read when they are asked for
