@@ -115,6 +115,7 @@ def test_idle_connections_are_cheap(launch):
     for s in held:
         s.sendall(b"GET /v1/methods HTTP/1.1\r\nHost: localhost\r\n\r\n")
     for s in held:
+        s.settimeout(30)  # 50 MB of answers: memory is asked for here, not time
         assert s.recv(65536).startswith(b"HTTP/1.1 200")
     used = d.status("VmRSS")
     for s in held:
