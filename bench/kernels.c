@@ -109,6 +109,48 @@ static void blend(const struct tile *t)
     am_blend_f32(t->a[2], 0.3f, t->a[0], 0.7f, t->a[1], TILE);
 }
 
+/* Two arrays of BF16 as it is stored. */
+static const uint16_t *stored(const struct tile *t, size_t k)
+{
+    return (const uint16_t *)(const void *)t->raw + k * TILE;
+}
+
+static void blend_to_bf16(const struct tile *t)
+{
+    sink += am_blend_to_bf16((uint16_t *)(void *)t->bytes, 0.3f, stored(t, 0), 0.7f, stored(t, 1), TILE);
+}
+
+static void frame(const struct tile *t, bool elects)
+{
+    const struct am_frame_of how = {.inputs = 2,
+                                    .weight = {0.6f, 0.4f},
+                                    .low = {0x3d000000, 0x3d000000},
+                                    .high = {1u << 31, 1u << 31},
+                                    .elects = elects,
+                                    .normalize = elects,
+                                    .lambda = 1};
+    const uint16_t *x[] = {stored(t, 1), stored(t, 1)};
+    sink += am_frame_bf16(&how, (uint16_t *)(void *)t->bytes, stored(t, 0), x, TILE).out;
+}
+
+static void frame_sum(const struct tile *t)
+{
+    frame(t, false);
+}
+
+static void frame_elect(const struct tile *t)
+{
+    frame(t, true);
+}
+
+static void list_differences(const struct tile *t)
+{
+    static uint32_t list[TILE];
+    const struct am_key_ranges ranges = {.n = 1, .low = {0x3d000000}, .high = {0x3d010000}};
+    uint64_t above[AM_KEY_RANGES] = {0};
+    sink += (double)am_list_delta_bf16(stored(t, 1), stored(t, 0), TILE, &ranges, list, above);
+}
+
 static void dot(const struct tile *t)
 {
     sink += am_block_dot(t->a[0], t->a[1], TILE);
@@ -220,6 +262,10 @@ static const struct kernel {
     {"add", add},
     {"axpy diff", axpy_diff},
     {"blend", blend},
+    {"blend bf16 to bf16", blend_to_bf16},
+    {"frame of 2, bf16", frame_sum},
+    {"the same, elects", frame_elect},
+    {"list of differences", list_differences},
     {"block dot", dot},
     {"delta, squares", delta_square},
     {"add, squares", add_square},
@@ -282,7 +328,8 @@ static bool make_tiles(struct tile *tiles)
         t->bytes = t->raw + sizeof(float) * STEP;
         for (size_t j = 0; j < STEP * ARRAYS; j++)
             block[j] = weight(&state);
-        am_store_f32(AM_BF16, t->a[0], t->raw, TILE, AM_OVERFLOW_REFUSE, NULL, NULL);
+        for (size_t k = 0; k < 2; k++)
+            am_store_f32(AM_BF16, t->a[k], t->raw + 2 * TILE * k, TILE, AM_OVERFLOW_REFUSE, NULL, NULL);
         memset(t->bytes, 0, sizeof(double) * TILE);
         for (size_t j = 0; j < TILE; j++) {
             t->a[4][j] = 1;

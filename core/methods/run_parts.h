@@ -74,7 +74,7 @@ struct am_slot { /* one window in flight, with its buffers */
     bool differs;                       /* a copy: another input has other bytes here */
     uint64_t nonfinite, clamped;        /* let through by the policies */
     struct am_slot_fault fault;
-    int hashed; /* or why not */
+    int hashed; /* 0, or why not: its hash cannot be taken */
     unsigned char *memory;
     unsigned char *out;   /* the result as stored, or a copy; like `in` at a multiple of 64 or am_sys_apart behind */
     unsigned char *other; /* the copy of another input: lies where the next ones do */

@@ -105,7 +105,7 @@ static size_t slot_of(const struct am_run_state *s, uint64_t window)
 int am_ring_settle(struct am_run_state *s, uint64_t windows)
 {
     const struct am_run *r = s->r;
-    if (s->settled < windows)
+    if (s->settled < windows) /* first for the last one, so as to wake once; others may take longer */
         am_crew_wait(s->crew, slot_of(s, windows - 1), AM_CREW_WORKED);
     while (s->settled < windows) {
         size_t i = slot_of(s, s->settled);
@@ -127,9 +127,10 @@ static int free_slots(struct am_run_state *s, uint64_t windows)
     AM_TRY(am_ring_settle(s, windows));
     for (; s->freed < windows; s->freed++) {
         struct am_slot *slot = &s->slot[slot_of(s, s->freed)];
-        slot->fault.rc = slot->hashed;
-        if (slot->fault.rc < 0)
+        if (slot->hashed < 0) {
+            slot->fault.rc = slot->hashed;
             return am_slot_tell(s, slot);
+        }
     }
     return 0;
 }

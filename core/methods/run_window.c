@@ -128,17 +128,21 @@ static int load_tile(struct job *j, size_t k, size_t at, const float **ret)
     return finite || !j->looks ? 0 : check_input(j, *ret, j->s->source[k]->label, dtype);
 }
 
-/* Every source's tile as it lies there. */
+/* Source k's tile of BF16 as it lies there. */
+static const uint16_t *stored_tile(const struct job *j, size_t k, size_t at)
+{
+    return (const uint16_t *)(const void *)j->slot->in[k] + at;
+}
+
 static void point_at_tiles(struct job *j, size_t at)
 {
     struct am_slot *slot = j->slot;
     const bool base = j->s->r->base.model != NULL;
     for (size_t k = 0; k < j->s->sources; k++) {
-        const uint16_t *tile = (const uint16_t *)(const void *)slot->in[k] + at;
         if (base && k == 0)
-            j->w.base16 = tile;
+            j->w.base16 = stored_tile(j, k, at);
         else
-            slot->x16[k - base] = tile;
+            slot->x16[k - base] = stored_tile(j, k, at);
     }
     j->w.x16 = slot->x16;
     j->w.base = NULL;
@@ -148,7 +152,7 @@ static void point_at_tiles(struct job *j, size_t at)
 static bool finite_tiles(const struct job *j, size_t at)
 {
     for (size_t k = 0; k < j->s->sources; k++)
-        if (!am_finite_bf16((const uint16_t *)(const void *)j->slot->in[k] + at, j->w.n))
+        if (!am_finite_bf16(stored_tile(j, k, at), j->w.n))
             return false;
     return true;
 }

@@ -35,6 +35,31 @@ static void blend_bf16(float *restrict out, float a, const uint16_t *restrict x,
         out[i] = a * of_bf16(x[i]) + b * of_bf16(y[i]);
 }
 
+static ALWAYS_INLINE words blend_words(float a, const uint16_t *x, float b, const uint16_t *y)
+{
+    words u = words_of(x), v = words_of(y);
+    return narrowed(a * part_of(u, 0) + b * part_of(v, 0), a * part_of(u, 1) + b * part_of(v, 1));
+}
+
+static bool blend_to_bf16(uint16_t *restrict out, float a, const uint16_t *restrict x, float b,
+                          const uint16_t *restrict y, size_t n)
+{
+    halves infinite = {0};
+    size_t i = 0;
+    for (; i + 2 * FULL <= n; i += 2 * FULL) {
+        words r = blend_words(a, x + i, b, y + i);
+        infinite |= not_finite(r);
+        memcpy(out + i, &r, sizeof(r));
+    }
+    if (i < n) { /* zeros behind the last ones */
+        uint16_t p[2 * FULL] = {0}, q[2 * FULL] = {0};
+        words r = blend_words(a, memcpy(p, x + i, (n - i) * 2), b, memcpy(q, y + i, (n - i) * 2));
+        infinite |= not_finite(r);
+        memcpy(out + i, &r, (n - i) * 2);
+    }
+    return none_of(&infinite);
+}
+
 static struct am_dots block_dots_bf16(const uint16_t *restrict x, const uint16_t *restrict y, size_t n)
 {
     wide xy[V] = {0}, xx[V] = {0}, yy[V] = {0};

@@ -1,6 +1,6 @@
 /*
- * kernels_body_frame.h - from BF16 as it is stored to BF16 as it is stored: the frame of task arithmetic, and sums of
- * two. A part of kernels_body.h, not a header.
+ * kernels_body_frame.h - the frame of task arithmetic from BF16 as it is stored to BF16 as it is stored. A part of
+ * kernels_body.h, not a header.
  *
  * A vector of words is widened to two of floats, those of the even and those of the odd elements
  * (kernels_body_lanes.h), which become words again at the end: nothing has to change its lane.
@@ -17,29 +17,8 @@ struct framing { /* the sums over elements */
     struct square_sum delta[AM_FRAME_INPUTS], out;
     tally kept[AM_FRAME_INPUTS];
     struct counts c;
-    halves infinite; /* all ones where a result is, or NaN */
+    halves infinite; /* where a result is, or NaN */
 };
-
-static bool blend_to_bf16(uint16_t *restrict out, float a, const uint16_t *restrict x, float b,
-                          const uint16_t *restrict y, size_t n)
-{
-    uint16_t tail[3][2 * FULL] = {{0}};
-    halves infinite = {0};
-    for (size_t i = 0; i < n; i += 2 * FULL) {
-        const size_t left = n - i;
-        const bool last = left < 2 * FULL;
-        const uint16_t *p = last ? memcpy(tail[0], x + i, left * sizeof(*x)) : x + i,
-                       *q = last ? memcpy(tail[1], y + i, left * sizeof(*y)) : y + i;
-        words u = words_of(p), v = words_of(q);
-        words r = rounded(a * part_of(u, 0) + b * part_of(v, 0)) >> 16;
-        r |= rounded(a * part_of(u, 1) + b * part_of(v, 1)) & HIGH_HALF;
-        infinite |= not_finite(r);
-        memcpy(last ? tail[2] : out + i, &r, sizeof(r));
-        if (last)
-            memcpy(out + i, tail[2], left * sizeof(*out));
-    }
-    return none_of(&infinite);
-}
 
 /* The squares of the even (part 0) or odd ones of 4 W elements, of which the first one has number `at`. */
 static ALWAYS_INLINE void add_squares(struct square_sum *sum, size_t at, size_t part, full x)
@@ -95,9 +74,9 @@ static void take_entries(const struct am_frame_of *how, size_t k, float *e, cons
     s->kept[k] = kept;
 }
 
-/* The even or odd elements: what becomes of them, rounded in the upper half of a word. */
-static ALWAYS_INLINE words result_of(const struct am_frame_of *how, const float (*entry)[SPAN], words base, size_t i,
-                                     size_t at, size_t part, struct framing *s)
+/* The even or odd elements: what becomes of them. */
+static ALWAYS_INLINE full result_of(const struct am_frame_of *how, const float (*entry)[SPAN], words base, size_t i,
+                                    size_t at, size_t part, struct framing *s)
 {
     full e[AM_FRAME_INPUTS], y = part_of(base, part);
     for (size_t k = 0; k < how->inputs; k++)
@@ -106,7 +85,7 @@ static ALWAYS_INLINE words result_of(const struct am_frame_of *how, const float 
         .weight = how->weight, .inputs = how->inputs, .by_count = false, .normalize = how->normalize};
     full t = how->lambda * (how->elects ? elect_entries(&election, e, how->thin, &s->c) : add_entries(how, e));
     add_squares(&s->out, at, part, t);
-    return rounded(y + t);
+    return y + t;
 }
 
 static ALWAYS_INLINE void give_as(struct am_frame_of how, const float (*entry)[SPAN], const uint16_t *base,
@@ -116,8 +95,8 @@ static ALWAYS_INLINE void give_as(struct am_frame_of how, const float (*entry)[S
     for (size_t i = 0; i < SPAN; i += PIECE)
         for (size_t at = 0; at < PIECE; at += 2 * FULL) {
             words b = words_of(base + i + at);
-            words r = result_of(&how, entry, b, i, at, 0, &s) >> 16;
-            r |= result_of(&how, entry, b, i, at, 1, &s) & HIGH_HALF;
+            full even = result_of(&how, entry, b, i, at, 0, &s), odd = result_of(&how, entry, b, i, at, 1, &s);
+            words r = narrowed(even, odd);
             s.infinite |= not_finite(r);
             memcpy(out + i + at, &r, sizeof(r));
         }

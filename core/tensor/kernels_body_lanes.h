@@ -47,14 +47,20 @@ static ALWAYS_INLINE full part_of(words x, size_t part)
     return (full)(part ? x & HIGH_HALF : x << 16);
 }
 
-/* The way back: rounded in the upper half of each word. Where that is not finite; NaN of arithmetic stay NaN. */
-typedef uint16_t halves __attribute__((vector_size(W * 8)));
-
-static ALWAYS_INLINE words rounded(full x)
+/* The way back: as finite_to_bf16(). NaN of arithmetic stay NaN. */
+static ALWAYS_INLINE words rounded(full x) /* in the upper halves */
 {
     words u = (words)x;
     return u + 0x7fff + (u >> 16 & 1);
 }
+
+static ALWAYS_INLINE words narrowed(full even, full odd)
+{
+    return rounded(even) >> 16 | (rounded(odd) & HIGH_HALF);
+}
+
+/* All ones for the BF16 of words that are infinite or NaN. */
+typedef uint16_t halves __attribute__((vector_size(W * 8)));
 
 static ALWAYS_INLINE halves not_finite(words x)
 {
